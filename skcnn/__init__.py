@@ -1,0 +1,43 @@
+"""Pretrained Keras CNNs as scikit-learn estimators: for tables that have a column of images.
+
+Images become features, features become a classifier, and a report tells how good it is; every file lies on this way::
+
+    datasets -> images -> backbones, engines -> feature_extraction -> ensemble -> metrics
+                                       \\-> cache (an image goes through a network once)
+
+Importing ``skcnn`` loads neither Keras nor matplotlib: these come when something needs them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_LAZY = {"load": "skcnn.persistence", "save": "skcnn.persistence"}
+_MODULES = (
+    "backbones",
+    "cache",
+    "datasets",
+    "engines",
+    "ensemble",
+    "feature_extraction",
+    "images",
+    "metrics",
+    "persistence",
+)
+
+__all__ = ["__version__", "load", "save", *_MODULES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    if name in _MODULES:
+        return importlib.import_module(f"skcnn.{name}")
+    raise AttributeError(f"module 'skcnn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

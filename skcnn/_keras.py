@@ -1,0 +1,108 @@
+"""The one seam to Keras: everything else in skcnn reaches Keras through here, and only when it needs it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import os
+import random
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+_started_in: list[int] = []
+
+
+def import_keras() -> Any:
+    """Import Keras late, with the backend that ``KERAS_BACKEND`` (or Keras's own configuration) names.
+
+    Returns
+    -------
+    module
+        The ``keras`` package.
+
+    Raises
+    ------
+    ImportError
+        If Keras or its backend is not installed; the message says what to install.
+    RuntimeError
+        In a process that was forked from one in which Keras was at work: its threads are gone, and it would hang.
+    """
+    if _started_in and _started_in[0] != os.getpid():
+        raise RuntimeError(
+            "This process was forked from one in which Keras was at work, and would hang. joblib's backend "
+            "'multiprocessing' does that; its default, 'loky', does not."
+        )
+    try:
+        keras = importlib.import_module("keras")
+    except ModuleNotFoundError as error:
+        backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+        raise ImportError(
+            f"Keras could not be imported with the {backend!r} backend: {error}. Install that backend "
+            "(`pip install tensorflow`, `jax` or `torch`), or set the environment variable KERAS_BACKEND to one that "
+            "is installed before Python starts."
+        ) from error
+    _started_in[:] = [os.getpid()]
+    return keras
+
+
+def is_keras_model(value: object) -> bool:
+    """Tell whether ``value`` is a Keras model, without importing Keras where nobody else has."""
+    return any(base.__module__.startswith("keras.") and base.__name__ == "Model" for base in type(value).__mro__)
+
+
+@contextmanager
+def seeded_initializers(seed: int) -> Iterator[None]:
+    """Make the initial weights of models built inside the block a function of ``seed`` alone.
+
+    Keras draws the seed of every initializer from Python's global generator, whose state is put back afterwards.
+    """
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
+def model_to_bytes(model: Any) -> bytes:
+    """Return the ``.keras`` archive of a model: its configuration and its weights, without the optimizer."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        model.save(path, include_optimizer=False)
+        return path.read_bytes()
+
+
+def model_from_bytes(archive: bytes) -> Any:
+    """Return the model of a ``.keras`` archive. Safe mode is on: no code of the archive is run."""
+    keras = import_keras()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        path.write_bytes(archive)
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
+def model_digest(model: Any) -> str:
+    """Return a digest (SHA-256) of what a model computes: its layers, how they are wired, and its weights."""
+    digest = hashlib.sha256()
+    config = json.loads(json.dumps(model.get_config(), default=str))
+    digest.update(json.dumps(_with_canonical_names(config, {}), sort_keys=True).encode())
+    for weight in model.get_weights():
+        digest.update(str((weight.shape, weight.dtype.str)).encode())
+        digest.update(weight.tobytes())
+    return digest.hexdigest()
+
+
+def _with_canonical_names(config: Any, names: dict[str, str]) -> Any:
+    # Keras numbers automatic names per process (conv2d, conv2d_1, ...): a name counts by its first occurrence.
+    if isinstance(config, dict):
+        if isinstance(config.get("name"), str):
+            names.setdefault(config["name"], f"name{len(names)}")
+        return {key: _with_canonical_names(value, names) for key, value in config.items()}
+    if isinstance(config, list):
+        return [_with_canonical_names(value, names) for value in config]
+    return names.get(config, config) if isinstance(config, str) else config

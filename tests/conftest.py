@@ -1,0 +1,50 @@
+"""What the tests share: real images and weights where SKCNN_SHARED names them, and a fresh memory cache."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from skcnn.cache import memory_cache
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real images and weights; the test is skipped where there is none."""
+    folder = os.environ.get("SKCNN_SHARED")
+    if not folder:
+        pytest.skip("SKCNN_SHARED is not set: this test needs the folder of real images and weights")
+    return Path(folder).resolve()
+
+
+@pytest.fixture
+def cache():
+    """The memory cache of the process, empty."""
+    memory_cache().clear()
+    yield memory_cache()
+    memory_cache().clear()
+
+
+@pytest.fixture
+def pictures() -> np.ndarray:
+    """Six different pictures, (6, 40, 30, 3) uint8: smooth colours with a bright square each."""
+    generator = np.random.default_rng(0)
+    pixels = np.empty((6, 40, 30, 3), np.uint8)
+    for index in range(6):
+        small = Image.fromarray(generator.integers(0, 256, (4, 3, 3), dtype=np.uint8))
+        pixels[index] = np.asarray(small.resize((30, 40), Image.Resampling.BICUBIC))
+        top, left = generator.integers(0, 20, 2)
+        pixels[index, top : top + 8, left : left + 8] = 255
+    return pixels
+
+
+@pytest.fixture
+def picture_files(pictures, tmp_path) -> list[str]:
+    """The same pictures as PNG files."""
+    paths = []
+    for index, pixels in enumerate(pictures):
+        paths.append(str(tmp_path / f"picture{index}.png"))
+        Image.fromarray(pixels).save(paths[-1])
+    return paths

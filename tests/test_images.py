@@ -1,0 +1,386 @@
+import io
+import os
+import pickle
+import threading
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from skcnn.images import (
+    BadImageError,
+    BadImageWarning,
+    BadRow,
+    as_image_size,
+    as_images,
+    bad_rows_frame,
+    check_images,
+    decode_bytes,
+    map_ahead,
+    read_batches,
+    resize_image,
+    to_rgb,
+)
+
+
+def encoded(image: Image.Image, format: str = "PNG", **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def all_forms(pictures, paths):
+    """The same pictures in every form that X may take."""
+    as_bytes = [Path(path).read_bytes() for path in paths]
+    objects = np.empty((len(pictures), 1), object)
+    objects[:, 0] = list(pictures)
+    return {
+        "uint8 array": pictures,
+        "float array": pictures.astype("float32"),
+        "integer array": pictures.astype("int64"),
+        "list of paths": paths,
+        "list of Path": [Path(path) for path in paths],
+        "tuple of paths": tuple(paths),
+        "array of str": np.array(paths),
+        "object array of paths": np.array(paths, object),
+        "column of str": np.array(paths)[:, None],
+        "column of objects": objects,
+        "list of lists": [[path] for path in paths],
+        "list of bytes": as_bytes,
+        "object array of bytes": np.array(as_bytes, object),
+        "PIL images": [Image.fromarray(pixels) for pixels in pictures],
+        "list of arrays": list(pictures),
+        "Series": pd.Series(paths, index=range(10, 10 + len(paths))),
+        "frame": pd.DataFrame({"path": paths}),
+        "frame of arrays": pd.DataFrame({"picture": list(pictures)}),
+        "polars Series": pl.Series(paths),
+        "polars frame": pl.DataFrame({"path": paths}),
+        "mixed": [paths[0], as_bytes[1], *pictures[2:4], Image.fromarray(pictures[4]), Path(paths[5])],
+    }
+
+
+def test_every_form_of_X_gives_the_same_pixels(pictures, picture_files):
+    for name, X in all_forms(pictures, picture_files).items():
+        images = as_images(X)
+        assert len(images) == 6, name
+        for row in range(6):
+            assert np.array_equal(images.decode(row, (40, 30)), pictures[row]), name
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        ("one.png", r"single str: put it in a list"),
+        (Path("one.png"), r"put it in a list"),
+        (Image.new("RGB", (2, 2)), r"put it in a list"),
+        (np.zeros((5, 7)), r"shape \(5, 7\)"),
+        (np.zeros(5), r"shape \(5,\)"),
+        (np.zeros((40, 30, 3), np.uint8), r"one picture.*X\[np.newaxis\]"),
+        (np.zeros((2, 3, 40, 30), np.uint8), r"Channels come last"),
+        (np.zeros((2, 40, 30, 2), np.uint8), r"shape \(2, 40, 30, 2\)"),
+        (np.zeros((2, 0, 30, 3), np.uint8), r"shape \(2, 0, 30, 3\)"),
+        (np.array([b"a", b"b"]), r"loses trailing zero bytes"),
+        (np.array([["a", "b"]]), r"shape \(1, 2\)"),
+        (np.zeros((2, 8, 8), complex), r"dtype complex128"),
+        (np.full((2, 8, 8), -1.0), r"\[-1.0, -1.0\].*not in \[0, 255\]"),
+        (np.full((2, 8, 8), 256, np.int32), r"not in \[0, 255\]"),
+        (np.full((2, 8, 8), np.nan), r"not in \[0, 255\]"),
+        (np.full((2, 8, 8), 0.5), r"scaled to \[0, 1\].*multiply by 255"),
+        (pd.DataFrame({"path": ["a"], "size": [1]}), r"2 columns \(path, size\)"),
+        ([1, 2, 3], r"sequence of numbers"),
+        ([[1, 2], [3, 4]], r"shape \(2, 2\)"),
+        ({"path": ["a"]}, r"a dict"),
+        (5, r"a int"),
+    ],
+)
+def test_anything_else_is_refused_with_what_is_accepted(X, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        as_images(X)
+
+
+def test_grey_and_four_channel_arrays():
+    grey = np.arange(2 * 8 * 6, dtype=np.uint8).reshape(2, 8, 6)
+    expected = np.repeat(grey[0][..., None], 3, axis=2)
+    assert np.array_equal(as_images(grey).decode(0, (8, 6)), expected)
+    assert np.array_equal(as_images(grey[..., None]).decode(0, (8, 6)), expected)
+    rgba = np.zeros((1, 8, 6, 4), np.uint8)
+    rgba[..., 0] = 200
+    assert np.array_equal(as_images(rgba).decode(0, (8, 6)), np.full((8, 6, 3), 255))  # wholly transparent
+    rgba[..., 3] = 255
+    assert np.array_equal(as_images(rgba).decode(0, (8, 6))[0, 0], [200, 0, 0])
+
+
+def test_floats_are_rounded():
+    X = np.full((1, 4, 4), 99.6)
+    assert as_images(X).decode(0, (4, 4))[0, 0, 0] == 100
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        (Image.new("1", (4, 4), 1), (255, 255, 255)),
+        (Image.new("L", (4, 4), 77), (77, 77, 77)),
+        (Image.new("LA", (4, 4), (0, 0)), (255, 255, 255)),
+        (Image.new("RGBA", (4, 4), (255, 0, 0, 0)), (255, 255, 255)),
+        (Image.new("RGBA", (4, 4), (255, 0, 0, 255)), (255, 0, 0)),
+        (Image.new("CMYK", (4, 4), (0, 255, 255, 0)), (255, 0, 0)),
+        (Image.fromarray(np.full((4, 4), 0x80FF, np.uint16)), (128, 128, 128)),
+        (Image.fromarray(np.full((4, 4), 65535, np.int32)), (255, 255, 255)),
+        (Image.fromarray(np.full((4, 4), 12.4, np.float32)), (12, 12, 12)),
+    ],
+)
+def test_modes_become_rgb(image, expected):
+    converted = to_rgb(image)
+    assert converted.mode == "RGB"
+    assert converted.getpixel((1, 1)) == expected
+
+
+def test_half_transparent_is_over_white():
+    # 255 * (1 - 128/255) + 0 * 128/255 = 127 for the channels that are 0.
+    red, green, blue = to_rgb(Image.new("RGBA", (2, 2), (255, 0, 0, 128))).getpixel((0, 0))
+    assert red == 255
+    assert abs(green - 127) <= 1
+    assert abs(blue - 127) <= 1
+
+
+def test_palette_with_transparency():
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    image.putdata([0, 1])
+    decoded = decode_bytes(encoded(image, "PNG", transparency=1))
+    assert [decoded.getpixel((x, 0)) for x in (0, 1)] == [(10, 20, 30), (255, 255, 255)]
+
+
+def test_rgb_with_a_transparent_colour():
+    image = Image.new("RGB", (2, 1), (1, 2, 3))
+    image.putpixel((1, 0), (9, 9, 9))
+    decoded = decode_bytes(encoded(image, "PNG", transparency=(9, 9, 9)))
+    assert [decoded.getpixel((x, 0)) for x in (0, 1)] == [(1, 2, 3), (255, 255, 255)]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(orientation):
+    # The eight transposes of the EXIF standard, by hand: what has to be done to the stored array.
+    upright = np.zeros((2, 3, 3), np.uint8)
+    upright[..., 0] = [[10, 60, 110], [160, 210, 250]]
+    store = {
+        1: lambda a: a,
+        2: lambda a: a[:, ::-1],
+        3: lambda a: a[::-1, ::-1],
+        4: lambda a: a[::-1],
+        5: lambda a: a.transpose(1, 0, 2),
+        6: lambda a: a.transpose(1, 0, 2)[::-1],
+        7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+        8: lambda a: a.transpose(1, 0, 2)[:, ::-1],
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(Image.fromarray(np.ascontiguousarray(store(upright))), "PNG", exif=exif)
+    assert np.array_equal(np.asarray(decode_bytes(content)), upright)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM"])
+def test_formats(format):
+    decoded = decode_bytes(encoded(Image.new("RGB", (8, 8), (200, 100, 50)), format))
+    assert np.abs(np.asarray(decoded, int) - [200, 100, 50]).max() <= 6
+
+
+def test_first_frame_of_an_animation():
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    content = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert decode_bytes(content).getpixel((0, 0)) == (255, 0, 0)
+
+
+def test_resize_rules():
+    image = Image.new("RGB", (40, 20), "white")
+    image.paste((255, 0, 0), (0, 0, 10, 20))
+    image.paste((0, 0, 255), (30, 0, 40, 20))
+    stretched, cropped, padded = (
+        np.asarray(resize_image(image, (20, 20), rule)) for rule in ("stretch", "crop", "pad")
+    )
+    assert np.array_equal(stretched, np.asarray(image.resize((20, 20), Image.Resampling.BILINEAR)))
+    assert np.array_equal(cropped, np.asarray(image.crop((10, 0, 30, 20))))
+    assert np.array_equal(padded[5:15], np.asarray(image.resize((20, 10), Image.Resampling.BILINEAR)))
+    assert padded[:5].max() == padded[15:].max() == 0
+    with pytest.raises(ValueError, match="accepted: 'stretch', 'crop', 'pad'"):
+        resize_image(image, (20, 20), "squash")
+
+
+def test_resize_is_antialiased():
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::2] = 255
+    small = np.asarray(resize_image(Image.fromarray(stripes), (8, 8)))
+    assert np.abs(small.astype(int) - 127).max() < 25  # without antialiasing: 0 or 255
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.integers(1, 50),
+    st.integers(1, 50),
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.sampled_from(["stretch", "crop", "pad"]),
+)
+def test_any_size_gives_the_size_asked_for(height, width, to_height, to_width, rule):
+    pixels = np.full((1, height, width, 3), 9, np.uint8)
+    assert as_images([pixels[0]]).decode(0, (to_height, to_width), resize=rule).shape == (to_height, to_width, 3)
+
+
+def bad_inputs(tmp_path, picture):
+    (tmp_path / "text.jpg").write_text("this is no picture")
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    whole = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)), "JPEG")
+    (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    return {
+        str(tmp_path / "text.jpg"): "not a picture",
+        str(tmp_path / "empty.jpg"): "empty file",
+        str(tmp_path / "cut.jpg"): "truncated",
+        str(tmp_path / "none.jpg"): "no such file",
+        str(tmp_path): "directory",
+    }
+
+
+def test_check_images_names_every_bad_row(tmp_path, pictures):
+    bad = bad_inputs(tmp_path, pictures[0])
+    X = [pictures[0], *bad, None, float("nan"), pd.NA, "", 7, np.zeros((4, 4, 5)), np.full((4, 4), 300.0), pictures[1]]
+    frame = check_images(X)
+    assert list(frame.columns) == ["row", "path", "reason"]
+    assert list(frame["row"]) == list(range(1, 13))
+    assert list(frame["path"][:5]) == list(bad)
+    for reason, expected in zip(frame["reason"], bad.values(), strict=False):
+        assert expected in reason.lower()
+    for reason, expected in zip(
+        frame["reason"][5:], ["missing"] * 4 + ["a int is not", "shape (4, 4, 5)", "not in [0, 255]"], strict=True
+    ):
+        assert expected in reason
+
+
+def test_check_images_of_good_ones_is_empty(picture_files):
+    frame = check_images(picture_files)
+    assert frame.empty
+    assert frame["row"].dtype == np.int64
+
+
+def test_root(tmp_path, pictures, picture_files, monkeypatch):
+    names = [os.path.basename(path) for path in picture_files]
+    assert check_images(names, root=tmp_path).empty
+    assert check_images(picture_files, root="/elsewhere").empty  # absolute paths stay
+    reason = check_images(names)["reason"][0]
+    assert "root=" in reason
+    assert os.getcwd() in reason
+    monkeypatch.chdir(tmp_path)
+    assert check_images(names).empty
+
+
+def test_urls(pictures):
+    import fsspec
+
+    with fsspec.open("memory://folder/a.png", "wb") as file:
+        file.write(encoded(Image.fromarray(pictures[0])))
+    assert np.array_equal(as_images(["memory://folder/a.png"]).decode(0, (40, 30)), pictures[0])
+    assert np.array_equal(as_images(["a.png"], root="memory://folder/").decode(0, (40, 30)), pictures[0])
+
+
+def test_urls_without_the_extra_name_it(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "fsspec", None)
+    assert "skcnn[remote]" in check_images(["s3://bucket/a.png"])["reason"][0]
+
+
+def test_max_pixels_is_a_limit_that_moves(monkeypatch):
+    content = encoded(Image.new("RGB", (30, 20)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
+    assert len(check_images([content])) == 1
+    assert check_images([content], max_pixels=600).empty
+    assert Image.MAX_IMAGE_PIXELS == 500  # put back
+    big = encoded(Image.new("RGB", (100, 100)))  # over twice the limit: Pillow raises by itself
+    assert len(check_images([big])) == 1
+    assert check_images([big], max_pixels=10_000).empty
+
+
+def test_max_pixels_below_pillows_limit():
+    frame = check_images([encoded(Image.new("RGB", (30, 20)))], max_pixels=599)
+    assert "30 x 20 = 600 pixels, more than max_pixels=599" in frame["reason"][0]
+
+
+def test_batches_are_in_order_and_leave_bad_rows_out(pictures):
+    X = [pictures[index % 6] for index in range(23)]
+    X[4] = X[21] = b"broken"
+    batches = list(read_batches(as_images(X), range(23), (40, 30), batch_size=5))
+    rows = [row for batch in batches for row in batch.rows]
+    assert rows == [row for row in range(23) if row not in (4, 21)]
+    assert [bad.row for batch in batches for bad in batch.bad] == [4, 21]
+    pixels = np.concatenate([batch.pixels for batch in batches])
+    assert pixels.dtype == np.uint8
+    assert all(np.array_equal(pixels[index], pictures[row % 6]) for index, row in enumerate(rows))
+    assert max(len(batch.pixels) for batch in batches) == 5
+
+
+def test_rows_of_ones_choice(pictures):
+    images = as_images(pictures)
+    (batch,) = read_batches(images, [5, 0, 5], (40, 30))
+    assert batch.rows == [5, 0, 5]
+    assert np.array_equal(batch.pixels, pictures[[5, 0, 5]])
+
+
+def test_reading_ahead_is_bounded():
+    started = []
+    iterator = map_ahead(lambda row: started.append(row) or row, range(1000), 8)
+    assert [next(iterator) for _ in range(3)] == [(0, 0), (1, 1), (2, 2)]
+    assert len(started) <= 3 + 8
+    iterator.close()
+    assert len(started) <= 3 + 8
+
+
+def test_reading_ahead_uses_threads_and_keeps_order():
+    threads = set()
+    both = threading.Barrier(2, timeout=30)
+
+    def meet(row):
+        if row < 2:
+            both.wait()  # passes only if two rows are under way at once
+        threads.add(threading.current_thread().name)
+        return row * row
+
+    assert [value for _, value in map_ahead(meet, range(50), 10)] == [row * row for row in range(50)]
+    assert threading.current_thread().name not in threads
+
+
+def test_errors_and_warnings_carry_the_frame_through_pickle():
+    frame = bad_rows_frame([BadRow(3, "b.jpg", "cut"), BadRow(1, None, "missing value")])
+    for kind in (BadImageError, BadImageWarning):
+        again = pickle.loads(pickle.dumps(kind(frame, 9)))
+        assert str(again) == str(kind(frame, 9))
+        assert "2 of 9" in str(again)
+        assert "row 3: b.jpg: cut" in str(again)
+        pd.testing.assert_frame_equal(again.bad_rows, frame)
+    assert list(frame["row"]) == [1, 3]
+    assert "... and 5 more" in str(BadImageError(bad_rows_frame([BadRow(i, None, "x") for i in range(25)]), 30))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [(32, (32, 32)), ((20, 30), (20, 30)), (np.int64(5), (5, 5)), ([4, 5], (4, 5))]
+)
+def test_image_size(given, expected):
+    assert as_image_size(given) == expected
+
+
+@pytest.mark.parametrize("given", [0, -3, 1.5, "big", (1, 2, 3), (0, 4), (True, 4)])
+def test_bad_image_size(given):
+    with pytest.raises(ValueError, match="image_size="):
+        as_image_size(given)
+
+
+def test_real_photos(shared):
+    from sklearn.datasets import load_files  # an independent way to list them
+
+    folder = shared / "data" / "caltech30"
+    paths = load_files(folder, load_content=False, shuffle=False).filenames[:60]
+    assert check_images(paths).empty
+    for path in paths[:10]:
+        expected = Image.open(path).convert("RGB").resize((50, 40), Image.Resampling.BILINEAR)
+        assert np.array_equal(as_images([path]).decode(0, (40, 50)), np.asarray(expected))
