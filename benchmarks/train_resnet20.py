@@ -1,4 +1,6 @@
-"""Train the ResNet20 whose CIFAR-10 weights are shipped with skcnn. One command::
+"""Train the ResNet20 whose CIFAR-10 weights are shipped with skcnn.
+
+One command::
 
     python benchmarks/train_resnet20.py --data cifar10_jpeg.npz --output skcnn/backbones/weights
 
@@ -17,6 +19,7 @@ import hashlib
 import io
 import json
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import keras
@@ -41,7 +44,7 @@ def load_cifar10(path: str | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
             packed, offsets = archive[f"{split}_jpeg"].tobytes(), archive[f"{split}_offset"].astype(int)
             pictures = [
                 np.asarray(Image.open(io.BytesIO(packed[start:stop])).convert("RGB"))
-                for start, stop in zip(offsets[:-1], offsets[1:], strict=True)
+                for start, stop in pairwise(offsets)
             ]
             parts += [np.stack(pictures), archive[f"{split}_y"].astype("int64")]
     return parts[0], parts[1], parts[2], parts[3]
@@ -138,7 +141,9 @@ def main() -> None:
     test_accuracy = accuracy(x_test, y_test)
     arguments.output.mkdir(parents=True, exist_ok=True)
     path = arguments.output / WEIGHTS_NAME
-    model.save_weights(path)
+    network = build_resnet20()  # of its own: a compiled model would save its optimizer as well
+    network.set_weights(model.get_weights())
+    network.save_weights(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     readme = f"""# Weights shipped with skcnn
 
@@ -146,12 +151,12 @@ def main() -> None:
 
 | | |
 |---|---|
-| network | ResNet20, `skcnn/backbones/_resnet20.py`, {model.count_params():,} parameters, float32 |
+| network | ResNet20 (`skcnn/backbones/_resnet20.py`), {model.count_params():,} parameters, float32 |
 | data | CIFAR-10: {len(x_train):,} training pictures, {len(x_test):,} test pictures. {arguments.data_note} |
 | input | RGB, 32 x 32, scaled to [-1, 1] |
 | recipe | {arguments.epochs} epochs of SGD: batches of {arguments.batch_size}, Nesterov momentum 0.9, learning rate \
-{arguments.learning_rate} with cosine decay to 0, decoupled weight decay {arguments.weight_decay} (not on BatchNorm and \
-biases), shifts of up to 4 pixels, left-right flips |
+{arguments.learning_rate} with cosine decay to 0, decoupled weight decay {arguments.weight_decay} (not on BatchNorm \
+and biases), shifts of up to 4 pixels, left-right flips |
 | seed | {arguments.seed} |
 | test accuracy | {test_accuracy:.4f} (looked at once, after the last epoch) |
 | SHA-256 | `{digest}` |

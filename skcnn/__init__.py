@@ -1,9 +1,9 @@
-"""Pretrained Keras CNNs as scikit-learn estimators: for tables that have a column of images.
+r"""Pretrained Keras CNNs as scikit-learn estimators: for tables that have a column of images.
 
 Images become features, features become a classifier, and a report tells how good it is; every file lies on this way::
 
     datasets -> images -> backbones, engines -> feature_extraction -> ensemble -> metrics
-                                       \\-> cache (an image goes through a network once)
+                                       \-> cache (an image goes through a network once)
 
 Importing ``skcnn`` loads neither Keras nor matplotlib: these come when something needs them.
 """

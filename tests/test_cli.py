@@ -1,0 +1,159 @@
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from skcnn.cli import main
+from skcnn.datasets import load_digit_images
+
+RESNET20 = ["--backbone", "ResNet20", "--quiet"]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Digits 0, 1 and 10 (which are twos), 20 pictures each, in two folders: train and test."""
+    root = tmp_path_factory.mktemp("digits")
+    digits = load_digit_images()
+    for digit, name in ((0, "0"), (1, "1"), (2, "10")):
+        pictures = digits.data[digits.target == digit][:40]
+        for index, pixels in enumerate(pictures):
+            folder = root / ("train" if index < 20 else "test") / name
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(folder / f"{index}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def model(folders):
+    path = folders / "digits.skcnn"
+    assert main(["fit", str(folders / "train"), "-o", str(path), *RESNET20]) == 0
+    return path
+
+
+def test_fit_tells_what_it_did(folders, tmp_path, capsys):
+    path = tmp_path / "model.skcnn"
+    assert main(["fit", str(folders / "train"), "-o", str(path), *RESNET20, "--cv", "4"]) == 0
+    out = capsys.readouterr().out
+    assert "60 pictures of 3 classes: 0, 1, 10" in out
+    assert "4-fold cross-validation" in out
+    assert re.search(r"[Aa]ccuracy", out)
+    assert f"Saved: {path}" in out
+    assert path.exists()
+
+
+def test_evaluate(folders, model, tmp_path, capsys):
+    html = tmp_path / "report.html"
+    assert main(["evaluate", str(model), str(folders / "test"), "--html", str(html), "--quiet"]) == 0
+    out = capsys.readouterr().out
+    accuracy = float(re.search(r"[Aa]ccuracy\D*([01]\.\d+)", out).group(1))
+    assert accuracy > 0.9
+    assert html.read_text().lstrip().lower().startswith("<!doctype html>")
+
+
+def test_predict(folders, model, capsys):
+    paths = [str(folders / "test" / name / "30.png") for name in ("0", "1", "10")]
+    assert main(["predict", str(model), *paths, "--top", "2"]) == 0
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [line[0] for line in lines] == [path for path in paths for _ in range(2)]
+    assert [line[1] for line in lines[::2]] == ["0", "1", "10"]
+    probabilities = np.array([float(line[2]) for line in lines]).reshape(3, 2)
+    assert (probabilities[:, 0] >= probabilities[:, 1]).all()
+
+
+@pytest.mark.parametrize(("suffix", "read"), [("parquet", pd.read_parquet), ("csv", pd.read_csv)])
+def test_extract(folders, tmp_path, suffix, read, capsys):
+    path = tmp_path / f"features.{suffix}"
+    layers = ["--layers", "stage1_unit3", "stage3_unit3"]
+    assert main(["extract", str(folders / "test"), "-o", str(path), *RESNET20, *layers]) == 0
+    frame = read(path)
+    assert frame.shape == (60, 2 + 16 + 64)
+    assert list(frame.columns[:3]) == ["path", "label", "ResNet20_stage1_unit3_avg_0"]
+    assert sorted(frame["label"].astype(str).unique()) == ["0", "1", "10"]
+    assert "60 pictures, 80 features" in capsys.readouterr().out
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_table_in_place_of_a_folder(folders, tmp_path, capsys):
+    frame = pd.DataFrame(
+        [(str(path), path.parent.name) for path in sorted((folders / "train").glob("*/*.png"))],
+        columns=["path", "label"],
+    )
+    frame.to_csv(tmp_path / "train.csv", index=False)
+    assert main(["fit", str(tmp_path / "train.csv"), "-o", str(tmp_path / "m.skcnn"), *RESNET20, "--cv", "0"]) == 0
+    assert "60 pictures of 3 classes" in capsys.readouterr().out
+
+
+def test_backbones(capsys):
+    assert main(["backbones"]) == 0
+    out = capsys.readouterr().out
+    assert "MobileNetV2" in out
+    assert "224 x 224" in out
+    assert "cifar10" in out
+
+
+def test_demo(tmp_path, capsys):
+    html = tmp_path / "demo.html"
+    assert main(["demo", "--html", str(html), "--quiet"]) == 0
+    out = capsys.readouterr().out
+    assert "logistic regression on raw pixels" in out
+    assert "1797 passes" in out
+    assert html.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fit", "no-such-folder", "-o", "m.skcnn"], "no-such-folder"),
+        (["fit", "no-such.csv", "-o", "m.skcnn"], "no-such.csv"),
+        (["fit", ".", "-o", "no-such-folder/m.skcnn"], "no-such-folder"),
+        (["evaluate", "no-such.skcnn", "."], "no-such.skcnn"),
+        (["predict", "no-such.skcnn", "a.jpg"], "no-such.skcnn"),
+        (["extract", ".", "-o", "features.xls"], ".parquet"),
+    ],
+)
+def test_errors_are_one_line(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("skcnn: error: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_pictures_are_named(model, capsys):
+    assert main(["predict", str(model), "none.jpg"]) == 1
+    assert "row 0: none.jpg: no such file" in capsys.readouterr().err
+
+
+def test_debug_shows_the_traceback():
+    with pytest.raises(FileNotFoundError):
+        main(["predict", "no-such.skcnn", "a.jpg", "--debug"])
+
+
+@pytest.mark.parametrize("arguments", [[], ["no-such-command"], ["fit"], ["fit", ".", "-o", "m", "--alpha", "much"]])
+def test_usage_errors(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [[], ["demo"], ["fit"], ["evaluate"], ["predict"], ["extract"], ["backbones"]])
+def test_help(command, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([*command, "--help"])
+    assert caught.value.code == 0
+    out = capsys.readouterr().out
+    assert "usage: skcnn" in out
+    assert "--debug" in out or command == []
+
+
+def test_as_a_module_and_version():
+    done = subprocess.run([sys.executable, "-m", "skcnn", "--version"], capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"skcnn \d+\.\d+\.\d+\S*\n", done.stdout)

@@ -1,0 +1,48 @@
+"""scikit-learn's own checks on the transformer of images.
+
+On an estimator that says that it takes no tables of numbers scikit-learn runs one check. So they run on a subclass
+that does: each row of numbers becomes a picture one pixel high.
+"""
+
+import numpy as np
+from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
+from sklearn.utils.validation import validate_data
+
+from skcnn.feature_extraction import BottleneckFeatures
+from skcnn.images import Images
+
+
+class RowsAsPictures(BottleneckFeatures):
+    """Takes tables of numbers; for these checks alone."""
+
+    def _check_input(self, X, *, reset):
+        self._validate_params()
+        X = validate_data(self, X, reset=reset, dtype="float64")
+        pixels = np.rint(255 / (1 + np.exp(-np.clip(X, -30, 30)))).astype(np.uint8)
+        return Images([row[None, :] for row in pixels])
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = True
+        tags.input_tags.one_d_array = tags.input_tags.three_d_array = tags.input_tags.string = False
+        return tags
+
+
+EXPECTED_TO_FAIL = {
+    # The features come from a network with weights of its own, so that there is no `n_features_in_` to compare with
+    # when transform is called without fit.
+    "check_n_features_in_after_fitting": "stateless: transform does not need fit, and so has no width to hold X to",
+}
+
+
+@parametrize_with_checks(
+    [RowsAsPictures("ResNet20", image_size=16)], expected_failed_checks=lambda estimator: EXPECTED_TO_FAIL
+)
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+def test_there_are_many_checks():
+    on_tables = sum(1 for _ in estimator_checks_generator(RowsAsPictures("ResNet20")))
+    on_pictures = sum(1 for _ in estimator_checks_generator(BottleneckFeatures("ResNet20")))
+    assert on_tables > 30 > on_pictures
