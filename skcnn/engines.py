@@ -122,8 +122,11 @@ def with_precision(model: Any, precision: str) -> Any:
     """Return a copy of a Keras model whose layers compute in ``precision`` on float32 weights."""
     keras = import_keras()
 
-    def with_policy(layer: Any) -> Any:
-        return type(layer).from_config({**layer.get_config(), "dtype": f"mixed_{precision}"})
+    def with_policy(operation: Any) -> Any:
+        config = operation.get_config()
+        if isinstance(operation, keras.layers.Layer):  # plain operations compute in what they are given
+            config["dtype"] = f"mixed_{precision}"
+        return type(operation).from_config(config)
 
     copy = keras.models.clone_model(model, clone_function=with_policy)
     copy.set_weights(model.get_weights())

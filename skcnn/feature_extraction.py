@@ -288,7 +288,7 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
         if reset:
             for name in ("n_features_in_", "feature_names_in_"):
                 self.__dict__.pop(name, None)
-        if hasattr(X, "columns"):
+        if hasattr(X, "columns") and (reset or hasattr(self, "feature_names_in_")):
             validate_data(self, X, reset=reset, skip_check_array=True)
         elif reset and len(getattr(X, "shape", ())) == 2:
             self.n_features_in_ = 1

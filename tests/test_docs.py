@@ -37,7 +37,7 @@ def test_code_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_no_block_escapes(page: Path):
     assert page.read_text(encoding="utf-8").count("\n```") == 2 * len(blocks(page))
-    assert {language for language, _, _ in blocks(page)} <= {"python", "console", "text", "{eval-rst}", "{toctree}"}
+    assert {language for language, _, _ in blocks(page)} <= {"python", "bash", "console", "text", "{eval-rst}", "{toctree}"}
 
 
 @pytest.mark.parametrize("module", ["backbones", "datasets", "ensemble", "metrics"])

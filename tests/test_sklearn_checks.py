@@ -5,6 +5,8 @@ that does: each row of numbers becomes a picture one pixel high.
 """
 
 import numpy as np
+import pytest
+from sklearn.exceptions import SkipTestWarning
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 from sklearn.utils.validation import validate_data
 
@@ -28,21 +30,13 @@ class RowsAsPictures(BottleneckFeatures):
         return tags
 
 
-EXPECTED_TO_FAIL = {
-    # The features come from a network with weights of its own, so that there is no `n_features_in_` to compare with
-    # when transform is called without fit.
-    "check_n_features_in_after_fitting": "stateless: transform does not need fit, and so has no width to hold X to",
-}
-
-
-@parametrize_with_checks(
-    [RowsAsPictures("ResNet20", image_size=16)], expected_failed_checks=lambda estimator: EXPECTED_TO_FAIL
-)
+@parametrize_with_checks([RowsAsPictures("ResNet20", image_size=16)])
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
 
 
 def test_there_are_many_checks():
     on_tables = sum(1 for _ in estimator_checks_generator(RowsAsPictures("ResNet20")))
-    on_pictures = sum(1 for _ in estimator_checks_generator(BottleneckFeatures("ResNet20")))
-    assert on_tables > 30 > on_pictures
+    with pytest.warns(SkipTestWarning):
+        on_pictures = sum(1 for _ in estimator_checks_generator(BottleneckFeatures("ResNet20")))
+    assert on_tables > 40 > 5 > on_pictures

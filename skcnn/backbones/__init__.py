@@ -1,0 +1,26 @@
+"""The table of pretrained convolutional networks: their sizes, preprocessing, bottleneck layers and weights.
+
+A network takes an image apart, from edges to objects; what its last layers hold before the classifier describes images
+that it was never trained on. :func:`list_backbones` shows what there is; :class:`Backbone` knows how to build one and
+where its features come from.
+"""
+
+from skcnn.backbones._backbone import Backbone, BottleneckLayer
+from skcnn.backbones._from_model import as_backbone, backbone_from_model
+from skcnn.backbones._pixels import scale_pixels
+from skcnn.backbones._registry import get_backbone, list_backbones, register_backbone
+from skcnn.backbones._weights import WeightsDownloadError, WeightsFile, as_weights_file
+
+__all__ = [
+    "Backbone",
+    "BottleneckLayer",
+    "WeightsDownloadError",
+    "WeightsFile",
+    "as_backbone",
+    "as_weights_file",
+    "backbone_from_model",
+    "get_backbone",
+    "list_backbones",
+    "register_backbone",
+    "scale_pixels",
+]

@@ -1,0 +1,388 @@
+"""What a backbone is: a convolutional network without its classifier, and all that belongs to it."""
+
+from __future__ import annotations
+
+import operator
+import os
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from skcnn._keras import import_keras, seeded_initializers
+from skcnn.backbones._pixels import PREPROCESSING, Preprocessing
+from skcnn.backbones._weights import (
+    WeightsFile,
+    as_weights_path,
+    carry_weights,
+    explained_download,
+    file_sha256,
+    fold_efficientnet_rescaling,
+    load_weights,
+    weights_path,
+)
+
+# Initial weights are seeded through Python's global generator: two builds at a time would draw from each other's seed.
+_build_lock = threading.RLock()
+
+
+@dataclass(frozen=True)
+class BottleneckLayer:
+    """A place in a network that features are taken from.
+
+    Parameters
+    ----------
+    name : str
+        What ``layers=`` and feature names call it. Keras's own name where that is an explicit one.
+    keras_name : str or int
+        The layer's name in the Keras network without a classifier; or, where Keras gives it an automatic name (these
+        change from build to build), its position in ``model.operations``, which counts operations that are no layers
+        too. -1 is the network's output.
+    n_features : int
+        Number of channels.
+    pool_first : bool, default=False
+        True for a normalisation at the end of a network that belongs after the pooling.
+    """
+
+    name: str
+    keras_name: str | int
+    n_features: int
+    pool_first: bool = False
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A convolutional network without its classifier.
+
+    Parameters
+    ----------
+    name : str
+        What people call it, such as ``"MobileNetV2"``.
+    image_size : tuple of (height, width)
+        The size in pixels that the network was made for.
+    preprocessing : {"none", "tf", "torch", "caffe"}
+        The ``mode`` of :func:`scale_pixels` that goes before the network.
+    layers : tuple of BottleneckLayer
+        Where features come from, shallow to deep; the last is the default.
+    n_parameters : int
+        Number of weights, without the classifier.
+    weights : tuple of str
+        Names of published weights; the first is what ``"pretrained"`` means. Empty if there are none.
+    builder : callable or str
+        Makes the network: a function of ``keras.applications`` by its dotted name, or a callable with the same
+        signature: ``builder(include_top=False, weights=None, input_shape=(height, width, 3))``, where ``weights`` may
+        also be one of the names above. For legacy files with a classifier it is called with ``include_top=True`` and
+        ``classes`` too.
+
+    Raises
+    ------
+    ValueError
+        If the fields do not fit together.
+
+    See Also
+    --------
+    get_backbone : The backbones that are there, by name.
+    register_backbone : Add one.
+
+    Examples
+    --------
+    >>> from skcnn.backbones import get_backbone
+    >>> backbone = get_backbone("MobileNetV2")
+    >>> backbone.image_size, backbone.preprocessing, backbone.n_features
+    ((224, 224), 'tf', 1280)
+    >>> [layer.name for layer in backbone.layers]
+    ['block_2_add', 'block_5_add', 'block_12_add', 'out_relu']
+    """
+
+    name: str
+    image_size: tuple[int, int]
+    preprocessing: Preprocessing
+    layers: tuple[BottleneckLayer, ...]
+    n_parameters: int
+    weights: tuple[str, ...]
+    builder: Callable[..., Any] | str
+
+    def __post_init__(self) -> None:
+        names = [layer.name for layer in self.layers]
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"layers of {self.name!r} are named {names}; at least one, and each name once")
+        if self.preprocessing not in PREPROCESSING:
+            raise ValueError(
+                f"preprocessing={self.preprocessing!r} of {self.name!r}; accepted: "
+                f"{', '.join(map(repr, PREPROCESSING))}"
+            )
+        if len(self.image_size) != 2 or min(self.image_size) < 1:
+            raise ValueError(f"image_size={self.image_size!r} of {self.name!r}; accepted: (height, width) in pixels")
+
+    @property
+    def n_features(self) -> int:
+        """Number of channels of the default layer."""
+        return self.layers[-1].n_features
+
+    @property
+    def network(self) -> Any:
+        """The Keras model that this backbone is, where it was made from one; None otherwise."""
+        return None
+
+    def build(
+        self,
+        *,
+        image_size: tuple[int, int] | None = None,
+        weights: str | os.PathLike[str] | WeightsFile | None = "pretrained",
+        random_state: int = 0,
+    ) -> Any:
+        """Build the network.
+
+        Parameters
+        ----------
+        image_size : tuple of (height, width) or None, default=None
+            In pixels. None is the backbone's own.
+        weights : {"pretrained"}, str, path-like, WeightsFile or None, default="pretrained"
+            ``"pretrained"`` or one of ``self.weights``: the published ones, always those of the backbone's own size,
+            whatever ``image_size`` is. A path (``.h5`` or ``.weights.h5``): a file that Keras saved from this network,
+            with or without its classifier. None: random ones.
+        random_state : int, default=0
+            Seed of ``weights=None``.
+
+        Returns
+        -------
+        keras.Model
+            From float pixels (n, height, width, 3), scaled by ``scale_pixels(..., self.preprocessing)``, to the last
+            feature map.
+
+        Raises
+        ------
+        ValueError
+            If the network has no such weights, if a file holds those of another one, or if the network cannot take
+            pictures of this size.
+        OSError
+            If a file is missing or cannot be read, or if a download failed (:class:`WeightsDownloadError`).
+
+        Examples
+        --------
+        >>> from skcnn.backbones import get_backbone
+        >>> get_backbone("ResNet20").build(weights=None).output_shape
+        (None, 8, 8, 64)
+        """
+        keras = import_keras()
+        if keras.config.image_data_format() != "channels_last":
+            raise RuntimeError(
+                "Keras is set to 'channels_first', but pictures come with the channels last: call "
+                "keras.config.set_image_data_format('channels_last'), or change it in keras.json."
+            )
+        source = self._resolve_weights(weights)
+        size = self.image_size if image_size is None else (int(image_size[0]), int(image_size[1]))
+        with _build_lock, seeded_initializers(random_state):
+            if source is None:
+                return self._build_network(size)
+            if isinstance(source, str):
+                return self._build_published(source, size)
+            with weights_path(source) as path:
+                return self._build_from_file(path, size)
+
+    def weights_id(self, weights: str | os.PathLike[str] | WeightsFile | None, random_state: int = 0) -> str:
+        """Identify weights, for the key of a cache; neither builds the network nor imports Keras.
+
+        Parameters
+        ----------
+        weights : {"pretrained"}, str, path-like, WeightsFile or None
+            As :meth:`build` takes them.
+        random_state : int, default=0
+            Seed of ``weights=None``.
+
+        Returns
+        -------
+        str
+            The name of published weights, ``"sha256:..."`` of a file's bytes, or ``"random:<seed>"``.
+
+        Raises
+        ------
+        ValueError, FileNotFoundError
+            If the network has no such weights, or there is no such file.
+
+        Examples
+        --------
+        >>> from skcnn.backbones import get_backbone
+        >>> get_backbone("VGG16").weights_id("pretrained"), get_backbone("VGG16").weights_id(None, 3)
+        ('imagenet', 'random:3')
+        """
+        source = self._resolve_weights(weights)
+        if source is None:
+            return f"random:{random_state}"
+        if isinstance(source, str):
+            return source
+        return f"sha256:{source.sha256 if isinstance(source, WeightsFile) else file_sha256(source)}"
+
+    def layer_name(self, layer: str | int) -> str:
+        """Return the name of a layer that features may be taken from.
+
+        Parameters
+        ----------
+        layer : str or int
+            A name of ``self.layers``; or any layer of the Keras network: its name, or its index in ``model.layers``.
+
+        Returns
+        -------
+        str
+            The name, or ``"layer[<index>]"``.
+
+        Raises
+        ------
+        TypeError
+            If it is neither a name nor an index.
+        """
+        if isinstance(layer, str):
+            return layer
+        try:
+            return f"layer[{operator.index(layer)}]"
+        except TypeError:
+            raise TypeError(f"{layer!r} is no layer; accepted: {self._layers_hint}") from None
+
+    def layer_output(self, model: Any, name: str) -> Any:
+        """Return the output of a bottleneck layer in a network of :meth:`build`.
+
+        Parameters
+        ----------
+        model : keras.Model
+            The network.
+        name : str
+            A name as :meth:`layer_name` gives it.
+
+        Returns
+        -------
+        keras.KerasTensor of shape (n, height, width, n_features) or (n, n_features)
+
+        Raises
+        ------
+        ValueError
+            If the network has no such layer, if it gives no features, or if Keras numbered it anew.
+        """
+        return self._locate(model, name)[1]
+
+    def pooled_output(self, model: Any, name: str, pooling: str | None) -> Any:
+        """Return the features of a bottleneck layer: its output, pooled over the picture.
+
+        The same as ``keras.applications`` gives with ``include_top=False`` and this ``pooling``. Mostly that is
+        :meth:`layer_output` pooled; ConvNeXt normalises after the pooling, which makes other numbers.
+
+        Parameters
+        ----------
+        model : keras.Model
+            The network.
+        name : str
+            A name as :meth:`layer_name` gives it.
+        pooling : {"avg", "max"} or None
+            None leaves the feature map as it is.
+
+        Returns
+        -------
+        keras.KerasTensor of shape (n, n_features) or (n, height, width, n_features)
+            Pooled in float32, whatever the network computes in: a mean over bfloat16 would lose what is left.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`layer_output` does.
+        """
+        layers = import_keras().layers
+        operation, output = self._locate(model, name)
+        if pooling is None or len(output.shape) == 2:
+            return output
+        pool = {"avg": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D}[pooling](dtype="float32")
+        if any(layer.pool_first for layer in self.layers if layer.name == name):
+            return operation(pool(operation.input))
+        return pool(output)
+
+    def _build_network(self, size: tuple[int, int], *, include_top: bool = False, **options: Any) -> Any:
+        builder = self._resolve_builder()
+        return builder(**{"include_top": include_top, "weights": None, "input_shape": (*size, 3), **options})
+
+    def _build_published(self, name: str, size: tuple[int, int]) -> Any:
+        # Keras chooses the file of some networks by the size asked for: hence at the own size first, then carried.
+        with explained_download(self.name, name):
+            published = self._build_network(self.image_size, weights=name)
+        if size == self.image_size and not self._is_efficientnet:
+            return published
+        model = self._build_network(size)
+        carry_weights(published, model)
+        return model
+
+    def _build_from_file(self, path: Path, size: tuple[int, int]) -> Any:
+        model = self._build_network(size)
+        with_top = partial(self._build_network, self.image_size, include_top=True)
+        load_weights(model, path, self.name, lambda n_classes: with_top(classes=n_classes))
+        if self._is_efficientnet:
+            fold_efficientnet_rescaling(model, path, self._resolve_builder())
+        return model
+
+    @property
+    def _is_efficientnet(self) -> bool:
+        return isinstance(self.builder, str) and self.builder.startswith("keras.applications.EfficientNetB")
+
+    def _resolve_builder(self) -> Callable[..., Any]:
+        if callable(self.builder):
+            return self.builder
+        return operator.attrgetter(self.builder.removeprefix("keras."))(import_keras())
+
+    def _resolve_weights(self, weights: Any) -> str | Path | WeightsFile | None:
+        """Tell published weights (their name), files, and random ones (None) apart."""
+        if weights is None or isinstance(weights, WeightsFile):
+            return weights
+        if weights == "pretrained" and self.weights:
+            return self.weights[0]
+        if isinstance(weights, str) and weights in self.weights:
+            return weights
+        if (path := as_weights_path(weights)) is not None:
+            return path
+        published = [f'"pretrained" (or {" or ".join(map(repr, self.weights))})'] if self.weights else []
+        accepted = "; ".join([*published, "the path of a .weights.h5 or .h5 file", "None for random ones"])
+        raise ValueError(f"{self.name} has no weights {weights!r}. Accepted: {accepted}.")
+
+    @property
+    def _layers_hint(self) -> str:
+        names = ", ".join(repr(layer.name) for layer in self.layers)
+        return f"{names}; or the name or the index of any layer of the Keras network"
+
+    def _locate(self, model: Any, name: str) -> tuple[Any, Any]:
+        """Return the operation behind a layer's name, and its output."""
+        listed = next((layer for layer in self.layers if layer.name == name), None)
+        keras_name = name if listed is None else listed.keras_name
+        index = re.fullmatch(r"layer\[(-?\d+)\]", name)
+        try:
+            if keras_name == -1:
+                operation, output = model.layers[-1], model.outputs[0]
+            elif isinstance(keras_name, int):
+                operation = model.operations[keras_name]
+                output = operation.output
+            else:
+                operation = model.layers[int(index[1])] if index else model.get_layer(keras_name)
+                output = operation.output
+        except (ValueError, IndexError):
+            raise ValueError(f"{self.name} has no layer {name!r}; there are {self._layers_hint}.") from None
+        if listed is None and not index and has_automatic_name(operation):
+            raise ValueError(
+                f"{name!r} is a name that Keras made up: another build may give it to another layer. Give the layer's "
+                f"index instead: {model.layers.index(operation)}."
+            )
+        if len(getattr(output, "shape", ())) not in (2, 4):
+            raise ValueError(
+                f"Layer {name!r} of {self.name} gives no features: its output is {output!r}, and neither a map "
+                "(n, height, width, channels) nor a vector (n, features)."
+            )
+        if listed is not None and output.shape[-1] != listed.n_features:
+            raise ValueError(
+                f"Layer {name!r} of {self.name} has {output.shape[-1]} channels in this version of Keras "
+                f"({import_keras().__version__}), and not {listed.n_features}: its layers are in another order. Give a "
+                "layer by its Keras name or index instead."
+            )
+        return operation, output
+
+
+def has_automatic_name(layer: Any) -> bool:
+    """Tell whether Keras made up the name of a layer or a model, by its class and a count."""
+    stem = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", type(layer).__name__)  # as keras.src.utils.naming does
+    stem = re.sub("([a-z])([A-Z])", r"\1_\2", stem).lower()
+    return re.fullmatch(rf"{re.escape(stem)}(_\d+)?", layer.name) is not None

@@ -1,0 +1,230 @@
+"""Networks of the user's own, a Keras model or a function that builds one, as backbones."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from skcnn._keras import import_keras, is_keras_model, model_digest, seeded_initializers
+from skcnn.backbones._backbone import Backbone, BottleneckLayer, has_automatic_name
+from skcnn.backbones._registry import get_backbone
+
+#: The size of networks that leave it open.
+OPEN_SIZE = (224, 224)
+
+
+def as_backbone(backbone: Any, *, image_size: tuple[int, int] | None = None) -> Backbone:
+    """Return the backbone that a parameter means.
+
+    Parameters
+    ----------
+    backbone : str, Backbone, keras.Model, path or callable
+        A name of :func:`list_backbones`; a backbone; a Keras model, or the path of one (``.keras``); or a callable
+        ``build(input_shape=(height, width, 3))`` that returns a Keras model. Models take pixels in [0, 255] and do
+        their own preprocessing.
+    image_size : tuple of (height, width) or None, default=None
+        Size in pixels to give to a callable, and to a model that leaves it open. None stands for (224, 224) there.
+
+    Returns
+    -------
+    Backbone
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is none of these, or a model that takes or gives something else.
+    OSError
+        If it is a path that does not exist.
+
+    Examples
+    --------
+    >>> from skcnn.backbones import as_backbone
+    >>> as_backbone("ResNet20").n_features
+    64
+    """
+    if isinstance(backbone, Backbone):
+        return backbone
+    if isinstance(backbone, os.PathLike) or (isinstance(backbone, str) and backbone.endswith(".keras")):
+        return backbone_from_model(_load_model(Path(backbone).expanduser()), image_size=image_size)
+    if isinstance(backbone, str):
+        return get_backbone(backbone)
+    if is_keras_model(backbone):
+        return backbone_from_model(backbone, image_size=image_size)
+    if callable(backbone):
+        return _backbone_from_callable(backbone, tuple(image_size or OPEN_SIZE))
+    raise TypeError(
+        f"backbone={backbone!r}; accepted: a name of skcnn.backbones.list_backbones(), a Keras model, the path of one "
+        "(.keras), or a callable build(input_shape=(height, width, 3)) that returns one"
+    )
+
+
+def backbone_from_model(model: Any, *, image_size: tuple[int, int] | None = None) -> Backbone:
+    """Make a backbone of a Keras model.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional or Sequential and built; from pixels (n, height, width, 3) in [0, 255], uint8 or float, to a feature
+        map (n, height, width, channels) or features (n, n_features). Its own weights are used.
+    image_size : tuple of (height, width) or None, default=None
+        Size in pixels for a model that leaves it open. None stands for (224, 224) there.
+
+    Returns
+    -------
+    Backbone
+        With the model as ``network``. Its one bottleneck layer, ``"output"``, is the model's output; ``layer_name``
+        takes any other layer by its own name or its index.
+
+    Raises
+    ------
+    TypeError
+        If it is no Keras model, or one without a graph (subclassed, or not built).
+    ValueError
+        If it takes or gives something else.
+
+    Examples
+    --------
+    >>> import keras
+    >>> from skcnn.backbones import backbone_from_model
+    >>> pixels = keras.Input((32, 32, 3))
+    >>> scaled = keras.layers.Rescaling(1 / 255)(pixels)
+    >>> model = keras.Model(pixels, keras.layers.Conv2D(8, 3, name="edges")(scaled))
+    >>> backbone = backbone_from_model(model)
+    >>> backbone.image_size, backbone.n_features
+    ((32, 32), 8)
+    """
+    return ModelBackbone(**_describe(model, image_size))
+
+
+@dataclass(frozen=True)
+class ModelBackbone(Backbone):
+    """A backbone that is a Keras model of the user's (its ``builder``): graph and weights are there already."""
+
+    @property
+    def network(self) -> Any:
+        """The Keras model."""
+        return self.builder
+
+    def layer_name(self, layer: str | int) -> str:
+        """Return the name of a layer; one that Keras made up becomes an index: copies of a model bear others."""
+        if isinstance(layer, str) and layer != self.layers[-1].name:
+            for index, candidate in enumerate(self.network.layers):
+                if candidate.name == layer and has_automatic_name(candidate):
+                    return f"layer[{index}]"
+        return super().layer_name(layer)
+
+    def weights_id(self, weights: Any = "pretrained", random_state: int = 0) -> str:
+        """Return the digest of the model: its layers and its weights."""
+        self._resolve_weights(weights)
+        return f"sha256:{model_digest(self.network)}"
+
+    def _build_published(self, name: str, size: tuple[int, int]) -> Any:
+        for asked, own in zip(size, self.network.input_shape[1:3], strict=True):
+            if own not in (None, asked):
+                raise ValueError(
+                    f"The Keras model {self.name!r} takes pictures of {self.image_size[0]} x {self.image_size[1]} "
+                    f"pixels, and not of {size[0]} x {size[1]}: leave image_size=None, or give a model of that size."
+                )
+        return self.network
+
+    def _resolve_weights(self, weights: Any) -> str:
+        return _own_weights(weights)
+
+
+@dataclass(frozen=True)
+class CallableBackbone(Backbone):
+    """A backbone that a callable of the user's (its ``builder``) builds, at any size."""
+
+    def weights_id(self, weights: Any = "pretrained", random_state: int = 0) -> str:
+        """Return the digest of what the callable builds with this seed: it builds the network to find out."""
+        self._resolve_weights(weights)
+        return f"sha256:{_built_digest(self.builder, self.image_size, random_state)}"
+
+    def _build_published(self, name: str, size: tuple[int, int]) -> Any:
+        return _call(self.builder, size)
+
+    def _resolve_weights(self, weights: Any) -> str:
+        return _own_weights(weights)
+
+
+def _own_weights(weights: Any) -> str:
+    if weights != "pretrained":
+        raise ValueError(
+            f"weights={weights!r}, but the backbone is a network of your own, which brings its weights along: leave "
+            "weights='pretrained', and load others into the model itself (keras.Model.load_weights)."
+        )
+    return "pretrained"
+
+
+# Remembered, as building takes seconds and whoever transforms asks every time.
+@lru_cache(maxsize=32)
+def _backbone_from_callable(build: Callable[..., Any], image_size: tuple[int, int]) -> Backbone:
+    with seeded_initializers(0):
+        fields = _describe(_call(build, image_size), image_size)
+    name = getattr(build, "__name__", type(build).__name__)
+    return CallableBackbone(**{**fields, "name": name, "builder": build})
+
+
+@lru_cache(maxsize=32)
+def _built_digest(build: Callable[..., Any], image_size: tuple[int, int], random_state: int) -> str:
+    with seeded_initializers(random_state):
+        return model_digest(_call(build, image_size))
+
+
+def _call(build: Any, size: tuple[int, int]) -> Any:
+    model = build(input_shape=(*size, 3))
+    if not is_keras_model(model):
+        raise TypeError(f"{build!r} was called as a backbone and returned {type(model).__name__}, and no Keras model")
+    return model
+
+
+def _load_model(path: Path) -> Any:
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no Keras model {str(path)!r} (current folder: {Path.cwd()}).")
+    status = path.stat()
+    return _loaded_model(str(path.resolve()), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _loaded_model(path: str, size: int, mtime_ns: int) -> Any:
+    # Safe mode is Keras's default, but it is what keeps code in the file from being run.
+    return import_keras().saving.load_model(path, compile=False, safe_mode=True)
+
+
+def _describe(model: Any, image_size: tuple[int, int] | None) -> dict[str, Any]:
+    """Return the fields of a backbone for a Keras model, once it is known to be one."""
+    if not is_keras_model(model):
+        raise TypeError(f"{type(model).__name__} is no Keras model")
+    try:
+        inputs, outputs = list(model.inputs or []), list(model.outputs or [])
+    except AttributeError:
+        inputs = outputs = []
+    if not inputs:
+        raise TypeError(
+            f"The Keras model {model.name!r} has no graph of layers to take features from: it must be a Functional "
+            "model, or a Sequential one that is built (begin it with keras.Input)."
+        )
+    taken, given = [tuple(x.shape) for x in inputs], [tuple(x.shape) for x in outputs]
+    if len(taken) != 1 or len(taken[0]) != 4 or taken[0][-1] != 3:
+        raise ValueError(f"The Keras model {model.name!r} takes {taken}; accepted: one input (n, height, width, 3)")
+    if len(given) != 1 or len(given[0]) not in (2, 4) or given[0][-1] is None:
+        raise ValueError(
+            f"The Keras model {model.name!r} gives {given}; accepted: one output, a feature map (n, height, width, "
+            "channels) or features (n, n_features)"
+        )
+    height, width = image_size or OPEN_SIZE
+    return {
+        # A made-up name differs from copy to copy: what is left is the kind of model.
+        "name": re.sub(r"_\d+$", "", model.name) if has_automatic_name(model) else model.name,
+        "image_size": (taken[0][1] or height, taken[0][2] or width),
+        "preprocessing": "none",
+        "layers": (BottleneckLayer("output", -1, given[0][-1]),),
+        "n_parameters": model.count_params(),
+        "weights": ("pretrained",),
+        "builder": model,
+    }

@@ -1,0 +1,63 @@
+"""The scaling of pixels that each network was trained with, as Keras layers."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+from skcnn._keras import import_keras
+
+Preprocessing = Literal["none", "tf", "torch", "caffe"]
+PREPROCESSING: tuple[str, ...] = get_args(Preprocessing)
+
+# Red, green, blue; pixels in [0, 1] for these two, in [0, 255] for the third.
+_TORCH_MEAN = (0.485, 0.456, 0.406)
+_TORCH_STD = (0.229, 0.224, 0.225)
+_CAFFE_MEAN = (123.68, 116.779, 103.939)
+
+
+def scale_pixels(x: Any, mode: Preprocessing) -> Any:
+    """Scale RGB pixels to what a network wants.
+
+    The same numbers as ``keras.applications.imagenet_utils.preprocess_input``, but from Keras layers (``Rescaling``
+    and a flip of the channels), so that they become part of a model that any backend runs and exports, and may start
+    from uint8.
+
+    Parameters
+    ----------
+    x : keras.KerasTensor, tensor or ndarray of shape (n, height, width, 3)
+        Pixels in [0, 255], RGB, channels last, uint8 or float.
+    mode : {"none", "tf", "torch", "caffe"}
+        ``"none"``: pixels as they are (the network scales them itself); ``"tf"``: to [-1, 1]; ``"torch"``: to [0, 1],
+        then less the mean and over the standard deviation of ImageNet's channels; ``"caffe"``: BGR, less the mean.
+
+    Returns
+    -------
+    keras.KerasTensor or tensor of shape (n, height, width, 3)
+        In float32, whatever Keras's dtype policy is. Symbolic where ``x`` is.
+
+    Raises
+    ------
+    ValueError
+        If ``mode`` is none of these.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcnn.backbones import scale_pixels
+    >>> pixels = np.array([[[[0, 51, 255]]]], np.uint8)
+    >>> np.asarray(scale_pixels(pixels, "tf")).round(6).tolist()
+    [[[[-1.0, -0.6, 1.0]]]]
+    """
+    keras = import_keras()
+    if mode == "none":
+        return keras.ops.cast(x, "float32")
+    if mode == "tf":
+        return keras.layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32")(x)
+    if mode == "torch":
+        scale = [1 / (255 * std) for std in _TORCH_STD]
+        offset = [-mean / std for mean, std in zip(_TORCH_MEAN, _TORCH_STD, strict=True)]
+        return keras.layers.Rescaling(scale, offset=offset, dtype="float32")(x)
+    if mode == "caffe":
+        centred = keras.layers.Rescaling(1.0, offset=[-mean for mean in _CAFFE_MEAN], dtype="float32")(x)
+        return keras.ops.flip(centred, axis=-1)
+    raise ValueError(f"mode={mode!r}; accepted: {', '.join(map(repr, PREPROCESSING))}")

@@ -1,0 +1,261 @@
+"""Where the weights of a network come from: files on disk or in memory, and the files that Keras downloads."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skcnn._keras import import_keras
+
+SUFFIXES = (".weights.h5", ".h5", ".hdf5")
+
+# keras.applications divides EfficientNetB*'s standardised pixels once more, by the square root of these, where it
+# loads its own weights, and only there: they were trained so (tensorflow/tensorflow#49930).
+_EFFICIENTNET_STD = (0.229, 0.224, 0.225)
+
+
+class WeightsDownloadError(OSError):
+    """Pretrained weights could not be fetched; the message says which file, and where it may be put."""
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """A weights file held in memory, accepted wherever the path of one is.
+
+    Parameters
+    ----------
+    content : bytes
+        What the file holds.
+    suffix : {".weights.h5", ".h5", ".hdf5"}
+        Which of Keras's two formats it is in: the first is Keras 3's own, the others are the legacy one.
+    """
+
+    content: bytes = field(repr=False)
+    suffix: str
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the content, in hexadecimal."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+def as_weights_file(weights: Any) -> WeightsFile | None:
+    """Read a ``weights`` parameter that means a file.
+
+    Parameters
+    ----------
+    weights : str, path-like, WeightsFile or None
+        As :meth:`Backbone.build` takes it.
+
+    Returns
+    -------
+    WeightsFile or None
+        None where ``weights`` is a name ("pretrained", "imagenet", ...) or None.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If it is a path, but not that of a weights file.
+
+    Examples
+    --------
+    >>> from skcnn.backbones import as_weights_file
+    >>> as_weights_file("imagenet") is None
+    True
+    """
+    if isinstance(weights, WeightsFile):
+        return weights
+    path = as_weights_path(weights)
+    return None if path is None else WeightsFile(path.read_bytes(), _suffix(path))
+
+
+def as_weights_path(weights: Any) -> Path | None:
+    """Return the path that ``weights`` is, once it is known to be one of a weights file; None if it is a name."""
+    if not isinstance(weights, os.PathLike) and not (isinstance(weights, str) and _suffix(weights)):
+        return None
+    path = Path(weights).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no weights file {str(path)!r} (current folder: {Path.cwd()}).")
+    if not _suffix(path):
+        raise ValueError(
+            f"{str(path)!r} is not the name of a weights file: accepted are {', '.join(SUFFIXES)}, as Keras writes "
+            "them. A whole model (.keras) is given as backbone=, not as weights=."
+        )
+    return path
+
+
+def _suffix(path: str | Path) -> str:
+    return next((suffix for suffix in SUFFIXES if str(path).endswith(suffix)), "")
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, which is not computed again while the file stays unchanged."""
+    status = path.stat()
+    return _file_sha256(str(path.resolve()), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=32)
+def _file_sha256(path: str, size: int, mtime_ns: int) -> str:
+    return _digest(Path(path), "sha256")
+
+
+def _digest(path: Path, algorithm: str) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+
+
+@contextmanager
+def weights_path(source: Path | WeightsFile) -> Iterator[Path]:
+    """Give the path of a weights file; one that is in memory has a path inside the block only."""
+    if isinstance(source, Path):
+        yield source
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{source.sha256}{source.suffix}"
+        path.write_bytes(source.content)
+        yield path
+
+
+def load_weights(model: Any, path: Path, name: str, build_with_top: Callable[[int], Any]) -> None:
+    """Load a weights file into a network without a classifier.
+
+    Parameters
+    ----------
+    model : keras.Model
+        The network, without a classifier.
+    path : Path
+        A file in either of Keras's formats, saved with or without the classifier.
+    name : str
+        The network's name, for messages.
+    build_with_top : callable
+        From a number of classes to the same network with a classifier.
+
+    Raises
+    ------
+    ValueError
+        If the file holds something else.
+    """
+    import h5py
+
+    if not h5py.is_hdf5(path):
+        raise ValueError(f"{path} is not a weights file of Keras: it is not in HDF5 format. Is it damaged?")
+    try:
+        model.load_weights(path)
+    except Exception as error:
+        reason = error
+    else:
+        return
+    # Keras 3's own format finds layers by place and passes over a classifier; the legacy one wants them all.
+    if (n_classes := _legacy_n_classes(path)) is not None:
+        try:
+            whole = build_with_top(n_classes)
+            whole.load_weights(path)
+            set_weights(model, whole.get_weights()[: len(model.weights)])
+            return
+        except Exception as error:
+            reason = error
+    raise ValueError(
+        f"{path} does not hold the weights of {name}: {str(reason).strip().splitlines()[0]} Accepted: a .weights.h5 "
+        f"or .h5 file that Keras saved from {name}, with or without its classifier. For another network, or for this "
+        "one as a part of a model of yours, give the model itself as backbone=."
+    ) from reason
+
+
+def _legacy_n_classes(path: Path) -> int | None:
+    """Return the length of the last array of a legacy file (the number of classes if it has a classifier), or None."""
+    import h5py
+
+    with h5py.File(path) as file:
+        group = file.get("model_weights", file)
+        # Keras spreads attributes beyond 64 KiB over layer_names0, layer_names1, ...
+        keys = sorted((key for key in group.attrs if key.startswith("layer_names")), key=lambda key: (len(key), key))
+        for layer in reversed([os.fsdecode(name) for key in keys for name in group.attrs[key]]):
+            names = group[layer].attrs.get("weight_names", ())
+            if len(names) and (shape := group[layer][os.fsdecode(names[-1])].shape):
+                return int(shape[-1])
+    return None
+
+
+def set_weights(model: Any, values: list[Any]) -> None:
+    """Set the weights of a network so that they all take effect."""
+    model.set_weights(values)
+    for layer in model.layers:
+        # Normalization computes with copies of its weights, which Keras's set_weights leaves as they were.
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()
+
+
+def carry_weights(source: Any, model: Any) -> None:
+    """Give ``model`` the weights of ``source``, which Keras built with its own weights, maybe at another size."""
+    rescaling = import_keras().layers.Rescaling
+    set_weights(model, source.get_weights())
+    rescalings = [layer for layer in source.layers if isinstance(layer, rescaling)]
+    if len(rescalings) > sum(isinstance(layer, rescaling) for layer in model.layers):
+        _fold_rescaling(model, rescalings[-1].scale)
+
+
+def fold_efficientnet_rescaling(model: Any, path: Path, builder: Any) -> None:
+    """Do what Keras does to an EfficientNetB*'s input, if this weights file was trained with it.
+
+    Such are the files that Keras publishes, and those saved from a network that had loaded them.
+    """
+    import h5py
+
+    published = getattr(sys.modules.get(builder.__module__), "WEIGHTS_HASHES", {})
+    names: set[str] = set()
+    with h5py.File(path) as file:
+        file.visit(lambda name: names.add(name.rpartition("/")[2]))
+    if sum(name.startswith("rescaling") for name in names) > 1 or any(
+        _digest(path, "md5") in pair for pair in published.values()
+    ):
+        _fold_rescaling(model, [std**-0.5 for std in _EFFICIENTNET_STD])
+
+
+def _fold_rescaling(model: Any, scale: Any) -> None:
+    """Make a network's standardisation of pixels multiply by ``scale`` besides."""
+    normalization = import_keras().layers.Normalization
+    (layer,) = (layer for layer in model.layers if isinstance(layer, normalization))
+    mean, variance, count = layer.get_weights()
+    layer.set_weights([mean, variance / np.square(scale), count])
+    layer.finalize_state()
+
+
+@contextmanager
+def explained_download(backbone_name: str, weights_name: str) -> Iterator[None]:
+    """Turn what Keras raises when it cannot fetch or read published weights into what a person can act on."""
+    try:
+        yield
+    except Exception as error:
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][::-1]
+        if loading := next((frame for frame in frames if frame.f_code.co_name == "load_weights"), None):
+            raise OSError(
+                f"The {weights_name!r} weights of {backbone_name} could not be read from "
+                f"{loading.f_locals.get('filepath')}: {error} If the file is damaged, delete it, and Keras will "
+                "download it anew."
+            ) from error
+        is_download = any(frame.f_code.co_name == "get_file" for frame in frames) or isinstance(error, OSError)
+        if not is_download and "URL fetch failure" not in str(error):
+            raise
+        # Keras names the file in its message at most by its address, and not in each case; its frames hold it.
+        texts = [text for frame in frames for text in frame.f_locals.values() if isinstance(text, str)]
+        file = next((Path(text).name for text in texts if text.endswith(".h5")), None)
+        address = next((text for text in texts if text.startswith("http") and text.endswith(".h5")), None)
+        folder = next((frame.f_locals["datadir"] for frame in frames if "datadir" in frame.f_locals), None)
+        folder = folder or Path(os.environ.get("KERAS_HOME") or "~/.keras") / "models"
+        raise WeightsDownloadError(
+            f"The {weights_name!r} weights of {backbone_name} could not be downloaded: {error} Wanted: "
+            f"{file or 'a file that Keras did not name'}{f' from {address}' if address else ''}. Keras looks for it in "
+            f"{folder} (KERAS_HOME moves that folder): put it there, or give its path "
+            "as weights=PATH."
+        ) from error
