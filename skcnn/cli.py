@@ -26,10 +26,9 @@ TABLE_WRITERS: dict[str, Callable[[Any, str], None]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code: 0, 1 (an error, told in a line), 2 (usage) or 130 (interrupted)."""
     options = _parser().parse_args(arguments)
-    # TensorFlow's start-up notices (which instructions it uses, that there is no GPU) say nothing about the task.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     try:
+        if options.starts_keras:
+            _start_keras_quietly()
         options.command(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
@@ -81,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
             epilog=texts.get("epilog"),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        added.set_defaults(command=command)
+        added.set_defaults(command=command, starts_keras=command is not _backbones)
         return added
 
     demo = add(
@@ -174,6 +173,30 @@ def _features(options: argparse.Namespace) -> Any:
         batch_size=options.batch_size,
         verbose=0 if options.quiet else 1,
     )
+
+
+def _start_keras_quietly() -> None:
+    """Start Keras's backend without its notices on which instructions and devices it found.
+
+    TensorFlow writes them to the process's standard error before any logging level counts, so that is where they are
+    caught; they are shown after all if it does not start.
+    """
+    from skcnn._keras import import_keras
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as notices:
+        os.dup2(notices.fileno(), 2)
+        try:
+            import_keras().ops.zeros(1)
+        except BaseException:
+            notices.seek(0)
+            os.write(terminal, notices.read())
+            raise
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
 
 
 def _check_writable(path: str) -> None:

@@ -17,7 +17,7 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
-from skcnn._keras import model_digest, model_from_bytes, model_to_bytes
+from skcnn._keras import is_keras_model, model_digest, model_from_bytes, model_to_bytes
 from skcnn.backbones import Backbone, WeightsFile, as_backbone, as_weights_file
 from skcnn.cache import memory_cache
 from skcnn.engines import ENGINES, PRECISIONS, Output, Plan, get_engine, network_lock
@@ -411,13 +411,13 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
         if members is None:
             return state
         backbone, weights = state["backbone"], state["weights"]
-        if not isinstance(backbone, str):
-            network = as_backbone(backbone).network
-            if network is None:
-                raise TypeError(
-                    f"backbone={backbone!r} is a callable, which cannot be saved without its code: register it "
-                    "(skcnn.backbones.register_backbone) and give its name, or give the Keras model that it builds."
-                )
+        if isinstance(backbone, Backbone) or (callable(backbone) and not is_keras_model(backbone)):
+            raise TypeError(
+                f"backbone={backbone!r} cannot be saved without its code: register it "
+                "(skcnn.backbones.register_backbone) and give its name, or give the Keras model that it builds."
+            )
+        network = as_backbone(backbone).network
+        if network is not None:
             name = f"networks/{model_digest(network)}.keras"
             members[name] = model_to_bytes(network)
             state["backbone"] = {"member": name}

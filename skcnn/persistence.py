@@ -18,21 +18,48 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from skcnn import __version__
 from skcnn.feature_extraction import packed_members
 
 FORMAT = 1
-_VERSIONS = ("skcnn", "scikit-learn", "skops", "keras", "numpy")
+_DEPENDENCIES = ("scikit-learn", "skops", "keras", "numpy")
 
 #: Types beside skops's own list that a fitted search over skcnn's estimators holds. Each was read: building one from
-#: a file stores attributes or numbers and calls nothing that the file chooses.
-TRUSTED = frozenset(
+#: a file stores attributes and numbers, and calls nothing that the file chooses.
+TRUSTED_TYPES = frozenset(
     {
         "skcnn.ensemble.BaggedSGDClassifier",
         "skcnn.feature_extraction.BottleneckFeatures",
         "sklearn.metrics._scorer._PassthroughScorer",
         "sklearn.metrics._scorer._Scorer",
+        "sklearn.utils._bunch.Bunch",
+        *(
+            f"sklearn.model_selection._split.{splitter}"
+            for splitter in (
+                "GroupKFold",
+                "GroupShuffleSplit",
+                "KFold",
+                "LeaveOneGroupOut",
+                "LeaveOneOut",
+                "RepeatedKFold",
+                "RepeatedStratifiedKFold",
+                "ShuffleSplit",
+                "StratifiedGroupKFold",
+                "StratifiedKFold",
+                "StratifiedShuffleSplit",
+                "TimeSeriesSplit",
+            )
+        ),
     }
 )
+
+
+def _trusted_types() -> set[str]:
+    """Return TRUSTED_TYPES and the metrics behind scikit-learn's named scorers: functions of arrays, no more."""
+    from sklearn.metrics import get_scorer, get_scorer_names
+
+    metrics = (get_scorer(name)._score_func for name in get_scorer_names())
+    return {*TRUSTED_TYPES, *(f"{metric.__module__}.{metric.__name__}" for metric in metrics)}
 
 
 class UntrustedTypesError(TypeError):
@@ -90,7 +117,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
         "format": FORMAT,
         "estimator": type(estimator).__name__,
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in _VERSIONS},
+        "versions": {"skcnn": __version__, **{name: _version(name) for name in _DEPENDENCIES}},
         "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in members.items()},
     }
     path = Path(path)
@@ -141,7 +168,7 @@ def load(path: str | os.PathLike[str], *, trusted: Iterable[str] = ()) -> Any:
 
     members = _read_members(Path(path))
     state = members["estimator.skops"]
-    allowed = TRUSTED | set(trusted)
+    allowed = _trusted_types() | set(trusted)
     unknown = sorted(set(skops.io.get_untrusted_types(data=state)) - allowed)
     if unknown:
         raise UntrustedTypesError(os.fspath(path), unknown)

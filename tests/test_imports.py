@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "engines": {"_keras", "images", "backbones", "cache"},
     "feature_extraction": {"_keras", "images", "backbones", "cache", "engines"},
     "utils": {"_keras", "images", "backbones", "cache", "engines", "feature_extraction"},
-    "persistence": {"_keras", "images", "backbones", "cache", "engines", "feature_extraction"},
+    "persistence": {"", "_keras", "images", "backbones", "cache", "engines", "feature_extraction"},
 }
 MAY_IMPORT["cli"] = {"", *MAY_IMPORT, "persistence"}
 MAY_IMPORT["__main__"] = {"cli"}

@@ -45,6 +45,7 @@ def same_predictions(a, b, X):
     np.testing.assert_allclose(a.predict_proba(X), b.predict_proba(X), rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.filterwarnings("ignore:Maximum number of iteration:sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("solver", ["minibatch", "sklearn"])
 def test_a_search_over_a_pipeline(task, tmp_path, solver):
     X, y = task

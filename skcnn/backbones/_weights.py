@@ -237,17 +237,16 @@ def explained_download(backbone_name: str, weights_name: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        # Keras's message names the file at most by its address, and not in every case: the frames that failed know it.
         frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][::-1]
-        if loading := next((frame for frame in frames if frame.f_code.co_name == "load_weights"), None):
+        if path := next((frame.f_locals["weights_path"] for frame in frames if "weights_path" in frame.f_locals), None):
             raise OSError(
-                f"The {weights_name!r} weights of {backbone_name} could not be read from "
-                f"{loading.f_locals.get('filepath')}: {error} If the file is damaged, delete it, and Keras will "
-                "download it anew."
+                f"The {weights_name!r} weights of {backbone_name} could not be read from {path}: {error} If the file is "
+                "damaged, delete it, and Keras will download it anew."
             ) from error
         is_download = any(frame.f_code.co_name == "get_file" for frame in frames) or isinstance(error, OSError)
         if not is_download and "URL fetch failure" not in str(error):
             raise
-        # Keras names the file in its message at most by its address, and not in each case; its frames hold it.
         texts = [text for frame in frames for text in frame.f_locals.values() if isinstance(text, str)]
         file = next((Path(text).name for text in texts if text.endswith(".h5")), None)
         address = next((text for text in texts if text.startswith("http") and text.endswith(".h5")), None)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_sample_images
 
+from skcnn._keras import seeded_initializers
 from skcnn.backbones import get_backbone, scale_pixels
 from skcnn.backbones._resnet20 import build_resnet20
 
@@ -21,7 +22,8 @@ from skcnn.backbones._resnet20 import build_resnet20
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 TOLERANCE = 1e-4
-#: The smallest network of every family, at its own image size.
+#: The smallest network of every family. All run at their own size: in a small picture the last maps have few pixels,
+#: whose statistics make BatchNorm blow up rounding errors.
 FAMILIES = (
     "ConvNeXtTiny",
     "DenseNet121",
@@ -47,10 +49,8 @@ def pictures(size: int) -> np.ndarray:
     """Three cuts of scikit-learn's two photographs: uint8 (3, size, size, 3)."""
     china, flower = load_sample_images().images
     step = 427 // size
-    cuts = (china[:427, :427], flower[:427, :427], china[:427, -427:])
-    if step:
-        return np.stack([cut[: step * size : step, : step * size : step] for cut in cuts])
-    return np.stack([np.resize(cut, (size, size, 3)) for cut in cuts])
+    cuts = (china[:, :427], flower[:, :427], china[:, -427:])
+    return np.stack([cut[: step * size : step, : step * size : step] for cut in cuts])
 
 
 def reference_network(name: str, size: int) -> tuple[keras.Model, object]:
@@ -84,8 +84,8 @@ def case(request, tmp_path_factory):
     backbone = get_backbone(request.param)
     size = backbone.image_size[0]
     x = pictures(size)
-    keras.utils.set_random_seed(0)
-    reference, preprocess_input = reference_network(backbone.name, size)
+    with seeded_initializers(0):
+        reference, preprocess_input = reference_network(backbone.name, size)
     scaled = preprocess_input(x.astype(np.float32))
     draw_weights(reference, scaled)
     path = tmp_path_factory.mktemp("weights") / "network.weights.h5"
@@ -117,7 +117,7 @@ def test_features_are_those_of_keras(case):
 
 def test_features_tell_pictures_apart(case):
     one, two, three = case.expected
-    assert min(distance(one, two), distance(two, three), distance(three, one)) > 1000 * TOLERANCE
+    assert min(distance(one, two), distance(two, three), distance(three, one)) > 100 * TOLERANCE
 
 
 def test_wrong_preprocessing_is_noticed(case):
@@ -134,5 +134,4 @@ def test_table_tells_the_truth(case):
     assert heights == sorted(heights, reverse=True)
     assert len(set(heights)) == len(heights)
     assert 3 <= len(outputs) <= 5
-    if backbone.name != "ConvNeXtTiny":  # there the last layer's place is after the pooling, see pooled_output
-        assert outputs[-1] is case.network.output
+    assert outputs[-1] is case.network.output

@@ -1,0 +1,53 @@
+"""Sphinx configuration: ``python -m sphinx -W --keep-going -b html docs docs/_build`` builds the pages."""
+
+from pathlib import Path
+
+import skcnn
+
+project = "skcnn"
+author = "The skcnn developers"
+copyright = "the skcnn developers"
+release = version = skcnn.__version__
+
+extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax"]
+exclude_patterns = ["_build"]
+templates_path = ["_templates"]
+myst_heading_anchors = 3
+
+autosummary_generate = True
+autodoc_typehints = "none"  # the docstrings say it with shapes and ranges
+# scikit-learn writes set_*_request itself; its docstrings refer to pages of its own user guide.
+autodoc_default_options = {
+    "exclude-members": ", ".join(
+        f"set_{method}_request"
+        for method in ("fit", "partial_fit", "predict", "predict_proba", "decision_function", "score", "transform")
+    )
+}
+numpydoc_show_class_members = False  # the class template lists them
+
+html_theme = "furo"
+html_title = f"skcnn {release}"
+
+
+def write_backbones_table(app):
+    """Write the table of backbones where the page ``backbones`` includes it, as the package has it today."""
+    from skcnn.backbones import list_backbones
+
+    table = list_backbones()
+    for column in table.columns:
+        table[column] = [_as_text(value) for value in table[column]]
+    folder = Path(app.srcdir, "api", "generated")
+    folder.mkdir(parents=True, exist_ok=True)
+    table.to_csv(folder / "backbones.csv", index=False)
+
+
+def _as_text(value):
+    if isinstance(value, (list, tuple)):
+        separator = " x " if all(isinstance(item, int) for item in value) else ", "
+        return separator.join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) else value
+
+
+def setup(app):
+    """Register what the pages need before they are read."""
+    app.connect("builder-inited", write_backbones_table)

@@ -1,0 +1,311 @@
+"""A folder of pictures with one sub-folder a class."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from sklearn.utils import Bunch
+
+from skcnn.datasets._natural import natural_key
+
+# Formats with an extension in Pillow's registry that Pillow cannot turn into pixels: it only writes the first two, and
+# has mere stubs for the others.
+_NOT_READ = frozenset({"PALM", "PDF", "BUFR", "GRIB", "HDF5", "MPEG"})
+
+_SPLIT_NAMES = frozenset({"train", "training", "val", "valid", "validation", "dev", "test", "testing"})
+
+
+def image_extensions() -> frozenset[str]:
+    """Return the extensions (lower case, with dot) of the files that the installed Pillow reads as pictures."""
+    return frozenset(
+        extension.lower() for extension, name in Image.registered_extensions().items() if name not in _NOT_READ
+    )
+
+
+class _Entry(NamedTuple):
+    path: str
+    kind: Literal["image", "not_image", "hidden", "link"]
+
+
+def load_image_folder(
+    root: str | os.PathLike[str],
+    *,
+    categories: Sequence[str] | None = None,
+    follow_links: bool = False,
+    return_X_y: bool = False,
+) -> Any:
+    """Load the paths and labels of pictures that lie in one folder a class.
+
+    .. code-block:: text
+
+        flowers/
+            daisy/
+                1.jpg
+                2.webp
+            roses/
+                holiday/3.PNG
+
+    The name of a folder in `root` is the label of every picture below it, however deep. The pictures themselves stay in
+    their files until an estimator reads them, so that the size of the collection does not matter.
+
+    Parameters
+    ----------
+    root : str or path-like
+        Folder that holds one folder a class. ``~`` is the home folder.
+
+    categories : sequence of str, default=None
+        Names of the class folders to load. None loads every folder in `root`, since each is a class.
+
+    follow_links : bool, default=False
+        Whether to follow symbolic links that lead out of `root`. They are passed over by default, since such a link can
+        bring in any file of the machine. Links within `root` are always followed.
+
+    return_X_y : bool, default=False
+        Whether to return ``(data, target)`` instead of a Bunch.
+
+    Returns
+    -------
+    photos : :class:`~sklearn.utils.Bunch`
+        Dictionary-like object, with the following attributes.
+
+        data : DataFrame of shape (n_samples, 1)
+            One column ``path`` (str): `root` as it was given, followed by the way to the file. Ordered by class, then
+            by path, both in natural order ('2' before '10'): the same tree always gives the same rows.
+        target : ndarray of shape (n_samples,), dtype str
+            The label of each picture: the name of its class folder. Classifiers take strings as they are.
+        target_names : list of str
+            The labels in natural order. `classes_` of a fitted classifier is ordered as text ('10' before '2');
+            where the order matters to a reader, hand on this list.
+        frame : DataFrame of shape (n_samples, 2)
+            The columns ``path`` and ``label``.
+        passed_over : dict of str to int
+            How many entries were not loaded: ``"not_image"`` (files with an extension that Pillow does not read),
+            ``"hidden"`` (names that begin with a dot; a hidden folder counts once), ``"link"`` (symbolic links that
+            lead out of `root`, nowhere, or back to a folder that they lie in), ``"no_class"`` (pictures directly in
+            `root`).
+
+    (data, target) : tuple if ``return_X_y=True``
+        The DataFrame and the array described above.
+
+    Raises
+    ------
+    FileNotFoundError
+        If `root` does not exist.
+    NotADirectoryError
+        If `root` is a file.
+    ValueError
+        If `root` has no class folder, one of them holds no picture, or `categories` names one that is not there.
+
+    Warns
+    -----
+    UserWarning
+        If anything was passed over that might have been meant as a picture: a file in a class folder that Pillow does
+        not read, a symbolic link, a picture directly in `root`. Also if all folders are named like the parts of a
+        split (``train``, ``test``).
+
+    See Also
+    --------
+    load_image_table : Paths and labels from a table.
+    sklearn.datasets.load_files : The same layout for texts.
+
+    Notes
+    -----
+    A file is a picture if its extension, in small or capital letters, is one of
+    :func:`PIL.Image.registered_extensions` that Pillow can read. A plug-in adds its own: after
+    ``pillow_heif.register_heif_opener()`` the HEIC photos of telephones are loaded too. Whether a file can be decoded
+    is seen when it is read; :func:`skcnn.images.check_images` tells beforehand.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skcnn.datasets import load_image_folder
+    >>> root = Path(tempfile.mkdtemp())
+    >>> for name in ["daisy/1.jpg", "daisy/2.webp", "roses/3.PNG"]:
+    ...     (root / name).parent.mkdir(exist_ok=True)
+    ...     Image.new("RGB", (8, 8)).save(root / name)
+    >>> photos = load_image_folder(root)
+    >>> photos.data.shape, photos.target, photos.target_names
+    ((3, 1), array(['daisy', 'daisy', 'roses'], dtype='<U5'), ['daisy', 'roses'])
+    """
+    root = os.path.expanduser(os.fspath(root))
+    tree = _Tree(root, follow_links)
+    if categories is not None:
+        _check_categories(root, categories, tree.class_names)
+    names = [name for name in tree.class_names if categories is None or name in categories]
+
+    paths, target, empty = [], [], []
+    for name in names:
+        images = tree.images(name)
+        paths += images
+        target += [name] * len(images)
+        if not images:
+            empty.append(name)
+    if not paths or empty:
+        raise ValueError(_nothing_to_load(root, names, empty, tree))
+    tree.warn()
+    if _SPLIT_NAMES.issuperset(name.lower() for name in names):
+        warnings.warn(
+            f"The folders in {root!r} became the labels {names}, but are named like the parts of a split. If the "
+            "class folders lie one level down, load each part by itself: "
+            f"load_image_folder({os.path.join(root, names[0])!r}).",
+            stacklevel=2,
+        )
+
+    frame = pd.DataFrame({"path": _text(paths), "label": _text(target)})
+    photos = Bunch(
+        data=frame[["path"]], target=np.array(target), target_names=names, frame=frame, passed_over=tree.passed_over()
+    )
+    return (photos.data, photos.target) if return_X_y else photos
+
+
+class _Tree:
+    """The entries below `root`: class folders, the pictures in them, and what is passed over."""
+
+    def __init__(self, root: str, follow_links: bool):
+        if not os.path.lexists(root):
+            raise FileNotFoundError(f"The folder {root!r} does not exist (searched from {os.getcwd()!r}).")
+        if not os.path.isdir(root):
+            raise NotADirectoryError(
+                f"{root!r} is a file, not a folder. load_image_folder takes a folder that holds one folder a class; "
+                "unpack an archive first, and give a table of paths to load_image_table."
+            )
+        self.root = root
+        self._real_root, self._follow_links = os.path.realpath(root), follow_links
+        self._extensions = image_extensions()
+        self.class_names: list[str] = []
+        self._beside: list[_Entry] = []  # what lies in root beside the class folders
+        self._passed_over: list[_Entry] = []  # what lies in class folders and is no picture
+        for entry in _listing(root):
+            kind = self._kind(entry, (self._real_root,))
+            if kind == "folder":
+                self.class_names.append(entry.name)
+            else:
+                self._beside.append(_Entry(entry.path, kind))
+
+    def images(self, class_name: str) -> list[str]:
+        """Return the paths of the pictures of a class, and remember what is passed over."""
+        folder = os.path.join(self.root, class_name)
+        entries = list(self._walk(folder, (self._real_root, os.path.realpath(folder))))
+        self._passed_over += [entry for entry in entries if entry.kind != "image"]
+        return [entry.path for entry in entries if entry.kind == "image"]
+
+    def no_class(self) -> list[str]:
+        """Return the paths of the pictures directly in root."""
+        return [entry.path for entry in self._beside if entry.kind == "image"]
+
+    def links(self) -> list[str]:
+        """Return the paths of the links that are passed over."""
+        return [entry.path for entry in self._beside + self._passed_over if entry.kind == "link"]
+
+    def passed_over(self) -> dict[str, int]:
+        """Return how many entries are passed over, by reason."""
+        kinds = Counter(entry.kind for entry in self._beside + self._passed_over)
+        return {**{kind: kinds[kind] for kind in ("not_image", "hidden", "link")}, "no_class": kinds["image"]}
+
+    def warn(self) -> None:
+        """Tell what was passed over and might have been meant as a picture (a README beside the classes is not)."""
+        others = [entry.path for entry in self._passed_over if entry.kind == "not_image"]
+        told = []
+        if others:
+            endings = Counter(os.path.splitext(path)[1].lower() or "no extension" for path in others)
+            what = ", ".join(f"{ending}: {count}" for ending, count in endings.most_common(5))
+            told.append(
+                f"{_count(others, 'file')} that Pillow does not read as pictures ({what}), {self._some(others)}"
+            )
+        if self.links():
+            told.append(
+                f"{_count(self.links(), 'symbolic link')} (out of the folder, to nothing, or in a circle), "
+                f"{self._some(self.links())}; follow_links=True takes those that lead out"
+            )
+        if self.no_class():
+            told.append(f"{_count(self.no_class(), 'picture')} outside any class folder, {self._some(self.no_class())}")
+        if told:
+            warnings.warn(f"load_image_folder({self.root!r}) passed over " + "; and ".join(told) + ".", stacklevel=3)
+
+    def _some(self, paths: list[str], shown: int = 3) -> str:
+        return f"such as {', '.join(repr(os.path.relpath(path, self.root)) for path in paths[:shown])}"
+
+    def _walk(self, folder: str, above: tuple[str, ...]) -> Iterator[_Entry]:
+        for entry in _listing(folder):
+            kind = self._kind(entry, above)
+            if kind == "folder":
+                yield from self._walk(entry.path, (*above, os.path.realpath(entry.path)))
+            else:
+                yield _Entry(entry.path, kind)
+
+    def _kind(
+        self, entry: os.DirEntry[str], above: tuple[str, ...]
+    ) -> Literal["folder", "image", "not_image", "hidden", "link"]:
+        if entry.name.startswith("."):
+            return "hidden"
+        if entry.is_symlink():
+            end = os.path.realpath(entry.path)
+            inside = Path(end).is_relative_to(self._real_root)
+            if not os.path.exists(end) or end in above or not (inside or self._follow_links):
+                return "link"
+        if entry.is_dir():
+            return "folder"
+        return "image" if os.path.splitext(entry.name)[1].lower() in self._extensions else "not_image"
+
+
+def _listing(folder: str) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return sorted(entries, key=lambda entry: natural_key(entry.name))
+
+
+def _text(names: list[str]) -> pd.Series:
+    try:
+        return pd.Series(names, dtype=str)
+    except (
+        UnicodeEncodeError
+    ):  # a name that is not UTF-8, say of an old archive, which the text of pandas 3 cannot hold
+        return pd.Series(names, dtype=object)
+
+
+def _count(items: Sequence[object], noun: str) -> str:
+    return f"{len(items)} {noun}{'' if len(items) == 1 else 's'}"
+
+
+def _check_categories(root: str, categories: Sequence[str], class_names: list[str]) -> None:
+    if isinstance(categories, str):
+        raise TypeError(f"categories must be a list of folder names, got the string {categories!r}: [{categories!r}].")
+    unknown = sorted(set(categories).difference(class_names), key=str)
+    if unknown or not len(categories):
+        raise ValueError(
+            f"categories names {unknown} (of {list(categories)}); the folders in {root!r} are {class_names}."
+        )
+
+
+def _nothing_to_load(root: str, names: list[str], empty: list[str], tree: _Tree) -> str:
+    stray, links, parent = tree.no_class(), tree.links(), os.path.dirname(os.path.abspath(root))
+    if links:
+        hint = f" Passed over: {_count(links, 'symbolic link')}; follow_links=True takes those that lead out of it."
+    else:
+        hint = ""
+    if names and len(empty) < len(names):
+        return (
+            f"{root!r} has {_count(empty, 'folder')} without a picture: {empty}. Every folder there is a class: put "
+            f"pictures in, remove the folder, or name the ones to load with categories=[...].{hint}"
+        )
+    if stray:
+        return (
+            f"{root!r} has {_count(stray, 'picture')} directly in it, such as {os.path.basename(stray[0])!r}, where "
+            f"nothing tells their class. If they are one class, give the folder above, {parent!r}; otherwise move each "
+            "into a folder named after its class, or list paths and labels in a table and use load_image_table."
+        )
+    found = f"its folders {names} hold none" if names else "it holds no folder"
+    return (
+        f"There are no pictures in {root!r}: {found}. load_image_folder takes a folder that holds one folder of "
+        f"pictures a class; {_count(sorted(image_extensions()), 'extension')} are read, such as .jpg, .png, .tif and "
+        f".webp.{hint}"
+    )

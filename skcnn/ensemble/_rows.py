@@ -1,0 +1,61 @@
+"""What ``fit`` and ``partial_fit`` ask of rows: their weights, their labels, how many a bag draws."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils import check_array, check_consistent_length
+
+
+def drop_weightless(
+    X: np.ndarray, y: np.ndarray, sample_weight: ArrayLike | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the rows and labels whose weight is not zero, and the weights scaled to a mean of 1."""
+    if sample_weight is None:
+        return X, y, np.ones(len(X))
+    weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+    if weight.ndim != 1:
+        raise ValueError(f"sample_weight must be 1-D, one weight a row; got shape {weight.shape}.")
+    check_consistent_length(X, weight)
+    if (weight < 0).any() or not weight.any():
+        raise ValueError("sample_weight must hold no negative weights, and not be zero for every row.")
+    rows = weight > 0
+    return X[rows], y[rows], weight[rows] / weight[rows].mean()
+
+
+def check_classes(classes: ArrayLike | None, known: np.ndarray | None) -> np.ndarray:
+    """Return the sorted labels that ``partial_fit`` works with; ``known`` are those of earlier calls."""
+    if classes is None:
+        if known is None:
+            raise ValueError("classes must name all labels that will ever come, on the first call of partial_fit.")
+        return known
+    given = np.unique(np.asarray(classes))
+    if known is None and len(given) < 2:
+        raise ValueError(f"classes must name at least two classes, got {given.tolist()}.")
+    if known is not None and not np.array_equal(given, known):
+        raise ValueError(f"classes={given.tolist()} are not those of the first call, {known.tolist()}.")
+    return given
+
+
+def encode(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return the position of each label in ``classes``."""
+    unknown = np.setdiff1d(y, classes)
+    if len(unknown):
+        raise ValueError(
+            f"y holds labels that are not among the classes: {unknown.tolist()}. The classes are {classes.tolist()}; "
+            "they are fixed by the first call."
+        )
+    return np.searchsorted(classes, y)
+
+
+def count_of(share: Any, total: int, *, name: str, of: str, at_most_all: bool) -> int:
+    """Return how many of ``total`` a parameter asks for: it is a share of them, or a count."""
+    if not isinstance(share, Integral):
+        return max(1, int(share * total))
+    count = int(share)
+    if at_most_all and count > total:
+        raise ValueError(f"{name}={count} is more than the {total} {of}. Lower it, or give a share such as 0.5.")
+    return count

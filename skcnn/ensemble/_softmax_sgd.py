@@ -1,0 +1,155 @@
+"""Softmax regression with an elastic net, trained by mini-batch SGD: one bag of the ensemble."""
+
+from __future__ import annotations
+
+import numpy as np
+
+MOMENTUM = 0.9
+
+#: Epochs that may fail to lower the loss before training ends; each of them halves the step.
+MAX_STALLS = 4
+
+
+def log_softmax(scores: np.ndarray) -> np.ndarray:
+    """Return the log-probabilities of classes, (n_samples, n_classes).
+
+    One column of scores stands for two classes: it is the score of the second, that of the first being 0.
+    """
+    if scores.shape[1] == 1:
+        scores = np.hstack([np.zeros_like(scores), scores])
+    scores = scores - scores.max(axis=1, keepdims=True)
+    return scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+
+
+class SoftmaxSGD:
+    r"""The coefficients of one bag and the way that they are trained.
+
+    The objective is
+
+    .. math:: \frac1n \sum_i w_i \, \ell_i(W) + \frac{l_2}{2} \|W\|_2^2 + l_1 \|W\|_1
+
+    with the log-loss of row i as :math:`\ell_i`. Batches follow each other in random order, with Nesterov momentum; the
+    L1 part is a proximal step.
+
+    Parameters
+    ----------
+    coef : ndarray of shape (n_features + fit_intercept, n_outputs), dtype float32
+        Where to start; the last row is the intercept, if there is one. Two classes have one output, more have one each.
+    l1, l2 : float
+        Strengths of the penalties, which spare the intercept.
+    batch_size : int
+        Rows a step.
+    fit_intercept : bool
+        Whether there is an intercept.
+    velocity : ndarray of the shape of coef or None, default=None
+        Momentum to go on with. None is at rest.
+    """
+
+    def __init__(
+        self,
+        coef: np.ndarray,
+        *,
+        l1: float,
+        l2: float,
+        batch_size: int,
+        fit_intercept: bool,
+        velocity: np.ndarray | None = None,
+    ):
+        self.coef = coef
+        self.velocity = np.zeros_like(coef) if velocity is None else velocity
+        self.l1 = l1
+        self.l2 = l2
+        self.batch_size = batch_size
+        self.fit_intercept = fit_intercept
+
+    def fit(
+        self,
+        X: np.ndarray,
+        targets: np.ndarray,
+        weight: np.ndarray,
+        *,
+        max_iter: int,
+        tol: float | None,
+        rng: np.random.Generator,
+    ) -> tuple[int, bool]:
+        """Train until the loss falls no more; return the number of epochs and whether that point was reached.
+
+        X is (n_samples, n_features), targets (n_samples, n_classes) one-hot, weight (n_samples,); all float32. The step
+        is halved after each epoch that does not lower the mean loss by ``tol``; the fourth of them is the last epoch.
+        """
+        X = self._design(X)
+        step = self._step_size(X, weight, weight @ targets / weight.sum())
+        best, n_stalls = np.inf, 0
+        for n_iter in range(1, max_iter + 1):
+            loss = self._run_epoch(X, targets, weight, step, rng)
+            if not loss < best - (tol or 0.0):
+                step /= 2
+                n_stalls += 1
+                if n_stalls >= MAX_STALLS and tol is not None:
+                    return n_iter, True
+            best = min(best, loss)
+        return max_iter, tol is None
+
+    def partial_fit(
+        self,
+        X: np.ndarray,
+        targets: np.ndarray,
+        weight: np.ndarray,
+        *,
+        class_share: np.ndarray,
+        rng: np.random.Generator,
+    ) -> None:
+        """Train for one epoch; ``class_share`` (n_classes,) is about all rows so far, not these alone."""
+        X = self._design(X)
+        self._run_epoch(X, targets, weight, self._step_size(X, weight, class_share), rng)
+
+    def _design(self, X: np.ndarray) -> np.ndarray:
+        return np.hstack([X, np.ones((len(X), 1), X.dtype)]) if self.fit_intercept else X
+
+    def _step_size(self, X: np.ndarray, weight: np.ndarray, class_share: np.ndarray) -> float:
+        """Return the inverse of the largest curvature that a mini-batch of these rows is expected to have.
+
+        That is the softmax's curvature times (Ma et al. 2018, "The power of interpolation", with the noise of a batch
+        amplified by momentum) the largest eigenvalue of the rows' second moments plus their trace over the batch size.
+        No scale of X or of the weights has to be known for it.
+        """
+        n_samples = len(X)
+        trace = weight @ np.einsum("ij,ij->i", X, X) / n_samples
+        # Power iteration from the mean row, which is near the leading direction where features are not negative.
+        vector, eigenvalue = weight @ X, 0.0
+        for _ in range(6):
+            norm = np.linalg.norm(vector)
+            if norm == 0:
+                break
+            vector = X.T @ (weight * (X @ (vector / norm))) / n_samples
+            eigenvalue = float(np.linalg.norm(vector))
+        # One output: p (1 - p) <= 1/4. More: diag(p) - p p' <= max p, at the shares of the classes.
+        softmax_curvature = 0.25 if self.coef.shape[1] == 1 else float(class_share.max())
+        batch = min(self.batch_size, n_samples)
+        curvature = softmax_curvature * (eigenvalue + float(trace) / (batch * (1 - MOMENTUM))) + self.l2
+        return 1 / curvature if curvature > 0 else 0.0
+
+    def _run_epoch(
+        self, X: np.ndarray, targets: np.ndarray, weight: np.ndarray, step: float, rng: np.random.Generator
+    ) -> float:
+        """Go through the rows once and return their mean loss on the way."""
+        n_batches = -(-len(X) // self.batch_size)
+        order = rng.permutation(len(X))
+        n_penalised, threshold = X.shape[1] - self.fit_intercept, step * self.l1
+        loss = 0.0
+        for start in range(n_batches):
+            rows = order[start::n_batches]
+            batch, target, row_weight = X[rows], targets[rows], weight[rows, np.newaxis]
+            ahead = self.coef + MOMENTUM * self.velocity
+            log_proba = log_softmax(batch @ ahead)
+            loss -= float((row_weight * log_proba * target).sum())
+            residual = (np.exp(log_proba) - target) * (row_weight / len(rows))
+            gradient = batch.T @ residual[:, -self.coef.shape[1] :]
+            gradient[:n_penalised] += self.l2 * ahead[:n_penalised]
+            coef = ahead - step * gradient
+            if threshold:
+                penalised = coef[:n_penalised]
+                penalised -= np.clip(penalised, -threshold, threshold)
+            self.velocity = coef - self.coef
+            self.coef = coef
+        return loss / float(weight.sum())

@@ -1,0 +1,22 @@
+"""From predictions to a decision: tables (pandas), Displays (matplotlib) and one report (text, HTML).
+
+Everything here takes the predictions of any scikit-learn classifier, in one of two ways: ``from_estimator(estimator, X,
+y)`` runs the estimator, ``from_predictions(y_true, y_score)`` takes what it returned. Figures are scikit-learn's. A
+figure that is not defined (the recall of a class that has no sample, say) is NaN with a reason, never 0.
+"""
+
+from skcnn.metrics._confusion import ConfusionDisplay
+from skcnn.metrics._curves import OneVsRestPrecisionRecallDisplay, OneVsRestRocDisplay
+from skcnn.metrics._report import ClassifierReport
+from skcnn.metrics._tables import classification_frame, confusion_frame, headline_frame, most_confused
+
+__all__ = [
+    "ClassifierReport",
+    "ConfusionDisplay",
+    "OneVsRestPrecisionRecallDisplay",
+    "OneVsRestRocDisplay",
+    "classification_frame",
+    "confusion_frame",
+    "headline_frame",
+    "most_confused",
+]

@@ -1,0 +1,362 @@
+"""Tables of what a classifier got right and wrong, as pandas frames. The figures are scikit-learn's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import (
+    average_precision_score,
+    log_loss,
+    precision_recall_fscore_support,
+    roc_auc_score,
+    top_k_accuracy_score,
+)
+
+from skcnn.metrics._predictions import Predictions
+from skcnn.metrics._text import counted, label_text, listing
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+CLASS_FIGURES = ("precision", "recall", "f1", "roc_auc", "average_precision")
+
+
+def headline_frame(
+    y_true: ArrayLike,
+    y_score: ArrayLike | None = None,
+    *,
+    y_pred: ArrayLike | None = None,
+    classes: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    top_k: int = 5,
+) -> pd.DataFrame:
+    """Figures about all classes together.
+
+    Parameters
+    ----------
+    y_true, y_score, y_pred, classes, sample_weight
+        As in `ClassifierReport.from_predictions`.
+    top_k : int, default=5
+        A sample counts for ``top_k_accuracy`` if its true class is among the ``top_k`` highest scores. With no more
+        classes than that the figure would always be 1: it is then of one less than the number of classes, and NaN
+        with two classes. The note says so.
+
+    Returns
+    -------
+    DataFrame of shape (7, 2)
+        Index "figure", named as scikit-learn's scorers are; columns "value" (float) and "note" (str): the reason where
+        the value is NaN, else what one has to know about it, else empty.
+
+        ============================ =======================================================================
+        accuracy                     share of samples predicted correctly
+        balanced_accuracy            mean recall over the classes that have a sample
+        log_loss                     of probabilities; NaN where scores are not
+        top_k_accuracy               see ``top_k``
+        f1_macro                     mean F1 over the classes where it is defined
+        roc_auc_ovr                  mean area under the ROC curve, each class against the rest
+        average_precision_macro      mean average precision, each class against the rest
+        ============================ =======================================================================
+
+    Examples
+    --------
+    >>> from skcnn.metrics import headline_frame
+    >>> frame = headline_frame(["cat", "dog", "dog", "cat"], [0.1, 0.8, 0.6, 0.7])
+    >>> frame["value"].round(3)
+    figure
+    accuracy                   0.750
+    balanced_accuracy          0.750
+    log_loss                   0.511
+    top_k_accuracy               NaN
+    f1_macro                   0.733
+    roc_auc_ovr                0.750
+    average_precision_macro    0.833
+    Name: value, dtype: float64
+    >>> frame.loc["top_k_accuracy", "note"]
+    'of 2 classes, top-1 is the accuracy and top-2 always 1'
+    """
+    predictions = Predictions.from_arrays(y_true, y_score, y_pred=y_pred, classes=classes, sample_weight=sample_weight)
+    return headline_of(predictions, class_figures_of(predictions), top_k)
+
+
+def classification_frame(
+    y_true: ArrayLike,
+    y_score: ArrayLike | None = None,
+    *,
+    y_pred: ArrayLike | None = None,
+    classes: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> pd.DataFrame:
+    """Figures of each class against the rest.
+
+    Parameters
+    ----------
+    y_true, y_score, y_pred, classes, sample_weight
+        As in `ClassifierReport.from_predictions`.
+
+    Returns
+    -------
+    DataFrame of shape (n_classes, 6)
+        Index "class"; columns "support" (number of samples, or sum of their weights), "precision", "recall", "f1",
+        "roc_auc" and "average_precision". NaN where a figure is not defined:
+
+        - precision of a class that is never predicted;
+        - recall and average precision of a class that has no sample;
+        - F1 of a class that has no sample and is never predicted;
+        - ROC AUC of a class that has no sample, or has them all;
+        - ROC AUC and average precision of all classes where there are no scores.
+
+    Examples
+    --------
+    >>> from skcnn.metrics import classification_frame
+    >>> y_score = [[0.8, 0.1, 0.1], [0.3, 0.6, 0.1], [0.5, 0.4, 0.1], [0.6, 0.3, 0.1]]
+    >>> frame = classification_frame(["a", "b", "b", "a"], y_score, classes=["a", "b", "c"])
+    >>> frame.round(2)  # doctest: +NORMALIZE_WHITESPACE
+           support  precision  recall    f1  roc_auc  average_precision
+    class
+    a            2       0.67     1.0  0.80      1.0                1.0
+    b            2       1.00     0.5  0.67      1.0                1.0
+    c            0        NaN     NaN   NaN      NaN                NaN
+    """
+    return class_figures_of(
+        Predictions.from_arrays(y_true, y_score, y_pred=y_pred, classes=classes, sample_weight=sample_weight)
+    )
+
+
+def confusion_frame(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    classes: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    normalize: Literal["true", "pred", "all"] | None = None,
+) -> pd.DataFrame:
+    """Count how often samples of each class are predicted as each class.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n_samples,)
+        True and predicted labels.
+    classes : array-like of shape (n_classes,), default=None
+        Labels of the rows and columns, in order. None takes the sorted labels of ``y_true`` and ``y_pred``.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights. With weights the cells are sums of weights.
+    normalize : {"true", "pred", "all"}, default=None
+        Divide by the total of the row, of the column or of the table. What would be divided by zero is NaN
+        (scikit-learn's `confusion_matrix` gives 0).
+
+    Returns
+    -------
+    DataFrame of shape (n_classes, n_classes)
+        Rows (index "true") are true classes, columns ("predicted") predicted ones.
+
+    Examples
+    --------
+    >>> from skcnn.metrics import confusion_frame
+    >>> confusion_frame(["a", "b", "b", "b"], ["a", "a", "b", "b"])  # doctest: +NORMALIZE_WHITESPACE
+    predicted  a  b
+    true
+    a          1  0
+    b          1  2
+    """
+    counts = confusion_of(Predictions.from_arrays(y_true, y_pred=y_pred, classes=classes, sample_weight=sample_weight))
+    return counts if normalize is None else normalized(counts, normalize)
+
+
+def most_confused(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    k: int = 10,
+    classes: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> pd.DataFrame:
+    """List the commonest mistakes.
+
+    Parameters
+    ----------
+    y_true, y_pred, classes, sample_weight
+        As in `confusion_frame`.
+    k : int, default=10
+        How many pairs of classes at most.
+
+    Returns
+    -------
+    DataFrame of shape (n_pairs, 4), n_pairs <= k
+        Columns "true", "predicted", "count" (samples, or sum of their weights) and "rate" (share of the samples of the
+        true class), the largest count first, the largest rate first among equal counts.
+
+    Examples
+    --------
+    >>> from skcnn.metrics import most_confused
+    >>> most_confused(["a", "b", "b", "b"], ["a", "a", "b", "b"]).round(2)
+      true predicted  count  rate
+    0    b         a      1  0.33
+    """
+    return most_confused_of(confusion_frame(y_true, y_pred, classes=classes, sample_weight=sample_weight), k)
+
+
+def class_figures_of(predictions: Predictions) -> pd.DataFrame:
+    """Make the table of `classification_frame`."""
+    labels = np.arange(predictions.n_classes)
+    precision, recall, f1, support = precision_recall_fscore_support(
+        predictions.true,
+        predictions.predicted,
+        labels=labels,
+        sample_weight=predictions.sample_weight,
+        zero_division=np.nan,
+    )
+    auc = np.full(predictions.n_classes, np.nan)
+    average_precision = np.full(predictions.n_classes, np.nan)
+    if predictions.score is not None:
+        for number, score in enumerate(predictions.score.T):
+            is_class = predictions.true == number
+            present, absent = sides_of(predictions, number)
+            if present and absent:
+                auc[number] = roc_auc_score(is_class, score, sample_weight=predictions.sample_weight)
+            if present:
+                average_precision[number] = average_precision_score(
+                    is_class, score, sample_weight=predictions.sample_weight
+                )
+    columns = (precision, recall, f1, auc, average_precision)
+    return pd.DataFrame(
+        {"support": support, **dict(zip(CLASS_FIGURES, columns, strict=True))},
+        index=pd.Index(predictions.classes, name="class"),
+    )
+
+
+def sides_of(predictions: Predictions, number: int) -> tuple[bool, bool]:
+    """Tell whether a class has a sample that counts, and whether the rest has one."""
+    counts = predictions.weights > 0
+    is_class = predictions.true == number
+    return bool((is_class & counts).any()), bool((~is_class & counts).any())
+
+
+def headline_of(predictions: Predictions, class_figures: pd.DataFrame, top_k: int) -> pd.DataFrame:
+    """Make the table of `headline_frame`."""
+    accuracy = float(np.average(predictions.true == predictions.predicted, weights=predictions.sample_weight))
+    rows = {
+        "accuracy": (accuracy, ""),
+        "balanced_accuracy": _mean_over_classes(class_figures["recall"]),
+        "log_loss": _log_loss(predictions),
+        "top_k_accuracy": _top_k_accuracy(predictions, top_k),
+        "f1_macro": _mean_over_classes(class_figures["f1"]),
+        "roc_auc_ovr": _mean_over_classes(class_figures["roc_auc"]),
+        "average_precision_macro": _mean_over_classes(class_figures["average_precision"]),
+    }
+    if predictions.score is None:
+        for figure in ("log_loss", "top_k_accuracy", "roc_auc_ovr", "average_precision_macro"):
+            rows[figure] = (np.nan, f"no scores: {predictions.score_note}")
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "note"]).rename_axis("figure")
+
+
+def top_k_of(predictions: Predictions, top_k: int) -> int:
+    """Return the number of highest scores that ``top_k_accuracy`` looks at."""
+    if top_k < 1:
+        raise ValueError(f"top_k is {top_k}; an int >= 1 is accepted.")
+    return max(1, min(top_k, predictions.n_classes - 1))
+
+
+def _mean_over_classes(figures: pd.Series) -> tuple[float, str]:
+    defined = int(figures.notna().sum())
+    if defined == 0:
+        return np.nan, "defined for no class"
+    note = "" if defined == len(figures) else f"mean over {defined:,} of {counted(len(figures), 'class')}"
+    return float(figures.mean()), note
+
+
+def _log_loss(predictions: Predictions) -> tuple[float, str]:
+    if predictions.score is None or not predictions.is_probability:
+        return np.nan, f"no probabilities: {predictions.score_note}"
+    if predictions.n_classes == 1:
+        return np.nan, "one class only: nothing to tell apart"
+    probability = np.clip(predictions.score, 0, 1)
+    value = log_loss(
+        predictions.true,
+        probability,
+        labels=np.arange(predictions.n_classes),
+        sample_weight=predictions.sample_weight,
+    )
+    impossible = int((probability[np.arange(predictions.n_samples), predictions.true] == 0).sum())
+    note = f"{counted(impossible, 'sample')} had probability 0 for the true class, read as the smallest step above 0"
+    return float(value), note if impossible else ""
+
+
+def _top_k_accuracy(predictions: Predictions, top_k: int) -> tuple[float, str]:
+    k, n_classes = top_k_of(predictions, top_k), predictions.n_classes
+    if n_classes == 1:
+        return np.nan, "one class only: nothing to tell apart"
+    if n_classes == 2:
+        return np.nan, "of 2 classes, top-1 is the accuracy and top-2 always 1"
+    if predictions.score is None:
+        return np.nan, ""
+    value = top_k_accuracy_score(
+        predictions.true, predictions.score, k=k, labels=np.arange(n_classes), sample_weight=predictions.sample_weight
+    )
+    return float(value), "" if k == top_k else f"in place of top-{top_k}, which with {n_classes} classes is always 1"
+
+
+def confusion_of(predictions: Predictions) -> pd.DataFrame:
+    """Make the table of `confusion_frame`, of counts."""
+    # scikit-learn's confusion_matrix warns where there is one class, for no reason that holds here.
+    n_classes = predictions.n_classes
+    cells = predictions.true * n_classes + predictions.predicted
+    counts = np.bincount(cells, weights=predictions.sample_weight, minlength=n_classes**2)
+    return pd.DataFrame(
+        counts.reshape(n_classes, n_classes),
+        index=pd.Index(predictions.classes, name="true"),
+        columns=pd.Index(predictions.classes, name="predicted"),
+    )
+
+
+def normalized(counts: pd.DataFrame, by: str) -> pd.DataFrame:
+    """Divide a table of counts by its rows ("true"), its columns ("pred") or its total ("all")."""
+    values = counts.to_numpy(dtype=float)
+    totals = {"true": values.sum(axis=1, keepdims=True), "pred": values.sum(axis=0, keepdims=True), "all": values.sum()}
+    if by not in totals:
+        raise ValueError(f"normalize is {by!r}; 'true', 'pred', 'all' and None are accepted.")
+    with np.errstate(invalid="ignore"):
+        return pd.DataFrame(values / totals[by], index=counts.index, columns=counts.columns)
+
+
+def most_confused_of(counts: pd.DataFrame, k: int) -> pd.DataFrame:
+    """Make the table of `most_confused` from one of counts."""
+    values = counts.to_numpy()
+    mistakes = values.astype(float) - np.diag(np.diag(values)).astype(float)
+    rates = normalized(counts, "true").to_numpy()
+    true, predicted = np.nonzero(mistakes > 0)
+    order = np.lexsort((-rates[true, predicted], -mistakes[true, predicted]))[:k]
+    true, predicted = true[order], predicted[order]
+    return pd.DataFrame(
+        {
+            "true": counts.index[true],
+            "predicted": counts.columns[predicted],
+            "count": values[true, predicted],
+            "rate": rates[true, predicted],
+        }
+    )
+
+
+def undefined_notes(class_figures: pd.DataFrame, predictions: Predictions) -> list[str]:
+    """Say, in a sentence for each reason, which figures of which classes are NaN."""
+    has_sample = class_figures["support"] > 0
+    undefined = class_figures.isna()
+    cases = [
+        (~has_sample & undefined["f1"], "Recall, F1, ROC AUC and average precision", "no sample of the class"),
+        (~has_sample & ~undefined["f1"], "Recall, ROC AUC and average precision", "no sample of the class"),
+        (undefined["precision"], "Precision", "the class is never predicted"),
+    ]
+    if predictions.score is None:
+        cases[0] = (cases[0][0], "Recall and F1", cases[0][2])
+        cases[1] = (cases[1][0], "Recall", cases[1][2])
+        everywhere = pd.Series(True, index=class_figures.index)
+        cases.append((everywhere, "ROC AUC and average precision", f"no scores: {predictions.score_note}"))
+    else:
+        cases.append((has_sample & undefined["roc_auc"], "ROC AUC", "every sample is of the class"))
+    notes = []
+    for where, figures, reason in cases:
+        labels = [label_text(label) for label in class_figures.index[where]]
+        of = "all classes" if len(labels) == len(class_figures) else listing(labels)
+        notes += [f"{figures} not defined for {of}: {reason}."] if labels else []
+    return notes

@@ -1,0 +1,65 @@
+"""How numbers and labels are written, in text and on the page."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterable
+from typing import Any
+
+
+def figure_text(value: float) -> str:
+    """Return a figure with three decimals; one that would round to a perfect 1 or to 0 without being it says so."""
+    if math.isnan(value):
+        return "nan"
+    text = f"{value:.3f}"
+    if text == "1.000" and value < 1:
+        return ">0.999"
+    if text == "0.000" and value > 0:
+        return "<0.001"
+    return text
+
+
+def count_text(value: float) -> str:
+    """Return a count with thousands separated; a sum of weights with three digits."""
+    return f"{int(value):,}" if float(value).is_integer() else f"{value:,.3g}"
+
+
+def shorter_counts(value: float) -> list[str]:
+    """Return ways to write a count, from `count_text` to the shortest one: "10,748", "10.7k", "11k"."""
+    if value < 1000:
+        return list(dict.fromkeys([count_text(value), *(f"{value:.{digits}g}" for digits in (3, 2, 1) if value % 1)]))
+    unit, sign = (1e3, "k") if value < 999_500 else (1e6, "M")
+    return [count_text(value), f"{value / unit:.1f}{sign}", f"{value / unit:.0f}{sign}"]
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: "1 sample", "1,797 samples"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
+def label_text(label: Any, width: int | None = None) -> str:
+    """Return a class label as one line of printable text, shortened in its middle where it is wider than ``width``.
+
+    Control characters, marks that turn the direction of writing and the like are shown as U+FFFD. The middle is what
+    is left out because names tend to differ at their ends ("n02085620-Chihuahua").
+    """
+    text = "".join(character if character.isprintable() else "\ufffd" for character in str(label))
+    if width is None or _width(text) <= width:
+        return text
+    for kept in range(min(width - 1, len(text)), 0, -1):
+        short = f"{text[: (kept + 1) // 2]}\u2026{text[len(text) - kept // 2 :]}"
+        if _width(short) <= width:
+            return short
+    return "\u2026"
+
+
+def listing(items: Iterable[str], limit: int = 8) -> str:
+    """Return items joined by commas, at most ``limit`` of them."""
+    items = list(items)
+    return ", ".join(items) if len(items) <= limit else f"{', '.join(items[:limit])} and {len(items) - limit:,} more"
+
+
+def _width(text: str) -> int:
+    # Characters of East Asian scripts take two columns.
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)

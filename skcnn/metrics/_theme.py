@@ -1,0 +1,51 @@
+"""Colours of the pictures, and how they become those of a page that may be light or dark."""
+
+from __future__ import annotations
+
+INK = "#1b1f24"
+MUTED = "#59636e"
+RULE = "#dfe3e8"
+REST = "#b4bcc6"
+"""Classes that are not singled out."""
+SERIES = ("#0b66c3", "#c7422b", "#15803d", "#8344b8", "#a86a06", "#0b8494")
+"""Classes that are."""
+RIGHT = (0.16, 0.45, 0.75)
+WRONG = (0.83, 0.28, 0.20)
+"""Cells of the confusion matrix: fractions of red, green and blue."""
+
+# On the page every colour of a line or a letter is a variable of the style sheet, which knows light from dark.
+CSS_VARIABLES = {
+    INK: "var(--ink)",
+    MUTED: "var(--muted)",
+    RULE: "var(--rule)",
+    REST: "var(--rest)",
+    **{color: f"var(--series-{number})" for number, color in enumerate(SERIES)},
+}
+
+# What the user has set for own plots (a style, TeX, a font) must not reach the page: this goes on top of the defaults.
+PAGE_STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "skcnn",
+    "font.size": 9.0,
+    "text.color": INK,
+    "axes.labelcolor": MUTED,
+    "axes.labelsize": 9.0,
+    "axes.edgecolor": REST,
+    "axes.linewidth": 0.8,
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "figure.facecolor": "none",
+    "xtick.color": REST,
+    "ytick.color": REST,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "xtick.major.size": 3.0,
+    "ytick.major.size": 3.0,
+}

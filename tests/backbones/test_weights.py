@@ -1,0 +1,332 @@
+"""Where weights come from: Keras's files, the user's, the shipped ones; and what is said where they fail."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import urllib.error
+from dataclasses import replace
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from keras.src.applications import efficientnet
+from keras.src.backend import config
+from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
+from keras.src.utils import file_utils
+
+from skcnn.backbones import (
+    Backbone,
+    BottleneckLayer,
+    WeightsDownloadError,
+    WeightsFile,
+    as_weights_file,
+    get_backbone,
+    scale_pixels,
+)
+from skcnn.backbones._resnet20 import build_resnet20
+from skcnn.backbones._shipped import RESNET20_CIFAR10, RESNET20_CIFAR10_SHA256
+
+# Keras's save_weights with TensorFlow's variables and NumPy 2; not of this package's making.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+MOBILENET_V2_FILE = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_{size}_no_top.h5"
+
+
+def save_legacy(model, path):
+    with h5py.File(path, "w") as file:
+        save_weights_to_hdf5_group(file, model)
+    return path
+
+
+def draw(model, seed):
+    """Give a network weights of which no two are alike, and return them."""
+    rng = np.random.default_rng(seed)
+    values = [np.asarray(rng.uniform(0.5, 1.5, weight.shape)).astype(weight.dtype) for weight in model.get_weights()]
+    model.set_weights(values)
+    return values
+
+
+def assert_equal(model, values):
+    assert all(np.array_equal(one, other) for one, other in zip(model.get_weights(), values, strict=True))
+
+
+def features(model, x):
+    return np.asarray(keras.layers.GlobalAveragePooling2D()(model(x, training=False)))
+
+
+def photo(size=64):
+    return np.random.default_rng(1).uniform(0, 255, (2, size, size, 3)).astype(np.float32)
+
+
+@pytest.fixture
+def keras_home(tmp_path, monkeypatch):
+    """An empty Keras home; nobody downloads into it."""
+
+    def no_network(url, *args, **kwargs):
+        raise urllib.error.URLError("no route to host")
+
+    home = tmp_path / "keras-home"
+    (home / "models").mkdir(parents=True)
+    monkeypatch.setattr(config, "_KERAS_DIR", str(home))
+    monkeypatch.setattr(file_utils, "urlretrieve", no_network)
+    return home
+
+
+def test_published_weights_are_those_of_the_own_size(keras_home):
+    models = keras_home / "models"
+    kinds = {}
+    for size in (224, 128):  # Keras itself would take the second file for pictures of 128 x 128
+        network = keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(size, size, 3))
+        kinds[size] = draw(network, seed=size)
+        save_legacy(network, models / MOBILENET_V2_FILE.format(size=size))
+    before = {path.name: path.stat().st_mtime_ns for path in models.iterdir()}
+    backbone = get_backbone("MobileNetV2")
+    for image_size, weights in ((None, "pretrained"), ((128, 128), "imagenet"), ((96, 160), "pretrained")):
+        network = backbone.build(image_size=image_size, weights=weights)
+        assert network.input_shape == (None, *(image_size or (224, 224)), 3)
+        assert_equal(network, kinds[224])
+    assert {path.name: path.stat().st_mtime_ns for path in models.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("MobileNetV2", MOBILENET_V2_FILE.format(size=224)),
+        ("MobileNetV3Small", "weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5"),
+        ("VGG16", "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"),
+    ],
+)
+def test_failed_download_says_which_file_and_where(name, file, keras_home):
+    with pytest.raises(WeightsDownloadError) as caught:
+        get_backbone(name).build()
+    message = str(caught.value)
+    assert isinstance(caught.value, OSError)
+    for part in (f"'imagenet' weights of {name}", file, "https://storage.googleapis.com", "no route to host"):
+        assert part in message
+    assert str(keras_home / "models") in message
+    assert "weights=PATH" in message
+    assert not list((keras_home / "models").iterdir())
+
+
+@pytest.mark.parametrize("error", [Exception("URL fetch failure on https://x/y.h5: 404 -- Not found"), TimeoutError()])
+def test_download_that_fails_in_another_way(error, keras_home, monkeypatch):
+    def fail(fname, origin, **options):
+        raise error
+
+    monkeypatch.setattr(file_utils, "get_file", fail)
+    with pytest.raises(WeightsDownloadError, match=MOBILENET_V2_FILE.format(size=224)) as caught:
+        get_backbone("MobileNetV2").build()
+    assert "models" in str(caught.value)
+
+
+def test_damaged_download_says_so(keras_home):
+    file = keras_home / "models" / MOBILENET_V2_FILE.format(size=224)
+    file.write_bytes(b"cut short")
+    with pytest.raises(OSError, match=r"could not be read from.*delete it") as caught:
+        get_backbone("MobileNetV2").build()
+    assert str(file) in str(caught.value)
+    assert not isinstance(caught.value, WeightsDownloadError)
+
+
+def test_other_errors_of_a_builder_are_its_own():
+    def build(*, include_top, weights, input_shape):
+        raise KeyError("a bug")
+
+    backbone = Backbone("Broken", (8, 8), "none", (BottleneckLayer("a", "a", 1),), 1, ("mine",), build)
+    with pytest.raises(KeyError, match="a bug"):
+        backbone.build()
+
+
+def test_efficientnet_scales_pixels_as_keras_does(keras_home, monkeypatch, tmp_path):
+    # Keras puts one more layer into EfficientNetB* where it loads its own weights, and only there. Without it they mean
+    # something else: at another size, from a path, or in a file that was saved from such a network. (Compared where the
+    # layer acts; the last row of a lower picture meets its edge.)
+    plain = keras.applications.EfficientNetB0(weights=None, include_top=False, input_shape=(224, 224, 3))
+    draw(plain, seed=0)
+    plain.get_layer(index=2).finalize_state()
+    published = save_legacy(plain, keras_home / "models" / "efficientnetb0_notop.h5")
+    digest = hashlib.md5(published.read_bytes(), usedforsecurity=False).hexdigest()
+    x = photo(224)
+
+    def stem(network):
+        return np.asarray(
+            keras.Model(network.input, network.get_layer("stem_conv").output)(x[:, : network.input_shape[1]])
+        )
+
+    backbone = get_backbone("EfficientNetB0")
+    wide = {"image_size": (96, 224)}
+    own = backbone.build(weights=published, **wide)  # of unknown origin
+    np.testing.assert_array_equal(stem(own)[:, :47], stem(plain)[:, :47])
+
+    monkeypatch.setitem(efficientnet.WEIGHTS_HASHES, "b0", ("", digest))
+    reference = keras.applications.EfficientNetB0(include_top=False, input_shape=(224, 224, 3))
+    expected = stem(reference)
+    assert np.abs(stem(plain) - expected).max() > 0.1 * np.abs(expected).max()
+    reference.save_weights(tmp_path / "again.weights.h5")
+    for weights in ("pretrained", published, tmp_path / "again.weights.h5"):
+        network = backbone.build(weights=weights, **wide)
+        np.testing.assert_allclose(
+            stem(network)[:, :47], expected[:, :47], rtol=1e-4, atol=1e-5 * np.abs(expected).max()
+        )
+        assert len(network.layers) == len(plain.layers)
+        for one, other in zip(network.get_weights()[3:], reference.get_weights()[3:], strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("suffix", [".weights.h5", ".h5", ".hdf5"])
+@pytest.mark.parametrize("top", [True, False])
+def test_files_with_and_without_top(suffix, top, tmp_path):
+    network = keras.applications.MobileNetV3Small(weights=None, include_top=top, input_shape=(64, 64, 3), classes=7)
+    values = draw(network, seed=0)
+    path = tmp_path / f"mine{suffix}"
+    if suffix == ".weights.h5":
+        network.save_weights(path)
+    else:
+        save_legacy(network, path)
+    loaded = get_backbone("MobileNetV3Small").build(image_size=(64, 64), weights=str(path))
+    assert_equal(loaded, values[: len(loaded.weights)])
+
+
+@pytest.mark.filterwarnings("ignore:.*HDF5 file:UserWarning", "ignore::UserWarning")
+def test_whole_model_in_a_legacy_file(tmp_path):
+    network = build_resnet20(classes=3)
+    values = draw(network, seed=0)
+    network.save(tmp_path / "whole.h5")
+    loaded = get_backbone("ResNet20").build(weights=tmp_path / "whole.h5")
+    assert_equal(loaded, values[: len(loaded.weights)])
+
+
+@pytest.mark.parametrize("suffix", [".weights.h5", ".h5"])
+def test_file_of_another_network(suffix, tmp_path):
+    path = tmp_path / f"other{suffix}"
+    other = keras.applications.MobileNet(weights=None, include_top=False, input_shape=(64, 64, 3), alpha=0.25)
+    if suffix == ".weights.h5":
+        other.save_weights(path)
+    else:
+        save_legacy(other, path)
+    with pytest.raises(ValueError, match=r"does not hold the weights of ResNet20.*Accepted: a .weights.h5") as caught:
+        get_backbone("ResNet20").build(weights=path)
+    assert str(path) in str(caught.value)
+
+
+def test_file_that_is_none(tmp_path):
+    path = tmp_path / "page.h5"
+    path.write_text("<html>404</html>")
+    with pytest.raises(ValueError, match=r"page.h5 is not a weights file of Keras"):
+        get_backbone("ResNet20").build(weights=path)
+
+
+@pytest.mark.parametrize("act", [lambda b, w: b.build(weights=w), lambda b, w: b.weights_id(w)], ids=["build", "id"])
+def test_what_is_no_weights(act, tmp_path):
+    resnet20 = get_backbone("ResNet20")
+    with pytest.raises(FileNotFoundError, match=r"no weights file '.*missing\.h5'"):
+        act(resnet20, tmp_path / "missing.h5")
+    with pytest.raises(FileNotFoundError, match=r"no weights file 'missing\.weights\.h5' \(current folder"):
+        act(resnet20, "missing.weights.h5")
+    (tmp_path / "model.keras").touch()
+    with pytest.raises(ValueError, match=r"whole model .* is given as backbone="):
+        act(resnet20, tmp_path / "model.keras")
+    with pytest.raises(ValueError, match=r"ResNet20 has no weights 'imagenet'. Accepted: .pretrained. .or 'cifar10'"):
+        act(resnet20, "imagenet")
+    with pytest.raises(ValueError, match="has no weights 3"):
+        act(resnet20, 3)
+    bare = replace(get_backbone("VGG16"), name="Bare", weights=())
+    with pytest.raises(ValueError, match=r"Bare has no weights 'pretrained'. Accepted: the path of a"):
+        act(bare, "pretrained")
+
+
+def test_weights_id(tmp_path):
+    vgg = get_backbone("VGG16")
+    assert vgg.weights_id("pretrained") == vgg.weights_id("imagenet") == "imagenet"
+    assert vgg.weights_id(None) == "random:0"
+    assert vgg.weights_id(None, 7) == "random:7"
+    path = tmp_path / "a.h5"
+    path.write_bytes(b"one")
+    one = f"sha256:{hashlib.sha256(b'one').hexdigest()}"
+    assert vgg.weights_id(path) == vgg.weights_id(str(path)) == vgg.weights_id(WeightsFile(b"one", ".h5")) == one
+    path.write_bytes(b"another")
+    assert vgg.weights_id(path) == f"sha256:{hashlib.sha256(b'another').hexdigest()}"
+
+
+def test_weights_file_in_memory(tmp_path):
+    network = build_resnet20(include_top=False)
+    values = draw(network, seed=0)
+    network.save_weights(tmp_path / "mine.weights.h5")
+    file = as_weights_file(tmp_path / "mine.weights.h5")
+    assert (file.suffix, file.content) == (".weights.h5", (tmp_path / "mine.weights.h5").read_bytes())
+    assert len(repr(file)) < 100
+    (tmp_path / "mine.weights.h5").unlink()
+    assert_equal(get_backbone("ResNet20").build(weights=file), values)
+    assert as_weights_file(file) is file
+    assert as_weights_file("pretrained") is as_weights_file("imagenet") is as_weights_file(None) is None
+
+
+@pytest.fixture
+def shipped(tmp_path):
+    network = build_resnet20()
+    values = draw(network, seed=0)
+    path = tmp_path / "shipped.weights.h5"
+    network.save_weights(path)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return replace(get_backbone("ResNet20"), path=path, sha256=sha256), values
+
+
+def test_shipped_weights(shipped):
+    backbone, values = shipped
+    for weights in ("pretrained", "cifar10"):
+        network = backbone.build(image_size=(48, 40), weights=weights)
+        assert_equal(network, values[: len(network.weights)])
+        assert backbone.weights_id(weights) == f"cifar10:{backbone.sha256[:16]}"
+    assert backbone.weights_id(None, 3) == "random:3"
+
+
+def test_shipped_weights_that_were_changed_or_are_gone(shipped):
+    backbone, _ = shipped
+    backbone.path.write_bytes(backbone.path.read_bytes()[:-1] + b"!")
+    with pytest.raises(OSError, match=f"SHA-256 is .*, and not {backbone.sha256}.*install skcnn anew"):
+        backbone.build()
+    backbone.path.unlink()
+    with pytest.raises(FileNotFoundError, match="installation of skcnn is incomplete"):
+        backbone.build()
+
+
+def test_the_shipped_file_is_the_one_that_the_package_knows():
+    assert hashlib.sha256(RESNET20_CIFAR10.read_bytes()).hexdigest() == RESNET20_CIFAR10_SHA256
+    assert get_backbone("ResNet20").build().output_shape == (None, 8, 8, 64)
+
+
+def test_importing_weights_takes_no_h5py():
+    code = "import sys, skcnn.backbones; sys.exit('h5py' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
+def test_real_mobilenet_v2_file_with_top(shared):
+    path = shared / "weights" / "mobilenet_v2_1.0_224.weights.h5"
+    whole = keras.applications.MobileNetV2(weights=str(path))
+    network = get_backbone("MobileNetV2").build(weights=path)
+    assert_equal(network, whole.get_weights()[:-2])
+    # At another size the very same weights, and at this one Keras's features.
+    assert_equal(get_backbone("MobileNetV2").build(image_size=(128, 128), weights=path), network.get_weights())
+    pixels = photo(224)
+    pooled = keras.Model(whole.input, whole.get_layer("out_relu").output)
+    expected = features(pooled, keras.applications.mobilenet_v2.preprocess_input(pixels.copy()))
+    np.testing.assert_allclose(features(network, scale_pixels(pixels, "tf")), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_real_mobilenet_file_in_float16(shared):
+    path = shared / "weights" / "mobilenet_v1_1.0_224_f16.weights.h5"
+    network = get_backbone("MobileNet").build(weights=path)
+    assert {weight.dtype for weight in network.weights} == {"float32"}
+    assert_equal(network, keras.applications.MobileNet(weights=str(path)).get_weights()[:-2])
+
+
+def test_real_files_of_other_networks(shared):
+    with pytest.raises(ValueError, match="does not hold the weights of MobileNet:"):
+        get_backbone("MobileNet").build(weights=shared / "weights" / "mobilenet_v1_0.25_224_keras.weights.h5")
+    with pytest.raises(ValueError, match="does not hold the weights of ResNet20:"):
+        get_backbone("ResNet20").build(weights=shared / "weights" / "legacy_h5" / "pretrainedResnet.h5")

@@ -1,0 +1,325 @@
+import os
+import shutil
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image, features
+
+from skcnn.datasets import load_image_folder
+from skcnn.datasets._folder import image_extensions
+from skcnn.datasets._natural import natural_key
+
+
+def picture(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (4, 4), "red").save(path)
+    return path
+
+
+@pytest.fixture
+def flowers(tmp_path: Path) -> Path:
+    for name in ["roses/2.png", "roses/10.png", "roses/1.png", "daisy/a.JPG", "daisy/b.webp"]:
+        picture(tmp_path / "flowers" / name)
+    return tmp_path / "flowers"
+
+
+def relative(photos, root: Path) -> list[str]:
+    return [Path(path).relative_to(root).as_posix() for path in photos.data["path"]]
+
+
+def test_bunch(flowers: Path):
+    photos = load_image_folder(flowers)
+    assert relative(photos, flowers) == ["daisy/a.JPG", "daisy/b.webp", "roses/1.png", "roses/2.png", "roses/10.png"]
+    assert photos.target.tolist() == ["daisy", "daisy", "roses", "roses", "roses"]
+    assert photos.target.dtype.kind == "U"
+    assert photos.target_names == ["daisy", "roses"]
+    assert photos.passed_over == {"not_image": 0, "hidden": 0, "link": 0, "no_class": 0}
+    assert all(isinstance(path, str) for path in photos.data["path"])
+    pd.testing.assert_frame_equal(photos.frame[["path"]], photos.data)
+    assert list(photos.frame.columns) == ["path", "label"]
+    assert photos.frame["label"].tolist() == photos.target.tolist()
+
+
+def test_return_X_y(flowers: Path):
+    X, y = load_image_folder(flowers, return_X_y=True)
+    photos = load_image_folder(flowers)
+    pd.testing.assert_frame_equal(X, photos.data)
+    np.testing.assert_array_equal(y, photos.target)
+
+
+def test_labels_and_files_in_natural_order(tmp_path: Path):
+    for name in ["10", "2", "1", "s10", "s9", "S1"]:
+        picture(tmp_path / name / "x.png")
+    assert load_image_folder(tmp_path).target_names == ["1", "2", "10", "S1", "s9", "s10"]
+
+
+def test_natural_key_is_total_and_agrees_with_sorted_without_digits():
+    words = ["b", "B", "a", "", "ab", "-"]
+    assert sorted(words, key=natural_key) == sorted(words)
+    for order in (["01", "1", "a1b2", "a1b10", "a01b2"], ["a01b2", "1", "a1b10", "a1b2", "01"]):
+        assert sorted(order, key=natural_key) == ["01", "1", "a01b2", "a1b2", "a1b10"]
+
+
+def test_order_does_not_depend_on_the_file_system(flowers: Path, monkeypatch: pytest.MonkeyPatch):
+    before = load_image_folder(flowers).data["path"].tolist()
+    real = os.scandir
+
+    class Backwards:
+        def __init__(self, path):
+            with real(path) as entries:
+                self.entries = list(entries)[::-1]
+
+        def __enter__(self):
+            return iter(self.entries)
+
+        def __exit__(self, *args):
+            pass
+
+    monkeypatch.setattr("skcnn.datasets._folder.os.scandir", Backwards)
+    assert load_image_folder(flowers).data["path"].tolist() == before
+
+
+def test_nested_folders_belong_to_their_class(flowers: Path):
+    picture(flowers / "daisy" / "2019" / "june" / "x.png")
+    photos = load_image_folder(flowers)
+    assert relative(photos, flowers)[0] == "daisy/2019/june/x.png"
+    assert photos.target_names == ["daisy", "roses"]
+
+
+def test_root_stays_as_given(flowers: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(flowers.parent)
+    assert load_image_folder("flowers").data["path"][0] == os.path.join("flowers", "daisy", "a.JPG")
+    monkeypatch.setenv("HOME", str(flowers.parent))
+    monkeypatch.setenv("USERPROFILE", str(flowers.parent))
+    assert load_image_folder("~/flowers").data["path"][0] == str(flowers / "daisy" / "a.JPG")
+
+
+# --- what a picture is ---------------------------------------------------------------------------------------------
+
+
+def test_every_format_that_pillow_writes_and_reads_is_loaded(tmp_path: Path):
+    Image.init()
+    n_formats = 0
+    for extension in sorted(image_extensions()):
+        name = Image.registered_extensions()[extension]
+        path = tmp_path / "class" / f"x{extension.upper()}"
+        path.parent.mkdir(exist_ok=True)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # formats that a later Pillow drops
+                Image.new("L", (16, 16)).convert("1" if name in ("MSP", "XBM") else "RGB").save(path, format=name)
+                with Image.open(path) as opened:
+                    opened.load()
+        except (KeyError, OSError, ValueError):  # Pillow has no writer, or needs a program that is not installed
+            path.unlink(missing_ok=True)
+        else:
+            n_formats += 1
+    assert n_formats >= 30
+    photos = load_image_folder(tmp_path)
+    assert len(photos.data) == n_formats
+    loaded = {Path(path).suffix.lower() for path in photos.data["path"]}
+    assert {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".gif", ".bmp", ".ppm"} <= loaded
+    assert not features.check("webp") or ".webp" in loaded
+
+
+def test_extensions_that_pillow_cannot_decode_are_no_pictures():
+    assert image_extensions().isdisjoint({".pdf", ".h5", ".hdf", ".mpg", ".mpeg", ".txt", ".csv", ""})
+    assert image_extensions() < frozenset(Image.registered_extensions())
+
+
+def test_extensions_of_plugins_count(flowers: Path, monkeypatch: pytest.MonkeyPatch):
+    Image.init()
+    monkeypatch.setitem(Image.EXTENSION, ".heic", "HEIF")
+    shutil.copy(flowers / "daisy" / "a.JPG", flowers / "daisy" / "c.HEIC")
+    assert "daisy/c.HEIC" in relative(load_image_folder(flowers), flowers)
+
+
+# --- what is passed over -------------------------------------------------------------------------------------------
+
+
+def test_other_files_in_class_folders_are_counted_and_told(flowers: Path):
+    for name in ["notes.txt", "2.TXT", "model.h5", "README"]:
+        (flowers / "daisy" / name).write_text("x")
+    with pytest.warns(UserWarning, match=r"4 files that Pillow does not read as pictures \(\.txt: 2, ") as caught:
+        photos = load_image_folder(flowers)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert repr(os.path.join("daisy", "model.h5")) in str(caught[0].message)
+    assert photos.passed_over["not_image"] == 4
+    assert len(photos.data) == 5
+
+
+def test_a_readme_beside_the_classes_is_counted_without_a_warning(flowers: Path):
+    (flowers / "LICENSE.txt").write_text("x")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load_image_folder(flowers).passed_over["not_image"] == 1
+
+
+def test_a_picture_beside_the_classes_is_told(flowers: Path):
+    picture(flowers / "stray.png")
+    with pytest.warns(UserWarning, match=r"1 picture outside any class folder, such as 'stray.png'\."):
+        photos = load_image_folder(flowers)
+    assert photos.passed_over["no_class"] == 1
+    assert len(photos.data) == 5
+
+
+def test_hidden_files_and_folders_are_passed_over(flowers: Path):
+    picture(flowers / "daisy" / ".hidden.png")
+    picture(flowers / "daisy" / ".ipynb_checkpoints" / "a-checkpoint.png")
+    picture(flowers / ".trash" / "x.png")
+    (flowers / "daisy" / ".DS_Store").write_bytes(b"x")
+    photos = load_image_folder(flowers)
+    assert photos.passed_over == {"not_image": 0, "hidden": 4, "link": 0, "no_class": 0}
+    assert photos.target_names == ["daisy", "roses"]
+    assert len(photos.data) == 5
+
+
+@pytest.fixture
+def linked(flowers: Path) -> Path:
+    outside = picture(flowers.parent / "outside" / "secret.png")
+    try:
+        (flowers / "daisy" / "out.png").symlink_to(outside)
+    except (OSError, NotImplementedError):
+        pytest.skip("no symbolic links here")
+    (flowers / "daisy" / "out").symlink_to(outside.parent, target_is_directory=True)
+    (flowers / "tulips").symlink_to(outside.parent, target_is_directory=True)
+    (flowers / "daisy" / "broken.png").symlink_to(flowers / "nothing.png")
+    (flowers / "daisy" / "circle").symlink_to(flowers / "daisy", target_is_directory=True)
+    (flowers / "daisy" / "up").symlink_to(flowers, target_is_directory=True)
+    (flowers / "daisy" / "in.png").symlink_to(flowers / "roses" / "1.png")
+    return flowers
+
+
+def test_links_out_of_the_tree_are_passed_over_and_told(linked: Path):
+    with pytest.warns(UserWarning, match=r"6 symbolic links .* such as .*follow_links=True"):
+        photos = load_image_folder(linked)
+    assert photos.passed_over["link"] == 6
+    assert photos.target_names == ["daisy", "roses"]
+    assert relative(photos, linked)[:3] == ["daisy/a.JPG", "daisy/b.webp", "daisy/in.png"]
+
+
+def test_follow_links_takes_those_that_lead_out(linked: Path):
+    with pytest.warns(UserWarning, match="3 symbolic links"):
+        photos = load_image_folder(linked, follow_links=True)
+    assert photos.target_names == ["daisy", "roses", "tulips"]
+    assert {"daisy/out.png", "daisy/out/secret.png", "tulips/secret.png"} <= set(relative(photos, linked))
+
+
+def test_a_root_that_is_a_link_is_its_own_tree(flowers: Path):
+    link = flowers.parent / "link"
+    try:
+        link.symlink_to(flowers, target_is_directory=True)
+    except (OSError, NotImplementedError):
+        pytest.skip("no symbolic links here")
+    (flowers / "daisy" / "in.png").symlink_to(flowers / "roses" / "1.png")
+    assert len(load_image_folder(link).data) == 6
+
+
+def test_names_that_are_not_utf8(flowers: Path):
+    name = os.fsdecode(b"\xe9.png")
+    try:
+        shutil.copy(flowers / "roses" / "1.png", flowers / "roses" / name)
+    except (OSError, UnicodeError):
+        pytest.skip("the file system takes only UTF-8")
+    paths = load_image_folder(flowers).data["path"]
+    assert sum(os.path.exists(path) for path in paths) == 6
+
+
+# --- categories ----------------------------------------------------------------------------------------------------
+
+
+def test_categories_choose_class_folders(flowers: Path):
+    (flowers / "empty").mkdir()
+    photos = load_image_folder(flowers, categories=["roses", "daisy"])
+    assert photos.target_names == ["daisy", "roses"]
+    assert load_image_folder(flowers, categories=("roses",)).target.tolist() == ["roses"] * 3
+
+
+def test_bad_categories(flowers: Path):
+    with pytest.raises(ValueError, match=r"\['lily'\].*the folders in .* are \['daisy', 'roses'\]"):
+        load_image_folder(flowers, categories=["daisy", "lily"])
+    with pytest.raises(ValueError, match="the folders in"):
+        load_image_folder(flowers, categories=[])
+    with pytest.raises(TypeError, match=r"\['daisy'\]"):
+        load_image_folder(flowers, categories="daisy")
+
+
+# --- errors that say what to do ------------------------------------------------------------------------------------
+
+
+def test_root_is_missing(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match=r"flowrs' does not exist \(searched from"):
+        load_image_folder(tmp_path / "flowrs")
+
+
+def test_root_is_a_file(tmp_path: Path):
+    path = picture(tmp_path / "x.png")
+    with pytest.raises(NotADirectoryError, match=r"is a file, not a folder.*load_image_table"):
+        load_image_folder(path)
+
+
+def test_root_is_empty(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"no pictures in .*: it holds no folder\. .*one folder of pictures a class"):
+        load_image_folder(tmp_path)
+
+
+def test_pictures_directly_in_root(tmp_path: Path):
+    picture(tmp_path / "x.png")
+    with pytest.raises(ValueError, match=r"1 picture directly in it, such as 'x.png'.*load_image_table"):
+        load_image_folder(tmp_path)
+
+
+def test_no_pictures_at_all(tmp_path: Path):
+    (tmp_path / "daisy").mkdir()
+    (tmp_path / "daisy" / "a.txt").write_text("x")
+    with pytest.raises(ValueError, match=r"no pictures in .*: its folders \['daisy'\] hold none.*\.webp"):
+        load_image_folder(tmp_path)
+
+
+def test_an_empty_class_folder(flowers: Path):
+    (flowers / "lily").mkdir()
+    with pytest.raises(ValueError, match=r"1 folder without a picture: \['lily'\].*categories="):
+        load_image_folder(flowers)
+
+
+def test_only_links(flowers: Path, tmp_path: Path):
+    try:
+        (tmp_path / "linked" / "daisy").mkdir(parents=True)
+        (tmp_path / "linked" / "daisy" / "a.jpg").symlink_to(flowers / "daisy" / "a.JPG")
+    except (OSError, NotImplementedError):
+        pytest.skip("no symbolic links here")
+    with pytest.raises(ValueError, match=r"Passed over: 1 symbolic link; follow_links=True"):
+        load_image_folder(tmp_path / "linked")
+    assert len(load_image_folder(tmp_path / "linked", follow_links=True).data) == 1
+
+
+def test_a_folder_of_splits_is_told(tmp_path: Path):
+    picture(tmp_path / "train" / "daisy" / "x.png")
+    picture(tmp_path / "Test" / "daisy" / "x.png")
+    with pytest.warns(UserWarning, match=r"labels \['Test', 'train'\].*load each part by itself") as caught:
+        load_image_folder(tmp_path)
+    assert caught[0].filename == __file__
+
+
+# --- real pictures -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "n_samples", "n_classes", "first", "last"),
+    [
+        ("flowers5", 3117, 5, "daisy", "tulips"),
+        ("caltech30", 1800, 30, "Leopards", "yin_yang"),
+        ("faces_orl", 400, 40, "s01", "s40"),
+    ],
+)
+def test_real_collections(shared: Path, name: str, n_samples: int, n_classes: int, first: str, last: str):
+    photos = load_image_folder(shared / "data" / name)
+    assert photos.data.shape == (n_samples, 1)
+    assert len(photos.target_names) == n_classes
+    assert (photos.target_names[0], photos.target_names[-1]) == (first, last)
+    assert photos.data["path"].is_unique
+    assert all(os.path.basename(os.path.dirname(path)) == label for path, label in photos.frame.to_numpy())

@@ -1,0 +1,81 @@
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import matplotlib as mpl
+import numpy as np
+
+from skcnn.metrics._svg import inline_svg
+from skcnn.metrics._theme import CSS_VARIABLES, INK, PAGE_STYLE, SERIES
+
+
+def draw(ax):
+    ax.plot([0, 1], [0, 1], color=SERIES[0])
+    ax.imshow(np.ones((2, 2, 4)), extent=(0, 1, 0, 1), interpolation="none")
+    ax.text(0, 0, INK)
+    ax.text(0, 0.5, '</svg><script>alert("1")</script> #x id="y"', parse_math=False)
+
+
+def picture(title="A picture") -> ElementTree.Element:
+    return ElementTree.fromstring(inline_svg(draw, (3, 3), title))
+
+
+def test_colours_are_those_of_the_page():
+    styles = " ".join(element.get("style", "") for element in picture().iter())
+    assert "var(--series-0)" in styles
+    assert "var(--ink)" in styles
+    assert not set(re.findall("#[0-9a-f]{6}", styles)) & set(CSS_VARIABLES)
+
+
+def test_text_stays_text():
+    texts = [element.text for element in picture().iter("text")]
+    assert INK in texts
+    assert '</svg><script>alert("1")</script> #x id="y"' in texts
+    assert "font-family" not in inline_svg(draw, (3, 3), "A picture")
+
+
+def test_text_is_escaped_for_html():
+    tags = []
+
+    class Parser(HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            tags.append(tag)
+
+    Parser().feed(inline_svg(draw, (3, 3), "A picture"))
+    assert "script" not in tags
+
+
+def test_names_belong_to_the_picture_and_are_used():
+    svg = picture("Another picture")
+    names = [element.get("id") for element in svg.iter() if element.get("id")]
+    assert len(names) == len(set(names))
+    assert all(name.startswith("another-picture-") for name in names)
+    values = [value for element in svg.iter() for name, value in element.attrib.items() if name != "id"]
+    used = {name for value in values for name in re.findall(r"^(?:url\()?#([\w-]+)\)?$", value)}
+    assert used == set(names)
+
+
+def test_nothing_is_loaded_and_no_style_leaks():
+    svg = inline_svg(draw, (3, 3), "A picture")
+    assert "http" not in svg
+    assert "<style" not in svg
+    root = ElementTree.fromstring(svg)
+    assert root.get("aria-label") == "A picture"
+    assert root.get("width") is None
+    assert [element.get("href")[:22] for element in root.iter("image")] == ["data:image/png;base64,"]
+
+
+def test_the_same_picture_is_the_same_text():
+    assert inline_svg(draw, (3, 3), "A picture") == inline_svg(draw, (3, 3), "A picture")
+
+
+def test_style_of_the_user_neither_changes_the_page_nor_is_changed():
+    expected = inline_svg(draw, (3, 3), "A picture")
+    with mpl.rc_context({"text.usetex": True, "font.size": 30, "figure.facecolor": "red"}):
+        assert inline_svg(draw, (3, 3), "A picture") == expected
+        assert mpl.rcParams["font.size"] == 30
+    assert mpl.rcParams["svg.hashsalt"] != PAGE_STYLE["svg.hashsalt"]
+
+
+def test_letters_that_matplotlib_lacks_raise_no_warning():
+    assert "\u65e5\u672c" in inline_svg(lambda ax: ax.set_title("\u65e5\u672c"), (3, 3), "A picture")

@@ -1,0 +1,70 @@
+import pytest
+
+from skcnn.metrics._text import count_text, counted, figure_text, label_text, listing, shorter_counts
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.1234, "0.123"),
+        (1.0, "1.000"),
+        (0.9996, ">0.999"),
+        (0.9994, "0.999"),
+        (0.0, "0.000"),
+        (0.0004, "<0.001"),
+        (1.0004, "1.000"),
+        (float("nan"), "nan"),
+    ],
+)
+def test_figures_that_are_almost_perfect_say_so(value, text):
+    assert figure_text(value) == text
+
+
+def test_counts():
+    assert count_text(1234) == "1,234"
+    assert count_text(3.0) == "3"
+    assert count_text(0.12345) == "0.123"
+    assert counted(1, "class") == "1 class"
+    assert counted(1200, "class") == "1,200 classes"
+    assert counted(0, "sample") == "0 samples"
+
+
+@pytest.mark.parametrize(
+    ("label", "width", "text"),
+    [
+        ("rose", None, "rose"),
+        ("rose", 4, "rose"),
+        ("roses", 4, "ro…s"),
+        ("n02085620-Chihuahua", 11, "n0208…uahua"),
+        ("日本語の名前", 12, "日本語の名前"),
+        ("日本語の名前", 7, "日本…前"),
+        ("rose", 1, "…"),
+        (7, 3, "7"),
+    ],
+)
+def test_long_labels_lose_their_middle(label, width, text):
+    assert label_text(label, width) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "texts"),
+    [
+        (7, ["7"]),
+        (0.0912, ["0.0912", "0.091", "0.09"]),
+        (1234, ["1,234", "1.2k", "1k"]),
+        (10748.0, ["10,748", "10.7k", "11k"]),
+        (999_499, ["999,499", "999.5k", "999k"]),
+        (1_900_000, ["1,900,000", "1.9M", "2M"]),
+    ],
+)
+def test_counts_get_shorter(value, texts):
+    assert shorter_counts(value) == texts
+
+
+def test_labels_are_one_printable_line():
+    assert label_text("a\nb\x00c\u202ed\ud800e") == "a\ufffdb\ufffdc\ufffdd\ufffde"
+
+
+def test_listing():
+    assert listing(["a", "b"]) == "a, b"
+    assert listing("abcd", limit=2) == "a, b and 2 more"
