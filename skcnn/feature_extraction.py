@@ -111,7 +111,7 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
     random_state : int, default=0
         Seed of ``weights=None``; nothing else is random.
     verbose : int, default=0
-        1 shows a progress bar, in a terminal and in a notebook.
+        1 shows a progress bar of the images that go through the network, in a terminal and in a notebook.
 
     Attributes
     ----------
@@ -340,7 +340,6 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
         bad: list[BadRow] = []
         digests: dict[int, bytes] = {}
         copies: list[tuple[int, int]] = []
-        progress = tqdm(total=len(images), desc=plan.backbone.name, unit="image", disable=not self.verbose)
         if self.cache is None:
             missing = list(range(len(images)))
         else:
@@ -353,10 +352,12 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
                     copies.append((row, paid_by[digest]))
                 elif (record := cache.get(plan.fingerprint, digest)) is not None:
                     features[row] = record[columns]
-                    progress.update()
                 else:
                     missing.append(row)
                     digests[row], paid_by[digest] = digest, row
+        # What the cache holds takes no time worth showing.
+        hidden = not (self.verbose and missing)
+        progress = tqdm(total=len(missing), desc=plan.backbone.name, unit="image", disable=hidden)
         for rows, records, failed in self._records(images, missing, plan, skip=bool(bad)):
             bad += failed
             for row, record in zip(rows, records, strict=True):
@@ -366,6 +367,7 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
                     cache.put(plan.fingerprint, digests[row], record.copy())
             cache.count(passes=len(rows))
             progress.update(len(rows) + len(failed))
+        progress.close()
         reasons = {failed.row: failed for failed in bad}
         for row, source in copies:
             if source in reasons:
@@ -373,8 +375,6 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
             else:
                 features[row] = features[source]
                 cache.count(hits=1)
-            progress.update()
-        progress.close()
         return bad
 
     def _records(

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
-from skcnn.ensemble import BaggedSGDClassifier
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import VotingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -21,6 +20,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import skcnn
 from skcnn.backbones import get_backbone
+from skcnn.ensemble import BaggedSGDClassifier
 from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.persistence import ModelFileError, UntrustedTypesError, read_manifest
 

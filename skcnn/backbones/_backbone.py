@@ -367,6 +367,15 @@ class Backbone:
                 f"{name!r} is a name that Keras made up: another build may give it to another layer. Give the layer's "
                 f"index instead: {model.layers.index(operation)}."
             )
+        if listed is None:
+            try:
+                import_keras().Model(model.inputs, output)
+            except ValueError:
+                raise ValueError(
+                    f"Layer {name!r} of {self.name} is a network of its own, or was part of another one before: its "
+                    "output there has no way from the pictures here. Give a layer around it, or that network itself as "
+                    "backbone=."
+                ) from None
         if len(getattr(output, "shape", ())) not in (2, 4):
             raise ValueError(
                 f"Layer {name!r} of {self.name} gives no features: its output is {output!r}, and neither a map "

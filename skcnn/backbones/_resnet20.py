@@ -70,7 +70,7 @@ def build_resnet20(
         x = layers.ReLU(name=unit_name)(layers.Add(name=f"{unit_name}_add")([x, residual]))
     if include_top:
         x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
-        x = layers.Dense(
-            classes, activation=classifier_activation, kernel_initializer="he_normal", name="predictions"
-        )(x)
+        x = layers.Dense(classes, activation=classifier_activation, kernel_initializer="he_normal", name="predictions")(
+            x
+        )
     return keras.Model(inputs, x, name=name)

@@ -241,8 +241,8 @@ def explained_download(backbone_name: str, weights_name: str) -> Iterator[None]:
         frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][::-1]
         if path := next((frame.f_locals["weights_path"] for frame in frames if "weights_path" in frame.f_locals), None):
             raise OSError(
-                f"The {weights_name!r} weights of {backbone_name} could not be read from {path}: {error} If the file is "
-                "damaged, delete it, and Keras will download it anew."
+                f"The {weights_name!r} weights of {backbone_name} could not be read from {path}: {error} If the file "
+                "is damaged, delete it, and Keras will download it anew."
             ) from error
         is_download = any(frame.f_code.co_name == "get_file" for frame in frames) or isinstance(error, OSError)
         if not is_download and "URL fetch failure" not in str(error):

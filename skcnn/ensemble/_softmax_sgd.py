@@ -61,6 +61,8 @@ class SoftmaxSGD:
         self.l2 = l2
         self.batch_size = batch_size
         self.fit_intercept = fit_intercept
+        self.direction = np.zeros(len(coef), dtype=np.float32)
+        self.stiffness = 0.0
 
     def fit(
         self,
@@ -78,7 +80,7 @@ class SoftmaxSGD:
         is halved after each epoch that does not lower the mean loss by ``tol``; the fourth of them is the last epoch.
         """
         X = self._design(X)
-        step = self._step_size(X, weight, weight @ targets / weight.sum())
+        step = self._precondition(X, weight, weight @ targets / weight.sum())
         best, n_stalls = np.inf, 0
         for n_iter in range(1, max_iter + 1):
             loss = self._run_epoch(X, targets, weight, step, rng)
@@ -101,32 +103,43 @@ class SoftmaxSGD:
     ) -> None:
         """Train for one epoch; ``class_share`` (n_classes,) is about all rows so far, not these alone."""
         X = self._design(X)
-        self._run_epoch(X, targets, weight, self._step_size(X, weight, class_share), rng)
+        self._run_epoch(X, targets, weight, self._precondition(X, weight, class_share), rng)
 
     def _design(self, X: np.ndarray) -> np.ndarray:
         return np.hstack([X, np.ones((len(X), 1), X.dtype)]) if self.fit_intercept else X
 
-    def _step_size(self, X: np.ndarray, weight: np.ndarray, class_share: np.ndarray) -> float:
-        """Return the inverse of the largest curvature that a mini-batch of these rows is expected to have.
+    def _precondition(self, X: np.ndarray, weight: np.ndarray, class_share: np.ndarray) -> float:
+        """Choose the metric I + stiffness * direction direction' for these rows, and return the step in it.
 
-        That is the softmax's curvature times (Ma et al. 2018, "The power of interpolation", with the noise of a batch
-        amplified by momentum) the largest eigenvalue of the rows' second moments plus their trace over the batch size.
-        No scale of X or of the weights has to be known for it.
+        Pooled features are not negative, so that without an intercept the curvature along their mean exceeds all other
+        by far and would dictate the step. The metric evens it out, as EigenPro does with leading eigenvectors (Ma and
+        Belkin 2017). The step is the inverse of the largest curvature that a mini-batch is expected to have: the
+        softmax's, times the largest second moment plus their trace over the batch size (Ma et al. 2018), with the
+        noise of a batch amplified by momentum. No scale of X or of the weights has to be known for it.
         """
-        n_samples = len(X)
-        trace = weight @ np.einsum("ij,ij->i", X, X) / n_samples
-        # Power iteration from the mean row, which is near the leading direction where features are not negative.
-        vector, eigenvalue = weight @ X, 0.0
-        for _ in range(6):
-            norm = np.linalg.norm(vector)
-            if norm == 0:
+        share = weight / weight.sum()
+        mean = share @ X
+        norm = float(np.linalg.norm(mean))
+        self.direction = mean / norm if norm > 0 else mean
+        along = X @ self.direction
+        second_moment = float(share @ along**2)
+        trace = float(share @ np.einsum("ij,ij->i", X, X)) - second_moment
+        # Power iteration among the other directions.
+        vector = np.ones_like(mean)
+        rest = 0.0
+        for _ in range(8):
+            vector -= self.direction * (self.direction @ vector)
+            length = float(np.linalg.norm(vector))
+            if length == 0:
                 break
-            vector = X.T @ (weight * (X @ (vector / norm))) / n_samples
-            eigenvalue = float(np.linalg.norm(vector))
+            vector = X.T @ (share * (X @ (vector / length)))
+            rest = float(np.linalg.norm(vector - self.direction * (self.direction @ vector)))
+        self.stiffness = max(second_moment / rest - 1, 0.0) if rest > 0 else 0.0
+        largest = max(rest, second_moment / (1 + self.stiffness))
         # One output: p (1 - p) <= 1/4. More: diag(p) - p p' <= max p, at the shares of the classes.
         softmax_curvature = 0.25 if self.coef.shape[1] == 1 else float(class_share.max())
-        batch = min(self.batch_size, n_samples)
-        curvature = softmax_curvature * (eigenvalue + float(trace) / (batch * (1 - MOMENTUM))) + self.l2
+        noise = (trace + largest) / (min(self.batch_size, len(X)) * (1 - MOMENTUM))
+        curvature = softmax_curvature * float(weight.mean()) * (largest + noise) + self.l2
         return 1 / curvature if curvature > 0 else 0.0
 
     def _run_epoch(
@@ -135,7 +148,7 @@ class SoftmaxSGD:
         """Go through the rows once and return their mean loss on the way."""
         n_batches = -(-len(X) // self.batch_size)
         order = rng.permutation(len(X))
-        n_penalised, threshold = X.shape[1] - self.fit_intercept, step * self.l1
+        n_penalised = X.shape[1] - self.fit_intercept
         loss = 0.0
         for start in range(n_batches):
             rows = order[start::n_batches]
@@ -146,10 +159,26 @@ class SoftmaxSGD:
             residual = (np.exp(log_proba) - target) * (row_weight / len(rows))
             gradient = batch.T @ residual[:, -self.coef.shape[1] :]
             gradient[:n_penalised] += self.l2 * ahead[:n_penalised]
-            coef = ahead - step * gradient
-            if threshold:
-                penalised = coef[:n_penalised]
-                penalised -= np.clip(penalised, -threshold, threshold)
+            pull = self.stiffness / (1 + self.stiffness) * (self.direction @ gradient)
+            coef = ahead - step * (gradient - np.outer(self.direction, pull))
+            if self.l1 > 0:
+                coef = self._shrink(coef, step * self.l1)
             self.velocity = coef - self.coef
             self.coef = coef
         return loss / float(weight.sum())
+
+    def _shrink(self, coef: np.ndarray, threshold: float) -> np.ndarray:
+        """Return the proximal step of the L1 penalty in the metric, by Newton's method (Becker and Fadili 2012)."""
+        thresholds = np.full((len(coef), 1), threshold, dtype=coef.dtype)
+        if self.fit_intercept:
+            thresholds[-1] = 0
+        if self.stiffness == 0:
+            return coef - np.clip(coef, -thresholds, thresholds)
+        lever = self.stiffness * self.direction
+        along = np.zeros(coef.shape[1], dtype=coef.dtype)
+        for _ in range(3):
+            moved = coef - np.outer(lever, along)
+            moved -= np.clip(moved, -thresholds, thresholds)
+            slope = 1 + (lever * self.direction) @ (moved != 0)
+            along -= (along - self.direction @ (moved - coef)) / slope
+        return moved

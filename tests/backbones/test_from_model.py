@@ -35,7 +35,7 @@ def run(backbone, x, name="output", pooling="avg", **options):
     """As a caller runs any backbone."""
     network = backbone.build(**options)
     pixels = keras.Input(x.shape[1:], dtype="uint8")
-    tapped = keras.Model(network.input, backbone.pooled_output(network, name, pooling))
+    tapped = keras.Model(network.inputs, backbone.pooled_output(network, name, pooling))
     return np.asarray(keras.Model(pixels, tapped(scale_pixels(pixels, backbone.preprocessing)))(x))
 
 
@@ -178,7 +178,7 @@ def test_callable_without_a_size():
 
 def test_names_and_backbones():
     assert as_backbone("ResNet20") is get_backbone("ResNet20") is as_backbone(get_backbone("ResNet20"))
-    with pytest.raises(ValueError, match="no backbone 'ResNet21'. Did you mean"):
+    with pytest.raises(ValueError, match=r"no backbone 'ResNet21'\. Did you mean"):
         as_backbone("ResNet21")
 
 
@@ -227,3 +227,14 @@ def test_layer_that_gives_no_features():
     backbone = as_backbone(model)
     with pytest.raises(ValueError, match="Layer 'tokens' of functional gives no features"):
         backbone.layer_output(model, "tokens")
+
+
+def test_network_within_a_network():
+    inner = build((8, 8, 3), name="inner")
+    model = keras.Sequential([keras.Input((8, 8, 3)), inner, keras.layers.ReLU(name="after")])
+    backbone = as_backbone(model)
+    expected = np.maximum(np.asarray(inner(pictures(8, 8))), 0).mean(axis=(1, 2))
+    for name in ("output", "after"):
+        np.testing.assert_allclose(run(backbone, pictures(8, 8), name), expected, rtol=1e-5)
+    with pytest.raises(ValueError, match="Layer 'inner' of sequential is a network of its own"):
+        backbone.layer_output(model, "inner")
