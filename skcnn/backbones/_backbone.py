@@ -6,7 +6,8 @@ import operator
 import os
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,9 +25,17 @@ from skcnn.backbones._weights import (
     load_weights,
     weights_path,
 )
+from skcnn.images import as_image_size
 
-# Initial weights are seeded through Python's global generator: two builds at a time would draw from each other's seed.
 _build_lock = threading.RLock()
+
+
+@contextmanager
+def seeded_build(seed: int) -> Iterator[None]:
+    """Make the initial weights of networks built inside the block a function of ``seed`` alone, in every thread."""
+    # Keras draws from Python's global generator: two builds at a time would draw from each other's seed.
+    with _build_lock, seeded_initializers(seed):
+        yield
 
 
 @dataclass(frozen=True)
@@ -130,7 +139,7 @@ class Backbone:
     def build(
         self,
         *,
-        image_size: tuple[int, int] | None = None,
+        image_size: int | tuple[int, int] | None = None,
         weights: str | os.PathLike[str] | WeightsFile | None = "pretrained",
         random_state: int = 0,
     ) -> Any:
@@ -138,7 +147,7 @@ class Backbone:
 
         Parameters
         ----------
-        image_size : tuple of (height, width) or None, default=None
+        image_size : int, tuple of (height, width) or None, default=None
             In pixels. None is the backbone's own.
         weights : {"pretrained"}, str, path-like, WeightsFile or None, default="pretrained"
             ``"pretrained"`` or one of ``self.weights``: the published ones, always those of the backbone's own size,
@@ -174,8 +183,8 @@ class Backbone:
                 "keras.config.set_image_data_format('channels_last'), or change it in keras.json."
             )
         source = self._resolve_weights(weights)
-        size = self.image_size if image_size is None else (int(image_size[0]), int(image_size[1]))
-        with _build_lock, seeded_initializers(random_state):
+        size = self.image_size if image_size is None else as_image_size(image_size)
+        with seeded_build(random_state):
             if source is None:
                 return self._build_network(size)
             if isinstance(source, str):
@@ -285,13 +294,16 @@ class Backbone:
         Raises
         ------
         ValueError
-            As :meth:`layer_output` does.
+            If ``pooling`` is none of these, and as :meth:`layer_output` does.
         """
         layers = import_keras().layers
+        kinds = {"avg": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D}
+        if pooling is not None and pooling not in kinds:
+            raise ValueError(f"pooling={pooling!r}; accepted: 'avg', 'max' or None")
         operation, output = self._locate(model, name)
         if pooling is None or len(output.shape) == 2:
             return output
-        pool = {"avg": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D}[pooling](dtype="float32")
+        pool = kinds[pooling](dtype="float32")
         if any(layer.pool_first for layer in self.layers if layer.name == name):
             return operation(pool(operation.input))
         return pool(output)

@@ -10,8 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from skcnn._keras import import_keras, is_keras_model, model_digest, seeded_initializers
-from skcnn.backbones._backbone import Backbone, BottleneckLayer, has_automatic_name
+from skcnn._keras import import_keras, is_keras_model, model_digest
+from skcnn.backbones._backbone import Backbone, BottleneckLayer, has_automatic_name, seeded_build
 from skcnn.backbones._registry import get_backbone
 
 #: The size of networks that leave it open.
@@ -164,7 +164,7 @@ def _own_weights(weights: Any) -> str:
 # Remembered, as building takes seconds and whoever transforms asks every time.
 @lru_cache(maxsize=32)
 def _backbone_from_callable(build: Callable[..., Any], image_size: tuple[int, int]) -> Backbone:
-    with seeded_initializers(0):
+    with seeded_build(0):
         fields = _describe(_call(build, image_size), image_size)
     name = getattr(build, "__name__", type(build).__name__)
     return CallableBackbone(**{**fields, "name": name, "builder": build})
@@ -172,7 +172,7 @@ def _backbone_from_callable(build: Callable[..., Any], image_size: tuple[int, in
 
 @lru_cache(maxsize=32)
 def _built_digest(build: Callable[..., Any], image_size: tuple[int, int], random_state: int) -> str:
-    with seeded_initializers(random_state):
+    with seeded_build(random_state):
         return model_digest(_call(build, image_size))
 
 

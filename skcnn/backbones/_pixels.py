@@ -44,9 +44,9 @@ def scale_pixels(x: Any, mode: Preprocessing) -> Any:
     --------
     >>> import numpy as np
     >>> from skcnn.backbones import scale_pixels
-    >>> pixels = np.array([[[[0, 51, 255]]]], np.uint8)
-    >>> np.asarray(scale_pixels(pixels, "tf")).round(6).tolist()
-    [[[[-1.0, -0.6, 1.0]]]]
+    >>> pixels = np.array([[[[0, 127.5, 255]]]])
+    >>> np.asarray(scale_pixels(pixels, "tf")).tolist()
+    [[[[-1.0, 0.0, 1.0]]]]
     """
     keras = import_keras()
     if mode == "none":

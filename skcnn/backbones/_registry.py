@@ -33,8 +33,8 @@ def list_backbones() -> pd.DataFrame:
     --------
     >>> from skcnn.backbones import list_backbones
     >>> table = list_backbones().set_index("name")
-    >>> table.loc["ResNet50", ["n_features", "preprocessing"]].tolist()
-    [2048, 'caffe']
+    >>> table.loc["ResNet50", "preprocessing"], table.loc["ResNet50", "layers"][-1]
+    ('caffe', 'conv5_block3_out')
     >>> small = table[table["n_parameters"] < 3_000_000]
     >>> small.index.tolist()
     ['MobileNetV2', 'MobileNetV3Large', 'MobileNetV3Small', 'ResNet20']

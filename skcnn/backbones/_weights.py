@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ class WeightsFile:
     content: bytes = field(repr=False)
     suffix: str
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """The SHA-256 of the content, in hexadecimal."""
         return hashlib.sha256(self.content).hexdigest()
@@ -212,13 +212,12 @@ def fold_efficientnet_rescaling(model: Any, path: Path, builder: Any) -> None:
     """
     import h5py
 
-    published = getattr(sys.modules.get(builder.__module__), "WEIGHTS_HASHES", {})
     names: set[str] = set()
     with h5py.File(path) as file:
         file.visit(lambda name: names.add(name.rpartition("/")[2]))
-    if sum(name.startswith("rescaling") for name in names) > 1 or any(
-        _digest(path, "md5") in pair for pair in published.values()
-    ):
+    published = getattr(sys.modules.get(builder.__module__), "WEIGHTS_HASHES", {})
+    digests = {digest for pair in published.values() for digest in pair}
+    if sum(name.startswith("rescaling") for name in names) > 1 or _digest(path, "md5") in digests:
         _fold_rescaling(model, [std**-0.5 for std in _EFFICIENTNET_STD])
 
 
@@ -255,6 +254,5 @@ def explained_download(backbone_name: str, weights_name: str) -> Iterator[None]:
         raise WeightsDownloadError(
             f"The {weights_name!r} weights of {backbone_name} could not be downloaded: {error} Wanted: "
             f"{file or 'a file that Keras did not name'}{f' from {address}' if address else ''}. Keras looks for it in "
-            f"{folder} (KERAS_HOME moves that folder): put it there, or give its path "
-            "as weights=PATH."
+            f"{folder} (KERAS_HOME moves that folder): put it there, or give its path as weights=PATH."
         ) from error

@@ -1,4 +1,16 @@
-"""Softmax regression with an elastic net, trained by mini-batch SGD: one bag of the ensemble."""
+"""Softmax regression with an elastic net, trained by mini-batch SGD: one bag of the ensemble.
+
+References
+----------
+S. Ma and M. Belkin, "Diving into the shallows: a computational perspective on large-scale shallow learning", NeurIPS
+2017, section 4 (EigenPro): SGD in a metric that evens out the leading directions.
+
+S. Ma, R. Bassily and M. Belkin, "The power of interpolation: understanding the effectiveness of SGD in modern
+over-parametrized learning", ICML 2018, section 3: the step that a batch size allows.
+
+S. Becker and J. Fadili, "A quasi-Newton proximal splitting method", NeurIPS 2012, section 3: the proximal step in a
+metric that is the identity plus a rank-one part.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +20,9 @@ MOMENTUM = 0.9
 
 #: Epochs that may fail to lower the loss before training ends; each of them halves the step.
 MAX_STALLS = 4
+
+#: Beyond this, what is left across the mean direction is rounding in float32.
+MAX_STIFFNESS = 1000.0
 
 
 def log_softmax(scores: np.ndarray) -> np.ndarray:
@@ -112,35 +127,34 @@ class SoftmaxSGD:
         """Choose the metric I + stiffness * direction direction' for these rows, and return the step in it.
 
         Pooled features are not negative, so that without an intercept the curvature along their mean exceeds all other
-        by far and would dictate the step. The metric evens it out, as EigenPro does with leading eigenvectors (Ma and
-        Belkin 2017). The step is the inverse of the largest curvature that a mini-batch is expected to have: the
-        softmax's, times the largest second moment plus their trace over the batch size (Ma et al. 2018), with the
-        noise of a batch amplified by momentum. No scale of X or of the weights has to be known for it.
+        by far and would dictate the step. The metric evens it out (Ma and Belkin 2017). The step is the inverse of the
+        largest curvature that a mini-batch is expected to have: the softmax's, times the largest second moment plus
+        their trace over the batch size (Ma, Bassily and Belkin 2018), the latter amplified by momentum. No scale of X
+        or of the weights has to be known for it.
         """
         share = weight / weight.sum()
         mean = share @ X
-        norm = float(np.linalg.norm(mean))
-        self.direction = mean / norm if norm > 0 else mean
+        self.direction = mean / max(float(np.linalg.norm(mean)), np.finfo(np.float32).tiny)
         along = X @ self.direction
-        second_moment = float(share @ along**2)
-        trace = float(share @ np.einsum("ij,ij->i", X, X)) - second_moment
+        across = np.einsum("ij,ij->i", X, X) - along**2
+        second_moment, trace = float(share @ along**2), float(share @ across)
         # Power iteration among the other directions.
-        vector = np.ones_like(mean)
-        rest = 0.0
+        vector, rest = X[across.argmax()], 0.0
         for _ in range(8):
-            vector -= self.direction * (self.direction @ vector)
-            length = float(np.linalg.norm(vector))
-            if length == 0:
+            vector = vector - self.direction * (self.direction @ vector)
+            rest = float(np.linalg.norm(vector))
+            if rest == 0:
                 break
-            vector = X.T @ (share * (X @ (vector / length)))
-            rest = float(np.linalg.norm(vector - self.direction * (self.direction @ vector)))
-        self.stiffness = max(second_moment / rest - 1, 0.0) if rest > 0 else 0.0
-        largest = max(rest, second_moment / (1 + self.stiffness))
+            vector = X.T @ (share * (X @ (vector / rest)))
+        largest = max(rest, second_moment / (1 + MAX_STIFFNESS))
+        if largest == 0:
+            return 0.0
+        self.stiffness = max(second_moment / largest - 1, 0.0)
         # One output: p (1 - p) <= 1/4. More: diag(p) - p p' <= max p, at the shares of the classes.
         softmax_curvature = 0.25 if self.coef.shape[1] == 1 else float(class_share.max())
         noise = (trace + largest) / (min(self.batch_size, len(X)) * (1 - MOMENTUM))
         curvature = softmax_curvature * float(weight.mean()) * (largest + noise) + self.l2
-        return 1 / curvature if curvature > 0 else 0.0
+        return 1 / curvature
 
     def _run_epoch(
         self, X: np.ndarray, targets: np.ndarray, weight: np.ndarray, step: float, rng: np.random.Generator

@@ -166,6 +166,8 @@ def test_convnext_normalises_after_pooling():
         np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-4)
         assert not np.allclose(features, pool(np.asarray(after), axis=(1, 2)), rtol=1e-2, atol=1e-2)
     assert backbone.pooled_output(network, "output", None) is network.output
+    with pytest.raises(ValueError, match="pooling='mean'; accepted: 'avg', 'max' or None"):
+        backbone.pooled_output(network, "output", "mean")
 
 
 def test_any_layer_by_name_or_index():
