@@ -7,7 +7,7 @@ each bottleneck layer. There is one compiled graph per process and configuration
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from skcnn._keras import import_keras
 from skcnn.backbones import Backbone, scale_pixels
+from skcnn.images import BadRow, Images, read_batches
 
 ENGINES = ("auto", "keras")
 PRECISIONS = ("float32", "bfloat16")
@@ -102,6 +103,43 @@ def clear_engines() -> None:
     """Forget all compiled networks of this process. Those in use elsewhere live on until their users are done."""
     with _registry_lock:
         _engines.clear()
+
+
+def extract_records(
+    images: Images,
+    rows: Sequence[int],
+    plan: Plan,
+    batch_size: int,
+    max_pixels: int | None,
+    stop_at_error: bool,
+    *,
+    skip: bool = False,
+) -> Iterator[tuple[list[int], np.ndarray, list[BadRow]]]:
+    """Run rows through the network of a plan, decoding ahead of it.
+
+    With ``stop_at_error`` the first row without a picture ends the running (with ``skip`` it never starts), but all
+    rows are still decoded, so that every bad one can be named at once.
+
+    Yields
+    ------
+    rows : list of int
+    records : ndarray of shape (len(rows), n_values), float32
+    bad : list of BadRow
+    """
+    batches = read_batches(
+        images, rows, plan.image_size, batch_size=batch_size, resize=plan.resize, max_pixels=max_pixels
+    )
+    for batch in batches:
+        skip = skip or (stop_at_error and bool(batch.bad))
+        if skip or not batch.rows:
+            yield [], np.empty((0, 0), np.float32), batch.bad
+        else:
+            yield batch.rows, get_engine(plan).run(batch.pixels), batch.bad
+
+
+def extract_chunk(images: Images, *options: Any, skip: bool) -> list[tuple[list[int], np.ndarray, list[BadRow]]]:
+    """Do all of :func:`extract_records` on a piece of X, as a job for another process."""
+    return list(extract_records(images, range(len(images)), *options, skip=skip))
 
 
 def _build(plan: Plan) -> Engine:

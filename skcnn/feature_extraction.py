@@ -20,7 +20,16 @@ from sklearn.utils.validation import validate_data
 from skcnn._keras import is_keras_model, model_digest, model_from_bytes, model_to_bytes
 from skcnn.backbones import Backbone, WeightsFile, as_backbone, as_weights_file
 from skcnn.cache import memory_cache
-from skcnn.engines import ENGINES, PRECISIONS, Output, Plan, get_engine, network_lock
+from skcnn.engines import (
+    ENGINES,
+    PRECISIONS,
+    Output,
+    Plan,
+    extract_chunk,
+    extract_records,
+    get_engine,
+    network_lock,
+)
 from skcnn.images import (
     RESIZE_RULES,
     BadImageError,
@@ -31,7 +40,6 @@ from skcnn.images import (
     as_images,
     bad_rows_frame,
     map_ahead,
-    read_batches,
 )
 
 POOLINGS = ("avg", "max")
@@ -394,7 +402,7 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
             )
         chunks = [rows[start : start + chunk] for start in range(0, len(rows), chunk)]
         results = Parallel(n_jobs=self.n_jobs, return_as="generator")(
-            delayed(_extract_chunk)(images.take(chunk), *options, skip=skip and stop_at_error) for chunk in chunks
+            delayed(extract_chunk)(images.take(chunk), *options, skip=skip and stop_at_error) for chunk in chunks
         )
         for chunk_rows, batches in zip(chunks, results, strict=True):
             for local, records, failed in batches:
@@ -421,8 +429,8 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
             name = f"networks/{model_digest(network)}.keras"
             members[name] = model_to_bytes(network)
             state["backbone"] = {"member": name}
-        if weights is not None and as_weights_file(weights) is not None:
-            file = as_weights_file(weights)
+        file = None if weights is None else as_weights_file(weights)
+        if file is not None:
             name = f"weights/{file.sha256}{file.suffix}"
             members[name] = file.content
             state["weights"] = {"member": name}
@@ -431,6 +439,7 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`__getstate__` returned."""
         state, members = dict(state), _members.get() or {}
+        # State names a member by a dict, which is no value that either parameter takes.
         if isinstance(state["backbone"], dict):
             state["backbone"] = model_from_bytes(members[state["backbone"]["member"]])
         if isinstance(state["weights"], dict):
@@ -466,39 +475,3 @@ def _columns(
         for output, shape, end in zip(record, shapes, ends, strict=True)
     }
     return np.concatenate([ranges[output] for output in wanted])
-
-
-def extract_records(
-    images: Images,
-    rows: Sequence[int],
-    plan: Plan,
-    batch_size: int,
-    max_pixels: int | None,
-    stop_at_error: bool,
-    *,
-    skip: bool = False,
-) -> Iterator[tuple[list[int], np.ndarray, list[BadRow]]]:
-    """Run rows through the network of a plan, decoding ahead of it.
-
-    With ``stop_at_error`` the first row without a picture ends the running (with ``skip`` it never starts), but all
-    rows are still decoded, so that every bad one can be named at once.
-
-    Yields
-    ------
-    rows : list of int
-    records : ndarray of shape (len(rows), n_values), float32
-    bad : list of BadRow
-    """
-    batches = read_batches(
-        images, rows, plan.image_size, batch_size=batch_size, resize=plan.resize, max_pixels=max_pixels
-    )
-    for batch in batches:
-        skip = skip or (stop_at_error and bool(batch.bad))
-        if skip or not batch.rows:
-            yield [], np.empty((0, 0), np.float32), batch.bad
-        else:
-            yield batch.rows, get_engine(plan).run(batch.pixels), batch.bad
-
-
-def _extract_chunk(images: Images, *options: Any, skip: bool) -> list[tuple[list[int], np.ndarray, list[BadRow]]]:
-    return list(extract_records(images, range(len(images)), *options, skip=skip))

@@ -1,0 +1,29 @@
+"""What X may be, and how a picture becomes pixels.
+
+One rule serves every estimator of skcnn: :func:`as_images` takes whatever a person has (arrays, paths, URLs, encoded
+bytes, PIL images, a column of a frame) and :class:`Images` decodes any row of it to 8-bit RGB of the size that a
+network wants. :func:`read_batches` does so in threads, ahead of the network, so that memory is flat however long X is.
+"""
+
+from skcnn.images._bad_rows import BadImageError, BadImageWarning, BadRow, bad_rows_frame
+from skcnn.images._decode import RESIZE_RULES, as_image_size, decode_bytes, resize_image, to_rgb
+from skcnn.images._input import Images, as_images
+from skcnn.images._reading import Batch, check_images, map_ahead, read_batches
+
+__all__ = [
+    "RESIZE_RULES",
+    "BadImageError",
+    "BadImageWarning",
+    "BadRow",
+    "Batch",
+    "Images",
+    "as_image_size",
+    "as_images",
+    "bad_rows_frame",
+    "check_images",
+    "decode_bytes",
+    "map_ahead",
+    "read_batches",
+    "resize_image",
+    "to_rgb",
+]

@@ -1,0 +1,56 @@
+"""Rows of X that give no picture, and how they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+
+class BadRow(NamedTuple):
+    """A row that gives no picture: its position in X, its path (or None) and what is wrong with it."""
+
+    row: int
+    path: str | None
+    reason: str
+
+
+class BadImageError(ValueError):
+    """Some rows of X give no picture; ``bad_rows`` is a DataFrame of all of them: ``row``, ``path``, ``reason``."""
+
+    def __init__(self, bad_rows: pd.DataFrame, n_rows: int):
+        self.bad_rows, self.n_rows = bad_rows, n_rows
+        super().__init__(
+            f"{_describe(bad_rows, n_rows)}\nRepair or drop these rows, or use on_error='nan' to get rows of NaN. "
+            "skcnn.images.check_images(X) gives them as a DataFrame."
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.bad_rows, self.n_rows)
+
+
+class BadImageWarning(UserWarning):
+    """Some rows of X gave no picture and were filled with NaN; ``bad_rows`` is a DataFrame of all of them."""
+
+    def __init__(self, bad_rows: pd.DataFrame, n_rows: int):
+        self.bad_rows, self.n_rows = bad_rows, n_rows
+        super().__init__(f"{_describe(bad_rows, n_rows)}\nTheir features are NaN.")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.bad_rows, self.n_rows)
+
+
+def _describe(bad_rows: pd.DataFrame, n_rows: int, shown: int = 20) -> str:
+    lines = [f"{len(bad_rows)} of {n_rows} images cannot be used:"]
+    for row, path, reason in bad_rows.head(shown).itertuples(index=False):
+        lines.append(f"  row {row}: {path + ': ' if isinstance(path, str) else ''}{reason}")
+    if len(bad_rows) > shown:
+        lines.append(f"  ... and {len(bad_rows) - shown} more (all in the attribute bad_rows)")
+    return "\n".join(lines)
+
+
+def bad_rows_frame(bad_rows: Sequence[BadRow]) -> pd.DataFrame:
+    """Return bad rows as a DataFrame (``row`` int64, ``path``, ``reason``), in the order of X."""
+    frame = pd.DataFrame(sorted(bad_rows), columns=list(BadRow._fields))
+    return frame.astype({"row": "int64", "path": object, "reason": object})

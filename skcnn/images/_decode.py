@@ -1,0 +1,180 @@
+"""How a picture becomes 8-bit RGB pixels of the size that a network wants."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+
+import numpy as np
+from PIL import Image, ImageOps
+
+RESIZE_RULES = ("stretch", "crop", "pad")
+
+
+def decode_bytes(content: bytes, max_pixels: int | None = None) -> Image.Image:
+    """Decode an encoded picture (any format that Pillow reads) to an upright RGB image.
+
+    Parameters
+    ----------
+    content : bytes
+        The content of the file.
+    max_pixels : int or None, default=None
+        Larger pictures are refused before they are decoded; None stands for Pillow's warning limit,
+        ``PIL.Image.MAX_IMAGE_PIXELS``.
+
+    Returns
+    -------
+    PIL.Image.Image
+        Mode RGB, EXIF orientation applied, the first frame of an animation.
+
+    Raises
+    ------
+    ValueError
+        If the picture is too large.
+    OSError
+        If it cannot be decoded.
+    """
+    if not content:
+        raise ValueError("empty file")
+    with _pillow_limit(max_pixels) as limit:
+        try:
+            image = Image.open(BytesIO(content))
+        except Image.UnidentifiedImageError:
+            raise OSError("not a picture in a format that Pillow reads") from None
+        width, height = image.size
+        if limit is not None and width * height > limit:
+            raise ValueError(
+                f"{width} x {height} = {width * height} pixels, more than max_pixels={limit} (a guard against "
+                "decompression bombs)"
+            )
+        return to_rgb(ImageOps.exif_transpose(image))
+
+
+_limit_lock = threading.Lock()
+_limits_raised: list[int] = []
+_pillow_default: list[int | None] = []
+
+
+@contextmanager
+def _pillow_limit(max_pixels: int | None) -> Iterator[int | None]:
+    # Pillow has one limit for the whole process. It is only ever raised, and put back when the last thread leaves.
+    with _limit_lock:
+        limit = _pillow_default[0] if _pillow_default else Image.MAX_IMAGE_PIXELS
+        raised = max_pixels is not None and limit is not None and max_pixels > limit
+        if raised:
+            if not _limits_raised:
+                _pillow_default[:] = [limit]
+            _limits_raised.append(max_pixels)  # type: ignore[arg-type]
+            Image.MAX_IMAGE_PIXELS = max(_limits_raised)
+    try:
+        yield limit if max_pixels is None else max_pixels
+    finally:
+        if raised:
+            with _limit_lock:
+                _limits_raised.remove(max_pixels)  # type: ignore[arg-type]
+                Image.MAX_IMAGE_PIXELS = max(_limits_raised, default=limit)
+                if not _limits_raised:
+                    _pillow_default.clear()
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Convert an image of any mode to 8-bit RGB: transparency over white, 16-bit samples by their high byte.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Of any mode, palette, CMYK, 16-bit and float (in [0, 255]) included.
+
+    Returns
+    -------
+    PIL.Image.Image
+        Mode RGB.
+    """
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image.copy() if image.readonly else image
+    if image.mode.startswith("I"):
+        samples = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
+        return Image.fromarray((samples >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        return Image.fromarray(to_rgb_array(np.asarray(image)))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def to_rgb_array(pixels: np.ndarray) -> np.ndarray:
+    """Return pixels (h, w), (h, w, 1), (h, w, 3) or (h, w, 4) as uint8 RGB."""
+    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (1, 3, 4)) or pixels.size == 0:
+        raise ValueError(f"an array of shape {pixels.shape} is not a picture (height, width[, 1|3|4])")
+    if pixels.dtype.kind not in "uifb":
+        raise TypeError(f"an array of dtype {pixels.dtype} is not a picture: uint8, or floats in [0, 255]")
+    if pixels.dtype == bool:
+        pixels = pixels.astype(np.uint8) * 255
+    elif pixels.dtype != np.uint8:
+        check_range(pixels)
+        pixels = np.rint(pixels).astype(np.uint8)
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        return np.asarray(to_rgb(Image.fromarray(np.ascontiguousarray(pixels), "RGBA")))
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
+
+
+def check_range(pixels: np.ndarray) -> None:
+    if pixels.dtype == np.uint8 or pixels.dtype == bool or pixels.size == 0:
+        return
+    low, high = pixels.min(), pixels.max()
+    if not (low >= 0 and high <= 255):  # written so that NaN is refused as well
+        raise ValueError(
+            f"pixels lie in [{low}, {high}] (dtype {pixels.dtype}), not in [0, 255]. Give 8-bit values or floats in "
+            "[0, 255]: the network's own preprocessing is applied to these, so undo any other scaling."
+        )
+    if pixels.dtype.kind == "f" and 0 < high <= 1:
+        raise ValueError(
+            f"pixels lie in [{low}, {high}] (dtype {pixels.dtype}), which looks scaled to [0, 1], where [0, 255] is "
+            "wanted: multiply by 255. (Really that dark? Give uint8.)"
+        )
+
+
+def resize_image(image: Image.Image, size: tuple[int, int], resize: str = "stretch") -> Image.Image:
+    """Resize with Pillow's bilinear filter, which is antialiased when a picture shrinks.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Mode RGB.
+    size : tuple of (height, width)
+        In pixels.
+    resize : {"stretch", "crop", "pad"}, default="stretch"
+        What becomes of another aspect ratio: ``"stretch"`` changes it, ``"crop"`` cuts the middle out,
+        ``"pad"`` fits the whole picture in and fills the rest with black.
+
+    Returns
+    -------
+    PIL.Image.Image
+    """
+    target = (size[1], size[0])
+    if image.size == target:
+        return image
+    if resize == "stretch":
+        return image.resize(target, Image.Resampling.BILINEAR)
+    if resize == "crop":
+        return ImageOps.fit(image, target, Image.Resampling.BILINEAR)
+    if resize == "pad":
+        return ImageOps.pad(image, target, Image.Resampling.BILINEAR)
+    raise ValueError(f"resize={resize!r}; accepted: {', '.join(map(repr, RESIZE_RULES))}")
+
+
+def as_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:
+    """Return an image size, an int or ``(height, width)``, as a tuple; a ValueError where it is neither."""
+    size = (image_size, image_size) if isinstance(image_size, (int, np.integer)) else image_size
+    if (
+        isinstance(size, (tuple, list))
+        and len(size) == 2
+        and all(isinstance(side, (int, np.integer)) and not isinstance(side, bool) and side > 0 for side in size)
+    ):
+        return int(size[0]), int(size[1])
+    raise ValueError(f"image_size={image_size!r}; accepted: a positive int or (height, width), in pixels")

@@ -1,0 +1,208 @@
+"""What X may be."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from skcnn.images._decode import check_range, decode_bytes, resize_image, to_rgb, to_rgb_array
+
+ACCEPTED = (
+    "Accepted: an array (n, height, width) or (n, height, width, 1|3|4) of uint8 or of floats in [0, 255]; or a list, "
+    "1-D array, Series or one-column DataFrame of paths, URLs, encoded bytes, PIL images or arrays"
+)
+
+
+class Images:
+    """The rows of X, each of which can be read (its content) or decoded (its pixels). Made by :func:`as_images`.
+
+    Parameters
+    ----------
+    items : ndarray or list
+        A numeric array whose first axis runs over the pictures, or one object a picture.
+    root : str or None
+        Folder or URL that relative paths start from.
+    """
+
+    def __init__(self, items: np.ndarray | list[Any], root: str | None = None):
+        self.items, self.root = items, root
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def take(self, rows: Sequence[int]) -> Images:
+        """Return the pictures at ``rows`` as Images of their own."""
+        if isinstance(self.items, np.ndarray):
+            return Images(self.items[list(rows)], self.root)
+        return Images([self.items[row] for row in rows], self.root)
+
+    def path(self, row: int) -> str | None:
+        """Return the path or URL of a row, or None where the row holds the picture itself."""
+        item = self.items[row]
+        if not isinstance(item, (str, os.PathLike)):
+            return None
+        path = os.fspath(item)
+        if self.root is None or "://" in path or os.path.isabs(path):
+            return str(path)
+        return f"{self.root.rstrip('/')}/{path}" if "://" in self.root else os.path.join(self.root, path)
+
+    def read(self, row: int) -> bytes | np.ndarray:
+        """Return the content of a row: encoded bytes, or an array of pixels.
+
+        Raises
+        ------
+        ValueError, TypeError, OSError
+            If the row is missing, of another type, or cannot be read; the message is the reason alone.
+        """
+        item = self.items[row]
+        if isinstance(item, np.ndarray):
+            return item
+        if isinstance(item, Image.Image):
+            return np.asarray(to_rgb(item))
+        if isinstance(item, (bytes, bytearray, memoryview)):
+            return bytes(item)
+        path = self.path(row)
+        if path == "" or (path is None and _is_missing(item)):
+            raise ValueError("missing value")
+        if path is None:
+            raise TypeError(f"a {type(item).__name__} is not a picture. {ACCEPTED}")
+        if "://" in path:
+            return _read_url(path)
+        try:
+            with open(path, "rb") as file:
+                return file.read()
+        except FileNotFoundError:
+            hint = "" if os.path.isabs(path) else f" (relative to {os.getcwd()}; root= names another folder)"
+            raise FileNotFoundError(f"no such file{hint}") from None
+        except OSError as error:
+            raise OSError(error.strerror or str(error)) from None
+
+    def decode(
+        self, row: int, size: tuple[int, int], *, resize: str = "stretch", max_pixels: int | None = None
+    ) -> np.ndarray:
+        """Return the pixels of a row, resized.
+
+        Parameters
+        ----------
+        row : int
+            Position in X.
+        size : tuple of (height, width)
+            In pixels.
+        resize : {"stretch", "crop", "pad"}, default="stretch"
+            See :func:`resize_image`.
+        max_pixels : int or None, default=None
+            Larger pictures are refused; None stands for Pillow's own limit.
+
+        Returns
+        -------
+        ndarray of shape (height, width, 3), uint8
+
+        Raises
+        ------
+        ValueError, TypeError, OSError
+            If there is no picture; the message is the reason alone.
+        """
+        content = self.read(row)
+        if isinstance(content, np.ndarray):
+            image = Image.fromarray(to_rgb_array(content))
+        else:
+            image = decode_bytes(content, max_pixels)
+        return np.asarray(resize_image(image, size, resize))
+
+
+def as_images(X: Any, *, root: str | os.PathLike[str] | None = None) -> Images:
+    """Return whatever X is as :class:`Images`. Looks at types and shapes; reads and decodes nothing.
+
+    Parameters
+    ----------
+    X : array-like
+        An array ``(n, height, width)`` or ``(n, height, width, 1|3|4)`` of uint8 or of floats in [0, 255] (rounded to
+        8 bits); or a list, 1-D or ``(n, 1)`` array, Series or one-column DataFrame (pandas or polars) of paths
+        (``str`` or ``Path``), fsspec URLs (extra ``remote``), encoded ``bytes``, PIL images or arrays of any sizes.
+    root : path-like or None, default=None
+        Folder or URL that relative paths start from; None is the current folder.
+
+    Returns
+    -------
+    Images
+
+    Raises
+    ------
+    TypeError, ValueError
+        If X is none of these; the message says what was given and what is accepted.
+    """
+    root = None if root is None else os.fspath(root)
+    if isinstance(X, Images):
+        return X
+    if isinstance(X, (str, bytes, os.PathLike, Image.Image)):
+        raise TypeError(f"X is a single {type(X).__name__}: put it in a list, [X]. {ACCEPTED}.")
+    if isinstance(X, np.ndarray):
+        return Images(_check_array(X), root)
+    if hasattr(X, "columns"):
+        if len(X.columns) != 1:
+            raise ValueError(
+                f"X has {len(X.columns)} columns ({', '.join(map(str, X.columns))}), and one column of pictures is "
+                "wanted: choose it, X[['path']], or use a ColumnTransformer."
+            )
+        return Images(list(X[X.columns[0]]), root)
+    if hasattr(X, "__array__") and not hasattr(X, "dtype"):
+        return as_images(np.asarray(X), root=root)
+    if hasattr(X, "shape") and len(X.shape) != 1:
+        # Tensors of any framework; sparse matrices end up in the message of _check_array.
+        return Images(_check_array(np.asarray(X)), root)
+    if not hasattr(X, "__iter__") or isinstance(X, (dict, set)):
+        raise TypeError(f"X is a {type(X).__name__}. {ACCEPTED}.")
+    items = list(X)
+    if items and all(isinstance(item, (list, tuple)) for item in items):
+        # A list of lists: the (n, 1) table that scikit-learn tools make of strings, or nested numbers.
+        if all(len(item) == 1 for item in items):
+            return Images([item[0] for item in items], root)
+        return Images(_check_array(np.asarray(items)), root)
+    if items and all(isinstance(item, (int, float, np.number)) and not _is_missing(item) for item in items):
+        raise TypeError(f"X is a sequence of numbers. {ACCEPTED}.")
+    return Images(items, root)
+
+
+def _check_array(X: np.ndarray) -> np.ndarray | list[Any]:
+    if X.dtype.kind == "S":
+        raise TypeError(
+            "X is an array of fixed-size bytes ('S'), which loses trailing zero bytes: give encoded pictures as a list "
+            f"or as an object array, and paths as str. {ACCEPTED}."
+        )
+    if X.dtype.kind in "OUT":
+        if X.ndim == 1 or (X.ndim == 2 and X.shape[1] == 1):
+            return list(X.ravel())
+        raise ValueError(f"X is an array of shape {X.shape} and dtype {X.dtype}. {ACCEPTED}.")
+    if X.dtype.kind not in "uifb":
+        raise TypeError(f"X is an array of dtype {X.dtype}. {ACCEPTED}.")
+    if X.ndim == 3 and X.shape[2] in (3, 4) and min(X.shape[:2]) > 4:
+        raise ValueError(
+            f"X has shape {X.shape}, which looks like one picture (height, width, channels): use X[np.newaxis]. "
+            f"{ACCEPTED}."
+        )
+    if X.ndim not in (3, 4) or (X.ndim == 4 and X.shape[3] not in (1, 3, 4)) or 0 in X.shape[1:]:
+        hint = " Channels come last." if X.ndim == 4 and X.shape[1] in (1, 3, 4) else ""
+        raise ValueError(f"X has shape {X.shape} and dtype {X.dtype}.{hint} {ACCEPTED}.")
+    check_range(X)
+    return X
+
+
+def _is_missing(item: object) -> bool:
+    return item is None or bool(np.isscalar(item) and pd.isna(item)) or item is pd.NA or item is pd.NaT
+
+
+def _read_url(url: str) -> bytes:
+    try:
+        import fsspec
+    except ImportError:
+        raise ImportError(f"{url} is a URL: `pip install 'skcnn[remote]'` to read URLs (fsspec)") from None
+    try:
+        with fsspec.open(url, "rb") as file:
+            return bytes(file.read())
+    except ImportError as error:  # fsspec's own backends: s3fs, gcsfs, aiohttp
+        raise ImportError(f"fsspec cannot read {url.split('://')[0]}:// here: {error}") from None

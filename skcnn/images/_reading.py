@@ -1,0 +1,133 @@
+"""Reading and decoding many rows in threads, ahead of whoever wants them."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from skcnn.images._bad_rows import BadRow, bad_rows_frame
+from skcnn.images._input import Images, as_images
+
+
+class Batch(NamedTuple):
+    """Rows of X that were decoded, their pixels (n, height, width, 3) uint8, and rows that gave none."""
+
+    rows: list[int]
+    pixels: np.ndarray
+    bad: list[BadRow]
+
+
+def map_ahead(function: Callable[[int], Any], rows: Sequence[int], ahead: int) -> Iterator[tuple[int, Any]]:
+    """Yield ``(row, function(row))`` in order, computed in threads and at most ``ahead`` rows ahead.
+
+    An exception becomes the value, as a :class:`BadRow` without its path. There is a thread a core: Pillow, hashing
+    and reading files all release the interpreter's lock.
+    """
+
+    def guarded(row: int) -> Any:
+        try:
+            return function(row)
+        except Exception as error:
+            # Whatever a broken file does to a decoder, it is that row's own trouble, and it is told with the row.
+            return BadRow(row, None, str(error) or type(error).__name__)
+
+    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="skcnn-images") as pool:
+        pending: deque[tuple[int, Future[Any]]] = deque()
+        try:
+            for row in rows:
+                pending.append((row, pool.submit(guarded, row)))
+                if len(pending) >= ahead:
+                    first, future = pending.popleft()
+                    yield first, future.result()
+            while pending:
+                first, future = pending.popleft()
+                yield first, future.result()
+        finally:
+            for _, future in pending:
+                future.cancel()
+
+
+def read_batches(
+    images: Images,
+    rows: Sequence[int],
+    size: tuple[int, int],
+    *,
+    batch_size: int = 32,
+    resize: str = "stretch",
+    max_pixels: int | None = None,
+) -> Iterator[Batch]:
+    """Decode rows in threads, two batches ahead of the caller, in order.
+
+    Parameters
+    ----------
+    images : Images
+        From :func:`as_images`.
+    rows : sequence of int
+        The rows wanted.
+    size : tuple of (height, width)
+        In pixels.
+    batch_size : int, default=32
+        Rows a batch; a row without a picture leaves its batch smaller.
+    resize, max_pixels
+        See :meth:`Images.decode`.
+
+    Yields
+    ------
+    Batch
+    """
+    good: list[int] = []
+    bad: list[BadRow] = []
+    pixels = np.empty((batch_size, *size, 3), np.uint8)
+    decoded = map_ahead(
+        lambda row: images.decode(row, size, resize=resize, max_pixels=max_pixels), rows, 2 * batch_size
+    )
+    for row, value in decoded:
+        if isinstance(value, BadRow):
+            bad.append(value._replace(path=images.path(row)))
+        else:
+            pixels[len(good)] = value
+            good.append(row)
+        if len(good) + len(bad) == batch_size:
+            yield Batch(good, pixels[: len(good)], bad)
+            # A new buffer: the engine may still be reading the last one.
+            good, bad, pixels = [], [], np.empty_like(pixels)
+    if good or bad:
+        yield Batch(good, pixels[: len(good)], bad)
+
+
+def check_images(X: Any, *, root: str | os.PathLike[str] | None = None, max_pixels: int | None = None) -> pd.DataFrame:
+    """Decode every row of X and tell which give no picture.
+
+    Parameters
+    ----------
+    X : array-like
+        See :func:`as_images`.
+    root : path-like or None, default=None
+        Folder or URL that relative paths start from.
+    max_pixels : int or None, default=None
+        Larger pictures are bad rows; None stands for Pillow's warning limit.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One line for each bad row: ``row`` (position in X), ``path`` (None where X holds no paths), ``reason``.
+        Empty where every row is a picture.
+
+    Examples
+    --------
+    >>> from skcnn.images import check_images
+    >>> check_images(["no-such-file.png", b"not a picture"])[["row", "path"]]
+       row              path
+    0    0  no-such-file.png
+    1    1              None
+    """
+    images = as_images(X, root=root)
+    # Decoded whole, resized to next to nothing: a file can be cut off at its very end.
+    batches = read_batches(images, range(len(images)), (8, 8), max_pixels=max_pixels)
+    return bad_rows_frame([bad for batch in batches for bad in batch.bad])
