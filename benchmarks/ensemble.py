@@ -7,10 +7,10 @@ One command, on folders of pictures (a folder a class) or on features that were 
 
 The folds are the same for all (stratified, shuffled with seed 0). A round is one fold and one seed; in it the
 classifiers are fitted one after the other, in an order that turns with the rounds, so that whatever else the machine
-does falls on all alike. ``minibatch`` and ``sklearn`` have the defaults and that solver, ``sklearn 0.1`` is the recipe of
-the field to the letter, with a variance threshold of 0.1. Accuracy and log-loss are means over folds and seeds; times
-are of one fit; the ratio is the median over the rounds of a classifier's time to that of ``minibatch`` in the same
-round.
+does falls on all alike. ``minibatch`` and ``sklearn`` have the defaults and that solver; ``sklearn 0.1`` is the recipe
+of the field to the letter, with a variance threshold of 0.1. Accuracy and log-loss are means over folds and seeds;
+times are medians of one fit; a ratio is the median over the rounds of a classifier's time to that of ``minibatch`` in
+the same round.
 
 With ``--log`` every result is appended to a file, and what is there already is not measured again.
 """
@@ -96,20 +96,20 @@ def run(name: str, X: np.ndarray, y: np.ndarray, arguments: argparse.Namespace) 
 
 def table(rows: pd.DataFrame) -> str:
     """Return the means and the ratios as a table in Markdown."""
-    rounds = rows.set_index(["fold", "seed", "classifier"])[["wall s", "CPU s"]].unstack("classifier")
+    clocks = ["wall s", "CPU s"]
     lines = [
         "| classifier | fits | accuracy | log-loss | wall s | CPU s | wall ratio | CPU ratio |",
         "|---|---|---|---|---|---|---|---|",
     ]
+    times = rows.set_index(["classifier", "fold", "seed"])[clocks]
     for label, group in rows.groupby("classifier"):
-        ratios = [
-            f"{(rounds[clock][label] / rounds[clock]['minibatch']).median():.1f}" for clock in ("wall s", "CPU s")
-        ]
         # Every fold weighs alike, whatever seeds were run.
         mean = group.groupby("fold")[["accuracy", "log-loss"]].mean().mean()
-        medians = group[["wall s", "CPU s"]].median()
+        median = times.loc[label].median()
+        ratio = (times.loc[label] / times.loc["minibatch"]).median()
         cells = [label, str(len(group)), f"{mean['accuracy']:.4f}", f"{mean['log-loss']:.4f}"]
-        lines.append("| " + " | ".join([*cells, f"{medians['wall s']:.2f}", f"{medians['CPU s']:.2f}", *ratios]) + " |")
+        cells += [f"{median[clock]:.2f}" for clock in clocks] + [f"{ratio[clock]:.1f}" for clock in clocks]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

@@ -12,7 +12,7 @@ from skcnn.backbones._weights import file_sha256
 
 RESNET20_CIFAR10 = Path(__file__).parent / "weights" / "resnet20_cifar10.weights.h5"
 #: SHA-256 of that file, as its README gives it.
-RESNET20_CIFAR10_SHA256 = "2a45ef773f7f81f3c9833ffb70559d32b283a986ec39ad2550be217198828ad9"
+RESNET20_CIFAR10_SHA256 = "326a9b9ec39507ba956841446821bdae6a35ec71dadcd9d7c3ff337a0c2826c2"
 
 
 @dataclass(frozen=True)

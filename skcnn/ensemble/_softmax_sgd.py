@@ -19,7 +19,7 @@ import numpy as np
 MOMENTUM = 0.9
 
 #: Epochs that may fail to lower the loss before training ends; each of them halves the step.
-MAX_STALLS = 4
+MAX_STALLS = 3
 
 #: Beyond this, what is left across the mean direction is rounding in float32.
 MAX_STIFFNESS = 1000.0
@@ -96,15 +96,17 @@ class SoftmaxSGD:
         """
         X = self._design(X)
         step = self._precondition(X, weight, weight @ targets / weight.sum())
-        best, n_stalls = np.inf, 0
+        last, n_stalls = np.inf, 0
         for n_iter in range(1, max_iter + 1):
-            loss = self._run_epoch(X, targets, weight, step, rng)
-            if not loss < best - (tol or 0.0):
+            loss = self._run_epoch(X, targets, weight, step, rng) + self._penalty() / float(weight.mean())
+            if loss < last - (tol or 0.0):
+                n_stalls = 0
+            else:
                 step /= 2
                 n_stalls += 1
-                if n_stalls >= MAX_STALLS and tol is not None:
+                if n_stalls == MAX_STALLS and tol is not None:
                     return n_iter, True
-            best = min(best, loss)
+            last = loss
         return max_iter, tol is None
 
     def partial_fit(
@@ -180,6 +182,10 @@ class SoftmaxSGD:
             self.velocity = coef - self.coef
             self.coef = coef
         return loss / float(weight.sum())
+
+    def _penalty(self) -> float:
+        penalised = self.coef[: len(self.coef) - self.fit_intercept]
+        return float(self.l1 * np.abs(penalised).sum() + self.l2 / 2 * (penalised**2).sum())
 
     def _shrink(self, coef: np.ndarray, threshold: float) -> np.ndarray:
         """Return the proximal step of the L1 penalty in the metric, by Newton's method (Becker and Fadili 2012)."""
