@@ -171,7 +171,7 @@ def _features(options: argparse.Namespace) -> Any:
         image_size=options.image_size,
         resize=options.resize,
         batch_size=options.batch_size,
-        verbose=0 if options.quiet else 1,
+        verbose=_verbose(options),
     )
 
 
@@ -197,6 +197,11 @@ def _start_keras_quietly() -> None:
         finally:
             os.dup2(terminal, 2)
             os.close(terminal)
+
+
+def _verbose(options: argparse.Namespace) -> int:
+    """Show progress to a person, not to a log file."""
+    return int(sys.stderr.isatty() and not options.quiet)
 
 
 def _check_writable(path: str) -> None:
@@ -228,7 +233,7 @@ def _demo(options: argparse.Namespace) -> None:
         f"Handwritten digits: {len(X_train)} to learn from, {len(X_test)} to test on.\n"
         "Searching bottleneck layers and alpha of ResNet20 -> BaggedSGDClassifier, 5-fold ..."
     )
-    search = demo_search(options.seed, verbose=0 if options.quiet else 1).fit(X_train, y_train)
+    search = demo_search(options.seed, verbose=_verbose(options)).fit(X_train, y_train)
     report = ClassifierReport.from_estimator(search, X_test, y_test, name="skcnn demo: handwritten digits")
     pixels = make_pipeline(MinMaxScaler(), LogisticRegression(max_iter=1000))
     flat_train, flat_test = X_train.reshape(len(X_train), -1), X_test.reshape(len(X_test), -1)
@@ -240,7 +245,7 @@ def _demo(options: argparse.Namespace) -> None:
             "ResNet20 features + BaggedSGDClassifier": report.frame()["value"],
         }
     )
-    print(f"\nOn the {len(X_test)} test pictures:\n\n{table.T.round(3).to_string()}\n")
+    print(f"\nOn the {len(X_test)} test pictures:\n\n{table.round(3).to_string()}\n")
     candidates = pd.DataFrame(search.cv_results_).sort_values("rank_test_score")
     print("The search (mean of 5 folds, best first):\n")
     for _, row in candidates.head(5).iterrows():
@@ -390,7 +395,7 @@ def _backbones(options: argparse.Namespace) -> None:
 
 def _with_progress(pipeline: Pipeline, options: argparse.Namespace) -> Pipeline:
     if "bottleneckfeatures" in getattr(pipeline, "named_steps", {}):
-        pipeline.set_params(bottleneckfeatures__verbose=0 if options.quiet else 1)
+        pipeline.set_params(bottleneckfeatures__verbose=_verbose(options))
     return pipeline
 
 

@@ -23,7 +23,14 @@ from threadpoolctl import threadpool_limits
 from skcnn.ensemble._averaged import AveragedLinearClassifier
 from skcnn.ensemble._rows import check_classes, count_of, drop_weightless, encode
 from skcnn.ensemble._softmax_sgd import SoftmaxSGD
-from skcnn.ensemble._variance import AUTO_THRESHOLD, standardise, support_mask, typical_variance, weighted_moments
+from skcnn.ensemble._variance import (
+    AUTO_THRESHOLD,
+    TYPICAL_STD,
+    standardise,
+    support_mask,
+    typical_variance,
+    weighted_moments,
+)
 
 __all__ = ["BaggedSGDClassifier"]
 
@@ -69,8 +76,8 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         ``"minibatch"``: softmax regression by mini-batch SGD on features divided by their standard deviation (and
         centred where there is an intercept), the step found from the data; some fifty times faster.
         ``"sklearn"``: :class:`~sklearn.ensemble.BaggingClassifier` of :class:`~sklearn.linear_model.SGDClassifier`,
-        one class against the rest, on the features as they are; ``variance_threshold="auto"`` divides them all by one
-        number, the root of the median variance, so that the recipe works at any scale.
+        one class against the rest, on the features as they are; with ``variance_threshold="auto"`` all multiplied by
+        one number, so that their median standard deviation is 0.5, as in the field, and the recipe works at any scale.
     penalty : {"elasticnet", "l2", "l1"} or None, default="elasticnet"
         The penalty on the coefficients.
     alpha : {"auto"} or float, default="auto"
@@ -83,7 +90,8 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
     max_iter : int, default=1000
         The most epochs; ``tol`` ends training far earlier.
     tol : float or None, default=1e-3
-        Training of a bag ends when its mean loss no longer falls by this much an epoch. None runs all of ``max_iter``.
+        Training of a bag ends when what it minimises no longer falls by this much an epoch (``solver="sklearn"``: when
+        the loss alone does not). None runs all of ``max_iter``.
     batch_size : int, default=128
         Rows a step, for ``solver="minibatch"``.
     class_weight : dict, {"balanced"} or None, default=None
@@ -368,7 +376,7 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         threshold = AUTO_THRESHOLD * typical if auto else float(self.variance_threshold)
         self.support_ = support_mask(self.variances_, threshold, given=self.variance_threshold)
         # The units of the two solvers: one for all features, and each feature's own.
-        self._unit = float(np.sqrt(typical)) if auto else 1.0
+        self._unit = float(np.sqrt(typical)) / TYPICAL_STD if auto else 1.0
         self._scale = np.sqrt(np.where(self.support_, self.variances_, 1.0))
         self._offset = mean if self.fit_intercept else np.zeros(len(mean))
 
@@ -445,7 +453,7 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         self.n_iter_ = max(n_iter for n_iter, _ in ended)
         if not all(converged for _, converged in ended):
             warnings.warn(
-                f"The loss was still falling after max_iter={self.max_iter} epochs. Raise max_iter, or tol={self.tol}.",
+                f"Training had not converged after max_iter={self.max_iter} epochs. Raise max_iter, or tol={self.tol}.",
                 ConvergenceWarning,
                 stacklevel=3,
             )

@@ -18,8 +18,8 @@ import numpy as np
 
 MOMENTUM = 0.9
 
-#: Epochs that may fail to lower the loss before training ends; each of them halves the step.
-MAX_STALLS = 3
+#: Epochs in a row that may fail to lower the objective before training ends; each of them halves the step.
+MAX_STALLS = 4
 
 #: Beyond this, what is left across the mean direction is rounding in float32.
 MAX_STIFFNESS = 1000.0
@@ -89,24 +89,25 @@ class SoftmaxSGD:
         tol: float | None,
         rng: np.random.Generator,
     ) -> tuple[int, bool]:
-        """Train until the loss falls no more; return the number of epochs and whether that point was reached.
+        """Train until the objective falls no more; return the number of epochs and whether that point was reached.
 
         X is (n_samples, n_features), targets (n_samples, n_classes) one-hot, weight (n_samples,); all float32. The step
-        is halved after each epoch that does not lower the mean loss by ``tol``; the fourth of them is the last epoch.
+        is halved after each epoch that does not lower the objective by ``tol``; the fourth of them in a row is the
+        last epoch.
         """
         X = self._design(X)
         step = self._precondition(X, weight, weight @ targets / weight.sum())
         last, n_stalls = np.inf, 0
         for n_iter in range(1, max_iter + 1):
-            loss = self._run_epoch(X, targets, weight, step, rng) + self._penalty() / float(weight.mean())
-            if loss < last - (tol or 0.0):
+            objective = self._run_epoch(X, targets, weight, step, rng) + self._penalty() / float(weight.mean())
+            if objective < last - (tol or 0.0):
                 n_stalls = 0
             else:
                 step /= 2
                 n_stalls += 1
                 if n_stalls == MAX_STALLS and tol is not None:
                     return n_iter, True
-            last = loss
+            last = objective
         return max_iter, tol is None
 
     def partial_fit(

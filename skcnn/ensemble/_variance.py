@@ -8,6 +8,9 @@ from sklearn.utils import gen_batches
 #: ``variance_threshold="auto"`` drops features below this share of the typical variance.
 AUTO_THRESHOLD = 0.1
 
+#: About that of the averaged activations for which the recipe was found; SGDClassifier's step depends on it.
+TYPICAL_STD = 0.5
+
 #: Rows whose float64 copy is held at a time.
 BLOCK = 4096
 
