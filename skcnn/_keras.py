@@ -68,6 +68,15 @@ def seeded_initializers(seed: int) -> Iterator[None]:
         random.setstate(state)
 
 
+def set_weights(model: Any, values: list[Any]) -> None:
+    """Set the weights of a network so that they all take effect."""
+    model.set_weights(values)
+    for layer in model.layers:
+        # Normalization computes with copies of its weights, which Keras's set_weights leaves as they were.
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()
+
+
 def model_to_bytes(model: Any) -> bytes:
     """Return the ``.keras`` archive of a model: its configuration and its weights, without the optimizer."""
     with tempfile.TemporaryDirectory() as folder:

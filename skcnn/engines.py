@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skcnn._keras import import_keras
+from skcnn._keras import import_keras, set_weights
 from skcnn.backbones import Backbone, scale_pixels
 from skcnn.images import BadRow, Images, read_batches
 
@@ -167,7 +167,7 @@ def with_precision(model: Any, precision: str) -> Any:
         return type(operation).from_config(config)
 
     copy = keras.models.clone_model(model, clone_function=with_policy)
-    copy.set_weights(model.get_weights())
+    set_weights(copy, model.get_weights())
     return copy
 
 

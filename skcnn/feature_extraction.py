@@ -81,7 +81,7 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
     weights : {"pretrained"}, str, path or None, default="pretrained"
         ``"pretrained"``: the backbone's own (ImageNet for the networks of ``keras.applications``, downloaded by Keras
         at first use); their name, such as ``"imagenet"`` or ``"cifar10"``; the path of a ``.h5`` or ``.weights.h5``
-        file, saved with or without the classifier; or None for random ones. Ignored for a Keras model.
+        file, saved with or without the classifier; or None for random ones. A Keras model brings its own along.
     layers : str, int, list of these or None, default=None
         Bottleneck layers, whose features are joined: names of the table's column ``layers``, or names or indices of
         layers of the Keras network. None is the last one, right before the classifier.

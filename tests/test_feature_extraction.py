@@ -129,6 +129,17 @@ def test_bfloat16_is_near(pictures):
     assert np.abs(exact - rough).max() > 0  # it did compute in something else
 
 
+def test_bfloat16_keeps_the_standardisation_of_pixels(pictures):
+    # Keras's Normalization computes with copies of its weights, which set_weights leaves as they were.
+    inputs = keras.Input((24, 20, 3))
+    normalization = keras.layers.Normalization()
+    normalization.adapt(pictures.astype("float32"))
+    network = keras.Model(inputs, normalization(inputs))
+    exact = BottleneckFeatures(network).transform(pictures)
+    rough = BottleneckFeatures(network, precision="bfloat16").transform(pictures)
+    assert_features(rough, exact, tolerance=0.02)
+
+
 def test_names(pictures):
     names = BottleneckFeatures("ResNet20", layers=["stage1_unit3", "stage3_unit3"]).get_feature_names_out()
     assert len(names) == 16 + 64

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from skcnn._keras import import_keras
+from skcnn._keras import import_keras, set_weights
 
 SUFFIXES = (".weights.h5", ".h5", ".hdf5")
 
@@ -185,15 +185,6 @@ def _legacy_n_classes(path: Path) -> int | None:
             if len(names) and (shape := group[layer][os.fsdecode(names[-1])].shape):
                 return int(shape[-1])
     return None
-
-
-def set_weights(model: Any, values: list[Any]) -> None:
-    """Set the weights of a network so that they all take effect."""
-    model.set_weights(values)
-    for layer in model.layers:
-        # Normalization computes with copies of its weights, which Keras's set_weights leaves as they were.
-        if hasattr(layer, "finalize_state"):
-            layer.finalize_state()
 
 
 def carry_weights(source: Any, model: Any) -> None:

@@ -21,7 +21,7 @@ from sklearn.utils.validation import validate_data
 from threadpoolctl import threadpool_limits
 
 from skcnn.ensemble._averaged import AveragedLinearClassifier
-from skcnn.ensemble._rows import check_classes, count_of, drop_weightless, encode
+from skcnn.ensemble._rows import check_classes, check_streamable, count_of, drop_weightless, encode
 from skcnn.ensemble._softmax_sgd import SoftmaxSGD
 from skcnn.ensemble._variance import (
     AUTO_THRESHOLD,
@@ -146,13 +146,18 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
 
     References
     ----------
-    .. [1] L. Breiman, "Bagging predictors", Machine Learning 24, 1996, section 4.2: averaged probabilities.
-    .. [2] G. Louppe and P. Geurts, "Ensembles on random patches", ECML PKDD 2012, section 2.
-    .. [3] L. Bottou, "Large-scale machine learning with stochastic gradient descent", COMPSTAT 2010, section 2.
-    .. [4] H. Zou and T. Hastie, "Regularization and variable selection via the elastic net", Journal of the Royal
-       Statistical Society B 67, 2005, section 2.
-    .. [5] N. C. Oza, "Online bagging and boosting", IEEE SMC 2005, section 2: Poisson weights.
-    .. [6] S. Ma, R. Bassily and M. Belkin, "The power of interpolation", ICML 2018, section 4: the step of a batch.
+    L. Breiman, "Bagging predictors", Machine Learning 24, 1996, section 4.2: averaged probabilities.
+
+    G. Louppe and P. Geurts, "Ensembles on random patches", ECML PKDD 2012, section 2: rows and features drawn.
+
+    L. Bottou, "Large-scale machine learning with stochastic gradient descent", COMPSTAT 2010, section 2.
+
+    H. Zou and T. Hastie, "Regularization and variable selection via the elastic net", Journal of the Royal Statistical
+    Society B 67, 2005, section 2.
+
+    N. C. Oza, "Online bagging and boosting", IEEE SMC 2005, section 2: Poisson weights.
+
+    S. Ma, R. Bassily and M. Belkin, "The power of interpolation", ICML 2018, section 3: the step that a batch allows.
 
     Examples
     --------
@@ -264,9 +269,6 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
             )
         self._filter_features(X, weight)
         class_weight = compute_class_weight(self.class_weight, classes=self.classes_, y=y, sample_weight=weight)
-        # What the other solver may have learned before.
-        for name in {"bagging_", "_velocity"} & set(vars(self)):
-            delattr(self, name)
         if self.solver == "sklearn":
             self._fit_bagging(X, y, None if sample_weight is None else weight, class_weight)
         else:
@@ -274,18 +276,12 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         return self
 
     @available_if(_has_partial_fit)
-    def partial_fit(
-        self,
-        X: Any,
-        y: Any,
-        classes: Any = None,
-        sample_weight: Any = None,
-    ) -> BaggedSGDClassifier:
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> BaggedSGDClassifier:
         """Train on some more rows: online bagging, one epoch over them at a constant step.
 
-        A bag sees a row as often as a Poisson variable of mean ``max_samples`` says [5]_ (without ``bootstrap``: once,
-        with that probability). The first call draws the features, and freezes the variance filter and the units of the
-        features: give it rows that are like the rest. After ``fit``, training goes on from there.
+        A bag sees a row as often as a Poisson variable of mean ``max_samples`` says (Oza 2005; without ``bootstrap``:
+        once, with that probability). The first call draws the features, and freezes the variance filter and the units
+        of the features: give it rows that are like the rest. After ``fit``, training goes on from there.
 
         Parameters
         ----------
@@ -311,17 +307,7 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
             If the solver is not ``"minibatch"``.
         """
         self._validate_params()
-        if self.class_weight == "balanced":
-            raise ValueError(
-                "class_weight='balanced' cannot be used with partial_fit, which does not know the rows to come. Give a "
-                "dict: sklearn.utils.class_weight.compute_class_weight('balanced', classes=..., y=...) on a large "
-                "enough sample of y tells the weights."
-            )
-        if isinstance(self.max_samples, Integral):
-            raise ValueError(
-                f"max_samples={self.max_samples} is a count, but partial_fit does not know how many rows will come. "
-                "Give the share of the rows that each bag sees, such as 0.5."
-            )
+        check_streamable(self.class_weight, self.max_samples)
         first = not hasattr(self, "_velocity")
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], reset=first)
         check_classification_targets(y)
@@ -333,7 +319,7 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
             self._filter_features(X, weight)
             self._draw_features()
         if self._velocity is None:
-            self._velocity = np.zeros([self.n_estimators, *self._model(0, 1).coef.shape], dtype=np.float32)
+            self._velocity = np.stack([np.zeros_like(self._model(0, 1).coef)] * len(self.estimators_features_))
         self._n_calls += 1
         self.class_count_ = self.class_count_ + np.bincount(codes, weights=weight, minlength=len(classes))
 
@@ -342,24 +328,25 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         class_weight = compute_class_weight(self.class_weight, classes=classes, y=classes)
         class_share = self.class_count_ * class_weight
         class_share /= class_share.sum()
-        for bag, features in enumerate(self.estimators_features_):
-            rng = np.random.default_rng([self._seed, bag, self._n_calls])
-            rate = self.max_samples * weight
-            count = rng.poisson(rate) if self.bootstrap else rng.random(len(rate)) < rate
-            rows = np.flatnonzero(count)
-            if len(rows) == 0:
-                continue
-            model = self._model(bag, self.class_count_.sum())
-            row_weight = (count * class_weight[codes])[rows] * (len(rows) / len(X))
-            model.partial_fit(
-                X[np.ix_(rows, features)],
-                targets[rows],
-                row_weight.astype(np.float32),
-                class_share=class_share,
-                rng=rng,
-            )
-            self._velocity[bag] = model.velocity
-            self._store(bag, model)
+        with threadpool_limits(1, user_api="blas"):
+            for bag, features in enumerate(self.estimators_features_):
+                rng = np.random.default_rng([self._seed, bag, self._n_calls])
+                rate = self.max_samples * weight
+                count = rng.poisson(rate) if self.bootstrap else rng.random(len(rate)) < rate
+                rows = np.flatnonzero(count)
+                if len(rows) == 0:
+                    continue
+                row_weight = (count * class_weight[codes])[rows] * (len(rows) / len(X))
+                model = self._model(bag, self.class_count_.sum())
+                model.partial_fit(
+                    X[np.ix_(rows, features)],
+                    targets[rows],
+                    row_weight.astype(np.float32),
+                    class_share=class_share,
+                    rng=rng,
+                )
+                self._velocity[bag] = model.velocity
+                self._store(bag, model)
         self.n_iter_ = 1
         return self
 
@@ -373,7 +360,7 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         mean, self.variances_ = weighted_moments(X, weight)
         typical = typical_variance(mean, self.variances_, X.dtype)
         auto = self.variance_threshold == "auto"
-        threshold = AUTO_THRESHOLD * typical if auto else float(self.variance_threshold)
+        threshold = (AUTO_THRESHOLD * typical or np.inf) if auto else float(self.variance_threshold)
         self.support_ = support_mask(self.variances_, threshold, given=self.variance_threshold)
         # The units of the two solvers: one for all features, and each feature's own.
         self._unit = float(np.sqrt(typical)) / TYPICAL_STD if auto else 1.0
@@ -392,6 +379,7 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         return count_of(self.max_features, int(self.support_.sum()), name="max_features", of=of, at_most_all=True)
 
     def _fit_bagging(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, class_weight: np.ndarray) -> None:
+        self.__dict__.pop("_velocity", None)  # of the other solver
         self.bagging_ = BaggingClassifier(
             SGDClassifier(
                 loss="log_loss",
@@ -449,7 +437,7 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         # The products are small: threads within one cost more than they bring, the more so on a busy machine.
         with threadpool_limits(1, user_api="blas"):
             bags = range(self.n_estimators)
-            ended = Parallel(n_jobs=self.n_jobs, prefer="threads")(delayed(fit_bag)(bag) for bag in bags)
+            ended = Parallel(n_jobs=self.n_jobs, require="sharedmem")(delayed(fit_bag)(bag) for bag in bags)
         self.n_iter_ = max(n_iter for n_iter, _ in ended)
         if not all(converged for _, converged in ended):
             warnings.warn(
@@ -459,6 +447,7 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
             )
 
     def _draw_features(self) -> None:
+        self.__dict__.pop("bagging_", None)  # of the other solver
         self._seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         self._n_calls = 0
         kept, n_drawn = np.flatnonzero(self.support_), self._count_features()

@@ -40,6 +40,21 @@ def check_classes(classes: ArrayLike | None, known: np.ndarray | None) -> np.nda
     return given
 
 
+def check_streamable(class_weight: Any, max_samples: Any) -> None:
+    """Refuse parameters that ask about rows that ``partial_fit`` has not seen yet."""
+    if class_weight == "balanced":
+        raise ValueError(
+            "class_weight='balanced' cannot be used with partial_fit, which does not know the rows to come. Give a "
+            "dict: sklearn.utils.class_weight.compute_class_weight('balanced', classes=..., y=...) on a large enough "
+            "sample of y tells the weights."
+        )
+    if isinstance(max_samples, Integral):
+        raise ValueError(
+            f"max_samples={max_samples} is a count, but partial_fit does not know how many rows will come. Give the "
+            "share of the rows that each bag sees, such as 0.5."
+        )
+
+
 def encode(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Return the position of each label in ``classes``."""
     unknown = np.setdiff1d(y, classes)

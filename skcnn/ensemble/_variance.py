@@ -48,7 +48,7 @@ def support_mask(variance: np.ndarray, threshold: float, given: float | str) -> 
         advice = (
             "No feature varies over the rows given: check that the rows differ, and that the network that made the "
             "features had its weights."
-            if high == 0
+            if high == 0 or given == "auto"
             else f"Use variance_threshold='auto', which fits any scale, or a number below {high:.3g}."
         )
         raise ValueError(
