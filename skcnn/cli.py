@@ -139,7 +139,7 @@ def _add_features(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backbone", default="MobileNetV2", help="see `skcnn backbones` (default: %(default)s)")
     parser.add_argument("--weights", default="pretrained", help="a name or a .h5 file (default: %(default)s)")
     parser.add_argument("--layers", nargs="+", metavar="LAYER", help="bottleneck layers, joined (default: the last)")
-    parser.add_argument("--pooling", choices=["avg", "max"], default="avg", help="(default: %(default)s)")
+    parser.add_argument("--pooling", choices=["avg", "max", "none"], default="avg", help="(default: %(default)s)")
     parser.add_argument("--image-size", type=int, metavar="PIXELS", help="(default: the network's own)")
     parser.add_argument(
         "--resize",
@@ -167,7 +167,7 @@ def _features(options: argparse.Namespace) -> Any:
         options.backbone,
         weights=options.weights,
         layers=options.layers,
-        pooling=options.pooling,
+        pooling=None if options.pooling == "none" else options.pooling,
         image_size=options.image_size,
         resize=options.resize,
         batch_size=options.batch_size,
@@ -215,10 +215,9 @@ def _check_writable(path: str) -> None:
 
 def _demo(options: argparse.Namespace) -> None:
     import pandas as pd
+    from sklearn.datasets import load_digits
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import train_test_split
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import MinMaxScaler
 
     from skcnn.cache import memory_cache
     from skcnn.datasets import load_digit_images
@@ -226,8 +225,13 @@ def _demo(options: argparse.Namespace) -> None:
 
     _check_writable(options.html)
     digits = load_digit_images()
-    X_train, X_test, y_train, y_test = train_test_split(
-        digits.data, digits.target, test_size=0.3, stratify=digits.target, random_state=options.seed
+    X_train, X_test, raw_train, raw_test, y_train, y_test = train_test_split(
+        digits.data,
+        load_digits().data / 16,
+        digits.target,
+        test_size=0.3,
+        stratify=digits.target,
+        random_state=options.seed,
     )
     print(
         f"Handwritten digits: {len(X_train)} to learn from, {len(X_test)} to test on.\n"
@@ -235,9 +239,8 @@ def _demo(options: argparse.Namespace) -> None:
     )
     search = demo_search(options.seed, verbose=_verbose(options)).fit(X_train, y_train)
     report = ClassifierReport.from_estimator(search, X_test, y_test, name="skcnn demo: handwritten digits")
-    pixels = make_pipeline(MinMaxScaler(), LogisticRegression(max_iter=1000))
-    flat_train, flat_test = X_train.reshape(len(X_train), -1), X_test.reshape(len(X_test), -1)
-    baseline = ClassifierReport.from_estimator(pixels.fit(flat_train, y_train), flat_test, y_test)
+    pixels = LogisticRegression(max_iter=1000).fit(raw_train, y_train)
+    baseline = ClassifierReport.from_estimator(pixels, raw_test, y_test)
 
     table = pd.DataFrame(
         {

@@ -85,8 +85,8 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
     l1_ratio : float in [0, 1], default=0.15
         Share of L1 in ``penalty="elasticnet"``.
     fit_intercept : bool, default=False
-        Whether to learn an intercept. Hundreds of pooled features, none of them negative, do without one; a handful of
-        columns does not.
+        Whether to learn an intercept, which also centres the features. The pooled features of a last layer do without
+        one, and the recipe has none; layers that are joined, early layers and a handful of columns gain much from it.
     max_iter : int, default=1000
         The most epochs; ``tol`` ends training far earlier.
     tol : float or None, default=1e-3
@@ -98,8 +98,9 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         Weights of the classes in the loss. ``"balanced"`` weights them inversely to their frequency: it helps the
         recall of rare classes, and costs log-loss.
     n_jobs : int or None, default=None
-        Bags that are trained at the same time (None is 1 unless a ``joblib.parallel_config`` says otherwise); the
-        result does not depend on it.
+        Bags that are trained at the same time (None is 1 unless a ``joblib.parallel_config`` says otherwise): by
+        processes for ``solver="sklearn"``, by threads for ``"minibatch"``, which gains little from it. The result does
+        not depend on it.
     random_state : int, RandomState or None, default=None
         Seed of the draws and of the order of rows. An int makes the result repeatable.
 
@@ -107,9 +108,9 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
     ----------
     classes_ : ndarray of shape (n_classes,)
         Labels, sorted. All of them have a column in every bag, whether or not the bag drew them.
-    variances_ : ndarray of shape (n_features_in_,)
+    variances_ : ndarray of shape (n_features,)
         Variances of the features; ``partial_fit`` measures them on its first call.
-    support_ : ndarray of shape (n_features_in_,), dtype bool
+    support_ : ndarray of shape (n_features,), dtype bool
         Which features pass the variance filter.
     estimators_features_ : list of n_estimators ndarrays
         Columns of X that each bag uses.
@@ -117,7 +118,7 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         Coefficients of each bag for those columns, in units of X; n_outputs is 1 for two classes, else n_classes.
     estimators_intercept_ : ndarray of shape (n_estimators, n_outputs)
         Intercepts of each bag, for X as it is; zeros without ``fit_intercept``.
-    coef_ : ndarray of shape (n_outputs, n_features_in_)
+    coef_ : ndarray of shape (n_outputs, n_features)
         Mean of the bags' coefficients, 0 where no bag uses a feature. It tells which features speak for which class;
         ``predict_proba`` averages the bags' probabilities, which is not a function of this mean.
     intercept_ : ndarray of shape (n_outputs,)
@@ -130,7 +131,7 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         Rows seen of each class, weighted, over all calls of ``partial_fit``.
     n_features_in_ : int
         Number of features of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,), dtype object
+    feature_names_in_ : ndarray of shape (n_features,), dtype object
         Their names, if X is a frame whose columns are all named by strings.
 
     See Also

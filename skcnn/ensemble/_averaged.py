@@ -99,7 +99,7 @@ class AveragedLinearClassifier(ClassifierMixin, BaseEstimator):
 
     @property
     def coef_(self) -> np.ndarray:
-        """Mean of the bags' coefficients, (n_outputs, n_features_in_)."""
+        """Mean of the bags' coefficients, (n_outputs, n_features)."""
         check_is_fitted(self)
         mean = np.zeros((self.estimators_coef_.shape[1], self.n_features_in_))
         for features, coef, _ in self._bags():

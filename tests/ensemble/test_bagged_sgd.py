@@ -13,6 +13,7 @@ from sklearn.ensemble import BaggingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_selection import SelectFromModel, VarianceThreshold
 from sklearn.linear_model import SGDClassifier
+from sklearn.metrics import get_scorer, log_loss
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -76,7 +77,7 @@ def test_minibatch_is_as_good_as_the_recipe(digits):
     X, X_test, y, y_test = digits
     fast, classic = (BaggedSGDClassifier(solver=solver, random_state=0).fit(X, y) for solver in SOLVERS)
     assert fast.score(X_test, y_test) > classic.score(X_test, y_test) - 0.01
-    losses = [sklearn.metrics.log_loss(y_test, c.predict_proba(X_test)) for c in (fast, classic)]
+    losses = [log_loss(y_test, c.predict_proba(X_test)) for c in (fast, classic)]
     assert losses[0] < losses[1]
 
 
@@ -139,7 +140,7 @@ def test_weights_stand_for_repeated_rows(solver):
     rng = np.random.default_rng(0)
     X, y = make_classification(60, 6, n_informative=4, n_redundant=0, n_classes=3, flip_y=0.2, random_state=1)
     weight = rng.integers(0, 5, len(X)) * np.where(y == 0, 3, 1)
-    make = partial(BaggedSGDClassifier, solver=solver, n_estimators=8, max_samples=80, alpha="auto")
+    make = partial(BaggedSGDClassifier, solver=solver, n_estimators=8, max_samples=40)
     rows = np.repeat(np.arange(len(X)), weight)
     n_seeds = 40 if solver == "minibatch" else 15
 
@@ -361,10 +362,11 @@ def test_search_routing_and_frames(digits):
     weight = np.where(y == "digit 0", 5.0, 1.0)
     with sklearn.config_context(enable_metadata_routing=True):
         classifier = BaggedSGDClassifier(n_estimators=2, random_state=0)
-        classifier.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        classifier.set_fit_request(sample_weight=True)
         search = GridSearchCV(
             make_pipeline(StandardScaler().set_fit_request(sample_weight=False), classifier),
             {"baggedsgdclassifier__alpha": [1e-3, 10.0], "baggedsgdclassifier__variance_threshold": [0.0, "auto"]},
+            scoring=get_scorer("accuracy").set_score_request(sample_weight=False),
             cv=3,
         ).fit(frame, y, sample_weight=weight)
     assert search.best_params_["baggedsgdclassifier__alpha"] == 1e-3
