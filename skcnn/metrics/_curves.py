@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _GRID = np.linspace(0, 1, 501)
 
 
-class _OneVsRestDisplay:
+class _OneVsRestDisplay(ABC):
     """What the two Displays share: the frame, the choice of classes to single out, the drawing."""
 
     _x: ClassVar[str]
@@ -207,22 +208,22 @@ class _OneVsRestDisplay:
         return self
 
     @staticmethod
-    def _is_defined(present: bool, absent: bool) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def _is_defined(present: bool, absent: bool) -> bool: ...
 
     @staticmethod
+    @abstractmethod
     def _curve(
         y_true: np.ndarray, y_score: np.ndarray, sample_weight: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-        raise NotImplementedError
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]: ...
 
     @staticmethod
-    def _drawn(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        raise NotImplementedError
+    @abstractmethod
+    def _drawn(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
 
     @staticmethod
-    def _at(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
+    @abstractmethod
+    def _at(x: np.ndarray, y: np.ndarray) -> np.ndarray: ...
 
 
 _REST_STYLE = {"color": REST, "linewidth": 0.7, "alpha": 0.8, "zorder": 2}
