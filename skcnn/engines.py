@@ -188,6 +188,7 @@ def compile_keras(model: Any) -> Callable[[np.ndarray], np.ndarray]:
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
+        from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
         # Not jit_compile: XLA on a CPU is some ten times slower than TensorFlow's own kernels here.
         function = tf.function(
@@ -195,7 +196,9 @@ def compile_keras(model: Any) -> Callable[[np.ndarray], np.ndarray]:
             input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)],
             autograph=False,
         ).get_concrete_function()
-        return lambda pixels: function(tf.constant(pixels)).numpy()
+        # With the weights as constants TensorFlow folds BatchNorm and the scaling of pixels into the convolutions.
+        frozen = convert_variables_to_constants_v2(function)
+        return lambda pixels: frozen(tf.constant(pixels))[0].numpy()
 
     if backend == "jax":
         import jax

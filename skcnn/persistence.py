@@ -13,6 +13,7 @@ import os
 import platform
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,6 +23,8 @@ from skcnn import __version__
 from skcnn.feature_extraction import packed_members
 
 FORMAT = 1
+# What zipfile raises on damaged archives: RuntimeError where a flag says "encrypted" or names an unknown compression.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, EOFError, RuntimeError)
 _DEPENDENCIES = ("scikit-learn", "skops", "keras", "numpy")
 
 #: Types beside skops's own list that a fitted search over skcnn's estimators holds. Each was read: building one from
@@ -199,7 +202,7 @@ def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
             known = isinstance(manifest["format"], int) and isinstance(manifest["sha256"], dict)
     except FileNotFoundError:
         raise
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, OSError) as error:
+    except (*_DAMAGE, TypeError) as error:
         raise ModelFileError(f"{os.fspath(path)} is not a file that skcnn.save wrote: {error}") from None
     if not known:
         raise ModelFileError(f"{os.fspath(path)} is not a file that skcnn.save wrote: its manifest is malformed")
@@ -221,7 +224,7 @@ def _read_members(path: Path) -> dict[str, bytes]:
                 if hashlib.sha256(members[name]).hexdigest() != digest:
                     raise ValueError(f"{name} does not match its digest")
         members["estimator.skops"]
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError) as error:
+    except _DAMAGE as error:
         raise ModelFileError(f"{path} is damaged: {error}") from None
     return members
 
