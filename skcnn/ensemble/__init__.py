@@ -85,8 +85,8 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
     l1_ratio : float in [0, 1], default=0.15
         Share of L1 in ``penalty="elasticnet"``.
     fit_intercept : bool, default=False
-        Whether to learn an intercept, which also centres the features. The pooled features of a last layer do without
-        one, and the recipe has none; layers that are joined, early layers and a handful of columns gain much from it.
+        Whether to learn an intercept. The recipe has none: pooled features, none of them negative, do without one; a
+        handful of columns does not.
     max_iter : int, default=1000
         The most epochs; ``tol`` ends training far earlier.
     tol : float or None, default=1e-3
