@@ -49,7 +49,7 @@ def with_skcnn(paths: list[str], arguments: argparse.Namespace) -> Callable[[], 
         weights=arguments.weights,
         batch_size=arguments.batch_size,
         precision=arguments.precision,
-        cache=arguments.cache,
+        cache="memory" if arguments.resident == "memory" else None,
     )
     return lambda: transformer.transform(paths)
 
@@ -134,9 +134,8 @@ def memory(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     for cache in ("memory", None):
         for images in (128, 2048):
             command = [sys.executable, __file__, "--data", arguments.data, "--backbone", arguments.backbone]
-            command += ["--images", str(images), "--resident", "--batch-size", str(arguments.batch_size)]
+            command += ["--images", str(images), "--resident", str(cache), "--batch-size", str(arguments.batch_size)]
             command += ["--weights", arguments.weights] if arguments.weights else []
-            command += [] if cache else ["--no-cache"]
             out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             rows.append({"cache": cache, "images": images, **json.loads(out.strip().splitlines()[-1])})
     return rows
@@ -184,12 +183,9 @@ def main() -> None:
     parser.add_argument("--least-cosine", type=float, default=0.98, help="of the two features of an image")
     parser.add_argument("--no-memory", action="store_true", help="leave the measurement of memory out")
     parser.add_argument("--json", help="where to write every number")
-    parser.add_argument("--resident", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--cache", default=None, help=argparse.SUPPRESS)
-    parser.add_argument("--no-cache", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--resident", choices=["memory", "None"], help=argparse.SUPPRESS)  # the child of memory()
     arguments = parser.parse_args()
     if arguments.resident:
-        arguments.cache = None if arguments.no_cache else "memory"
         resident(arguments)
         return
     import tempfile

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from skcnn._keras import import_keras
+
 #: The output of every residual unit, by the name of the layer that gives it, shallow to deep.
 UNITS = tuple(f"stage{stage}_unit{unit}" for stage in (1, 2, 3) for unit in (1, 2, 3))
 
@@ -46,8 +48,8 @@ def build_resnet20(
     ----------
     K. He, X. Zhang, S. Ren, J. Sun, "Deep residual learning for image recognition", CVPR 2016, section 4.2.
     """
-    import keras
-    from keras import layers
+    keras = import_keras()
+    layers = keras.layers
 
     def convolution(x: Any, filters: int, strides: int, name: str) -> Any:
         x = layers.Conv2D(
