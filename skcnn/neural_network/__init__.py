@@ -1,0 +1,12 @@
+"""CNNClassifier: a pretrained network with a new head, trained in phases, as a scikit-learn estimator.
+
+The head is trained first, with the network frozen; then layers of the network are opened and trained along. The
+estimator owns the weights, and the process owns the compiled graphs, so that the fits of a search share one.
+"""
+
+from skcnn.neural_network._checkpoint import CheckpointError
+from skcnn.neural_network._classifier import CNNClassifier
+from skcnn.neural_network._graph import clear_graphs
+from skcnn.neural_network._network import build_cnn
+
+__all__ = ["CNNClassifier", "CheckpointError", "build_cnn", "clear_graphs"]

@@ -1,0 +1,84 @@
+"""Pictures changed at random while a network learns: shifted, turned, zoomed, mirrored, recoloured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skcnn._keras import import_keras, is_keras_model
+from skcnn.neural_network._loss import as_json
+
+AUGMENTATIONS = ("light", "standard")
+
+
+def as_augmentation(augmentation: Any) -> tuple[list[Any], str]:
+    """Return new layers as the parameter means them, and what identifies them.
+
+    Parameters
+    ----------
+    augmentation : {"light", "standard"}, keras layer, list of layers or None
+        Layers take and give pixels in [0, 255], float32 (n, height, width, 3). They are copied, not used.
+
+    Returns
+    -------
+    layers : list of keras.layers.Layer
+        Empty for None.
+    identity : str
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is none of these.
+    """
+    if augmentation is None:
+        return [], ""
+    if isinstance(augmentation, str):
+        if augmentation not in AUGMENTATIONS:
+            raise ValueError(
+                f"augmentation={augmentation!r}; accepted: None, {', '.join(map(repr, AUGMENTATIONS))}, or Keras layers"
+            )
+        return _preset(augmentation), augmentation
+    layers = import_keras().layers
+    given = list(augmentation) if isinstance(augmentation, (list, tuple)) else [augmentation]
+    flat: list[Any] = []
+    for layer in given:
+        if is_keras_model(layer) and hasattr(layer, "layers"):
+            flat += [inner for inner in layer.layers if not isinstance(inner, layers.InputLayer)]
+        elif isinstance(layer, layers.Layer):
+            flat.append(layer)
+        else:
+            raise TypeError(
+                f"augmentation holds {layer!r}; accepted: None, {', '.join(map(repr, AUGMENTATIONS))}, a Keras layer, a "
+                "list of layers, or a keras.Sequential of them"
+            )
+    copies = [type(layer).from_config(layer.get_config()) for layer in flat]
+    configs = [{key: value for key, value in layer.get_config().items() if key != "name"} for layer in flat]
+    return copies, as_json([[type(layer).__name__, config] for layer, config in zip(flat, configs, strict=True)])
+
+
+def _preset(name: str) -> list[Any]:
+    layers = import_keras().layers
+    light = [
+        layers.RandomFlip("horizontal"),
+        layers.RandomTranslation(0.08, 0.08, fill_mode="reflect"),
+        layers.RandomZoom((-0.1, 0.1), fill_mode="reflect"),
+    ]
+    if name == "light":
+        return light
+    return [
+        *light,
+        layers.RandomRotation(0.04, fill_mode="reflect"),
+        layers.RandomContrast(0.2, value_range=(0, 255)),
+        layers.RandomBrightness(0.1, value_range=(0, 255)),
+        layers.RandomSaturation((0.4, 0.6), value_range=(0, 255)),
+        layers.RandomHue(0.03, value_range=(0, 255)),
+        layers.GaussianNoise(4.0),
+    ]
+
+
+def augmented(pixels: Any, layers: list[Any]) -> Any:
+    """Return pixels (n, height, width, 3), float32 in [0, 255], put through the layers."""
+    ops = import_keras().ops
+    x = ops.cast(pixels, "float32")
+    for layer in layers:
+        x = layer(x)
+    return ops.clip(x, 0, 255) if layers else x

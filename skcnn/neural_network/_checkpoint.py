@@ -1,0 +1,122 @@
+"""Checkpoints: after every epoch a run writes down where it stands, whole or not at all, and goes on from there."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tempfile
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skcnn.images import Images
+from skcnn.neural_network._training import Progress
+
+FORMAT = 1
+_LISTS = ("base", "head", "optimizer", "best_base", "best_head")
+
+
+class CheckpointError(ValueError):
+    """A checkpoint is damaged, or is that of another run."""
+
+
+class Checkpoint:
+    """The file of one run in a folder of checkpoints; each run of a search has its own there.
+
+    Parameters
+    ----------
+    folder : path-like
+        Made if it is not there.
+    run_id : str
+        What identifies the run: its parameters and its data.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], run_id: str):
+        self.run_id = run_id
+        self.path = Path(folder).expanduser() / f"{run_id[:24]}.npz"
+
+    def load(self) -> Progress | None:
+        """Return where the run stood, or None if it has not begun.
+
+        Raises
+        ------
+        CheckpointError
+            If the file is damaged, or another run's.
+        """
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+                state = json.loads(str(archive["state"]))
+                if state["format"] != FORMAT or state["run_id"] != self.run_id:
+                    raise CheckpointError(
+                        f"{self.path} is the checkpoint of another run, or of another version of skcnn: give another "
+                        "folder as checkpoint=, or delete the file to begin anew."
+                    )
+                lists = {
+                    name: [archive[f"{name}_{index}"] for index in range(state["lengths"][name])] for name in _LISTS
+                }
+        except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            if isinstance(error, CheckpointError):
+                raise
+            raise CheckpointError(
+                f"The checkpoint {self.path} is damaged: {error}. Delete it to begin anew."
+            ) from None
+        return Progress(**lists, **state["progress"])
+
+    def save(self, progress: Progress) -> None:
+        """Write down where the run stands."""
+        state = {
+            "format": FORMAT,
+            "run_id": self.run_id,
+            "lengths": {name: len(getattr(progress, name)) for name in _LISTS},
+            "progress": {
+                "history": progress.history,
+                "phase": progress.phase,
+                "epoch": progress.epoch,
+                "finished": progress.finished,
+            },
+        }
+        arrays = {f"{name}_{index}": value for name in _LISTS for index, value in enumerate(getattr(progress, name))}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{self.path.stem}.", dir=self.path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez(file, state=np.array(json.dumps(state)), **arrays)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, self.path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+
+def run_identity(parameters: list[Any], images: Images, *arrays: np.ndarray) -> str:
+    """Return a digest of what decides a run: parameters, pictures, and arrays that belong to them.
+
+    A file counts by its path, size and time of change: reading all of them again would take as long as an epoch.
+    """
+    digest = hashlib.sha256(json.dumps(parameters, default=str).encode())
+    for array in arrays:
+        digest.update(f"{array.shape} {array.dtype.str}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    for row in range(len(images)):
+        path = images.path(row)
+        if path is None:
+            content = images.read(row)
+            if isinstance(content, np.ndarray):
+                digest.update(f"{content.shape} {content.dtype.str}".encode())
+            digest.update(content if isinstance(content, bytes) else np.ascontiguousarray(content).tobytes())
+        elif "://" in path:
+            digest.update(path.encode())
+        else:
+            status = os.stat(path)
+            digest.update(f"{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}".encode())
+    return digest.hexdigest()

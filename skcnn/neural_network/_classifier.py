@@ -1,0 +1,779 @@
+"""CNNClassifier: images in, classes out, by a pretrained network that is trained along."""
+
+from __future__ import annotations
+
+import uuid
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.model_selection import train_test_split
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    assert_all_finite,
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
+
+from skcnn.backbones import as_backbone
+from skcnn.feature_extraction import BottleneckFeatures
+from skcnn.images import (
+    RESIZE_RULES,
+    BadImageError,
+    BadImageWarning,
+    BadRow,
+    Images,
+    as_image_size,
+    as_images,
+    bad_rows_frame,
+    read_batches,
+)
+from skcnn.neural_network._augmentation import as_augmentation
+from skcnn.neural_network._checkpoint import Checkpoint, run_identity
+from skcnn.neural_network._data import picture_reader, undecodable
+from skcnn.neural_network._graph import Graph, head_graph, joined_graph
+from skcnn.neural_network._loss import Objective, as_objective, as_optimizer
+from skcnn.neural_network._network import (
+    Design,
+    backbone_of,
+    check_unfreeze,
+    initial_base,
+    initial_head,
+    plain_model,
+)
+from skcnn.neural_network._schedule import SCHEDULES
+from skcnn.neural_network._state import pack, unpack
+from skcnn.neural_network._training import Phase, Progress, Rows, Settings, Source, run, run_epoch
+
+
+class CNNClassifier(ClassifierMixin, BaseEstimator):
+    """Classifier of images: a pretrained convolutional network with a new head, trained in two phases.
+
+    In the first phase the network is frozen and the head learns what its features mean here. In the second, layers of
+    the network are opened and learn along, slowly. While the network is frozen and no picture is changed at random,
+    the head is trained on features that :class:`~skcnn.feature_extraction.BottleneckFeatures` computes and caches: a
+    picture goes through the network once for the whole phase, and for all candidates of a search that share the
+    network.
+
+    The estimator owns the weights, and the process owns the compiled graph: the fits of a search share one, which is
+    what keeps memory flat (Keras on TensorFlow does not give back what a fitted model took).
+
+    Parameters
+    ----------
+    backbone : str, keras.Model, path or callable, default="MobileNetV2"
+        As :class:`~skcnn.feature_extraction.BottleneckFeatures` takes it; a callable may also be a builder by
+        SciKeras's contract, ``build(meta)``. What it gives are features, on which the head is put. A model is copied,
+        never changed.
+    weights : {"pretrained"}, str, path or None, default="pretrained"
+        What the network starts from. None draws weights at random: give ``head_epochs=0``, ``unfreeze="all"`` and
+        ``batch_norm="train"`` to train from scratch.
+    image_size : int, (height, width) or None, default=None
+        Size in pixels that pictures are resized to. None is the size that the network was trained at.
+    resize : {"stretch", "crop", "pad"}, default="stretch"
+        What becomes of another aspect ratio.
+    pooling : {"avg", "max"} or None, default="avg"
+        How the last feature map becomes the head's input; None flattens it.
+    hidden_layer_sizes : sequence of int, default=()
+        Units of the head's hidden layers (ReLU). None of them is needed where the network fits the pictures.
+    dropout : float in [0, 1), default=0.0
+        Part of the inputs of each of the head's layers that is left out in training.
+    head_epochs : int, default=10
+        Epochs of the first phase.
+    head_learning_rate : float, default=1e-3
+        Learning rate of the first phase.
+    epochs : int, default=10
+        Epochs of the second phase.
+    learning_rate : float, default=1e-5
+        Learning rate of the second phase: small, lest what was learned on many pictures be lost over a few.
+    unfreeze : str, int, float or None, default="all"
+        What learns along in the second phase: ``"all"``; the layers from one on (its name, or its index: -20 opens the
+        last 20); a fraction of the layers, from the end, as a float in (0, 1]; or None, nothing.
+    learning_rate_schedule : {"constant", "cosine", "plateau"}, default="constant"
+        Within a phase. ``"cosine"`` falls to 0 by its end. ``"plateau"`` halves where the loss (on the validation
+        rows, if there are any) has not fallen for half of ``n_iter_no_change`` epochs.
+    optimizer : str or keras.optimizers.Optimizer, default="adam"
+        Each phase begins with a new one of its kind, at the phase's learning rate. Weight decay spares biases and
+        normalisations.
+    loss : "auto", str or keras.losses.Loss, default="auto"
+        ``"auto"`` is cross-entropy. Losses of class indices, of one-hot vectors (label smoothing, focal) and, for two
+        classes, binary ones are told apart by their name.
+    batch_norm : {"inference", "train"}, default="inference"
+        ``"inference"`` keeps the statistics of the network's BatchNorm layers as they are, open or not: those of a few
+        batches are worse. ``"train"`` has open ones learn theirs.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes; ``"balanced"`` makes rare ones count as much as frequent ones.
+    augmentation : {"light", "standard"}, Keras layers or None, default=None
+        Pictures changed at random in training. ``"light"`` mirrors, shifts and zooms; ``"standard"`` also turns them
+        and changes contrast, brightness, colour, and adds noise. Or a layer, a list or a Sequential of layers that take
+        and give pixels in [0, 255].
+    early_stopping : bool, default=False
+        Set rows aside, end a phase when the loss on these has not fallen for ``n_iter_no_change`` epochs, and keep the
+        weights of the best epoch.
+    validation_fraction : float in (0, 1), default=0.1
+        Part of the rows that is set aside, stratified by class. Only where ``early_stopping=True``.
+    n_iter_no_change : int, default=5
+        Epochs without a smaller loss that are waited for.
+    batch_size : int, default=32
+        Images a step.
+    precision : {"float32", "bfloat16"}, default="float32"
+        What the network computes in; the weights and the head are float32 in any case.
+    cache : "memory", path or None, default="memory"
+        Where features of the frozen network are kept, as in :class:`~skcnn.feature_extraction.BottleneckFeatures`.
+    root : path-like or None, default=None
+        Folder (or URL) that relative paths in X start from.
+    on_error : {"raise", "nan"}, default="raise"
+        What to do about rows that give no picture. ``"raise"``: a :class:`~skcnn.images.BadImageError` that names them
+        all, before training begins. ``"nan"``: a warning; training leaves them out, and their probabilities are NaN.
+    max_pixels : int or None, default=None
+        Pictures with more pixels are refused; None stands for Pillow's limit.
+    checkpoint : path-like or None, default=None
+        Folder where a run writes down where it stands after every epoch. A run that was killed goes on from there when
+        ``fit`` is called again with the same parameters and data, and ends as it would have. Every run has a file of
+        its own, so that a search may share the folder; delete it when all is done. Needs an int as ``random_state``.
+    callbacks : sequence of callables or None, default=None
+        Each is called without arguments, once a phase, and returns a ``keras.callbacks.Callback``: a class or a
+        function, as a callback itself would be shared between fits.
+    random_state : int, RandomState instance or None, default=None
+        Of first weights, order, dropout, augmentation and the rows set aside. Global seeds are left alone.
+    verbose : int, default=0
+        1 shows Keras's progress bar, 2 a line an epoch.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The classes, sorted.
+    model_ : keras.Model
+        From raw pixels (n, height, width, 3) in [0, 255] to probabilities: scaling is inside, so that
+        ``model_.save("x.keras")`` serves anywhere. Built anew each time that it is asked for.
+    history_ : DataFrame of shape (n_iter_, n_columns)
+        A row an epoch: ``phase`` ("head" or "fine"), ``epoch`` (from 1), ``loss``, ``accuracy``, ``learning_rate`` at
+        the end of the epoch, and with early stopping ``val_loss`` and ``val_accuracy``.
+    n_iter_ : int
+        Number of epochs, of both phases.
+    best_epoch_ : int
+        Number of the epoch that the weights are from.
+    n_features_in_ : int
+        1, after ``fit`` on a one-column frame or an (n, 1) array. Not set otherwise.
+    feature_names_in_ : ndarray of shape (1,), dtype object
+        The name of the column, after ``fit`` on a frame.
+
+    See Also
+    --------
+    skcnn.feature_extraction.BottleneckFeatures : The same networks as transformers.
+    skcnn.metrics.TrainingCurveDisplay : Draws ``history_``.
+
+    References
+    ----------
+    J. Yosinski, J. Clune, Y. Bengio, H. Lipson, "How transferable are features in deep neural networks?", NeurIPS 2014,
+    section 4.
+
+    Examples
+    --------
+    >>> from skcnn.datasets import load_digit_images
+    >>> from skcnn.neural_network import CNNClassifier
+    >>> X, y = load_digit_images(return_X_y=True)
+    >>> classifier = CNNClassifier("ResNet20", head_epochs=20, head_learning_rate=0.01, epochs=0, random_state=0)
+    >>> classifier.fit(X[:200], y[:200]).predict_proba(X[200:203]).shape
+    (3, 10)
+    """
+
+    _parameter_constraints = {  # noqa: RUF012  (scikit-learn's own form)
+        "backbone": "no_validation",  # resolved by as_backbone, which says more
+        "weights": "no_validation",
+        "image_size": "no_validation",
+        "resize": [StrOptions(set(RESIZE_RULES))],
+        "pooling": [StrOptions({"avg", "max"}), None],
+        "hidden_layer_sizes": ["array-like"],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "head_epochs": [Interval(Integral, 0, None, closed="left")],
+        "head_learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "epochs": [Interval(Integral, 0, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "unfreeze": "no_validation",
+        "learning_rate_schedule": [StrOptions(set(SCHEDULES))],
+        "optimizer": "no_validation",
+        "loss": "no_validation",
+        "batch_norm": [StrOptions({"inference", "train"})],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "augmentation": "no_validation",
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "precision": [StrOptions({"float32", "bfloat16"})],
+        "cache": "no_validation",  # BottleneckFeatures says more
+        "root": "no_validation",
+        "on_error": [StrOptions({"raise", "nan"})],
+        "max_pixels": [Interval(Integral, 1, None, closed="left"), None],
+        "checkpoint": "no_validation",
+        "callbacks": "no_validation",
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        backbone: Any = "MobileNetV2",
+        *,
+        weights: Any = "pretrained",
+        image_size: int | tuple[int, int] | None = None,
+        resize: str = "stretch",
+        pooling: str | None = "avg",
+        hidden_layer_sizes: Sequence[int] = (),
+        dropout: float = 0.0,
+        head_epochs: int = 10,
+        head_learning_rate: float = 1e-3,
+        epochs: int = 10,
+        learning_rate: float = 1e-5,
+        unfreeze: Any = "all",
+        learning_rate_schedule: str = "constant",
+        optimizer: Any = "adam",
+        loss: Any = "auto",
+        batch_norm: str = "inference",
+        class_weight: Any = None,
+        augmentation: Any = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 5,
+        batch_size: int = 32,
+        precision: str = "float32",
+        cache: Any = "memory",
+        root: Any = None,
+        on_error: str = "raise",
+        max_pixels: int | None = None,
+        checkpoint: Any = None,
+        callbacks: Sequence[Callable[[], Any]] | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ):
+        self.backbone = backbone
+        self.weights = weights
+        self.image_size = image_size
+        self.resize = resize
+        self.pooling = pooling
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.dropout = dropout
+        self.head_epochs = head_epochs
+        self.head_learning_rate = head_learning_rate
+        self.epochs = epochs
+        self.learning_rate = learning_rate
+        self.unfreeze = unfreeze
+        self.learning_rate_schedule = learning_rate_schedule
+        self.optimizer = optimizer
+        self.loss = loss
+        self.batch_norm = batch_norm
+        self.class_weight = class_weight
+        self.augmentation = augmentation
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.batch_size = batch_size
+        self.precision = precision
+        self.cache = cache
+        self.root = root
+        self.on_error = on_error
+        self.max_pixels = max_pixels
+        self.checkpoint = checkpoint
+        self.callbacks = callbacks
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> CNNClassifier:
+        """Train head and network from the beginning, or from a checkpoint of this very run.
+
+        Parameters
+        ----------
+        X : array-like of n_samples images
+            See :func:`skcnn.images.as_images`.
+        y : array-like of shape (n_samples,)
+            Classes: strings or numbers, at least two of them.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the rows; rows of weight 0 are left out. Not changed.
+
+        Returns
+        -------
+        self : CNNClassifier
+
+        Raises
+        ------
+        BadImageError
+            If rows give no picture and ``on_error="raise"``.
+        CheckpointError
+            If the checkpoint is damaged, or another run's.
+        ValueError, TypeError
+            If a parameter, X, y or the weights are not acceptable, or if the loss becomes infinite.
+        """
+        images = self._check_input(X, reset=True)
+        y = self._check_y(y, len(images))
+        phases = self._phases()
+        checked = self._check_weights(y, sample_weight, len(images))
+        self.classes_ = np.unique(y)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"y holds one class only, {self.classes_[0]!r}: a classifier needs samples of at least 2 classes."
+            )
+        self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        self._base, self._head, self._history, self._optimizer = [], [], [], []
+        design, objective = self._design(phases)
+        rows, features = self._rows(images, y, checked, objective, design, phases[0])
+        validation = None
+        if self.early_stopping:
+            rows, validation = self._set_aside(rows)
+        n_features = self._n_features(design)
+        units = [*design.hidden_layer_sizes, design.n_outputs]
+        progress, save = Progress(head=initial_head(n_features, units, self._seed)), None
+        if self.checkpoint is not None:
+            checkpoint = self._checkpoint(images, y, checked)
+            progress, save = checkpoint.load() or progress, checkpoint.save
+
+        def source(phase: Phase) -> Source:
+            return self._source(design, objective, phase, images, features)
+
+        if not progress.finished:
+            run(progress, phases, source, rows, validation, self._settings(objective), save)
+        self._base, self._head, self._history = progress.base, progress.head, progress.history
+        self.best_epoch_, self.n_iter_ = progress.best_epoch, len(progress.history)
+        self._token = uuid.uuid4().hex
+        return self
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> CNNClassifier:
+        """Train one epoch more on the rows given, at ``learning_rate``, with the layers of ``unfreeze`` open.
+
+        Parameters
+        ----------
+        X : array-like of n_samples images
+            See :func:`skcnn.images.as_images`.
+        y : array-like of shape (n_samples,)
+            Classes.
+        classes : array-like of shape (n_classes,) or None, default=None
+            All classes there will be; needed at the first call if ``fit`` was not called before.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        self : CNNClassifier
+
+        Raises
+        ------
+        ValueError
+            If ``classes`` is missing at the first call or differs later, or y holds others; and as :meth:`fit` does.
+        """
+        is_first = not self.__sklearn_is_fitted__()
+        images = self._check_input(X, reset=is_first)
+        y = self._check_y(y, len(images))
+        if is_first and classes is None:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        if classes is not None:
+            classes = np.unique(classes)
+            if is_first:
+                self.classes_ = classes
+            elif not np.array_equal(classes, self.classes_):
+                raise ValueError(f"classes={classes!r} is not the same as on last call, {self.classes_!r}.")
+        if unknown := sorted(set(np.unique(y)) - set(self.classes_)):
+            raise ValueError(f"y contains classes that are not among those of the first call: {unknown!r}")
+        if is_first:
+            self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+            self._base, self._history, self._optimizer, self.n_iter_ = [], [], [], 0
+        phase = Phase("partial", 1, float(self.learning_rate), check_unfreeze(self.unfreeze))
+        design, objective = self._design([phase] if is_first else None)
+        if is_first:
+            units = [*design.hidden_layer_sizes, design.n_outputs]
+            self._head = initial_head(self._n_features(design), units, self._seed)
+        checked = self._check_weights(y, sample_weight, len(images))
+        rows, features = self._rows(images, y, checked, objective, design, phase)
+        progress = Progress(base=self._base, head=self._head, history=[*self._history])
+        settings = replace(self._settings(objective), schedule="constant")
+        source = self._source(design, objective, phase, images, features)
+        self._optimizer = run_epoch(progress, phase, source, rows, settings, self._optimizer)
+        self._base, self._head, self._history = progress.base, progress.head, progress.history
+        self.n_iter_ = self.best_epoch_ = len(progress.history)
+        self._token = uuid.uuid4().hex
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of n_samples images
+            See :func:`skcnn.images.as_images`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), float64
+            Columns as ``classes_``; rows add up to 1. NaN for rows without a picture where ``on_error="nan"``.
+        """
+        return self._probabilities(X, self.on_error)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the most probable class.
+
+        Parameters
+        ----------
+        X : array-like of n_samples images
+            See :func:`skcnn.images.as_images`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+
+        Raises
+        ------
+        BadImageError
+            If rows give no picture, whatever ``on_error`` is: there is no class for "no picture".
+        """
+        return self.classes_[self._probabilities(X, "raise").argmax(axis=1)]
+
+    def predict_top_k(self, X: Any, k: int = 5) -> pd.DataFrame:
+        """Return the k most probable classes of each image.
+
+        Parameters
+        ----------
+        X : array-like of n_samples images
+            See :func:`skcnn.images.as_images`.
+        k : int, default=5
+            How many; all of them where there are fewer.
+
+        Returns
+        -------
+        DataFrame of shape (n_samples * k, 2)
+            Columns ``class`` and ``probability``; the index has the levels ``row`` (the index of X where it is a frame
+            or a Series, its position otherwise) and ``rank`` (from 1).
+        """
+        if not isinstance(k, Integral) or k < 1:
+            raise ValueError(f"k={k!r}; accepted: an int of at least 1")
+        probabilities = self._probabilities(X, "raise")
+        order = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
+        labels = X.index if isinstance(X, (pd.DataFrame, pd.Series)) else pd.RangeIndex(len(probabilities))
+        index = pd.MultiIndex.from_product([labels, range(1, order.shape[1] + 1)], names=["row", "rank"])
+        values = np.take_along_axis(probabilities, order, axis=1)
+        return pd.DataFrame({"class": self.classes_[order].ravel(), "probability": values.ravel()}, index=index)
+
+    def features(self, X: Any) -> np.ndarray:
+        """Return the features that the head sees, from the network as it was trained.
+
+        Parameters
+        ----------
+        X : array-like of n_samples images
+            See :func:`skcnn.images.as_images`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features), float32
+            NaN for rows without a picture where ``on_error="nan"``.
+        """
+        check_is_fitted(self)
+        images = self._check_input(X, reset=False)
+        if not self._base:
+            return self._extractor(self.on_error).transform(images)
+        design, objective = self._design()
+        return self._ask(images, design, objective, self.on_error, lambda graph: graph.embedder)
+
+    @property
+    def model_(self) -> Any:
+        """A plain Keras model with the weights learned, from raw pixels to probabilities."""
+        check_is_fitted(self)
+        design, _ = self._design()
+        base = self._base or initial_base(design).weights
+        return plain_model(design, float(self.dropout), base, self._head)
+
+    @property
+    def history_(self) -> pd.DataFrame:
+        """A row an epoch: phase, epoch, loss, accuracy, learning rate, and those of the rows set aside."""
+        check_is_fitted(self)
+        return pd.DataFrame(self._history)
+
+    def _check_input(self, X: Any, *, reset: bool) -> Images:
+        self._validate_params()
+        images = as_images(X, root=self.root)
+        if not len(images):
+            raise ValueError("X holds no images: Found array with 0 sample(s), while a minimum of 1 is required.")
+        if reset:
+            for name in ("n_features_in_", "feature_names_in_"):
+                self.__dict__.pop(name, None)
+        if hasattr(X, "columns") and (reset or hasattr(self, "feature_names_in_")):
+            validate_data(self, X, reset=reset, skip_check_array=True)
+        elif reset and len(getattr(X, "shape", ())) == 2:
+            self.n_features_in_ = 1
+        return images
+
+    def _check_y(self, y: Any, n_rows: int) -> np.ndarray:
+        if y is None:
+            raise ValueError("CNNClassifier requires y to be passed, but the target y is None")
+        y = column_or_1d(y, warn=True)
+        if len(y) != n_rows:
+            check_consistent_length(np.empty(n_rows), y)
+        if y.dtype.kind == "f":
+            assert_all_finite(y, input_name="y")
+        elif y.dtype == object and pd.isna(y).any():
+            raise ValueError(f"y has missing values, the first in row {int(pd.isna(y).argmax())}: drop these rows.")
+        check_classification_targets(y)
+        return y
+
+    def _check_weights(self, y: np.ndarray, sample_weight: Any, n_rows: int) -> np.ndarray:
+        """Return float32 weights (n_rows,), those of the classes included; the caller's array stays as it is."""
+        weights = _check_sample_weight(sample_weight, np.empty((n_rows, 1)), dtype=np.float64, ensure_non_negative=True)
+        if self.class_weight is not None:
+            weights = weights * compute_sample_weight(self.class_weight, y)
+        if not weights.any():
+            raise ValueError("All weights are 0: there is nothing to learn from.")
+        return np.asarray(weights, np.float32)
+
+    def _phases(self) -> list[Phase]:
+        unfreeze = check_unfreeze(self.unfreeze)
+        phases = [
+            Phase("head", int(self.head_epochs), float(self.head_learning_rate), None),
+            Phase("fine", int(self.epochs), float(self.learning_rate), unfreeze),
+        ]
+        if not (phases := [phase for phase in phases if phase.epochs]):
+            raise ValueError("head_epochs=0 and epochs=0: nothing would be learned. Give at least one of them.")
+        return phases
+
+    def _design(self, phases: list[Phase] | None = None) -> tuple[Design, Objective]:
+        """Return what the parameters ask for; ``phases`` are given where training is about to begin."""
+        n_classes = len(self.classes_)
+        objective = as_objective(self.loss, n_classes)
+        size = None if self.image_size is None else as_image_size(self.image_size)
+        backbone = as_backbone(backbone_of(self.backbone, n_classes), image_size=size)
+        hidden = tuple(np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object)).tolist())
+        if not all(isinstance(units, Integral) and units > 0 for units in hidden):
+            raise ValueError(f"hidden_layer_sizes={self.hidden_layer_sizes!r}; accepted: a sequence of ints > 0")
+        design = Design(
+            backbone=backbone,
+            weights=self.weights,
+            seed=self._seed,
+            image_size=size or backbone.image_size,
+            pooling=self.pooling,
+            hidden_layer_sizes=tuple(int(units) for units in hidden),
+            n_outputs=objective.n_outputs,
+            activation=objective.activation,
+            precision=self.precision,
+            batch_norm=self.batch_norm,
+        )
+        if phases is not None:
+            self._constants = ""
+            if not all(self._uses_features(phase) for phase in phases):
+                initial = initial_base(design)
+                self._constants = initial.constants
+                opens = any(phase.unfreeze is not None for phase in phases)
+                if opens and self.weights is None and self.batch_norm == "inference" and initial.has_batch_norm:
+                    warnings.warn(
+                        "weights=None with batch_norm='inference': the network's normalisation layers would never "
+                        "learn their statistics. batch_norm='train' is what training from scratch needs.",
+                        stacklevel=3,
+                    )
+        return replace(design, constants=self._constants), objective
+
+    def _extractor(self, on_error: str) -> BottleneckFeatures:
+        return BottleneckFeatures(
+            backbone_of(self.backbone, len(self.classes_)),
+            weights=self.weights,
+            pooling=self.pooling,
+            image_size=self.image_size,
+            resize=self.resize,
+            batch_size=self.batch_size,
+            precision=self.precision,
+            cache=self.cache,
+            on_error=on_error,
+            max_pixels=self.max_pixels,
+            random_state=self._seed,
+            verbose=int(self.verbose > 0),
+        )
+
+    def _n_features(self, design: Design) -> int:
+        if design.pooling is not None or design.backbone.layers[-1].n_features == 0:
+            return design.backbone.n_features
+        return len(self._extractor("raise").get_feature_names_out())
+
+    def _uses_features(self, phase: Phase) -> bool:
+        """Tell whether a phase can do with features: its network is frozen, and sees every picture as it is."""
+        return phase.unfreeze is None and self.augmentation is None and not self._base
+
+    def _rows(
+        self, images: Images, y: np.ndarray, weights: np.ndarray, objective: Objective, design: Design, phase: Phase
+    ) -> tuple[Rows, np.ndarray | None]:
+        """Return the rows to learn from, and features of all rows where the first phase needs them."""
+        features = None
+        if self._uses_features(phase):
+            features = self._extractor(self.on_error).transform(images)
+            bad = np.isnan(features).all(axis=1)
+        else:
+            bad = np.zeros(len(images), bool)
+            # Before the first epoch, and not in the midst of it.
+            if failed := self._undecodable(images):
+                _tell(failed, len(images), self.on_error)
+                bad[[row.row for row in failed]] = True
+        keep = np.flatnonzero(~bad & (weights > 0))
+        if not len(keep):
+            raise ValueError("No row is left to learn from: all of them are without a picture or of weight 0.")
+        codes = np.searchsorted(self.classes_, y)[keep]
+        return Rows(keep, codes, objective.encode(codes), weights[keep]), features
+
+    def _undecodable(self, images: Images) -> list[BadRow]:
+        if isinstance(images.items, np.ndarray):
+            return []
+        return undecodable(images, self.resize, self.max_pixels)
+
+    def _set_aside(self, rows: Rows) -> tuple[Rows, Rows]:
+        try:
+            kept, held_out = train_test_split(
+                np.arange(len(rows.codes)),
+                test_size=self.validation_fraction,
+                stratify=rows.codes,
+                random_state=self._seed % 2**32,
+            )
+        except ValueError as error:
+            raise ValueError(
+                f"early_stopping=True sets validation_fraction={self.validation_fraction} of {len(rows.codes)} rows "
+                f"aside, stratified by class, which does not work out: {error}"
+            ) from None
+        return rows.take(np.sort(kept)), rows.take(np.sort(held_out))
+
+    def _source(
+        self, design: Design, objective: Objective, phase: Phase, images: Images, features: np.ndarray | None
+    ) -> Source:
+        if self._uses_features(phase):
+            if features is None:
+                features = self._extractor(self.on_error).transform(images)
+            known = features
+            return Source(lambda rows: known[rows], lambda: self._head_graph(design, objective, known.shape[1]), None)
+        return Source(
+            picture_reader(images, design.image_size, self.resize, self.max_pixels),
+            lambda: self._joined_graph(design, objective, phase.unfreeze),
+            lambda: initial_base(design).weights,
+        )
+
+    def _head_graph(self, design: Design, objective: Objective, n_features: int) -> AbstractContextManager[Graph]:
+        return head_graph(design, n_features, (objective.identity, as_optimizer(self.optimizer)[1]))
+
+    def _joined_graph(self, design: Design, objective: Objective, unfreeze: Any) -> AbstractContextManager[Graph]:
+        return joined_graph(
+            design,
+            unfreeze,
+            as_augmentation(self.augmentation),
+            (objective.identity, as_optimizer(self.optimizer)[1]),
+        )
+
+    def _settings(self, objective: Objective) -> Settings:
+        callbacks = tuple(self.callbacks or ())
+        if not all(callable(make) for make in callbacks):
+            raise TypeError(
+                f"callbacks={self.callbacks!r}; accepted: a sequence of callables that return a new Keras callback, "
+                "such as [lambda: keras.callbacks.CSVLogger('log.csv')]"
+            )
+        as_optimizer(self.optimizer)
+        return Settings(
+            optimizer=lambda: as_optimizer(self.optimizer)[0],
+            loss=objective.loss,
+            schedule=self.learning_rate_schedule,
+            patience=int(self.n_iter_no_change),
+            dropout=float(self.dropout),
+            batch_size=int(self.batch_size),
+            seed=self._seed,
+            verbose=int(self.verbose),
+            callbacks=callbacks,
+        )
+
+    def _checkpoint(self, images: Images, y: np.ndarray, weights: np.ndarray) -> Checkpoint:
+        if not isinstance(self.random_state, Integral):
+            raise ValueError(
+                f"checkpoint={self.checkpoint!r} with random_state={self.random_state!r}: a run can be taken up again "
+                "only if it can be told from others. Give an int as random_state."
+            )
+        design, objective = self._design()
+        ignored = {"backbone", "weights", "root", "cache", "checkpoint", "callbacks", "verbose", "optimizer", "loss"}
+        given = {name: value for name, value in self.get_params(deep=False).items() if name not in ignored}
+        given |= {
+            "network": design.backbone.weights_id(self.weights, self._seed),
+            "backbone": design.backbone.name,
+            "optimizer": as_optimizer(self.optimizer)[1],
+            "loss": objective.identity,
+            "augmentation": as_augmentation(self.augmentation)[1],
+        }
+        parameters = sorted((name, repr(value)) for name, value in given.items())
+        return Checkpoint(self.checkpoint, run_identity([parameters], images, np.asarray(y).astype(str), weights))
+
+    def _probabilities(self, X: Any, on_error: str) -> np.ndarray:
+        check_is_fitted(self)
+        images = self._check_input(X, reset=False)
+        design, objective = self._design()
+        if self._base:
+            return objective.probabilities(self._ask(images, design, objective, on_error, lambda graph: graph.network))
+        features = self._extractor(on_error).transform(images)
+        with self._head_graph(design, objective, features.shape[1]) as graph:
+            graph.put([], self._head, self._token)
+            parts = [
+                graph.network.predict_on_batch(features[start : start + 1024]) for start in range(0, len(features), 1024)
+            ]
+        outputs = np.concatenate(parts)
+        outputs[np.isnan(features).all(axis=1)] = np.nan
+        return objective.probabilities(outputs)
+
+    def _ask(
+        self, images: Images, design: Design, objective: Objective, on_error: str, model: Callable[[Graph], Any]
+    ) -> np.ndarray:
+        """Return what a model of the joined graph gives for images."""
+        bad: list[BadRow] = []
+        with self._joined_graph(design, objective, check_unfreeze(self.unfreeze)) as graph:
+            graph.put(self._base, self._head, self._token)
+            outputs = np.full((len(images), model(graph).output_shape[-1]), np.nan, np.float32)
+            batches = read_batches(
+                images,
+                range(len(images)),
+                design.image_size,
+                batch_size=self.batch_size,
+                resize=self.resize,
+                max_pixels=self.max_pixels,
+            )
+            for batch in batches:
+                bad += batch.bad
+                if batch.rows and not (bad and on_error == "raise"):
+                    outputs[batch.rows] = model(graph).predict_on_batch(batch.pixels)
+        if bad:
+            _tell(bad, len(images), on_error)
+        return outputs
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state for pickle, or for a file that must be whole by itself; the optimizer's is left behind."""
+        state = dict(super().__getstate__())
+        if "_optimizer" in state:
+            state["_optimizer"] = []
+        return pack(state)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`__getstate__` returned."""
+        super().__setstate__(unpack(state))
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Tell scikit-learn whether there are weights."""
+        return hasattr(self, "_token")
+
+    def __sklearn_tags__(self) -> Tags:
+        """Return the tags that tell scikit-learn what the classifier takes."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.one_d_array = True
+        tags.input_tags.three_d_array = True
+        tags.input_tags.string = True
+        tags.non_deterministic = self.random_state is None
+        return tags
+
+
+def _tell(bad: list[BadRow], n_rows: int, on_error: str) -> None:
+    frame = bad_rows_frame(bad)
+    if on_error == "raise":
+        raise BadImageError(frame, n_rows)
+    warnings.warn(BadImageWarning(frame, n_rows), stacklevel=4)

@@ -1,0 +1,183 @@
+"""Compiled graphs, one per process and configuration: the estimator owns the weights, the process owns the graph.
+
+Keras on TensorFlow never gives back what a compiled and fitted model took. So there is one for all fits of a kind:
+whoever holds its lock puts weights, optimizer state, rates and seeds in, trains or predicts, and takes the weights out.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from skcnn._keras import import_keras, set_weights
+from skcnn.neural_network._network import (
+    Design,
+    Parts,
+    apply_base,
+    apply_head,
+    build_lock,
+    build_parts,
+    head_layers,
+    open_layers,
+    variable_dropout,
+)
+
+
+class Graph:
+    """A network that can be trained and asked, and whose weights are put in and taken out.
+
+    Parameters
+    ----------
+    trainer : keras.Model
+        From inputs to the head's output, augmentation included. Compiled by who trains it first.
+    network : keras.Model
+        The same without augmentation.
+    embedder : keras.Model or None
+        From inputs to features, where there is a backbone.
+    parts : Parts
+        Its layers; ``base`` is None for a head alone.
+    dropouts : list
+        Layers whose rate is a variable.
+    """
+
+    def __init__(self, trainer: Any, network: Any, embedder: Any, parts: Parts, dropouts: list[Any]):
+        self.trainer, self.network, self.embedder, self.parts, self.dropouts = (
+            trainer, network, embedder, parts, dropouts,
+        )  # fmt: skip
+        self.lock = threading.RLock()
+        self.holds: str | None = None
+        self._initial_optimizer: list[np.ndarray] = []
+
+    def put(self, base: list[np.ndarray], head: list[np.ndarray], token: str | None = None) -> None:
+        """Put weights in; ``token`` names them, so that the same ones need not be put in again."""
+        if token is not None and token == self.holds:
+            return
+        self.holds = None
+        if self.parts.base is not None:
+            set_weights(self.parts.base, base)
+        for layer, start in zip(self.parts.dense, range(0, len(head), 2), strict=True):
+            layer.set_weights(head[start : start + 2])
+        self.holds = token
+
+    def take(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Return copies of the weights of base and head."""
+        base = [] if self.parts.base is None else self.parts.base.get_weights()
+        return base, [value for layer in self.parts.dense for value in layer.get_weights()]
+
+    def reset_optimizer(self, values: list[np.ndarray] | None = None) -> None:
+        """Put the optimizer's state back to its beginning, or to ``values``."""
+        optimizer = self.trainer.optimizer
+        if not optimizer.built:
+            optimizer.build(self.trainer.trainable_variables)
+            self._initial_optimizer = self.optimizer_state()
+        for variable, value in zip(
+            optimizer.variables, self._initial_optimizer if values is None else values, strict=True
+        ):
+            variable.assign(value)
+
+    def optimizer_state(self) -> list[np.ndarray]:
+        """Return a copy of the optimizer's state."""
+        to_numpy = import_keras().ops.convert_to_numpy
+        return [np.array(to_numpy(variable)) for variable in self.trainer.optimizer.variables]
+
+    def set_dropout(self, rate: float) -> None:
+        """Set the rate of all dropout layers of the head."""
+        for layer in self.dropouts:
+            layer.rate.assign(rate)
+
+    def seed(self, *numbers: int) -> None:
+        """Make all random layers a function of these numbers alone."""
+        generator = np.random.default_rng(numbers)
+        for variable in self.trainer.variables:
+            if variable.name == "seed_generator_state":
+                variable.assign(generator.integers(0, 2**31 - 1, variable.shape).astype("uint32"))
+
+
+_graphs: dict[tuple[Any, ...], Graph] = {}
+
+
+@contextmanager
+def head_graph(design: Design, n_features: int, key: tuple[Any, ...]) -> Iterator[Graph]:
+    """Give the graph of a head alone, from features to its output, and its lock."""
+    key = ("head", n_features, design.hidden_layer_sizes, design.n_outputs, design.activation, *key)
+
+    def build() -> Graph:
+        keras = import_keras()
+        features = keras.Input((n_features,), name="features")
+        dense, dropouts = head_layers(design), []
+        trainer = keras.Model(features, apply_head(features, dense, _remembering(dropouts)))
+        network = keras.Model(features, apply_head(features, dense, None))
+        return Graph(trainer, network, None, Parts(None, None, dense), dropouts)
+
+    with _locked(key, build) as graph:
+        yield graph
+
+
+@contextmanager
+def joined_graph(
+    design: Design, unfreeze: Any, augmentation: tuple[list[Any], str], key: tuple[Any, ...]
+) -> Iterator[Graph]:
+    """Give the graph of backbone and head, from pixels to the head's output, and its lock."""
+    key = ("joined", design.identity, unfreeze, augmentation[1], *key)
+
+    def build() -> Graph:
+        keras = import_keras()
+        parts = build_parts(design)
+        open_layers(design, parts.network, unfreeze)
+        pixels = keras.Input((*design.image_size, 3), dtype="uint8", name="pixels")
+        dropouts: list[Any] = []
+        learned = apply_base(pixels, design, parts, augmentation[0])
+        features = apply_base(pixels, design, parts, [])
+        trainer = keras.Model(pixels, apply_head(learned, parts.dense, _remembering(dropouts)))
+        network = keras.Model(pixels, apply_head(features, parts.dense, None))
+        return Graph(trainer, network, keras.Model(pixels, features), parts, dropouts)
+
+    with _locked(key, build) as graph:
+        yield graph
+
+
+def clear_graphs() -> None:
+    """Forget all compiled graphs of this process. Estimators keep their weights, and build them anew when needed."""
+    with build_lock:
+        _graphs.clear()
+
+
+def n_graphs() -> int:
+    """Return how many compiled graphs this process holds."""
+    return len(_graphs)
+
+
+@contextmanager
+def _locked(key: tuple[Any, ...], build: Any) -> Iterator[Graph]:
+    with build_lock:
+        graph = _graphs.get(key)
+        if graph is None:
+            _warn_of_shared_gpu()
+            graph = _graphs[key] = build()
+    with graph.lock:
+        yield graph
+
+
+def _remembering(dropouts: list[Any]) -> Any:
+    def make(number: int) -> Any:
+        dropouts.append(variable_dropout()())
+        return dropouts[-1]
+
+    return make
+
+
+def _warn_of_shared_gpu() -> None:
+    if multiprocessing.current_process().name == "MainProcess" or _graphs:
+        return
+    if n_gpus := len(import_keras().distribution.list_devices("gpu")):
+        warnings.warn(
+            f"A worker process is about to put a network on a machine with {n_gpus} GPU(s) that other workers use too: "
+            "they may run out of its memory. n_jobs=1 is as fast there.",
+            stacklevel=2,
+        )

@@ -1,0 +1,58 @@
+"""Learning rates, and when to stop, as functions of what was seen so far: a resumed run needs no other memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+SCHEDULES = ("constant", "cosine", "plateau")
+_PLATEAU_FACTOR = 0.5
+
+
+def rate_at(schedule: str, rate: float, progress: float, losses: Sequence[float], patience: int) -> float:
+    """Return the learning rate of a moment.
+
+    Parameters
+    ----------
+    schedule : {"constant", "cosine", "plateau"}
+        ``"cosine"`` falls from ``rate`` to 0 over the phase; ``"plateau"`` halves whenever the loss has not fallen for
+        ``patience`` epochs.
+    rate : float
+        The phase's own.
+    progress : float
+        Part of the phase that is over, in [0, 1].
+    losses : sequence of float
+        Of the phase's epochs so far (of the validation rows, where there are any).
+    patience : int
+        Epochs that "plateau" waits.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> rate_at("cosine", 0.1, 0.5, [], 2)
+    0.05
+    >>> rate_at("plateau", 0.1, 0.5, [1.0, 1.2, 1.1], 2)
+    0.05
+    """
+    if schedule == "cosine":
+        return 0.5 * rate * (1 + math.cos(math.pi * progress))
+    if schedule == "plateau":
+        best, waited = math.inf, 0
+        for loss in losses:
+            best, waited = (loss, 0) if loss < best else (best, waited + 1)
+            if waited >= patience:
+                rate, waited = rate * _PLATEAU_FACTOR, 0
+    return rate
+
+
+def best_index(losses: Sequence[float]) -> int:
+    """Return the index of the smallest loss, the first of equal ones; NaN is never the smallest."""
+    return min(range(len(losses)), key=lambda index: (math.isnan(losses[index]), losses[index]))
+
+
+def is_over(losses: Sequence[float], patience: int) -> bool:
+    """Tell whether the loss has not fallen for ``patience`` epochs."""
+    return len(losses) - 1 - best_index(losses) >= patience

@@ -1,0 +1,56 @@
+"""The only import of SciKeras, and late: importing it replaces ``__reduce__`` on Keras's own classes.
+
+SciKeras takes an array as X, and no stream. So it is given row numbers. It routes optimizer and loss to the compiler,
+calls the builder by its contract, ``build(meta, compile_kwargs)``, and encodes labels; the training itself is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+
+@lru_cache(maxsize=1)
+def _driver_class() -> Any:
+    from scikeras.wrappers import KerasClassifier
+
+    class RowNumberClassifier(KerasClassifier):
+        def _fit_keras_model(self, X: Any, y: Any, *args: Any, **kwargs: Any) -> None:
+            self.history_ = self._train(self.model_)
+
+    return RowNumberClassifier
+
+
+def drive(
+    model: Any, n_rows: int, codes: np.ndarray, *, optimizer: Any, loss: Any, train: Callable[[Any], dict[str, Any]]
+) -> None:
+    """Have SciKeras compile a model, if nobody has yet, and call ``train`` with it.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Compiled with ``optimizer`` and ``loss`` unless it is compiled already.
+    n_rows : int
+        Rows to train on.
+    codes : ndarray of shape (n_rows,), int
+        Indices of their classes.
+    optimizer, loss
+        As SciKeras takes them.
+    train : callable
+        From the compiled model to Keras's history, a dict of lists.
+    """
+
+    def build(meta: dict[str, Any], compile_kwargs: dict[str, Any]) -> Any:
+        if not model.compiled:
+            model.compile(**compile_kwargs)
+        return model
+
+    # random_state=None: a number would switch TensorFlow's op determinism on for the whole process, for ever.
+    driver = _driver_class()(
+        build, optimizer=optimizer, loss=loss, metrics=["accuracy"], random_state=None, verbose=0
+    )
+    driver._train = train
+    driver.fit(np.arange(n_rows)[:, None], codes)

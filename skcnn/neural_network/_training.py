@@ -1,0 +1,274 @@
+"""A training run: phases of epochs, what is remembered between them, and when it ends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skcnn._keras import import_keras
+from skcnn.neural_network._data import make_batches
+from skcnn.neural_network._graph import Graph
+from skcnn.neural_network._scikeras import drive
+from skcnn.neural_network._schedule import best_index, is_over, rate_at
+
+
+class Phase(NamedTuple):
+    """Epochs that are trained alike: with the same layers open, from the same learning rate."""
+
+    name: str
+    epochs: int
+    learning_rate: float
+    unfreeze: Any
+
+
+class Source(NamedTuple):
+    """Where a phase's inputs come from, and the graph that they go to.
+
+    ``graph()`` is a context that gives the graph and its lock; ``first_base`` returns the backbone's first weights
+    where the graph has a backbone.
+    """
+
+    read: Callable[[np.ndarray], np.ndarray]
+    graph: Callable[[], AbstractContextManager[Graph]]
+    first_base: Callable[[], list[np.ndarray]] | None
+
+
+class Rows(NamedTuple):
+    """Rows to learn from, or to validate on: numbers, class indices, targets, weights."""
+
+    numbers: np.ndarray
+    codes: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+
+    def take(self, places: np.ndarray) -> Rows:
+        """Return some of the rows."""
+        return Rows(*(part[places] for part in self))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What holds for all phases of a run."""
+
+    optimizer: Callable[[], Any]
+    loss: Any
+    schedule: str
+    patience: int
+    dropout: float
+    batch_size: int
+    seed: int
+    verbose: int
+    callbacks: tuple[Callable[[], Any], ...]
+
+
+@dataclass
+class Progress:
+    """All that a run remembers, so that it can go on from here.
+
+    ``base`` is empty as long as the backbone has its first weights. ``phase`` and ``epoch`` count what is over.
+    """
+
+    base: list[np.ndarray] = field(default_factory=list)
+    head: list[np.ndarray] = field(default_factory=list)
+    optimizer: list[np.ndarray] = field(default_factory=list)
+    best_base: list[np.ndarray] = field(default_factory=list)
+    best_head: list[np.ndarray] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    phase: int = 0
+    epoch: int = 0
+    finished: bool = False
+
+    @property
+    def best_epoch(self) -> int:
+        """The number of the epoch with the smallest loss on the validation rows; the last where there are none."""
+        if self.history and "val_loss" in self.history[-1]:
+            return best_index([row["val_loss"] for row in self.history]) + 1
+        return len(self.history)
+
+
+def run(
+    progress: Progress,
+    phases: list[Phase],
+    source: Callable[[Phase], Source],
+    rows: Rows,
+    validation: Rows | None,
+    settings: Settings,
+    save: Callable[[Progress], None] | None = None,
+) -> None:
+    """Train from where ``progress`` stands to the end, and leave there what was learned.
+
+    Parameters
+    ----------
+    progress : Progress
+        Changed in place.
+    phases : list of Phase
+        In order.
+    source : callable
+        From a phase to where its inputs come from.
+    rows, validation : Rows
+        With validation rows a phase ends early, and the best weights are kept.
+    settings : Settings
+        For all phases.
+    save : callable or None
+        Called with ``progress`` after every epoch.
+    """
+    for number in range(progress.phase, len(phases)):
+        if progress.epoch < phases[number].epochs and not _phase_is_over(progress, phases[number], settings):
+            _run_phase(progress, number, phases[number], source(phases[number]), rows, validation, settings, save)
+        if validation is not None and progress.history:
+            progress.base, progress.head = progress.best_base, progress.best_head
+        progress.phase, progress.epoch, progress.optimizer = number + 1, 0, []
+    progress.best_base, progress.best_head, progress.finished = [], [], True
+    if save is not None:
+        save(progress)
+
+
+def run_epoch(
+    progress: Progress, phase: Phase, source: Source, rows: Rows, settings: Settings, optimizer: list[np.ndarray]
+) -> list[np.ndarray]:
+    """Train one more epoch on rows; takes and returns the optimizer's state."""
+    progress.epoch, progress.optimizer = 0, optimizer
+    number = len(progress.history)  # another order and other augmentation every time
+    _run_phase(progress, number, phase, source, rows, None, settings, None, keep_optimizer=True)
+    return progress.optimizer
+
+
+def _phase_is_over(progress: Progress, phase: Phase, settings: Settings) -> bool:
+    losses = [row["val_loss"] for row in _rows_of(progress, phase) if "val_loss" in row]
+    return bool(losses) and is_over(losses, settings.patience)
+
+
+def _rows_of(progress: Progress, phase: Phase) -> list[dict[str, Any]]:
+    return [row for row in progress.history if row["phase"] == phase.name]
+
+
+def _run_phase(
+    progress: Progress,
+    number: int,
+    phase: Phase,
+    source: Source,
+    rows: Rows,
+    validation: Rows | None,
+    settings: Settings,
+    save: Callable[[Progress], None] | None,
+    keep_optimizer: bool = False,
+) -> None:
+    batches = make_batches(
+        source.read, rows.numbers, rows.targets, rows.weights, settings.batch_size, (settings.seed, number)
+    )
+    held_out = None
+    if validation is not None:
+        held_out = make_batches(
+            source.read, validation.numbers, validation.targets, validation.weights, settings.batch_size, None
+        )
+    with source.graph() as graph:
+
+        def train(model: Any) -> dict[str, list[Any]]:
+            base = progress.base
+            if not base and source.first_base is not None:
+                base = source.first_base()
+            graph.put(base, progress.head)
+            graph.reset_optimizer(progress.optimizer or None)
+            graph.set_dropout(settings.dropout)
+            keeper = _keeper_class()(graph, progress, number, phase, batches, settings, save, keep_optimizer)
+            try:
+                history = model.fit(
+                    batches,
+                    epochs=phase.epochs,
+                    initial_epoch=progress.epoch,
+                    validation_data=held_out,
+                    shuffle=False,
+                    verbose=min(int(settings.verbose), 2),
+                    callbacks=[*(make() for make in settings.callbacks), keeper],
+                )
+            except Exception:
+                for dataset in (batches, held_out):
+                    if dataset is not None and dataset.error is not None:
+                        raise dataset.error from None
+                raise
+            finally:
+                graph.holds = None
+            return dict(history.history)
+
+        drive(
+            graph.trainer, len(rows.codes), rows.codes, optimizer=settings.optimizer(), loss=settings.loss, train=train
+        )
+
+
+@lru_cache(maxsize=1)
+def _keeper_class() -> Any:
+    class Keeper(import_keras().callbacks.Callback):
+        """Sets rates and seeds before every epoch, and keeps what was learned after it."""
+
+        def __init__(
+            self,
+            graph: Graph,
+            progress: Progress,
+            number: int,
+            phase: Phase,
+            batches: Any,
+            settings: Settings,
+            save: Callable[[Progress], None] | None,
+            keep_optimizer: bool,
+        ):
+            super().__init__()
+            self.graph, self.progress, self.number, self.phase = graph, progress, number, phase
+            self.batches, self.settings, self.save, self.keep_optimizer = batches, settings, save, keep_optimizer
+            self.epoch = progress.epoch
+
+        def _set_rate(self, step: int) -> None:
+            n_steps = self.phase.epochs * len(self.batches)
+            losses = [row.get("val_loss", row["loss"]) for row in _rows_of(self.progress, self.phase)]
+            self.rate = rate_at(
+                self.settings.schedule, self.phase.learning_rate, step / n_steps, losses, _plateau(self.settings)
+            )
+            self.graph.trainer.optimizer.learning_rate = self.rate
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self.epoch = epoch
+            self.batches.start_epoch(epoch)
+            self.graph.seed(self.settings.seed, self.number, epoch)
+            self._set_rate(epoch * len(self.batches))
+
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            if self.settings.schedule == "cosine" and batch:
+                self._set_rate(self.epoch * len(self.batches) + batch)
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            progress, logs = self.progress, {key: float(value) for key, value in (logs or {}).items()}
+            row = {"phase": self.phase.name, "epoch": len(progress.history) + 1, **logs, "learning_rate": self.rate}
+            if not math.isfinite(row["loss"]):
+                raise ValueError(
+                    f"The loss is {row['loss']} after epoch {row['epoch']} (phase {self.phase.name!r}): training came "
+                    f"apart. Give a smaller learning rate than {self.phase.learning_rate}."
+                )
+            progress.history.append(row)
+            progress.epoch = epoch + 1
+            is_best = "val_loss" in row and progress.best_epoch == len(progress.history)
+            losses = [row["val_loss"] for row in _rows_of(progress, self.phase) if "val_loss" in row]
+            stops = bool(losses) and is_over(losses, self.settings.patience)
+            is_last = stops or epoch + 1 == self.phase.epochs or self.model.stop_training
+            if is_best or is_last or self.save is not None:
+                base, progress.head = self.graph.take()
+                progress.base = base if self.phase.unfreeze is not None else progress.base
+            if is_best:
+                progress.best_base, progress.best_head = progress.base, progress.head
+            if self.save is not None or self.keep_optimizer:
+                progress.optimizer = self.graph.optimizer_state()
+            if stops:
+                self.model.stop_training = True
+            if self.save is not None:
+                self.save(progress)
+
+    return Keeper
+
+
+def _plateau(settings: Settings) -> int:
+    # Half as long as stopping takes, so that a smaller rate is tried before the end.
+    return max(1, settings.patience // 2)
