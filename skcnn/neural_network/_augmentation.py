@@ -71,7 +71,9 @@ def _preset(name: str) -> list[Any]:
         layers.RandomBrightness(0.1, value_range=(0, 255)),
         layers.RandomSaturation((0.4, 0.6), value_range=(0, 255)),
         layers.RandomHue(0.03, value_range=(0, 255)),
-        layers.GaussianNoise(4.0),
+        layers.Rescaling(1 / 255),  # GaussianNoise takes no more than 1
+        layers.GaussianNoise(0.015),
+        layers.Rescaling(255.0),
     ]
 
 

@@ -435,7 +435,8 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         BadImageError
             If rows give no picture, whatever ``on_error`` is: there is no class for "no picture".
         """
-        return self.classes_[self._probabilities(X, "raise").argmax(axis=1)]
+        best = self._probabilities(X, "raise").argmax(axis=1)
+        return self.classes_[best]
 
     def predict_top_k(self, X: Any, k: int = 5) -> pd.DataFrame:
         """Return the k most probable classes of each image.

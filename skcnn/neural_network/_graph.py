@@ -24,6 +24,7 @@ from skcnn.neural_network._network import (
     build_lock,
     build_parts,
     head_layers,
+    learning_base,
     open_layers,
     variable_dropout,
 )
@@ -132,8 +133,8 @@ def joined_graph(
         open_layers(design, parts.network, unfreeze)
         pixels = keras.Input((*design.image_size, 3), dtype="uint8", name="pixels")
         dropouts: list[Any] = []
-        learned = apply_base(pixels, design, parts, augmentation[0])
-        features = apply_base(pixels, design, parts, [])
+        learned = apply_base(pixels, design, learning_base(design, parts.base, unfreeze), augmentation[0])
+        features = apply_base(pixels, design, parts.base, [])
         trainer = keras.Model(pixels, apply_head(learned, parts.dense, _remembering(dropouts)))
         network = keras.Model(pixels, apply_head(features, parts.dense, None))
         return Graph(trainer, network, keras.Model(pixels, features), parts, dropouts)

@@ -170,11 +170,33 @@ def apply_head(features: Any, dense: list[Any], make_dropout: Callable[[int], An
     return x
 
 
-def apply_base(pixels: Any, design: Design, parts: Parts, augmentation: list[Any]) -> Any:
+def apply_base(pixels: Any, design: Design, base: Any, augmentation: list[Any]) -> Any:
     """Return features for pixels (n, height, width, 3) in [0, 255], changed at random on their way in training."""
-    x = scale_pixels(augmented(pixels, augmentation), design.backbone.preprocessing)  # type: ignore[arg-type]
+    return base(scale_pixels(augmented(pixels, augmentation), design.backbone.preprocessing))  # type: ignore[arg-type]
+
+
+def learning_base(design: Design, base: Any, unfreeze: Any) -> Any:
+    """Return a base as it is in training: in inference mode, unless layers are open and ``batch_norm="train"``."""
     # Statistics of a few batches of other pictures are worse than those that the network was trained with.
-    return parts.base(x, training=False) if design.batch_norm == "inference" else parts.base(x)
+    return base if design.batch_norm == "train" and unfreeze is not None else in_inference_mode()(base)
+
+
+@lru_cache(maxsize=1)
+def in_inference_mode() -> Any:
+    """Return a layer that runs another one in inference mode, whatever mode it is run in itself.
+
+    ``base(x, training=False)`` alone does not: Keras 3 has the outer model's ``training=True`` win over it.
+    """
+
+    class InInferenceMode(import_keras().layers.Layer):
+        def __init__(self, inner: Any):
+            super().__init__()
+            self.inner = inner
+
+        def call(self, x: Any) -> Any:
+            return self.inner(x, training=False)
+
+    return InInferenceMode
 
 
 def open_layers(design: Design, network: Any, unfreeze: Any) -> None:
@@ -182,6 +204,15 @@ def open_layers(design: Design, network: Any, unfreeze: Any) -> None:
     first = first_open_layer(design, network, unfreeze)
     for index, layer in enumerate(network.layers):
         layer.trainable = index >= first
+
+
+def freeze_batch_norm(network: Any) -> None:
+    """Freeze BatchNorm layers: of standard layers, only frozen ones stay in inference mode while a model learns."""
+    for layer in network.layers:
+        if isinstance(layer, import_keras().layers.BatchNormalization):
+            layer.trainable = False
+        elif hasattr(layer, "layers"):
+            freeze_batch_norm(layer)
 
 
 def first_open_layer(design: Design, network: Any, unfreeze: Any) -> int:
@@ -232,8 +263,10 @@ def plain_model(
     with build_lock:
         parts = build_parts(design)
         open_layers(design, parts.network, unfreeze)
+        if design.batch_norm == "inference":
+            freeze_batch_norm(parts.network)
         pixels = keras.Input((*design.image_size, 3), name="pixels")
-        features = apply_base(pixels, design, parts, [])
+        features = apply_base(pixels, design, parts.base, [])
         make_dropout = (lambda number: keras.layers.Dropout(dropout)) if dropout else None
         model = keras.Model(pixels, apply_head(features, parts.dense, make_dropout), name="cnn")
     set_weights(parts.base, base)
