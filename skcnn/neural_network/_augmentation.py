@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from skcnn._keras import import_keras, is_keras_model
+from skcnn.neural_network._building import building
 from skcnn.neural_network._loss import as_json
 
 AUGMENTATIONS = ("light", "standard")
@@ -36,7 +37,8 @@ def as_augmentation(augmentation: Any) -> tuple[list[Any], str]:
             raise ValueError(
                 f"augmentation={augmentation!r}; accepted: None, {', '.join(map(repr, AUGMENTATIONS))}, or Keras layers"
             )
-        return _preset(augmentation), augmentation
+        with building():
+            return _preset(augmentation), augmentation
     layers = import_keras().layers
     given = list(augmentation) if isinstance(augmentation, (list, tuple)) else [augmentation]
     flat: list[Any] = []
@@ -50,7 +52,8 @@ def as_augmentation(augmentation: Any) -> tuple[list[Any], str]:
                 f"augmentation holds {layer!r}; accepted: None, {', '.join(map(repr, AUGMENTATIONS))}, a Keras layer, a "
                 "list of layers, or a keras.Sequential of them"
             )
-    copies = [type(layer).from_config(layer.get_config()) for layer in flat]
+    with building():
+        copies = [type(layer).from_config(layer.get_config()) for layer in flat]
     configs = [{key: value for key, value in layer.get_config().items() if key != "name"} for layer in flat]
     return copies, as_json([[type(layer).__name__, config] for layer, config in zip(flat, configs, strict=True)])
 

@@ -322,7 +322,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         self.classes_ = np.unique(y)
         if len(self.classes_) < 2:
             raise ValueError(
-                f"y holds one class only, {self.classes_[0]!r}: a classifier needs samples of at least 2 classes."
+                f"y holds one class only, {self.classes_.tolist()[0]!r}: a classifier needs samples of at least 2 classes."
             )
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self._base, self._head, self._history, self._optimizer = [], [], [], []

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from skcnn._keras import import_keras, set_weights
+from skcnn.neural_network._building import building
 from skcnn.neural_network._network import (
     Design,
     Parts,
     apply_base,
     apply_head,
-    build_lock,
     build_parts,
     head_layers,
     learning_base,
@@ -145,7 +145,7 @@ def joined_graph(
 
 def clear_graphs() -> None:
     """Forget all compiled graphs of this process. Estimators keep their weights, and build them anew when needed."""
-    with build_lock:
+    with building():
         _graphs.clear()
 
 
@@ -156,7 +156,7 @@ def n_graphs() -> int:
 
 @contextmanager
 def _locked(key: tuple[Any, ...], build: Any) -> Iterator[Graph]:
-    with build_lock:
+    with building():
         graph = _graphs.get(key)
         if graph is None:
             _warn_of_shared_gpu()

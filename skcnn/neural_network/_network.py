@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import threading
+import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,14 +14,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skcnn._keras import import_keras, seeded_initializers, set_weights
+from skcnn._keras import import_keras, is_keras_model, set_weights
 from skcnn.backbones import Backbone, as_backbone, scale_pixels
 from skcnn.images import as_image_size
 from skcnn.neural_network._augmentation import augmented
+from skcnn.neural_network._building import building
 from skcnn.neural_network._loss import as_objective
-
-#: Held while layers are made: Keras numbers them, and draws their seeds, from what the whole process shares.
-build_lock = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ def initial_base(design: Design) -> InitialBase:
     layers = import_keras().layers
     given = design.backbone if design.backbone.network is None else "a model"
     key = (given, design.backbone.weights_id(design.weights, design.seed), design.image_size)
-    with build_lock:
+    with building():
         if key not in _initial:
             network = _build_network(design, design.weights)
             digest = hashlib.sha256()
@@ -260,7 +258,7 @@ def plain_model(
 ) -> Any:
     """Return a Keras model of standard layers from pixels (n, height, width, 3) in [0, 255] to the head's output."""
     keras = import_keras()
-    with build_lock:
+    with building(design.seed):
         parts = build_parts(design)
         open_layers(design, parts.network, unfreeze)
         if design.batch_norm == "inference":
@@ -325,8 +323,7 @@ def build_cnn(
         objective.n_outputs, objective.activation, "float32", batch_norm,
     )  # fmt: skip
     base = initial_base(design).weights
-    with build_lock, seeded_initializers(random_state):
-        model = plain_model(design, dropout, base, [], check_unfreeze(unfreeze))
+    model = plain_model(design, dropout, base, [], check_unfreeze(unfreeze))
     if compile_kwargs is not None:
         model.compile(**compile_kwargs)
     return model
@@ -359,10 +356,6 @@ class MetaBuilder:
 
 def backbone_of(backbone: Any, n_classes: int) -> Any:
     """Return the parameter ``backbone`` as :func:`skcnn.backbones.as_backbone` takes it."""
-    import inspect
-
-    from skcnn._keras import is_keras_model
-
     if isinstance(backbone, Backbone) or not callable(backbone) or is_keras_model(backbone):
         return backbone
     if "meta" in inspect.signature(backbone).parameters:
@@ -374,7 +367,7 @@ def _build_network(design: Design, weights: Any) -> Any:
     """Build a backbone for a design: never the user's own model itself, which would be changed."""
     keras = import_keras()
     backbone = design.backbone
-    with build_lock:
+    with building():
         network = backbone.build(image_size=design.image_size, weights=weights, random_state=design.seed)
         if design.precision == "float32" and backbone.network is None:
             return network

@@ -1,4 +1,4 @@
-"""Checks of transformers that take images.
+"""Checks of transformers and classifiers that take images.
 
 :func:`sklearn.utils.estimator_checks.check_estimator` feeds tables of numbers, so that on an estimator which takes
 only images it runs next to nothing. These checks feed pictures, in the forms that people have them in.
@@ -10,7 +10,6 @@ import copy
 import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,19 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_get_params_invariance, check_set_params
+
+from skcnn.utils._classifier_checks import check_image_classifier, yield_image_classifier_checks
+from skcnn.utils._pictures import close as _close
+from skcnn.utils._pictures import encode as _encode
+from skcnn.utils._pictures import make_pictures
+
+__all__ = [
+    "check_image_classifier",
+    "check_image_transformer",
+    "make_pictures",
+    "yield_image_classifier_checks",
+    "yield_image_transformer_checks",
+]
 
 
 def check_image_transformer(transformer: BaseEstimator) -> None:
@@ -61,37 +73,6 @@ def yield_image_transformer_checks(transformer: BaseEstimator) -> Iterator[tuple
     """
     for check in _CHECKS:
         yield check.__name__, lambda check=check: check(clone(transformer))  # type: ignore[misc]
-
-
-def make_pictures(n_samples: int = 5, size: tuple[int, int] = (24, 20), seed: int = 0) -> np.ndarray:
-    """Make pictures that differ: random colours, smoothly interpolated.
-
-    Parameters
-    ----------
-    n_samples : int, default=5
-        How many.
-    size : tuple of (height, width), default=(24, 20)
-        In pixels; not square, so that swapped axes are seen.
-    seed : int, default=0
-        Of the colours.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, height, width, 3), uint8
-    """
-    colours = np.random.default_rng(seed).integers(0, 256, (n_samples, 3, 4, 3), dtype=np.uint8)
-    return np.stack([np.asarray(Image.fromarray(c).resize(size[::-1], Image.Resampling.BICUBIC)) for c in colours])
-
-
-def _encode(pixels: np.ndarray) -> bytes:
-    buffer = BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def _close(a: Any, b: Any) -> None:
-    # A network sums in another order for another batch size; a wrong picture differs in the first digits.
-    np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-4, atol=1e-5 * np.abs(np.asarray(b)).max())
 
 
 def check_output(transformer: Any) -> None:

@@ -230,7 +230,7 @@ def test_label_smoothing_is_seen(task, tiny):
     X, y = task
     smooth = tiny(loss=keras.losses.CategoricalCrossentropy(label_smoothing=0.5), head_epochs=60).fit(X, y)
     hard = tiny(head_epochs=60).fit(X, y)
-    assert smooth.predict_proba(X).max() < 0.8 < hard.predict_proba(X).max()
+    assert smooth.predict_proba(X).max() < 0.9 < hard.predict_proba(X).max()
 
 
 @pytest.mark.parametrize(
@@ -385,8 +385,9 @@ def test_bad_rows(task, tiny, epochs, augmentation):
 
 def test_early_stopping_keeps_the_best_epoch(task, tiny):
     X, y = task
+    y = np.r_[np.roll(y[:10], 1), y[10:]]  # some labels are wrong, so that learning them by heart does not help
     parameters = {"early_stopping": True, "validation_fraction": 0.3, "n_iter_no_change": 2, "head_epochs": 4}
-    stopped = tiny(**parameters, epochs=30, learning_rate=0.02).fit(X, y)
+    stopped = tiny(**parameters, epochs=30, learning_rate=0.02, head_learning_rate=0.01).fit(X, y)
     history = stopped.history_
     assert stopped.n_iter_ < 70
     assert stopped.best_epoch_ == history["val_loss"].argmin() + 1 < stopped.n_iter_
