@@ -1,0 +1,80 @@
+"""Fine-tuning against a linear classifier on frozen features: five flowers, MobileNetV2, paired by seed.
+
+    python benchmarks/fine_tuning.py flowers5/ --weights mobilenet_v2_1.0_224.weights.h5
+
+The folder holds a folder a class and ``source_split.csv`` (file, split). The linear classifier is LogisticRegression
+with C chosen by cross-validation on the training pictures; the schedule of the fine-tuning is fixed beforehand. The
+test pictures are looked at once a seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, log_loss
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skcnn.feature_extraction import BottleneckFeatures
+from skcnn.neural_network import CNNClassifier
+
+
+def main() -> None:
+    """Print one line of JSON a seed, and the paired difference."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--weights", default="pretrained")
+    parser.add_argument("--image-size", type=int, default=128)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--learning-rate", type=float, default=1e-4)
+    parser.add_argument("--unfreeze", default="block_12_add")
+    arguments = parser.parse_args()
+
+    split = pd.read_csv(arguments.folder / "source_split.csv")
+    file, part = split.columns[:2]
+    label = split[file].str.split("/").str[0].to_numpy()
+    is_test = split[part].str.startswith("test").to_numpy()
+    X, y = split[[file]], label
+    common = {"weights": arguments.weights, "image_size": arguments.image_size, "root": arguments.folder}
+
+    linear = make_pipeline(BottleneckFeatures("MobileNetV2", **common), StandardScaler(), LogisticRegression(max_iter=2000))
+    search = GridSearchCV(linear, {"logisticregression__C": [1e-4, 1e-3, 1e-2, 1e-1, 1]}, cv=5, scoring="neg_log_loss")
+    search.fit(X[~is_test], y[~is_test])
+    frozen = search.predict_proba(X[is_test])
+    base = accuracy_score(y[is_test], search.classes_[frozen.argmax(1)])
+    line = {"linear": round(base, 4), "log_loss": round(log_loss(y[is_test], frozen), 4), **search.best_params_}
+    print(json.dumps(line), flush=True)
+
+    differences = []
+    for seed in range(arguments.seeds):
+        started = time.perf_counter()
+        classifier = CNNClassifier(
+            "MobileNetV2", **common, head_epochs=20, head_learning_rate=1e-3, epochs=arguments.epochs,
+            learning_rate=arguments.learning_rate, unfreeze=arguments.unfreeze, learning_rate_schedule="cosine",
+            dropout=0.2, random_state=seed,
+        )  # fmt: skip
+        classifier.fit(X[~is_test], y[~is_test])
+        probabilities = classifier.predict_proba(X[is_test])
+        accuracy = accuracy_score(y[is_test], classifier.classes_[probabilities.argmax(1)])
+        differences.append(accuracy - base)
+        line = {
+            "seed": seed,
+            "fine_tuned": round(accuracy, 4),
+            "log_loss": round(log_loss(y[is_test], probabilities), 4),
+            "seconds": round(time.perf_counter() - started),
+        }
+        print(json.dumps(line), flush=True)
+    mean, error = np.mean(differences), np.std(differences, ddof=1) / np.sqrt(len(differences))
+    print(json.dumps({"mean_difference": round(float(mean), 4), "standard_error": round(float(error), 4)}))
+
+
+if __name__ == "__main__":
+    main()
