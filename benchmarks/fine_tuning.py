@@ -2,7 +2,7 @@
 
     python benchmarks/fine_tuning.py flowers5/ --weights mobilenet_v2_1.0_224.weights.h5
 
-The folder holds a folder a class and ``source_split.csv`` (file, split). The linear classifier is LogisticRegression
+The folder holds a folder a class and ``source_split.csv`` (file, label, split). The linear classifier is LogisticRegression
 with C chosen by cross-validation on the training pictures; the schedule of the fine-tuning is fixed beforehand. The
 test pictures are looked at once a seed.
 """
@@ -39,9 +39,9 @@ def main() -> None:
     arguments = parser.parse_args()
 
     split = pd.read_csv(arguments.folder / "source_split.csv")
-    file, part = split.columns[:2]
+    file, part = split.columns[0], split.columns[2]
     label = split[file].str.split("/").str[0].to_numpy()
-    is_test = split[part].str.startswith("test").to_numpy()
+    is_test = (split[part] != "train").to_numpy()
     X, y = split[[file]], label
     common = {"weights": arguments.weights, "image_size": arguments.image_size, "root": arguments.folder}
 

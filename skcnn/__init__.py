@@ -5,6 +5,10 @@ Images become features, features become a classifier, and a report tells how goo
     datasets -> images -> backbones, engines -> feature_extraction -> ensemble -> metrics
                                        \-> cache (an image goes through a network once)
 
+Or the network is trained along::
+
+    datasets -> images -> neural_network (head on cached features, then layers unfrozen) -> metrics
+
 Importing ``skcnn`` loads neither Keras nor matplotlib: these come when something needs them.
 """
 
@@ -25,6 +29,7 @@ _MODULES = (
     "feature_extraction",
     "images",
     "metrics",
+    "neural_network",
     "persistence",
 )
 

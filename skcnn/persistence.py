@@ -33,6 +33,7 @@ TRUSTED_TYPES = frozenset(
     {
         "skcnn.ensemble.BaggedSGDClassifier",
         "skcnn.feature_extraction.BottleneckFeatures",
+        "skcnn.neural_network._classifier.CNNClassifier",
         "sklearn.metrics._scorer._PassthroughScorer",
         "sklearn.metrics._scorer._Scorer",
         "sklearn.utils._bunch.Bunch",

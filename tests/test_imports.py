@@ -23,15 +23,16 @@ MAY_IMPORT = {
     "cache": {"_keras", "images"},
     "engines": {"_keras", "images", "backbones", "cache"},
     "feature_extraction": {"_keras", "images", "backbones", "cache", "engines"},
-    "utils": {"_keras", "images", "backbones", "cache", "engines", "feature_extraction"},
-    "persistence": {"", "_keras", "images", "backbones", "cache", "engines", "feature_extraction"},
+    "neural_network": {"_keras", "images", "backbones", "feature_extraction"},
+    "utils": {"_keras", "images", "backbones", "cache", "engines", "feature_extraction", "neural_network"},
+    "persistence": {"", "_keras", "images", "backbones", "cache", "engines", "feature_extraction", "neural_network"},
 }
 MAY_IMPORT["cli"] = {"", *MAY_IMPORT, "persistence"}
 MAY_IMPORT["__main__"] = {"cli"}
 MAY_IMPORT["__init__"] = set()  # it loads its modules by name, when they are asked for
 
 HEAVY_AT_TOP = {"keras", "tensorflow", "jax", "torch", "scikeras", "matplotlib", "openvino"}
-MAY_NAME_KERAS = {"_keras", "backbones", "engines"}
+MAY_NAME_KERAS = {"_keras", "backbones", "engines", "neural_network"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -85,7 +86,7 @@ def test_import_skcnn_is_light():
 
 
 @pytest.mark.parametrize(
-    "module", ["datasets", "images", "backbones", "cache", "engines", "feature_extraction", "ensemble", "metrics"]
+    "module", ["datasets", "images", "backbones", "cache", "engines", "feature_extraction", "ensemble", "metrics", "neural_network"]
 )
 def test_no_module_loads_keras_or_matplotlib(module):
     assert not loaded_by(f"import skcnn.{module}") & HEAVY_AT_TOP

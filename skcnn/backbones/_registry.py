@@ -20,7 +20,7 @@ def _all() -> dict[str, Backbone]:
 
 
 def list_backbones() -> pd.DataFrame:
-    """Return the table of backbones: every classifier of ``keras.applications``, ResNet20, and registered ones.
+    """Return the table of backbones: those of ``keras.applications``, classic ones, and registered ones.
 
     Returns
     -------
@@ -37,7 +37,7 @@ def list_backbones() -> pd.DataFrame:
     ('caffe', 'conv5_block3_out')
     >>> small = table[table["n_parameters"] < 3_000_000]
     >>> small.index.tolist()
-    ['MobileNetV2', 'MobileNetV3Large', 'MobileNetV3Small', 'ResNet20']
+    ['MobileNetV2', 'MobileNetV3Large', 'MobileNetV3Small', 'ResNet20', 'LeNet5']
     """
     backbones = list(_all().values())
     columns = {

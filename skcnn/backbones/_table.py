@@ -7,6 +7,7 @@ stand where the resolution is about to fall: a quarter of the picture's, an eigh
 from __future__ import annotations
 
 from skcnn.backbones._backbone import Backbone, BottleneckLayer
+from skcnn.backbones._classic import alexnet, lenet5, resnet34
 from skcnn.backbones._pixels import Preprocessing
 from skcnn.backbones._shipped import RESNET20_CIFAR10, RESNET20_CIFAR10_SHA256, ShippedBackbone, resnet20
 
@@ -231,6 +232,46 @@ _BACKBONES = (
         builder=resnet20,
         path=RESNET20_CIFAR10,
         sha256=RESNET20_CIFAR10_SHA256,
+    ),
+    Backbone(
+        name="LeNet5",
+        image_size=(32, 32),
+        preprocessing="tf",
+        layers=(
+            BottleneckLayer("pool1", "pool1", 6),
+            BottleneckLayer("pool2", "pool2", 16),
+            BottleneckLayer("conv3", "conv3", 120),
+        ),
+        n_parameters=50_992,
+        weights=(),
+        builder=lenet5,
+    ),
+    Backbone(
+        name="AlexNet",
+        image_size=(227, 227),
+        preprocessing="tf",
+        layers=(
+            BottleneckLayer("pool1", "pool1", 96),
+            BottleneckLayer("pool2", "pool2", 256),
+            BottleneckLayer("pool5", "pool5", 256),
+        ),
+        n_parameters=3_747_200,
+        weights=(),
+        builder=alexnet,
+    ),
+    Backbone(
+        name="ResNet34",
+        image_size=(224, 224),
+        preprocessing="torch",
+        layers=(
+            BottleneckLayer("stage1_unit3", "stage1_unit3", 64),
+            BottleneckLayer("stage2_unit4", "stage2_unit4", 128),
+            BottleneckLayer("stage3_unit6", "stage3_unit6", 256),
+            BottleneckLayer("stage4_unit3", "stage4_unit3", 512),
+        ),
+        n_parameters=21_301_696,
+        weights=(),
+        builder=resnet34,
     ),
 )
 # fmt: on

@@ -9,12 +9,14 @@ from skcnn.metrics._confusion import ConfusionDisplay
 from skcnn.metrics._curves import OneVsRestPrecisionRecallDisplay, OneVsRestRocDisplay
 from skcnn.metrics._report import ClassifierReport
 from skcnn.metrics._tables import classification_frame, confusion_frame, headline_frame, most_confused
+from skcnn.metrics._training_curve import TrainingCurveDisplay
 
 __all__ = [
     "ClassifierReport",
     "ConfusionDisplay",
     "OneVsRestPrecisionRecallDisplay",
     "OneVsRestRocDisplay",
+    "TrainingCurveDisplay",
     "classification_frame",
     "confusion_frame",
     "headline_frame",

@@ -1,0 +1,124 @@
+"""How a network learned, epoch by epoch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import pandas as pd
+
+from skcnn.metrics._text import label_text
+from skcnn.metrics._theme import MUTED, REST, SERIES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_NEEDED = ("phase", "epoch")
+
+
+class TrainingCurveDisplay:
+    """Loss or accuracy by epoch, on the rows learned from and on those set aside.
+
+    Parameters
+    ----------
+    history : DataFrame
+        A row an epoch: columns "phase", "epoch", and a metric such as "loss"; "val_loss" where rows were set aside.
+    best_epoch : int, default=None
+        Number of the epoch that the weights are from; None marks none.
+    name : str, default=None
+        Title of the legend.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skcnn.metrics import TrainingCurveDisplay
+    >>> history = pd.DataFrame({"phase": ["head", "fine"], "epoch": [1, 2], "loss": [1.2, 0.7], "val_loss": [1.3, 0.9]})
+    >>> display = TrainingCurveDisplay(history, best_epoch=2).plot()
+    >>> display.ax_.get_ylabel()
+    'Loss'
+    """
+
+    def __init__(self, history: pd.DataFrame, *, best_epoch: int | None = None, name: str | None = None) -> None:
+        if missing := [column for column in _NEEDED if column not in history]:
+            raise ValueError(f"history has no column {missing[0]!r}; its columns are {list(history.columns)!r}.")
+        self.history = history
+        self.best_epoch = best_epoch
+        self.name = name
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, *, name: str | None = None) -> Self:
+        """Make the Display from a fitted classifier.
+
+        Parameters
+        ----------
+        estimator : CNNClassifier
+            Fitted: its ``history_`` and ``best_epoch_`` are read.
+        name : str, default=None
+            Title of the legend.
+
+        Returns
+        -------
+        TrainingCurveDisplay
+            Not drawn yet; call ``plot()``.
+        """
+        return cls(estimator.history_, best_epoch=getattr(estimator, "best_epoch_", None), name=name)
+
+    def frame(self) -> pd.DataFrame:
+        """Return what is drawn.
+
+        Returns
+        -------
+        DataFrame
+            A copy of ``history``.
+        """
+        return self.history.copy()
+
+    def plot(self, ax: Axes | None = None, *, metric: str = "loss", legend: bool = True) -> Self:
+        """Draw a metric by epoch; lines part the phases, and a dot marks the epoch that was kept.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a figure of its own, outside pyplot: it is ``figure_``, and has a ``savefig``.
+        metric : str, default="loss"
+            A column of the history, such as "accuracy" or "learning_rate".
+        legend : bool, default=True
+            Whether to draw a legend.
+
+        Returns
+        -------
+        TrainingCurveDisplay
+            Itself, with the attributes ``ax_`` and ``figure_``.
+        """
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
+
+        columns = [column for column in (metric, f"val_{metric}") if column in self.history]
+        if metric not in columns:
+            given = [c for c in self.history if c not in _NEEDED and not str(c).startswith("val_")]
+            raise ValueError(f"metric={metric!r}; the history has {', '.join(map(repr, given))}.")
+        if ax is None:
+            ax = Figure(figsize=(6, 4), layout="constrained").subplots()
+        epoch = self.history["epoch"]
+        for column, label, color in zip(columns, ("learned from", "set aside"), SERIES, strict=False):
+            ax.plot(epoch, self.history[column], color=color, linewidth=1.6, marker=".", label=label, zorder=3)
+        if self.best_epoch is not None and (epoch == self.best_epoch).any():
+            value = self.history.loc[epoch == self.best_epoch, columns[-1]].iloc[0]
+            ax.plot(
+                [self.best_epoch], [value], "o", color=SERIES[len(columns) - 1], markersize=8, label="kept", zorder=4
+            )
+        begins = self.history["phase"].ne(self.history["phase"].shift())
+        for place, phase in zip(epoch[begins], self.history.loc[begins, "phase"], strict=True):
+            if place != epoch.iloc[0]:
+                ax.axvline(place - 0.5, color=REST, linewidth=0.8, zorder=1)
+            ax.annotate(
+                label_text(phase, 24), (place - 0.45, 1), xycoords=ax.get_xaxis_transform(), color=MUTED, fontsize=8,
+                va="top", parse_math=False,
+            )  # fmt: skip
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set(xlabel="Epoch", ylabel=metric.replace("_", " ").capitalize())
+        if legend:
+            box = ax.legend(title=self.name)
+            box.get_title().set_parse_math(False)
+        self.ax_ = ax
+        self.figure_ = ax.figure
+        return self
