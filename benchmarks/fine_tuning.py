@@ -2,9 +2,9 @@
 
     python benchmarks/fine_tuning.py flowers5/ --weights mobilenet_v2_1.0_224.weights.h5
 
-The folder holds a folder a class and ``source_split.csv`` (file, label, split). The linear classifier is LogisticRegression
-with C chosen by cross-validation on the training pictures; the schedule of the fine-tuning is fixed beforehand. The
-test pictures are looked at once a seed.
+The folder holds a folder a class and ``source_split.csv`` (file, label, split). The linear classifier is a
+LogisticRegression with C chosen by cross-validation on the training pictures; the schedule of the fine-tuning is fixed
+beforehand. The test pictures are looked at once a seed.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ def main() -> None:
     X, y = split[[file]], label
     common = {"weights": arguments.weights, "image_size": arguments.image_size, "root": arguments.folder}
 
-    linear = make_pipeline(BottleneckFeatures("MobileNetV2", **common), StandardScaler(), LogisticRegression(max_iter=2000))
+    linear = make_pipeline(
+        BottleneckFeatures("MobileNetV2", **common), StandardScaler(), LogisticRegression(max_iter=2000)
+    )
     search = GridSearchCV(linear, {"logisticregression__C": [1e-4, 1e-3, 1e-2, 1e-1, 1]}, cv=5, scoring="neg_log_loss")
     search.fit(X[~is_test], y[~is_test])
     frozen = search.predict_proba(X[is_test])

@@ -86,7 +86,18 @@ def test_import_skcnn_is_light():
 
 
 @pytest.mark.parametrize(
-    "module", ["datasets", "images", "backbones", "cache", "engines", "feature_extraction", "ensemble", "metrics", "neural_network"]
+    "module",
+    [
+        "datasets",
+        "images",
+        "backbones",
+        "cache",
+        "engines",
+        "feature_extraction",
+        "ensemble",
+        "metrics",
+        "neural_network",
+    ],
 )
 def test_no_module_loads_keras_or_matplotlib(module):
     assert not loaded_by(f"import skcnn.{module}") & HEAVY_AT_TOP

@@ -1,4 +1,4 @@
-"""Classic networks that ``keras.applications`` lacks, to be trained from the beginning: nobody publishes weights here."""
+"""Classic networks that ``keras.applications`` lacks, to be trained from the beginning: they come without weights."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from skcnn._keras import import_keras
 
 
 def lenet5(
-    *, include_top: bool = True, weights: None = None, input_shape: tuple[int, int, int] = (32, 32, 3), classes: int = 10
+    *,
+    include_top: bool = True,
+    weights: None = None,
+    input_shape: tuple[int, int, int] = (32, 32, 3),
+    classes: int = 10,
 ) -> Any:
     """Build LeNet-5 by the signature of ``keras.applications``, for colour pictures.
 

@@ -49,8 +49,8 @@ def as_augmentation(augmentation: Any) -> tuple[list[Any], str]:
             flat.append(layer)
         else:
             raise TypeError(
-                f"augmentation holds {layer!r}; accepted: None, {', '.join(map(repr, AUGMENTATIONS))}, a Keras layer, a "
-                "list of layers, or a keras.Sequential of them"
+                f"augmentation holds {layer!r}; accepted: None, {', '.join(map(repr, AUGMENTATIONS))}, a Keras layer, "
+                "a list of layers, or a keras.Sequential of them"
             )
     with building():
         copies = [type(layer).from_config(layer.get_config()) for layer in flat]

@@ -60,15 +60,13 @@ class Checkpoint:
                         f"{self.path} is the checkpoint of another run, or of another version of skcnn: give another "
                         "folder as checkpoint=, or delete the file to begin anew."
                     )
-                lists = {
+                lists: dict[str, Any] = {
                     name: [archive[f"{name}_{index}"] for index in range(state["lengths"][name])] for name in _LISTS
                 }
         except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             if isinstance(error, CheckpointError):
                 raise
-            raise CheckpointError(
-                f"The checkpoint {self.path} is damaged: {error}. Delete it to begin anew."
-            ) from None
+            raise CheckpointError(f"The checkpoint {self.path} is damaged: {error}. Delete it to begin anew.") from None
         return Progress(**lists, **state["progress"])
 
     def save(self, progress: Progress) -> None:

@@ -13,17 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.model_selection import train_test_split
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
-    _check_sample_weight,
-    assert_all_finite,
-    check_consistent_length,
     check_is_fitted,
-    column_or_1d,
     validate_data,
 )
 
@@ -31,13 +24,10 @@ from skcnn.backbones import as_backbone
 from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.images import (
     RESIZE_RULES,
-    BadImageError,
-    BadImageWarning,
     BadRow,
     Images,
     as_image_size,
     as_images,
-    bad_rows_frame,
     read_batches,
 )
 from skcnn.neural_network._augmentation import as_augmentation
@@ -53,6 +43,7 @@ from skcnn.neural_network._network import (
     initial_head,
     plain_model,
 )
+from skcnn.neural_network._rows import check_labels, check_weights, set_aside, tell_bad_rows
 from skcnn.neural_network._schedule import SCHEDULES
 from skcnn.neural_network._state import pack, unpack
 from skcnn.neural_network._training import Phase, Progress, Rows, Settings, Source, run, run_epoch
@@ -316,21 +307,21 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
             If a parameter, X, y or the weights are not acceptable, or if the loss becomes infinite.
         """
         images = self._check_input(X, reset=True)
-        y = self._check_y(y, len(images))
+        y = check_labels(y, len(images))
         phases = self._phases()
-        checked = self._check_weights(y, sample_weight, len(images))
+        checked = check_weights(y, sample_weight, self.class_weight, len(images))
         self.classes_ = np.unique(y)
         if len(self.classes_) < 2:
             raise ValueError(
-                f"y holds one class only, {self.classes_.tolist()[0]!r}: a classifier needs samples of at least 2 classes."
+                f"y holds one class only, {self.classes_.tolist()[0]!r}: a classifier needs at least 2 classes."
             )
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        self._base, self._head, self._history, self._optimizer = [], [], [], []
+        self._begin()
         design, objective = self._design(phases)
         rows, features = self._rows(images, y, checked, objective, design, phases[0])
         validation = None
         if self.early_stopping:
-            rows, validation = self._set_aside(rows)
+            rows, validation = set_aside(rows, self.validation_fraction, self._seed)
         n_features = self._n_features(design)
         units = [*design.hidden_layer_sizes, design.n_outputs]
         progress, save = Progress(head=initial_head(n_features, units, self._seed)), None
@@ -373,7 +364,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         """
         is_first = not self.__sklearn_is_fitted__()
         images = self._check_input(X, reset=is_first)
-        y = self._check_y(y, len(images))
+        y = check_labels(y, len(images))
         if is_first and classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
         if classes is not None:
@@ -386,13 +377,13 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"y contains classes that are not among those of the first call: {unknown!r}")
         if is_first:
             self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-            self._base, self._history, self._optimizer, self.n_iter_ = [], [], [], 0
+            self._begin()
         phase = Phase("partial", 1, float(self.learning_rate), check_unfreeze(self.unfreeze))
         design, objective = self._design([phase] if is_first else None)
         if is_first:
             units = [*design.hidden_layer_sizes, design.n_outputs]
             self._head = initial_head(self._n_features(design), units, self._seed)
-        checked = self._check_weights(y, sample_weight, len(images))
+        checked = check_weights(y, sample_weight, self.class_weight, len(images))
         rows, features = self._rows(images, y, checked, objective, design, phase)
         progress = Progress(base=self._base, head=self._head, history=[*self._history])
         settings = replace(self._settings(objective), schedule="constant")
@@ -454,7 +445,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
             Columns ``class`` and ``probability``; the index has the levels ``row`` (the index of X where it is a frame
             or a Series, its position otherwise) and ``rank`` (from 1).
         """
-        if not isinstance(k, Integral) or k < 1:
+        if not isinstance(k, (int, np.integer)) or k < 1:
             raise ValueError(f"k={k!r}; accepted: an int of at least 1")
         probabilities = self._probabilities(X, "raise")
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
@@ -511,27 +502,11 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
             self.n_features_in_ = 1
         return images
 
-    def _check_y(self, y: Any, n_rows: int) -> np.ndarray:
-        if y is None:
-            raise ValueError("CNNClassifier requires y to be passed, but the target y is None")
-        y = column_or_1d(y, warn=True)
-        if len(y) != n_rows:
-            check_consistent_length(np.empty(n_rows), y)
-        if y.dtype.kind == "f":
-            assert_all_finite(y, input_name="y")
-        elif y.dtype == object and pd.isna(y).any():
-            raise ValueError(f"y has missing values, the first in row {int(pd.isna(y).argmax())}: drop these rows.")
-        check_classification_targets(y)
-        return y
-
-    def _check_weights(self, y: np.ndarray, sample_weight: Any, n_rows: int) -> np.ndarray:
-        """Return float32 weights (n_rows,), those of the classes included; the caller's array stays as it is."""
-        weights = _check_sample_weight(sample_weight, np.empty((n_rows, 1)), dtype=np.float64, ensure_non_negative=True)
-        if self.class_weight is not None:
-            weights = weights * compute_sample_weight(self.class_weight, y)
-        if not weights.any():
-            raise ValueError("All weights are 0: there is nothing to learn from.")
-        return np.asarray(weights, np.float32)
+    def _begin(self) -> None:
+        self._base: list[np.ndarray] = []
+        self._head: list[np.ndarray] = []
+        self._history: list[dict[str, Any]] = []
+        self._optimizer: list[np.ndarray] = []
 
     def _phases(self) -> list[Phase]:
         unfreeze = check_unfreeze(self.unfreeze)
@@ -550,7 +525,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         size = None if self.image_size is None else as_image_size(self.image_size)
         backbone = as_backbone(backbone_of(self.backbone, n_classes), image_size=size)
         hidden = tuple(np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object)).tolist())
-        if not all(isinstance(units, Integral) and units > 0 for units in hidden):
+        if not all(isinstance(units, (int, np.integer)) and units > 0 for units in hidden):
             raise ValueError(f"hidden_layer_sizes={self.hidden_layer_sizes!r}; accepted: a sequence of ints > 0")
         design = Design(
             backbone=backbone,
@@ -614,34 +589,14 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         else:
             bad = np.zeros(len(images), bool)
             # Before the first epoch, and not in the midst of it.
-            if failed := self._undecodable(images):
-                _tell(failed, len(images), self.on_error)
+            if failed := undecodable(images, self.resize, self.max_pixels):
+                tell_bad_rows(failed, len(images), self.on_error)
                 bad[[row.row for row in failed]] = True
         keep = np.flatnonzero(~bad & (weights > 0))
         if not len(keep):
             raise ValueError("No row is left to learn from: all of them are without a picture or of weight 0.")
         codes = np.searchsorted(self.classes_, y)[keep]
         return Rows(keep, codes, objective.encode(codes), weights[keep]), features
-
-    def _undecodable(self, images: Images) -> list[BadRow]:
-        if isinstance(images.items, np.ndarray):
-            return []
-        return undecodable(images, self.resize, self.max_pixels)
-
-    def _set_aside(self, rows: Rows) -> tuple[Rows, Rows]:
-        try:
-            kept, held_out = train_test_split(
-                np.arange(len(rows.codes)),
-                test_size=self.validation_fraction,
-                stratify=rows.codes,
-                random_state=self._seed % 2**32,
-            )
-        except ValueError as error:
-            raise ValueError(
-                f"early_stopping=True sets validation_fraction={self.validation_fraction} of {len(rows.codes)} rows "
-                f"aside, stratified by class, which does not work out: {error}"
-            ) from None
-        return rows.take(np.sort(kept)), rows.take(np.sort(held_out))
 
     def _source(
         self, design: Design, objective: Objective, phase: Phase, images: Images, features: np.ndarray | None
@@ -717,7 +672,8 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         with self._head_graph(design, objective, features.shape[1]) as graph:
             graph.put([], self._head, self._token)
             parts = [
-                graph.network.predict_on_batch(features[start : start + 1024]) for start in range(0, len(features), 1024)
+                graph.network.predict_on_batch(features[start : start + 1024])
+                for start in range(0, len(features), 1024)
             ]
         outputs = np.concatenate(parts)
         outputs[np.isnan(features).all(axis=1)] = np.nan
@@ -744,7 +700,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
                 if batch.rows and not (bad and on_error == "raise"):
                     outputs[batch.rows] = model(graph).predict_on_batch(batch.pixels)
         if bad:
-            _tell(bad, len(images), on_error)
+            tell_bad_rows(bad, len(images), on_error)
         return outputs
 
     def __getstate__(self) -> dict[str, Any]:
@@ -771,10 +727,3 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.non_deterministic = self.random_state is None
         return tags
-
-
-def _tell(bad: list[BadRow], n_rows: int, on_error: str) -> None:
-    frame = bad_rows_frame(bad)
-    if on_error == "raise":
-        raise BadImageError(frame, n_rows)
-    warnings.warn(BadImageWarning(frame, n_rows), stacklevel=4)

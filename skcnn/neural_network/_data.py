@@ -24,9 +24,7 @@ def picture_reader(
         numbers = [int(row) for row in rows]
         pixels = np.empty((len(rows), *size, 3), np.uint8)
         start = 0
-        for batch in read_batches(
-            images, numbers, size, batch_size=len(numbers), resize=resize, max_pixels=max_pixels
-        ):
+        for batch in read_batches(images, numbers, size, batch_size=len(numbers), resize=resize, max_pixels=max_pixels):
             if batch.bad:
                 raise BadImageError(bad_rows_frame(batch.bad), len(images))
             pixels[start : start + len(batch.rows)] = batch.pixels
@@ -38,13 +36,17 @@ def picture_reader(
 
 def undecodable(images: Images, resize: str, max_pixels: int | None) -> list[Any]:
     """Return the rows that give no picture: every one is decoded once, in threads."""
+    if isinstance(images.items, np.ndarray):
+        return []
     batches = read_batches(images, range(len(images)), (8, 8), resize=resize, max_pixels=max_pixels)
     return [bad for batch in batches for bad in batch.bad]
 
 
 @lru_cache(maxsize=1)
 def _batches_class() -> Any:
-    class Batches(import_keras().utils.PyDataset):
+    keras = import_keras()
+
+    class Batches(keras.utils.PyDataset):  # type: ignore[name-defined]
         """Batches of (inputs, targets, sample weights); the order is a function of the seed and the epoch alone."""
 
         def __init__(
@@ -65,7 +67,9 @@ def _batches_class() -> Any:
         def start_epoch(self, epoch: int) -> None:
             n = len(self.rows)
             # Without a seed the rows come in order: nothing is learned from them.
-            self.order = np.arange(n) if self.seed is None else np.random.default_rng((*self.seed, epoch)).permutation(n)
+            self.order = (
+                np.arange(n) if self.seed is None else np.random.default_rng((*self.seed, epoch)).permutation(n)
+            )
 
         def __len__(self) -> int:
             return -(-len(self.rows) // self.batch_size)

@@ -111,7 +111,8 @@ def head_graph(design: Design, n_features: int, key: tuple[Any, ...]) -> Iterato
     def build() -> Graph:
         keras = import_keras()
         features = keras.Input((n_features,), name="features")
-        dense, dropouts = head_layers(design), []
+        dense = head_layers(design)
+        dropouts: list[Any] = []
         trainer = keras.Model(features, apply_head(features, dense, _remembering(dropouts)))
         network = keras.Model(features, apply_head(features, dense, None))
         return Graph(trainer, network, None, Parts(None, None, dense), dropouts)

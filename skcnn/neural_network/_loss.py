@@ -68,7 +68,7 @@ def as_objective(loss: Any, n_classes: int) -> Objective:
             ) from None
         name, identity = loss, loss
     elif isinstance(loss, losses.Loss):
-        if getattr(loss, "get_config", dict)().get("from_logits"):
+        if loss.get_config().get("from_logits"):
             raise ValueError("The loss has from_logits=True, but the network gives probabilities: leave it False.")
         name, identity = type(loss).__name__, as_json(losses.serialize(loss))
     elif callable(loss) and not isinstance(loss, type):

@@ -170,7 +170,7 @@ def apply_head(features: Any, dense: list[Any], make_dropout: Callable[[int], An
 
 def apply_base(pixels: Any, design: Design, base: Any, augmentation: list[Any]) -> Any:
     """Return features for pixels (n, height, width, 3) in [0, 255], changed at random on their way in training."""
-    return base(scale_pixels(augmented(pixels, augmentation), design.backbone.preprocessing))  # type: ignore[arg-type]
+    return base(scale_pixels(augmented(pixels, augmentation), design.backbone.preprocessing))
 
 
 def learning_base(design: Design, base: Any, unfreeze: Any) -> Any:
@@ -185,8 +185,9 @@ def in_inference_mode() -> Any:
 
     ``base(x, training=False)`` alone does not: Keras 3 has the outer model's ``training=True`` win over it.
     """
+    keras = import_keras()
 
-    class InInferenceMode(import_keras().layers.Layer):
+    class InInferenceMode(keras.layers.Layer):  # type: ignore[name-defined]
         def __init__(self, inner: Any):
             super().__init__()
             self.inner = inner
@@ -222,7 +223,7 @@ def first_open_layer(design: Design, network: Any, unfreeze: Any) -> int:
         return 0
     if isinstance(unfreeze, float):
         return round(n_layers * (1 - unfreeze))
-    if isinstance(unfreeze, Integral):
+    if isinstance(unfreeze, int):
         if not -n_layers <= unfreeze < n_layers:
             raise ValueError(f"unfreeze={unfreeze}, but {design.backbone.name} has {n_layers} layers.")
         return int(unfreeze) % n_layers
@@ -248,8 +249,8 @@ def check_unfreeze(unfreeze: Any) -> Any:
     if isinstance(unfreeze, (float, np.floating)) and 0 < unfreeze <= 1:
         return "all" if unfreeze == 1 else float(unfreeze)
     raise ValueError(
-        f"unfreeze={unfreeze!r}; accepted: None, 'all', the name of the first layer to open, its index (-20: the last 20 "
-        "layers), or the fraction of the layers to open, a float in (0, 1]"
+        f"unfreeze={unfreeze!r}; accepted: None, 'all', the name of the first layer to open, its index (-20: the last "
+        "20 layers), or the fraction of the layers to open, a float in (0, 1]"
     )
 
 
@@ -389,7 +390,7 @@ def variable_dropout() -> Any:
     """Return a dropout layer whose rate is a variable, so that candidates of a search share a compiled graph."""
     keras = import_keras()
 
-    class VariableDropout(keras.layers.Layer):
+    class VariableDropout(keras.layers.Layer):  # type: ignore[name-defined]
         def __init__(self) -> None:
             super().__init__(dtype="float32")
             self.seed_generator = keras.random.SeedGenerator(0)

@@ -49,8 +49,6 @@ def drive(
         return model
 
     # random_state=None: a number would switch TensorFlow's op determinism on for the whole process, for ever.
-    driver = _driver_class()(
-        build, optimizer=optimizer, loss=loss, metrics=["accuracy"], random_state=None, verbose=0
-    )
+    driver = _driver_class()(build, optimizer=optimizer, loss=loss, metrics=["accuracy"], random_state=None, verbose=0)
     driver._train = train
     driver.fit(np.arange(n_rows)[:, None], codes)

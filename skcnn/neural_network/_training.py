@@ -14,8 +14,8 @@ import numpy as np
 from skcnn._keras import import_keras
 from skcnn.neural_network._data import make_batches
 from skcnn.neural_network._graph import Graph
-from skcnn.neural_network._scikeras import drive
 from skcnn.neural_network._schedule import best_index, is_over, rate_at
+from skcnn.neural_network._scikeras import drive
 
 
 class Phase(NamedTuple):
@@ -203,7 +203,9 @@ def _run_phase(
 
 @lru_cache(maxsize=1)
 def _keeper_class() -> Any:
-    class Keeper(import_keras().callbacks.Callback):
+    keras = import_keras()
+
+    class Keeper(keras.callbacks.Callback):  # type: ignore[name-defined]
         """Sets rates and seeds before every epoch, and keeps what was learned after it."""
 
         def __init__(

@@ -43,9 +43,7 @@ class RowsAsPictures(CNNClassifier):
 
 
 def on_tables():
-    return RowsAsPictures(
-        "ResNet20", image_size=16, head_epochs=25, head_learning_rate=0.05, epochs=0, random_state=0
-    )
+    return RowsAsPictures("ResNet20", image_size=16, head_epochs=25, head_learning_rate=0.05, epochs=0, random_state=0)
 
 
 NOT_PASSED = {

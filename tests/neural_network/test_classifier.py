@@ -318,7 +318,7 @@ def test_rows_of_weight_zero_are_left_out(task, tiny):
     weights = np.ones(30)
     weights[20:] = 0
     same(tiny().fit(X, y, sample_weight=weights).predict_proba(X), tiny().fit(X[:20], y[:20]).predict_proba(X))
-    with pytest.raises(ValueError, match="at least one non-zero|All weights are 0"):
+    with pytest.raises(ValueError, match=r"at least one non-zero|All weights are 0"):
         tiny().fit(X, y, sample_weight=np.zeros(30))
 
 

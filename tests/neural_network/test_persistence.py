@@ -40,9 +40,11 @@ def test_fitted(task, tiny, tmp_path, epochs):
 def test_no_pickle_inside(task, tmp_path):
     classifier = CNNClassifier("ResNet20", image_size=16, head_epochs=1, epochs=1, random_state=0).fit(*task)
     same_after_a_trip(classifier, task[0], tmp_path)
-    with zipfile.ZipFile(tmp_path / "a.skcnn") as archive:
-        with zipfile.ZipFile(archive.open("estimator.skops")) as inner:
-            assert all(name.endswith((".npy", ".json")) for name in inner.namelist())
+    with (
+        zipfile.ZipFile(tmp_path / "a.skcnn") as archive,
+        zipfile.ZipFile(archive.open("estimator.skops")) as inner,
+    ):
+        assert all(name.endswith((".npy", ".json")) for name in inner.namelist())
     assert (tmp_path / "a.skcnn").stat().st_size < 1_500_000
 
 
@@ -51,7 +53,7 @@ def test_weights_by_path_travel_along(task, tmp_path):
     path = tmp_path / "mine.weights.h5"
     get_backbone("ResNet20").build(weights=None, random_state=9).save_weights(path)
     for epochs in (0, 1):
-        classifier = CNNClassifier("ResNet20", weights=path, image_size=16, head_epochs=1, epochs=epochs, random_state=0)
+        classifier = CNNClassifier("ResNet20", weights=path, image_size=16, head_epochs=1, epochs=epochs)
         classifier.fit(X, y)
         expected = classifier.predict_proba(X)
         skcnn.save(classifier, tmp_path / "a.skcnn")

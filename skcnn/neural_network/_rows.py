@@ -1,0 +1,71 @@
+"""Rows to learn from: labels and weights checked, bad pictures told, some rows set aside."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import train_test_split
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    assert_all_finite,
+    check_consistent_length,
+    column_or_1d,
+)
+
+from skcnn.images import BadImageError, BadImageWarning, BadRow, bad_rows_frame
+from skcnn.neural_network._training import Rows
+
+
+def check_labels(y: Any, n_rows: int) -> np.ndarray:
+    """Return y as a 1-D array, once it is known to hold classes."""
+    if y is None:
+        raise ValueError("CNNClassifier requires y to be passed, but the target y is None")
+    y = column_or_1d(y, warn=True)
+    if len(y) != n_rows:
+        check_consistent_length(np.empty(n_rows), y)
+    if y.dtype.kind == "f":
+        assert_all_finite(y, input_name="y")
+    elif y.dtype == object and pd.isna(y).any():
+        raise ValueError(f"y has missing values, the first in row {int(pd.isna(y).argmax())}: drop these rows.")
+    check_classification_targets(y)
+    return y
+
+
+def check_weights(y: np.ndarray, sample_weight: Any, class_weight: Any, n_rows: int) -> np.ndarray:
+    """Return float32 weights (n_rows,), those of the classes included; the caller's array stays as it is."""
+    weights = _check_sample_weight(sample_weight, np.empty((n_rows, 1)), dtype=np.float64, ensure_non_negative=True)
+    if class_weight is not None:
+        weights = weights * compute_sample_weight(class_weight, y)
+    if not weights.any():
+        raise ValueError("All weights are 0: there is nothing to learn from.")
+    return np.asarray(weights, np.float32)
+
+
+def set_aside(rows: Rows, fraction: float, seed: int) -> tuple[Rows, Rows]:
+    """Return the rows to learn from, and those to validate on: a fraction of them, stratified by class."""
+    try:
+        kept, held_out = train_test_split(
+            np.arange(len(rows.codes)),
+            test_size=fraction,
+            stratify=rows.codes,
+            random_state=seed % 2**32,
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"early_stopping=True sets validation_fraction={fraction} of {len(rows.codes)} rows "
+            f"aside, stratified by class, which does not work out: {error}"
+        ) from None
+    return rows.take(np.sort(kept)), rows.take(np.sort(held_out))
+
+
+def tell_bad_rows(bad: list[BadRow], n_rows: int, on_error: str) -> None:
+    """Raise the error, or give the warning, that names the rows without a picture."""
+    frame = bad_rows_frame(bad)
+    if on_error == "raise":
+        raise BadImageError(frame, n_rows)
+    warnings.warn(BadImageWarning(frame, n_rows), stacklevel=4)
