@@ -214,6 +214,11 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         "verbose": ["verbose"],
     }
 
+    _base: list[np.ndarray]
+    _head: list[np.ndarray]
+    _history: list[dict[str, Any]]
+    _optimizer: list[np.ndarray]
+
     def __init__(
         self,
         backbone: Any = "MobileNetV2",
@@ -503,10 +508,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         return images
 
     def _begin(self) -> None:
-        self._base: list[np.ndarray] = []
-        self._head: list[np.ndarray] = []
-        self._history: list[dict[str, Any]] = []
-        self._optimizer: list[np.ndarray] = []
+        self._base, self._head, self._history, self._optimizer = [], [], [], []
 
     def _phases(self) -> list[Phase]:
         unfreeze = check_unfreeze(self.unfreeze)
