@@ -144,16 +144,8 @@ from skcnn.neural_network import CNNClassifier
 CNNClassifier("ResNet20", image_size=16, head_epochs=1, epochs=1, random_state=0).fit(X, y)
 import tensorflow as tf
 tf.random.normal((2,))  # raises where op determinism is on
-from skcnn.neural_network import build_cnn
-from scikeras.wrappers import KerasClassifier
-KerasClassifier(build_cnn, loss="sparse_categorical_crossentropy", backbone="ResNet20", image_size=16, random_state=0,
-                verbose=0).fit(X, y)
-try:
-    tf.random.normal((2,))
-except Exception:
-    pass
-else:
-    sys.exit("the trap is no trap any more")
+from tensorflow.python.framework import config
+sys.exit(config.is_op_determinism_enabled())
 """
     )
 
