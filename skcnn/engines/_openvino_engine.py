@@ -1,0 +1,207 @@
+"""The engine for CPUs: OpenVINO, on a network that Keras exported.
+
+The exported network is kept on disk, since the export takes from 3 to 30 seconds. Running it takes neither Keras nor
+its backend, not even the import.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+
+from skcnn._keras import import_keras
+from skcnn.engines._engine import Engine
+from skcnn.engines._plan import Plan
+from skcnn.engines._record import build_record_model
+
+_HINTS = {"float32": "f32", "bfloat16": "bf16"}
+
+
+class OpenVINOEngine(Engine):
+    """An exported network, run by OpenVINO on the CPU.
+
+    Every image is a request of its own, and a core works on one image at a time: its maps stay in the core's cache,
+    and what comes out for an image does not depend on the others of its batch, to the last bit.
+
+    Parameters
+    ----------
+    plan : Plan
+    folder : Path
+        Where exported networks are kept. If this one is not there, it is exported.
+
+    Raises
+    ------
+    ImportError
+        If OpenVINO, or what the export needs, is not installed.
+    ValueError
+        If this CPU does not compute in the precision asked for.
+    """
+
+    name = "openvino"
+
+    def __init__(self, plan: Plan, folder: Path):
+        if not is_openvino_installed():
+            raise ImportError("engine='openvino' needs OpenVINO: `pip install 'skcnn[openvino]'`, or engine='keras'.")
+        import openvino
+
+        core = _core()
+        if plan.precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise ValueError("precision='bfloat16': OpenVINO does not compute in bfloat16 on this CPU; use 'float32'.")
+        with _exported(plan, folder) as exported:
+            self.output_shapes = exported.output_shapes
+            network = core.read_model(exported.path)
+            # On TensorFlow the export of a network with swish has an output for each activation as well, kept for
+            # a gradient that nobody asks for: they would cost more than half of the time.
+            network = openvino.Model([network.outputs[0].node], network.get_parameters())
+            network.reshape([1, *plan.image_size, 3])
+            n_threads = _n_threads()
+            options = {
+                # OpenVINO's own default is bfloat16 wherever the CPU has it.
+                "INFERENCE_PRECISION_HINT": _HINTS[plan.precision],
+                "NUM_STREAMS": n_threads,
+                "INFERENCE_NUM_THREADS": n_threads,
+            }
+            compiled = core.compile_model(network, "CPU", options)
+        self._requests = openvino.AsyncInferQueue(compiled, n_threads)
+        self._requests.set_callback(_deliver)
+        self._lock = threading.Lock()
+
+    def start(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
+        """Begin to run a batch; see :meth:`Engine.start`."""
+        batch = _Batch(len(pixels))
+        with self._lock:
+            for row in range(len(pixels)):
+                self._requests.start_async([pixels[row : row + 1]], (batch, row), share_inputs=True)
+        return batch.wait
+
+
+class _Batch:
+    """The records of a batch, as they come in."""
+
+    def __init__(self, n_images: int):
+        self.records: list[np.ndarray | None] = [None] * n_images
+        self._missing = n_images
+        self._lock = threading.Lock()
+        self._done = threading.Event()
+
+    def deliver(self, row: int, record: np.ndarray) -> None:
+        self.records[row] = record
+        with self._lock:
+            self._missing -= 1
+            if not self._missing:
+                self._done.set()
+
+    def wait(self) -> np.ndarray:
+        self._done.wait()
+        return np.stack(self.records)  # type: ignore[arg-type]
+
+
+def _deliver(request: Any, place: tuple[_Batch, int]) -> None:
+    batch, row = place
+    batch.deliver(row, request.get_output_tensor(0).data[0].astype(np.float32))
+
+
+class _Exported:
+    """An exported network on disk; a context, after which a temporary one is gone."""
+
+    def __init__(self, path: Path, output_shapes: tuple[tuple[int, ...], ...], temporary: Path | None = None):
+        self.path, self.output_shapes, self._temporary = path, output_shapes, temporary
+
+    def __enter__(self) -> _Exported:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+
+def export_folder(plan: Plan, folder: Path) -> Path:
+    """Return where the exported network of a plan is kept."""
+    # The precision is chosen when it is loaded, so that one export serves both.
+    made_by = [f"{package} {_version(package)}" for package in ("keras", "openvino")]
+    digest = hashlib.blake2b(json.dumps([plan.network, *made_by]).encode(), digest_size=12).hexdigest()
+    return folder / f"{plan.backbone.name}-{digest}"
+
+
+def is_exported(plan: Plan, folder: Path) -> bool:
+    """Tell whether the network of a plan lies in ``folder``."""
+    return (export_folder(plan, folder) / "about.json").is_file()
+
+
+@cache
+def is_openvino_installed() -> bool:
+    """Tell whether OpenVINO can be imported, without importing it."""
+    return find_spec("openvino") is not None
+
+
+def _exported(plan: Plan, folder: Path) -> _Exported:
+    target = export_folder(plan, folder)
+    if not is_exported(plan, folder):
+        temporary, shapes = _export(plan, folder)
+        try:
+            # Whole or not at all; another process may have been first.
+            os.rename(temporary, target)
+        except OSError:
+            if not is_exported(plan, folder):  # a folder that cannot be written to: it serves this process alone
+                return _Exported(temporary / "network.xml", shapes, temporary)
+            shutil.rmtree(temporary, ignore_errors=True)
+    about = json.loads((target / "about.json").read_text())
+    return _Exported(target / "network.xml", tuple(tuple(shape) for shape in about["output_shapes"]))
+
+
+def _export(plan: Plan, folder: Path) -> tuple[Path, tuple[tuple[int, ...], ...]]:
+    """Export to a temporary folder beside the place where it will be, or elsewhere where that cannot be written to."""
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=".export-", dir=folder if os.access(folder, os.W_OK) else None))
+    try:
+        import_keras()
+        # In float32: OpenVINO brings it down to the precision asked for when it loads the network.
+        model, shapes = build_record_model(replace(plan, precision="float32"))
+        try:
+            model.export(str(temporary / "network.xml"), format="openvino", verbose=False)
+        except ImportError as error:
+            message = f"Keras's export to OpenVINO needs another package: {error}. Install it, or use engine='keras'."
+            raise ImportError(message) from error
+        about = {"network": plan.network, "output_shapes": shapes}
+        (temporary / "about.json").write_text(json.dumps(about))
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return temporary, shapes
+
+
+@cache
+def _core() -> Any:
+    import openvino
+
+    return openvino.Core()
+
+
+def _n_threads() -> int:
+    # A worker process is told its share of the cores in this variable by joblib.
+    share = os.environ.get("OMP_NUM_THREADS", "")
+    n_cores = joblib.cpu_count()
+    return min(n_cores, int(share)) if share.isdigit() and int(share) else n_cores
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
