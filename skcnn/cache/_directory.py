@@ -371,7 +371,8 @@ _warned: dict[tuple[int, str], None] = {}
 
 
 def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    text = str(error) or type(error).__name__
+    return text if isinstance(error, (sqlite3.Error, OSError, FormatError)) else f"it is damaged: {text}"
 
 
 def as_cache(cache: str | os.PathLike[str] | FeatureCache | None) -> MemoryCache | FeatureCache | None:

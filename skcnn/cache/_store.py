@@ -238,7 +238,7 @@ def _closed_on_error(connection: sqlite3.Connection) -> Iterator[None]:
 
 _registry_lock = threading.Lock()
 _stores: dict[str, Store] = {}
-_kept: list[Store] = []  # neither used nor closed: closing would take away what others use under the same names
+_kept: list[Store] = []  # neither used nor closed: closing would remove files that others use by now
 
 
 def open_store(key: str) -> Store:
@@ -254,12 +254,12 @@ def open_store(key: str) -> Store:
 
 
 def drop_store(key: str) -> None:
-    """Use the connection to a directory no more; another one is opened when it is asked for."""
+    """Close the connection to a directory; another one is opened when it is asked for."""
     with _registry_lock:
         store = _stores.pop(key, None)
-        if store is not None:
-            store.give_up()
-            _kept.append(store)
+    if store is not None:
+        with contextlib.suppress(sqlite3.Error, OSError):
+            store.close()
 
 
 def _after_fork() -> None:
