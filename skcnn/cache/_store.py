@@ -100,7 +100,7 @@ class Store:
         try:
             self.connection = self._open()
         except (OSError, sqlite3.OperationalError) as error:
-            if not (isinstance(error, OSError) or is_about_writing(error)) or not self.file.exists():
+            if not is_about_writing(error) or not self.file.exists():
                 raise
             self.connection = self._open_read_only()
             self.why_read_only = error
@@ -137,6 +137,7 @@ class Store:
     @staticmethod
     def _connect(name: str, uri: bool = False) -> sqlite3.Connection:
         connection = sqlite3.connect(name, timeout=TIMEOUT, isolation_level=None, check_same_thread=False, uri=uri)
+        # Not memory-mapped: reading would be a sixth quicker, but a file that is cut off would end the process.
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA cell_size_check = ON")  # damage is found rather than followed
         return connection
@@ -210,7 +211,8 @@ def is_about_writing(error: BaseException) -> bool:
     """Tell whether an error says that nothing can be written; reading may still go well."""
     code = getattr(error, "sqlite_errorcode", None)
     wanted = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
-    return code is not None and code & 0xFF in wanted
+    # The system's own errors come from the lock files of owners.
+    return isinstance(error, OSError) or (code is not None and code & 0xFF in wanted)
 
 
 def _is_cache(connection: sqlite3.Connection) -> bool:

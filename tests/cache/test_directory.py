@@ -1,5 +1,6 @@
 import copy
 import json
+import os
 import pickle
 import tempfile
 from collections import OrderedDict
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sklearn.base import BaseEstimator, clone
 
@@ -122,25 +123,29 @@ def test_sizes_that_are_none(max_bytes, tmp_path):
 
 
 MAX_BYTES = 100
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # quick, for many databases
 OPERATIONS = st.lists(
     st.one_of(
         st.tuples(
             st.just("put"),
             st.sampled_from(["a", "b"]),
-            st.lists(st.tuples(st.integers(0, 7), st.integers(0, 12)), min_size=1, max_size=4),
+            st.lists(st.tuples(st.integers(0, 7), st.integers(5, 12)), min_size=1, max_size=3),
         ),
         st.tuples(st.just("get"), st.sampled_from(["a", "b"]), st.lists(st.integers(0, 7), max_size=5)),
         st.tuples(st.just("hits"), st.integers(0, 3)),
         st.tuples(st.just("clear")),
     ),
-    max_size=12,
+    min_size=8,
+    max_size=16,
 )
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(
+    deadline=None, max_examples=40, phases=[Phase.generate], database=None, suppress_health_check=list(HealthCheck)
+)
 @given(OPERATIONS)
 def test_it_is_a_dictionary_that_forgets_the_least_recently_used(operations):
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         cache = FeatureCache(folder, MAX_BYTES)
         model, passes, hits = OrderedDict(), 0, 0
         for step, (name, *arguments) in enumerate(operations):
@@ -174,6 +179,18 @@ def test_it_is_a_dictionary_that_forgets_the_least_recently_used(operations):
         for network in "ab":
             missing = cache.claim(network, DIGESTS)
             assert missing == [digest for digest in DIGESTS if (network, digest) not in model]
+
+
+def test_the_least_recently_used_leaves_first(tmp_path):
+    cache = FeatureCache(tmp_path, max_bytes=60)
+    cache.put_many("net", DIGESTS[:3], [record(index) for index in range(3)])
+    assert held(cache, digests=DIGESTS[1::-1]) == DIGESTS[1::-1]
+    cache.put_many("net", DIGESTS[3:4], [record(3)])
+    assert cache.claim("net", DIGESTS[:4]) == [DIGESTS[2]]
+    cache.put_many("net", DIGESTS[4:5], [record(4)])
+    assert cache.claim("net", DIGESTS[:5]) == [DIGESTS[1]]
+    cache.put_many("net", DIGESTS[5:6], [np.zeros(1000)])  # larger than all: not kept
+    assert cache.info()[2:4] == (0, 0)
 
 
 def serve(folder, wanted):
