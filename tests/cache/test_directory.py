@@ -129,9 +129,9 @@ OPERATIONS = st.lists(
         st.tuples(
             st.just("put"),
             st.sampled_from(["a", "b"]),
-            st.lists(st.tuples(st.integers(0, 7), st.integers(5, 12)), min_size=1, max_size=3),
+            st.lists(st.tuples(st.integers(0, 3), st.integers(3, 7)), min_size=1, max_size=3),
         ),
-        st.tuples(st.just("get"), st.sampled_from(["a", "b"]), st.lists(st.integers(0, 7), max_size=5)),
+        st.tuples(st.just("get"), st.sampled_from(["a", "b"]), st.lists(st.integers(0, 3), min_size=1, max_size=3)),
         st.tuples(st.just("hits"), st.integers(0, 3)),
         st.tuples(st.just("clear")),
     ),
