@@ -58,6 +58,8 @@ def test_records_and_counts(cache):
     cache.put_many("net", DIGESTS[:1], [record(7, 2)])  # a record that is replaced counts once
     assert cache.info()[:4] == (3, 7, 2, 28)
     assert np.array_equal(next(cache.get_many("net", DIGESTS))[1], record(7, 2))
+    cache.clear()
+    assert cache.claim("net", DIGESTS[:3]) == DIGESTS[:2]  # put gave the leases back; the third was never put
 
 
 def test_as_many_records_as_digests(cache):
@@ -107,6 +109,7 @@ def test_another_working_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "other")
     cache.put_many("net", DIGESTS[:1], [record(0)])
     assert (tmp_path / "cache").is_dir()
+    assert cache.folder == tmp_path / "cache"
     assert not list((tmp_path / "other").iterdir())
 
 
