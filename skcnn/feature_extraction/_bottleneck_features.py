@@ -374,7 +374,8 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
         bad: list[BadRow] = []
         progress, n_done = None, 0
         for part in extract(images, job):
-            features[part.rows] = part.records[:, columns]
+            if part.rows:
+                features[part.rows] = part.records[:, columns]
             bad += part.bad
             n_done += len(part.rows) + len(part.bad)
             # What the cache holds takes no time worth showing.

@@ -17,6 +17,8 @@ from skcnn.cache import FeatureCache, MemoryCache
 from skcnn.engines import Plan, get_engine
 from skcnn.images import BadRow, Images, read_batches
 
+_NO_RECORDS = np.empty((0, 0), np.float32)
+
 #: Batches that a worker process is given at a time: enough to keep it busy, few enough to share the work evenly.
 BATCHES_A_CHUNK = 8
 #: Seconds between two looks at what another process has computed meanwhile.
@@ -85,7 +87,7 @@ def extract(images: Images, job: Extraction) -> Iterator[Part]:
             bad.append(digest)
         else:
             rows_of.setdefault(digest, []).append(row)
-    yield Part([], np.empty((0, 0), np.float32), bad, 0)
+    yield Part([], _NO_RECORDS, bad, 0)
 
     n_hits = 0
     missing = dict.fromkeys(rows_of)
@@ -96,6 +98,7 @@ def extract(images: Images, job: Extraction) -> Iterator[Part]:
 
     digests = {rows_of[digest][0]: digest for digest in missing}
     for part in _compute(images, list(digests), digests, job, skip=bool(bad) and job.stop_at_error):
+        # Each row stands for all that hold the same picture.
         copies = [rows_of[digests[row]] for row in part.rows]
         rows = [row for same in copies for row in same]
         records = np.repeat(part.records, [len(same) for same in copies], axis=0)
@@ -138,8 +141,8 @@ def _compute(
 def _has_workers(n_jobs: int | None) -> bool:
     """Tell whether joblib has other processes at hand that are worth a network each."""
     backend = get_active_backend()[0]
-    if effective_n_jobs(n_jobs) == 1 or backend.supports_sharedmem:  # threads: the network already uses all cores
-        return False
+    if effective_n_jobs(n_jobs) == 1 or getattr(backend, "supports_sharedmem", False):
+        return False  # one process, or threads of it: the network already uses all cores
     kind = type(backend).__name__
     if kind == "MultiprocessingBackend":
         raise RuntimeError(
@@ -220,6 +223,6 @@ def _run(images: Images, rows: Iterable[int], job: Extraction, n_images: int, sk
             yield Part(begun[0], begun[1](), [], len(begun[0]))
         begun = ahead
         if batch.bad:
-            yield Part([], np.empty((0, 0), np.float32), batch.bad, 0)
+            yield Part([], _NO_RECORDS, batch.bad, 0)
     if begun is not None:
         yield Part(begun[0], begun[1](), [], len(begun[0]))
