@@ -51,7 +51,14 @@ def import_keras() -> Any:
 
 def has_gpu() -> bool:
     """Tell whether Keras's backend sees a GPU."""
-    return bool(import_keras().distribution.list_devices("gpu"))
+    backend = import_keras().backend.backend()
+    if backend == "torch":
+        return bool(importlib.import_module("torch").cuda.is_available())
+    if backend == "jax":
+        return importlib.import_module("jax").default_backend() == "gpu"
+    if backend == "tensorflow":
+        return bool(importlib.import_module("tensorflow").config.list_physical_devices("GPU"))
+    return False
 
 
 def is_keras_model(value: object) -> bool:

@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
             "  skcnn evaluate flowers.skcnn test/ --html report.html    how good is it on other pictures?\n"
             "  skcnn predict flowers.skcnn a.jpg b.jpg --top 5          what is on these?\n"
             "  skcnn extract flowers/ -o features.parquet               only the features, as a table\n"
+            "  skcnn extract flowers/ -o f.parquet --cache features/    each picture through the network once, ever\n"
             "  skcnn backbones                                          which networks there are\n"
             "  skcnn cache info features/                               what a cache directory holds\n\n"
             "`skcnn COMMAND --help` tells the options of a command."
@@ -158,7 +159,23 @@ def _add_features(parser: argparse.ArgumentParser) -> None:
         default="stretch",
         help="what becomes of another aspect ratio (default: %(default)s)",
     )
-    parser.add_argument("--batch-size", type=int, default=32, help="(default: %(default)s)")
+    parser.add_argument("--batch-size", type=int, help="(default: 32 on a CPU, found by trial on a GPU)")
+    parser.add_argument(
+        "--engine",
+        choices=["auto", "keras", "openvino"],
+        default="auto",
+        help="what runs the network; auto is the fastest at hand (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--precision", choices=["float32", "bfloat16"], default="float32", help="(default: %(default)s)"
+    )
+    parser.add_argument(
+        "--cache",
+        metavar="DIRECTORY",
+        default="memory",
+        help="keep features there, so that no picture goes through the network a second time, and a run that was "
+        "interrupted goes on where it stopped",
+    )
 
 
 def _alpha(text: str) -> float | str:
@@ -182,6 +199,9 @@ def _features(options: argparse.Namespace) -> Any:
         image_size=options.image_size,
         resize=options.resize,
         batch_size=options.batch_size,
+        engine=options.engine,
+        precision=options.precision,
+        cache=options.cache,
         verbose=_verbose(options),
     )
 

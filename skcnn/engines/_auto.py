@@ -97,7 +97,8 @@ class AutoEngine:
             _logger.info("OpenVINO cannot run %s (%s): Keras does", self._plan.backbone.name, error)
             return engines[0]
         pixels = _noise(self._plan.image_size, max(8, 2 * joblib.cpu_count()))
-        if not _agree(*(engine.run(pixels) for engine in engines), self._plan.precision):
+        expected, found = (engine.run(pixels) for engine in engines)
+        if not _agree(expected, found, self._plan.precision):
             _logger.warning(
                 "OpenVINO computes other features than Keras for %s: Keras runs it", self._plan.backbone.name
             )
@@ -152,7 +153,9 @@ def _machine() -> str:
     processor = platform.processor() or platform.machine()
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        processor = " ".join(line.split(":")[1].strip() for line in lines[:10] if line.startswith(("model", "cpu family")))
+        processor = " ".join(
+            line.split(":")[1].strip() for line in lines[:10] if line.startswith(("model", "cpu family"))
+        )
     backend = os.environ.get("KERAS_BACKEND", "")
     gpu = f"gpu {Path('/dev/nvidiactl').exists()} {os.environ.get('CUDA_VISIBLE_DEVICES', '')}"
-    return "; ".join([platform.node(), processor, f"{joblib.cpu_count()} cores", gpu, backend, *versions])
+    return "; ".join([processor, f"{joblib.cpu_count()} cores", gpu, backend, *versions])

@@ -13,7 +13,6 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -23,8 +22,8 @@ from typing import Any
 
 import joblib
 import numpy as np
+from filelock import FileLock
 
-from skcnn._keras import import_keras
 from skcnn.engines._engine import Engine
 from skcnn.engines._plan import Plan
 from skcnn.engines._record import build_record_model
@@ -152,25 +151,27 @@ def is_openvino_installed() -> bool:
 def _exported(plan: Plan, folder: Path) -> _Exported:
     target = export_folder(plan, folder)
     if not is_exported(plan, folder):
-        temporary, shapes = _export(plan, folder)
         try:
-            # Whole or not at all; another process may have been first.
-            os.rename(temporary, target)
+            folder.mkdir(parents=True, exist_ok=True)
+            writable = os.access(folder, os.W_OK)
         except OSError:
-            if not is_exported(plan, folder):  # a folder that cannot be written to: it serves this process alone
-                return _Exported(temporary / "network.xml", shapes, temporary)
-            shutil.rmtree(temporary, ignore_errors=True)
+            writable = False
+        if not writable:  # the export serves this process alone
+            temporary, shapes = _export(plan, None)
+            return _Exported(temporary / "network.xml", shapes, temporary)
+        with FileLock(target.with_name(f"{target.name}.lock")):  # processes that need it at once make it once
+            if not is_exported(plan, folder):
+                shutil.rmtree(target, ignore_errors=True)  # what is there is not whole
+                os.rename(_export(plan, folder)[0], target)
     about = json.loads((target / "about.json").read_text())
     return _Exported(target / "network.xml", tuple(tuple(shape) for shape in about["output_shapes"]))
 
 
-def _export(plan: Plan, folder: Path) -> tuple[Path, tuple[tuple[int, ...], ...]]:
-    """Export to a temporary folder beside the place where it will be, or elsewhere where that cannot be written to."""
-    with suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".export-", dir=folder if os.access(folder, os.W_OK) else None))
+def _export(plan: Plan, folder: Path | None) -> tuple[Path, tuple[tuple[int, ...], ...]]:
+    """Export to a temporary folder in ``folder``, or in the system's place for such."""
+    temporary = Path(tempfile.mkdtemp(prefix=".export-", dir=folder))
     try:
-        import_keras()
+        temporary.chmod(0o755)  # others may read what they find in a folder that is shared
         # In float32: OpenVINO brings it down to the precision asked for when it loads the network.
         model, shapes = build_record_model(replace(plan, precision="float32"))
         try:

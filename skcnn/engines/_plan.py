@@ -56,7 +56,7 @@ class Plan:
     @property
     def network(self) -> str:
         """What identifies the network and what is wanted of it, in any precision."""
-        return repr((self.backbone.name, self.weights_id, self.image_size, tuple(map(tuple, self.outputs))))
+        return repr((self.backbone.identity, self.weights_id, self.image_size, tuple(map(tuple, self.outputs))))
 
     @property
     def fingerprint(self) -> str:

@@ -102,7 +102,8 @@ def _foldable(model: Any) -> Iterator[tuple[Any, Any]]:
     by_name = {layer.name: layer for layer in model.layers}
     calls = {entry["name"]: len(entry["inbound_nodes"]) for entry in config["layers"]}
     for name, using in users.items():
-        convolution, norm = by_name.get(name), by_name.get(using[0])
+        convolution: Any = by_name.get(name)
+        norm: Any = by_name.get(using[0])
         if (
             type(convolution) in convolutions
             and type(norm) is layers.BatchNormalization
@@ -132,7 +133,8 @@ def _sources(structure: Any) -> Iterator[str]:
 def _folded_weights(convolution: Any, norm: Any) -> list[np.ndarray]:
     values = {weight.name: value for weight, value in zip(norm.weights, norm.get_weights(), strict=True)}
     scale = values.get("gamma", 1.0) / np.sqrt(values["moving_variance"].astype(np.float64) + norm.epsilon)
-    *kernels, bias = [*convolution.get_weights(), *([] if convolution.use_bias else [0.0])]
+    kernels = list(convolution.get_weights())
+    bias = kernels.pop() if convolution.use_bias else 0.0
     bias = (bias - values["moving_mean"]) * scale + values.get("beta", 0.0)
     kernel = kernels[-1]  # of a separable convolution the second, pointwise one
     if isinstance(convolution, import_keras().layers.DepthwiseConv2D):

@@ -16,8 +16,8 @@ import numpy as np
 from platformdirs import user_cache_path
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
-from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import validate_data
 
 from skcnn._keras import is_keras_model, model_digest, model_from_bytes, model_to_bytes
@@ -264,7 +264,7 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
         backbone = self._backbone()
         outputs = self._outputs(backbone)
         job = self._job(backbone, outputs)
-        shape = (len(images), sum(map(np.prod, self._output_shapes(job, outputs))))
+        shape = len(images), int(sum(map(np.prod, self._output_shapes(job, outputs))))
         with _array(shape, out) as features:
             with network_lock(job.plan):
                 bad = self._fill(features, images, job, outputs)
@@ -358,7 +358,7 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
         sizes = {layer.name: layer.n_features for layer in plan.backbone.layers}
         if all(output.pooling is not None and output.layer in sizes for output in outputs):
             return [(sizes[output.layer],) for output in outputs]
-        known = job.cache and job.cache.output_shapes(plan.fingerprint)
+        known = None if job.cache is None else job.cache.output_shapes(plan.fingerprint)
         if known is None:
             known = get_engine(plan, job.engine, job.folder, 0).output_shapes
             if job.cache is not None:
@@ -393,6 +393,8 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
         members = _members.get()
         if members is None:
             return state
+        if isinstance(as_cache(state["cache"]), FeatureCache):
+            state["cache"] = "memory"  # a directory of this machine is no part of a model that others load
         backbone, weights = state["backbone"], state["weights"]
         if isinstance(backbone, Backbone) or (callable(backbone) and not is_keras_model(backbone)):
             raise TypeError(

@@ -102,9 +102,7 @@ def extract(images: Images, job: Extraction) -> Iterator[Part]:
         copies = [rows_of[digests[row]] for row in part.rows]
         rows = [row for same in copies for row in same]
         records = np.repeat(part.records, [len(same) for same in copies], axis=0)
-        failed = [
-            one._replace(row=row, path=images.path(row)) for one in part.bad for row in rows_of[digests[one.row]]
-        ]
+        failed = [one._replace(row=row, path=images.path(row)) for one in part.bad for row in rows_of[digests[one.row]]]
         n_hits += len(rows) - part.n_passes
         yield Part(rows, records, failed, part.n_passes)
     job.cache.count_hits(n_hits)

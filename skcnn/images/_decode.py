@@ -17,9 +17,7 @@ RESIZE_RULES = ("stretch", "crop", "pad")
 DRAFT_MARGIN = 2
 
 
-def decode_bytes(
-    content: bytes, max_pixels: int | None = None, size: tuple[int, int] | None = None
-) -> Image.Image:
+def decode_bytes(content: bytes, max_pixels: int | None = None, size: tuple[int, int] | None = None) -> Image.Image:
     """Decode an encoded picture (any format that Pillow reads) to an upright RGB image.
 
     Parameters
