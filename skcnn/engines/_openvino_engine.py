@@ -12,7 +12,8 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -175,7 +176,8 @@ def _export(plan: Plan, folder: Path | None) -> tuple[Path, tuple[tuple[int, ...
         # In float32: OpenVINO brings it down to the precision asked for when it loads the network.
         model, shapes = build_record_model(replace(plan, precision="float32"))
         try:
-            model.export(str(temporary / "network.xml"), format="openvino", verbose=False)
+            with _no_telemetry():
+                model.export(str(temporary / "network.xml"), format="openvino", verbose=False)
         except ImportError as error:
             message = f"Keras's export to OpenVINO needs another package: {error}. Install it, or use engine='keras'."
             raise ImportError(message) from error
@@ -185,6 +187,20 @@ def _export(plan: Plan, folder: Path | None) -> tuple[Path, tuple[tuple[int, ...
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     return temporary, shapes
+
+
+@contextmanager
+def _no_telemetry() -> Iterator[None]:
+    """Keep OpenVINO's converter from sending usage data, for which it would fork a process full of threads."""
+    before = os.environ.get("CI")
+    os.environ["CI"] = "true"  # where it sees this, it sends nothing
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["CI"]
+        else:
+            os.environ["CI"] = before
 
 
 @cache
