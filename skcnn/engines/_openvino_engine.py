@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -57,8 +58,7 @@ class OpenVINOEngine(Engine):
     def __init__(self, plan: Plan, folder: Path):
         if not is_openvino_installed():
             raise ImportError("engine='openvino' needs OpenVINO: `pip install 'skcnn[openvino]'`, or engine='keras'.")
-        import openvino
-
+        openvino = _import_openvino()
         core = _core()
         if plan.precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise ValueError("precision='bfloat16': OpenVINO does not compute in bfloat16 on this CPU; use 'float32'.")
@@ -191,7 +191,7 @@ def _export(plan: Plan, folder: Path | None) -> tuple[Path, tuple[tuple[int, ...
 
 @contextmanager
 def _no_telemetry() -> Iterator[None]:
-    """Keep OpenVINO's converter from sending usage data, for which it would fork a process full of threads."""
+    """Keep OpenVINO from sending usage data, for which its import and its converter fork a process full of threads."""
     before = os.environ.get("CI")
     os.environ["CI"] = "true"  # where it sees this, it sends nothing
     try:
@@ -205,9 +205,12 @@ def _no_telemetry() -> Iterator[None]:
 
 @cache
 def _core() -> Any:
-    import openvino
+    return _import_openvino().Core()
 
-    return openvino.Core()
+
+def _import_openvino() -> Any:
+    with _no_telemetry():
+        return import_module("openvino")
 
 
 def _n_threads() -> int:
