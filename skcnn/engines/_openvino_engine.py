@@ -64,6 +64,7 @@ class OpenVINOEngine(Engine):
             raise ValueError("precision='bfloat16': OpenVINO does not compute in bfloat16 on this CPU; use 'float32'.")
         with _exported(plan, folder) as exported:
             self.output_shapes = exported.output_shapes
+            self._n_values = int(sum(map(np.prod, self.output_shapes)))
             network = core.read_model(exported.path)
             # On TensorFlow the export of a network with swish has an output for each activation as well, kept for
             # a gradient that nobody asks for: they would cost more than half of the time.
@@ -83,7 +84,7 @@ class OpenVINOEngine(Engine):
 
     def start(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
         """Begin to run a batch; see :meth:`Engine.start`."""
-        batch = _Batch(len(pixels))
+        batch = _Batch(pixels, self._n_values)
         with self._lock:
             for row in range(len(pixels)):
                 self._requests.start_async([pixels[row : row + 1]], (batch, row), share_inputs=True)
@@ -93,11 +94,15 @@ class OpenVINOEngine(Engine):
 class _Batch:
     """The records of a batch, as they come in."""
 
-    def __init__(self, n_images: int):
-        self.records: list[np.ndarray | None] = [None] * n_images
-        self._missing = n_images
+    def __init__(self, pixels: np.ndarray, n_values: int):
+        # Requests read the pixels where they are, and OpenVINO does not keep the array alive.
+        self.pixels = pixels
+        self.records = np.empty((len(pixels), n_values), np.float32)
+        self._missing = len(pixels)
         self._lock = threading.Lock()
         self._done = threading.Event()
+        if not self._missing:
+            self._done.set()
 
     def deliver(self, row: int, record: np.ndarray) -> None:
         self.records[row] = record
@@ -108,12 +113,12 @@ class _Batch:
 
     def wait(self) -> np.ndarray:
         self._done.wait()
-        return np.stack(self.records)  # type: ignore[arg-type]
+        return self.records
 
 
 def _deliver(request: Any, place: tuple[_Batch, int]) -> None:
     batch, row = place
-    batch.deliver(row, request.get_output_tensor(0).data[0].astype(np.float32))
+    batch.deliver(row, request.get_output_tensor(0).data[0])
 
 
 class _Exported:
