@@ -27,7 +27,7 @@ import numpy as np
 from skcnn._keras import import_keras
 from skcnn.engines._engine import Engine
 from skcnn.engines._plan import Plan
-from skcnn.engines._record import build_record_model
+from skcnn.engines._record import Shapes, build_record_model
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
@@ -124,7 +124,7 @@ def _deliver(request: Any, place: tuple[_Batch, int]) -> None:
 class _Exported:
     """An exported network on disk; a context, after which a temporary one is gone."""
 
-    def __init__(self, path: Path, output_shapes: tuple[tuple[int, ...], ...], temporary: Path | None = None):
+    def __init__(self, path: Path, output_shapes: Shapes, temporary: Path | None = None):
         self.path, self.output_shapes, self._temporary = path, output_shapes, temporary
 
     def __enter__(self) -> _Exported:
@@ -156,20 +156,40 @@ def is_openvino_installed() -> bool:
 
 def _exported(plan: Plan, folder: Path) -> _Exported:
     target = export_folder(plan, folder)
-    if not is_exported(plan, folder):
-        temporary, shapes = _export(plan, folder)
-        try:
-            # Whole or not at all; another process may have been first.
-            os.rename(temporary, target)
-        except OSError:
-            if not is_exported(plan, folder):  # a folder that cannot be written to: it serves this process alone
-                return _Exported(temporary / "network.xml", shapes, temporary)
+    shapes = _shapes_if_sound(target)
+    if shapes is not None:
+        return _Exported(target / "network.xml", shapes)
+    temporary, shapes = _export(plan, folder)
+    for _ in range(2):
+        with suppress(OSError):
+            os.rename(temporary, target)  # whole or not at all
+            return _Exported(target / "network.xml", shapes)
+        found = _shapes_if_sound(target)
+        if found is not None:  # another process was first
             shutil.rmtree(temporary, ignore_errors=True)
-    about = json.loads((target / "about.json").read_text())
-    return _Exported(target / "network.xml", tuple(tuple(shape) for shape in about["output_shapes"]))
+            return _Exported(target / "network.xml", found)
+        shutil.rmtree(target, ignore_errors=True)
+    # A folder that cannot be written to: what was exported serves this process alone.
+    return _Exported(temporary / "network.xml", shapes, temporary)
 
 
-def _export(plan: Plan, folder: Path) -> tuple[Path, tuple[tuple[int, ...], ...]]:
+def _shapes_if_sound(exported: Path) -> Shapes | None:
+    """Return the shapes of an exported network's outputs; None where there is none, or a damaged one."""
+    try:
+        about = json.loads((exported / "about.json").read_text())
+        shapes = tuple(tuple(map(int, shape)) for shape in about["output_shapes"])
+        return shapes if about["digests"] == _digests(exported) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _digests(exported: Path) -> dict[str, str]:
+    # Damaged weights would give wrong features without a word.
+    files = (exported / "network.xml", exported / "network.bin")
+    return {file.name: hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest() for file in files}
+
+
+def _export(plan: Plan, folder: Path) -> tuple[Path, Shapes]:
     """Export to a temporary folder beside the place where it will be, or elsewhere where that cannot be written to."""
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
@@ -183,7 +203,7 @@ def _export(plan: Plan, folder: Path) -> tuple[Path, tuple[tuple[int, ...], ...]
         except ImportError as error:
             message = f"Keras's export to OpenVINO needs another package: {error}. Install it, or use engine='keras'."
             raise ImportError(message) from error
-        about = {"network": plan.network, "output_shapes": shapes}
+        about = {"network": plan.network, "output_shapes": shapes, "digests": _digests(temporary)}
         (temporary / "about.json").write_text(json.dumps(about))
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
