@@ -253,7 +253,7 @@ FAMILIES = {
     "EfficientNetB0": 64,
     "EfficientNetV2B0": 64,
     "InceptionResNetV2": 139,
-    "InceptionV3": 139,
+    "InceptionV3": 224,
     "MobileNet": 64,
     "MobileNetV2": 64,
     "MobileNetV3Small": 64,
