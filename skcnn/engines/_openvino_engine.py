@@ -78,12 +78,16 @@ class OpenVINOEngine(Engine):
                 "INFERENCE_NUM_THREADS": n_threads,
             }
             compiled = core.compile_model(network, "CPU", options)
+        self._shape = (*plan.image_size, 3)
         self._requests = openvino.AsyncInferQueue(compiled, n_threads)
         self._requests.set_callback(_deliver)
         self._lock = threading.Lock()
 
     def start(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
         """Begin to run a batch; see :meth:`Engine.start`."""
+        if pixels.shape[1:] != self._shape or pixels.dtype != np.uint8:
+            # OpenVINO would say so too, but never give the request back.
+            raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}; accepted: uint8 (n, {str(self._shape)[1:]}")
         batch = _Batch(pixels, self._n_values)
         with self._lock:
             for row in range(len(pixels)):
