@@ -49,6 +49,7 @@ class AutoEngine:
         self._settled: Engine | None = None
         self._keras: KerasEngine | None = None
         self._n_images = 0
+        self._keras_seconds: float | None = None
 
     def choose(self, n_images: int) -> Engine:
         """Return the engine for a job of ``n_images``."""
@@ -83,8 +84,9 @@ class AutoEngine:
         engine = self._keras_engine()
         if not self._n_images:
             return False
-        seconds_an_image = _seconds(engine, _noise(self._plan.image_size, 4)) / 4
-        saving = EXPECTED_SAVING * seconds_an_image * self._n_images
+        if self._keras_seconds is None:  # once, lest a job of one image cost five for ever
+            self._keras_seconds = _seconds(engine, _noise(self._plan.image_size, 4)) / 4
+        saving = EXPECTED_SAVING * self._keras_seconds * self._n_images
         return saving > EXPORT_OVER_BUILD * engine.build_seconds
 
     def _measured(self) -> Engine:
@@ -102,6 +104,7 @@ class AutoEngine:
             _logger.warning(
                 "OpenVINO computes other features than Keras for %s: Keras runs it", self._plan.backbone.name
             )
+            self._remember("keras", {})
             return engines[0]
         rounds = [[_seconds(engine, pixels) for engine in engines] for _ in range(3)]
         seconds = dict(zip([engine.name for engine in engines], map(min, zip(*rounds, strict=True)), strict=True))

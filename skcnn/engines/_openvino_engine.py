@@ -28,7 +28,7 @@ from filelock import FileLock
 
 from skcnn.engines._engine import Engine
 from skcnn.engines._plan import Plan
-from skcnn.engines._record import build_record_model
+from skcnn.engines._record import Shapes, build_record_model
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
@@ -64,6 +64,7 @@ class OpenVINOEngine(Engine):
             raise ValueError("precision='bfloat16': OpenVINO does not compute in bfloat16 on this CPU; use 'float32'.")
         with _exported(plan, folder) as exported:
             self.output_shapes = exported.output_shapes
+            self._n_values = int(sum(map(np.prod, self.output_shapes)))
             network = core.read_model(exported.path)
             # On TensorFlow the export of a network with swish has an output for each activation as well, kept for
             # a gradient that nobody asks for: they would cost more than half of the time.
@@ -77,13 +78,17 @@ class OpenVINOEngine(Engine):
                 "INFERENCE_NUM_THREADS": n_threads,
             }
             compiled = core.compile_model(network, "CPU", options)
+        self._shape = (*plan.image_size, 3)
         self._requests = openvino.AsyncInferQueue(compiled, n_threads)
         self._requests.set_callback(_deliver)
         self._lock = threading.Lock()
 
     def start(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
         """Begin to run a batch; see :meth:`Engine.start`."""
-        batch = _Batch(len(pixels))
+        if pixels.shape[1:] != self._shape or pixels.dtype != np.uint8:
+            # OpenVINO would say so too, but never give the request back.
+            raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}; accepted: uint8 (n, {str(self._shape)[1:]}")
+        batch = _Batch(pixels, self._n_values)
         with self._lock:
             for row in range(len(pixels)):
                 self._requests.start_async([pixels[row : row + 1]], (batch, row), share_inputs=True)
@@ -93,11 +98,15 @@ class OpenVINOEngine(Engine):
 class _Batch:
     """The records of a batch, as they come in."""
 
-    def __init__(self, n_images: int):
-        self.records: list[np.ndarray | None] = [None] * n_images
-        self._missing = n_images
+    def __init__(self, pixels: np.ndarray, n_values: int):
+        # Requests read the pixels where they are, and OpenVINO does not keep the array alive.
+        self.pixels = pixels
+        self.records = np.empty((len(pixels), n_values), np.float32)
+        self._missing = len(pixels)
         self._lock = threading.Lock()
         self._done = threading.Event()
+        if not self._missing:
+            self._done.set()
 
     def deliver(self, row: int, record: np.ndarray) -> None:
         self.records[row] = record
@@ -108,18 +117,18 @@ class _Batch:
 
     def wait(self) -> np.ndarray:
         self._done.wait()
-        return np.stack(self.records)  # type: ignore[arg-type]
+        return self.records
 
 
 def _deliver(request: Any, place: tuple[_Batch, int]) -> None:
     batch, row = place
-    batch.deliver(row, request.get_output_tensor(0).data[0].astype(np.float32))
+    batch.deliver(row, request.get_output_tensor(0).data[0])
 
 
 class _Exported:
     """An exported network on disk; a context, after which a temporary one is gone."""
 
-    def __init__(self, path: Path, output_shapes: tuple[tuple[int, ...], ...], temporary: Path | None = None):
+    def __init__(self, path: Path, output_shapes: Shapes, temporary: Path | None = None):
         self.path, self.output_shapes, self._temporary = path, output_shapes, temporary
 
     def __enter__(self) -> _Exported:
@@ -151,24 +160,44 @@ def is_openvino_installed() -> bool:
 
 def _exported(plan: Plan, folder: Path) -> _Exported:
     target = export_folder(plan, folder)
-    if not is_exported(plan, folder):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            writable = os.access(folder, os.W_OK)
-        except OSError:
-            writable = False
-        if not writable:  # the export serves this process alone
-            temporary, shapes = _export(plan, None)
-            return _Exported(temporary / "network.xml", shapes, temporary)
-        with FileLock(target.with_name(f"{target.name}.lock")):  # processes that need it at once make it once
-            if not is_exported(plan, folder):
-                shutil.rmtree(target, ignore_errors=True)  # what is there is not whole
-                os.rename(_export(plan, folder)[0], target)
-    about = json.loads((target / "about.json").read_text())
-    return _Exported(target / "network.xml", tuple(tuple(shape) for shape in about["output_shapes"]))
+    shapes = _shapes_if_sound(target)
+    if shapes is not None:
+        return _Exported(target / "network.xml", shapes)
+    lock = target.with_name(f"{target.name}.lock")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.touch()
+    except OSError:  # a folder that cannot be written to: what is exported serves this process alone
+        temporary, shapes = _export(plan, None)
+        return _Exported(temporary / "network.xml", shapes, temporary)
+    with FileLock(lock):  # processes that need it at once make it once
+        shapes = _shapes_if_sound(target)
+        if shapes is None:
+            shutil.rmtree(target, ignore_errors=True)
+            temporary, shapes = _export(plan, folder)
+            os.rename(temporary, target)  # whole or not at all
+        with suppress(OSError):
+            lock.unlink()  # who waits for it sees first that the export is there
+    return _Exported(target / "network.xml", shapes)
 
 
-def _export(plan: Plan, folder: Path | None) -> tuple[Path, tuple[tuple[int, ...], ...]]:
+def _shapes_if_sound(exported: Path) -> Shapes | None:
+    """Return the shapes of an exported network's outputs; None where there is none, or a damaged one."""
+    try:
+        about = json.loads((exported / "about.json").read_text())
+        shapes = tuple(tuple(map(int, shape)) for shape in about["output_shapes"])
+        return shapes if about["digests"] == _digests(exported) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _digests(exported: Path) -> dict[str, str]:
+    # Damaged weights would give wrong features without a word.
+    files = (exported / "network.xml", exported / "network.bin")
+    return {file.name: hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest() for file in files}
+
+
+def _export(plan: Plan, folder: Path | None) -> tuple[Path, Shapes]:
     """Export to a temporary folder in ``folder``, or in the system's place for such."""
     temporary = Path(tempfile.mkdtemp(prefix=".export-", dir=folder))
     try:
@@ -181,7 +210,7 @@ def _export(plan: Plan, folder: Path | None) -> tuple[Path, tuple[tuple[int, ...
         except ImportError as error:
             message = f"Keras's export to OpenVINO needs another package: {error}. Install it, or use engine='keras'."
             raise ImportError(message) from error
-        about = {"network": plan.network, "output_shapes": shapes}
+        about = {"network": plan.network, "output_shapes": shapes, "digests": _digests(temporary)}
         (temporary / "about.json").write_text(json.dumps(about))
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -100,14 +100,15 @@ def _foldable(model: Any) -> Iterator[tuple[Any, Any]]:
     for source in _sources(config["output_layers"]):
         users.setdefault(source, []).append("")
     by_name = {layer.name: layer for layer in model.layers}
-    calls = {entry["name"]: len(entry["inbound_nodes"]) for entry in config["layers"]}
+    calls = {entry["name"]: entry["inbound_nodes"] for entry in config["layers"]}
     for name, using in users.items():
         convolution: Any = by_name.get(name)
         norm: Any = by_name.get(using[0])
         if (
             type(convolution) in convolutions
             and type(norm) is layers.BatchNormalization
-            and len(using) == calls[name] == calls[norm.name] == 1
+            and len(using) == len(calls[name]) == len(calls[norm.name]) == 1
+            and not calls[norm.name][0]["kwargs"].get("training")  # one that normalises by its batch, always
             and convolution.activation.__name__ == "linear"
             and norm.axis in (-1, 3)
         ):

@@ -15,11 +15,12 @@ _Key = tuple[str, str, str]
 
 _engines: dict[_Key, Engine | AutoEngine] = {}
 _locks: dict[str, threading.RLock] = {}
+_build_locks: dict[str, threading.RLock] = {}
 _registry_lock = threading.Lock()
 
 
 def network_lock(plan: Plan) -> threading.RLock:
-    """Return the lock of a plan's network: who holds it may compile and run it, so that no image is run twice."""
+    """Return the lock of a plan's network: who holds it extracts with it, so that no image is run twice."""
     with _registry_lock:
         return _locks.setdefault(plan.network, threading.RLock())
 
@@ -36,7 +37,10 @@ def get_engine(plan: Plan, name: str, folder: Path, n_images: int) -> Engine:
     n_images : int
         How many images it is for, from which ``"auto"`` tells whether an export is worth it.
     """
-    with network_lock(plan):
+    # Not the network's lock: workers that are threads of this process get their engine while their caller holds that.
+    with _registry_lock:
+        lock = _build_locks.setdefault(plan.network, threading.RLock())
+    with lock:
         key = (plan.network, plan.precision, name)
         engine = _engines.get(key)
         if engine is None:
