@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import threading
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -144,12 +146,14 @@ def export_folder(plan: Plan, folder: Path) -> Path:
     # The precision is chosen when it is loaded, so that one export serves both.
     made_by = [f"{package} {_version(package)}" for package in ("keras", "openvino")]
     digest = hashlib.blake2b(json.dumps([plan.network, *made_by]).encode(), digest_size=12).hexdigest()
-    return folder / f"{plan.backbone.name}-{digest}"
+    # The name is for people; it may be anything, a path too.
+    name = re.sub(r"[^\w.-]", "_", plan.backbone.name)[:64]
+    return folder / f"{name}-{digest}"
 
 
 def is_exported(plan: Plan, folder: Path) -> bool:
     """Tell whether the network of a plan lies in ``folder``."""
-    return (export_folder(plan, folder) / "about.json").is_file()
+    return os.path.isfile(export_folder(plan, folder) / "about.json")
 
 
 @cache
@@ -195,9 +199,11 @@ def _digests(exported: Path) -> dict[str, str]:
 
 def _export(plan: Plan, folder: Path) -> tuple[Path, Shapes]:
     """Export to a temporary folder beside the place where it will be, or elsewhere where that cannot be written to."""
-    with suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".export-", dir=folder if os.access(folder, os.W_OK) else None))
+    temporary = folder / f".export-{uuid.uuid4().hex}"
+    try:
+        temporary.mkdir(parents=True)  # not tempfile's, which nobody else could read
+    except OSError:
+        temporary = Path(tempfile.mkdtemp(prefix=".export-"))
     try:
         import_keras()
         # In float32: OpenVINO brings it down to the precision asked for when it loads the network.
