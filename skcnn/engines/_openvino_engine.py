@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
@@ -144,12 +145,14 @@ def export_folder(plan: Plan, folder: Path) -> Path:
     # The precision is chosen when it is loaded, so that one export serves both.
     made_by = [f"{package} {_version(package)}" for package in ("keras", "openvino")]
     digest = hashlib.blake2b(json.dumps([plan.network, *made_by]).encode(), digest_size=12).hexdigest()
-    return folder / f"{plan.backbone.name}-{digest}"
+    # The name is for people; it may be anything, a path too.
+    name = re.sub(r"[^\w.-]", "_", plan.backbone.name)[:64]
+    return folder / f"{name}-{digest}"
 
 
 def is_exported(plan: Plan, folder: Path) -> bool:
     """Tell whether the network of a plan lies in ``folder``."""
-    return (export_folder(plan, folder) / "about.json").is_file()
+    return os.path.isfile(export_folder(plan, folder) / "about.json")
 
 
 @cache

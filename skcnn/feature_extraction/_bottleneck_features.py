@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import uuid
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -264,7 +264,8 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
         backbone = self._backbone()
         outputs = self._outputs(backbone)
         job = self._job(backbone, outputs)
-        shape = len(images), int(sum(map(np.prod, self._output_shapes(job, outputs))))
+        # Python's integers: NumPy's own are written to a .npy file's head in a way that it cannot read.
+        shape = (len(images), sum(int(np.prod(shape)) for shape in self._output_shapes(job, outputs)))
         with _array(shape, out) as features:
             with network_lock(job.plan):
                 bad = self._fill(features, images, job, outputs)
@@ -447,10 +448,10 @@ def _array(shape: tuple[int, int], path: str | os.PathLike[str] | None) -> Itera
         yield np.full(shape, np.nan, np.float32)
         return
     path = Path(path)
-    if path.suffix != ".npy" or not path.parent.is_dir():
+    if path.suffix != ".npy" or not path.parent.is_dir() or path.is_dir():
         raise ValueError(f"out={str(path)!r}; accepted: the path of a .npy file, in a folder that exists")
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}.", suffix=".part", delete=False) as file:
-        temporary = Path(file.name)
+    # Not tempfile's, which nobody else could read.
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
     try:
         features = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
         features[:] = np.nan

@@ -166,6 +166,12 @@ def test_a_folder_that_cannot_be_made(engine, tmp_path, exporting):
     assert not [name for name in left if name.startswith(".export-")]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="rights are POSIX's")
+def test_others_may_read_an_export(exports, tmp_path):
+    (tmp_path / "any").mkdir()
+    assert export_folder(plan_of(), exports).stat().st_mode == (tmp_path / "any").stat().st_mode
+
+
 def cut(path):
     with open(path, "r+b") as file:
         file.truncate(path.stat().st_size // 2)

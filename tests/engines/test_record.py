@@ -248,7 +248,8 @@ def test_with_precision_is_a_copy_that_computes_otherwise():
     assert 0 < distance(np.asarray(copy(x), np.float32), network(x)) < 0.05
 
 
-#: The smallest network of every family, and the least size at which its last map still has some pixels.
+#: The smallest network of every family, and a size that is quick. Where the last maps have few pixels, their statistics
+#: make BatchNorm blow up rounding errors: ResNet50 needs more than 64 px for that, InceptionV3 more than 139.
 FAMILIES = {
     "ConvNeXtTiny": 32,
     "DenseNet121": 64,
@@ -260,13 +261,10 @@ FAMILIES = {
     "MobileNetV2": 64,
     "MobileNetV3Small": 64,
     "NASNetMobile": 96,
-    "ResNet50": 64,
+    "ResNet50": 160,
     "ResNet50V2": 64,
     "VGG16": 32,
     "Xception": 96,
-    "AlexNet": 67,
-    "LeNet5": 32,
-    "ResNet34": 64,
     "ResNet20": 32,
 }
 ALWAYS = ("MobileNetV2", "EfficientNetB0", "ConvNeXtTiny", "ResNet20")
