@@ -69,9 +69,14 @@ def count_flops(network: Any) -> int:
     return flops
 
 
-def plan_of(name: str, weights: str, precision: str) -> Plan:
-    """Return what ``BottleneckFeatures(name, weights=weights, precision=precision, cache=None)`` runs."""
+def plan_of(name: str, weights: str | None, precision: str = "float32", *, cached: bool = False) -> Plan:
+    """Return what ``BottleneckFeatures(name, weights=weights, precision=precision)`` runs.
+
+    With a cache that is every layer of the table, pooled in both ways, in one pass; without, the last one.
+    """
     backbone = get_backbone(name)
-    output = Output(backbone.layers[-1].name, "avg")
+    outputs = tuple(Output(layer.name, pooling) for layer in backbone.layers for pooling in ("avg", "max"))
+    if not cached:
+        outputs = (Output(backbone.layers[-1].name, "avg"),)
     weights_id = backbone.weights_id(weights)
-    return Plan(backbone, weights, weights_id, 0, backbone.image_size, "stretch", precision, (output,))
+    return Plan(backbone, weights, weights_id, 0, backbone.image_size, "stretch", precision, outputs)

@@ -209,11 +209,12 @@ def as_markdown(report: dict[str, Any]) -> str:
     settings = report["settings"]
     loads = [one["load"] for one in report["backbones"]]
     sized = "their own size" if settings["keep_size"] else "the network's size"
+    peak = min(one["peak_gflops"] for one in report["backbones"])
     head = (
         f"{describe(report['machine'])}. {settings['images']} pictures of {sized}, in batches of "
-        f"{settings['batch_size']}; {settings['rounds']} interleaved rounds; load average {min(loads):.1f} to {max(loads):.1f}; matrix product "
-        f"{min(one['peak_gflops'] for one in report['backbones']):.0f} GFLOP/s or more. Images per second on the wall "
-        "and of the processor; ratios are medians of rounds (range)."
+        f"{settings['batch_size']}; {settings['rounds']} rounds; load average {min(loads):.1f} to {max(loads):.1f}; "
+        f"peak (a product of matrices) {peak:.0f} GFLOP/s. Images per second on the wall and of the processor; ratios "
+        "are medians of rounds (range)."
     )
     rows: dict[str, list[list[object]]] = {"model": [], "files": []}
     for one in report["backbones"]:
