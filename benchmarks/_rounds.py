@@ -17,6 +17,9 @@ import numpy as np
 Runs = dict[str, Callable[[], Any]]
 Round = dict[str, dict[str, float]]
 
+#: Products of matrices in a round.
+PRODUCTS = 8
+
 
 def timed(function: Callable[[], Any]) -> tuple[dict[str, float], Any]:
     """Return the seconds on the wall and of the processor (all threads of this process), and the result."""
@@ -73,10 +76,6 @@ def matrix_product(n: int = 2048) -> Runs:
         product = lambda: a @ b  # noqa: E731
     product()
     return {"matrix product": lambda: [product() for _ in range(PRODUCTS)], "flops": lambda: 2 * n**3 * PRODUCTS}
-
-
-#: Matrix products in a round.
-PRODUCTS = 8
 
 
 def machine() -> dict[str, Any]:
