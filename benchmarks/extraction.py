@@ -12,8 +12,8 @@ Rounds are interleaved, and their order turns: what counts is the median over th
 in seconds on the wall and of the processor. A product of matrices in every round tells what share of the machine's
 float32 peak a network reaches. A row whose features are not those of Keras's ``predict`` says so and shows no speed.
 
-skcnn's cache is off. ``auto`` has settled on an engine before the rounds. Pictures have the network's size already, so
-that nobody resizes; with ``--keep-size`` all do, and Keras, which resizes without antialiasing, gets other features.
+skcnn's cache is off, and its batches have the size that it chooses; ``auto`` has settled before the rounds. Pictures
+have the network's size already; with ``--keep-size`` all resize, and Keras, without antialiasing, gets other features.
 
 On a GPU, with KERAS_BACKEND=jax or torch and no TensorFlow, it is the same command.
 """
@@ -98,8 +98,8 @@ def prepare(name: str, weights: str, paths: list[str], folder: Path, settings: a
     def engine_run(precision: str, engine: str) -> Callable[[], np.ndarray]:
         compiled = get_engine(plan_of(name, weights, precision), engine, user_cache_path("skcnn") / "engines", MANY)
         chosen[engine, precision] = compiled.name
-        # A batch begun before the last one is waited for, as transform does it; a GPU's batch size is its own.
-        parts = competitors.batches(pixels, max(size, compiled.batch_size))
+        # The engine's own batches, one begun before the last one is waited for, as transform does it.
+        parts = competitors.batches(pixels, compiled.batch_size)
 
         def run() -> np.ndarray:
             found, waiting = [], compiled.start(parts[0])
@@ -208,11 +208,11 @@ def as_markdown(report: dict[str, Any]) -> str:
     """Return the tables that people read."""
     settings = report["settings"]
     loads = [one["load"] for one in report["backbones"]]
-    sized = "their own size" if settings["keep_size"] else "the network's size"
+    sized = "their own" if settings["keep_size"] else "the network's"
     peak = min(one["peak_gflops"] for one in report["backbones"])
     head = (
-        f"{describe(report['machine'])}. {settings['images']} pictures of {sized}, in batches of "
-        f"{settings['batch_size']}; {settings['rounds']} rounds; load average {min(loads):.1f} to {max(loads):.1f}; "
+        f"{describe(report['machine'])}. {settings['images']} pictures of {sized} size; "
+        f"{settings['rounds']} interleaved rounds; load average {min(loads):.1f} to {max(loads):.1f}; "
         f"peak (a product of matrices) {peak:.0f} GFLOP/s. Images per second on the wall and of the processor; ratios "
         "are medians of rounds (range)."
     )
@@ -221,7 +221,7 @@ def as_markdown(report: dict[str, Any]) -> str:
         for row in one["rows"]:
             rows[row["kind"]].append(show_row(one["backbone"], row))
     of = "of the float32 peak"
-    columns = ["backbone", "what runs it", "precision", "error", "wall", "processor"]
+    columns = ["backbone", "what runs it", "precision", "error", "images/s, wall", "processor"]
     model = table([*columns, of, f"x {ARRAYS}, wall", "processor"], rows["model"])
     files = table([*columns, "of model only, processor", "x Keras from files, wall", "processor"], rows["files"])
     parts = [
@@ -275,7 +275,9 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--images", type=int, default=128, help="a round (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="default: %(default)s; fewer are for trying it out")
-    parser.add_argument("--batch-size", type=int, default=32, help="default: %(default)s; on a GPU skcnn finds its own")
+    parser.add_argument(
+        "--batch-size", type=int, default=32, help="of the others (default: %(default)s); skcnn takes its own"
+    )
     parser.add_argument("--keep-size", action="store_true", help="leave pictures at their size: everybody resizes")
     parser.add_argument("--least-cosine", type=float, default=0.98, help="of Keras's features from files (%(default)s)")
     parser.add_argument("--no-first-call", action="store_true", help="leave the new processes out")
