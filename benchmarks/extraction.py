@@ -161,9 +161,10 @@ def measure(name: str, weights: str | None, work: Path, settings: argparse.Names
     product = matrix_product()
     product_flops = product.pop("flops")()
     rounds = interleaved({**bench.runs, **product}, settings.rounds)
+    right = {row["run"] for row in bench.rows if row["check"]["right"]}
     for row in bench.rows:
         run = row["run"]
-        if not row["check"]["right"]:
+        if run not in right:
             continue
         row["images_per_second"] = {clock: len(paths) / median(rounds, run, clock) for clock in ("wall", "cpu")}
         shares = [
@@ -171,10 +172,10 @@ def measure(name: str, weights: str | None, work: Path, settings: argparse.Names
         ]
         row["share_of_peak"] = float(np.median(shares))
         slow = f"{row['kind']}: {ARRAYS if row['kind'] == 'model' else FILES} float32"
-        if slow in bench.runs:
+        if slow in right:
             row["ratio"] = {clock: ratio(rounds, slow, run, clock) for clock in ("wall", "cpu")}
         model_only = run.replace("files: ", "model: ")
-        if row["kind"] == "files" and model_only in bench.runs:
+        if row["kind"] == "files" and model_only in right:
             row["of_model_only"] = ratio(rounds, model_only, run, "cpu")
     clear_engines()
     gflops = [product_flops / one["matrix product"]["wall"] / 1e9 for one in rounds]
@@ -279,7 +280,9 @@ def main(arguments: list[str] | None = None) -> None:
         "--batch-size", type=int, default=32, help="of the others (default: %(default)s); skcnn takes its own"
     )
     parser.add_argument("--keep-size", action="store_true", help="leave pictures at their size: everybody resizes")
-    parser.add_argument("--least-cosine", type=float, default=0.98, help="of Keras's features from files (%(default)s)")
+    parser.add_argument(
+        "--least-cosine", type=float, default=0.95, help="of Keras's features from files (default: %(default)s)"
+    )
     parser.add_argument("--no-first-call", action="store_true", help="leave the new processes out")
     parser.add_argument("--json", metavar="FILE", help="where to write every number of every round")
     parser.add_argument("--child", help=argparse.SUPPRESS)  # a process of first_calls
