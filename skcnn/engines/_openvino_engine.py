@@ -7,6 +7,7 @@ its backend, not even the import.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -32,6 +33,9 @@ from skcnn.engines._plan import Plan
 from skcnn.engines._record import Shapes, build_record_model
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
+
+#: Images that wait in line for each core.
+IN_LINE = 4
 
 
 class OpenVINOEngine(Engine):
@@ -80,8 +84,9 @@ class OpenVINOEngine(Engine):
             }
             compiled = core.compile_model(network, "CPU", options)
         self._shape = (*plan.image_size, 3)
-        self._requests = openvino.AsyncInferQueue(compiled, n_threads)
-        self._requests.set_callback(_deliver)
+        # Some images wait in line for each core, so that none is idle while Python does something else.
+        self._requests = [_Request(compiled.create_infer_request()) for _ in range(IN_LINE * n_threads)]
+        self._turns = itertools.cycle(self._requests)
         self._lock = threading.Lock()
 
     def start(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
@@ -89,41 +94,46 @@ class OpenVINOEngine(Engine):
         if pixels.shape[1:] != self._shape or pixels.dtype != np.uint8:
             # OpenVINO would say so too, but never give the request back.
             raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}; accepted: uint8 (n, {str(self._shape)[1:]}")
-        batch = _Batch(pixels, self._n_values)
+        records = np.empty((len(pixels), self._n_values), np.float32)
         with self._lock:
             for row in range(len(pixels)):
-                self._requests.start_async([pixels[row : row + 1]], (batch, row), share_inputs=True)
-        return batch.wait
+                # In turn: the one that was begun first is likely done first.
+                next(self._turns).start(pixels[row : row + 1], records[row])
+
+        def finish() -> np.ndarray:
+            with self._lock:
+                for request in self._requests:
+                    if request.record is not None and request.record.base is records:
+                        request.finish()
+            return records
+
+        return finish
 
 
-class _Batch:
-    """The records of a batch, as they come in."""
+class _Request:
+    """A request to OpenVINO that is used again and again.
 
-    def __init__(self, pixels: np.ndarray, n_values: int):
-        # Requests read the pixels where they are, and OpenVINO does not keep the array alive.
-        self.pixels = pixels
-        self.records = np.empty((len(pixels), n_values), np.float32)
-        self._missing = len(pixels)
-        self._lock = threading.Lock()
-        self._done = threading.Event()
-        if not self._missing:
-            self._done.set()
+    It is waited for, and not called back from: a thread of OpenVINO that enters Python while that ends would abort the
+    process.
+    """
 
-    def deliver(self, row: int, record: np.ndarray) -> None:
-        self.records[row] = record
-        with self._lock:
-            self._missing -= 1
-            if not self._missing:
-                self._done.set()
+    def __init__(self, request: Any):
+        self.request = request
+        self.pixels: np.ndarray | None = None  # read by OpenVINO where they are, and kept alive by nobody else
+        self.record: np.ndarray | None = None
 
-    def wait(self) -> np.ndarray:
-        self._done.wait()
-        return self.records
+    def start(self, pixels: np.ndarray, record: np.ndarray) -> None:
+        """Begin to run an image (1, height, width, 3), whose record goes into ``record``."""
+        self.finish()
+        self.request.start_async([pixels], share_inputs=True)
+        self.pixels, self.record = pixels, record
 
-
-def _deliver(request: Any, place: tuple[_Batch, int]) -> None:
-    batch, row = place
-    batch.deliver(row, request.get_output_tensor(0).data[0])
+    def finish(self) -> None:
+        """Wait for what was begun, if anything was."""
+        if self.record is not None:
+            self.request.wait()
+            self.record[:] = self.request.get_output_tensor(0).data[0]
+            self.pixels = self.record = None
 
 
 class _Exported:
@@ -173,15 +183,23 @@ def _exported(plan: Plan, folder: Path) -> _Exported:
     except OSError:  # a folder that cannot be written to: what is exported serves this process alone
         temporary, shapes = _export(plan, None)
         return _Exported(temporary / "network.xml", shapes, temporary)
-    with FileLock(lock):  # processes that need it at once make it once
+    with FileLock(lock), _removed(lock):  # processes that need it at once make it once
         shapes = _shapes_if_sound(target)
         if shapes is None:
             shutil.rmtree(target, ignore_errors=True)
             temporary, shapes = _export(plan, folder)
             os.rename(temporary, target)  # whole or not at all
-        with suppress(OSError):
-            lock.unlink()  # who waits for it sees first that the export is there
     return _Exported(target / "network.xml", shapes)
+
+
+@contextmanager
+def _removed(path: Path) -> Iterator[None]:
+    """Remove a lock file in the end; whoever waits for it looks first whether the export is there."""
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink()
 
 
 def _shapes_if_sound(exported: Path) -> Shapes | None:

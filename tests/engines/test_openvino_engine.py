@@ -255,7 +255,7 @@ def test_one_export_serves_both_precisions(exports, exporting):
 
 
 def compiled_precision(engine):
-    return engine._requests[0].get_compiled_model().get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    return engine._requests[0].request.get_compiled_model().get_property("INFERENCE_PRECISION_HINT").get_type_name()
 
 
 def can_bfloat16():
