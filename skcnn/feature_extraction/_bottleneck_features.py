@@ -16,8 +16,8 @@ import numpy as np
 from platformdirs import user_cache_path
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
-from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import validate_data
 
 from skcnn._keras import is_keras_model, model_digest, model_from_bytes, model_to_bytes

@@ -197,7 +197,18 @@ def test_an_export_that_is_interrupted_is_not_the_last_word(world, tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b"7", b"null", b"{}", b'{"engine": null}', b'{"engine": "magic"}', b'{"engine": []}', b"\xff\xfe"],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"7",
+        b"null",
+        b"{}",
+        b'{"engine": null}',
+        b'{"engine": "magic"}',
+        b'{"engine": []}',
+        b"\xff\xfe",
+    ],
 )
 def test_a_damaged_choice_is_made_anew(world, tmp_path, content):
     assert choose(tmp_path) == "openvino"

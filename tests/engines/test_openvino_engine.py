@@ -243,7 +243,10 @@ def test_an_export_that_fails_leaves_nothing(tmp_path, monkeypatch):
 
 def test_one_export_serves_both_precisions(exports, exporting):
     assert export_folder(plan_of(), exports) == export_folder(plan_of("bfloat16"), exports)
-    assert len({export_folder(plan, exports) for plan in (plan_of(), plan_of(pooling="max"), plan_of(image_size=(9, 9)))}) == 3
+    assert (
+        len({export_folder(plan, exports) for plan in (plan_of(), plan_of(pooling="max"), plan_of(image_size=(9, 9)))})
+        == 3
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_openvino_engine, "_version", lambda package: "0.0")
         assert export_folder(plan_of(), exports) != export_folder(plan_of(), exports.parent / exports.name / "x")

@@ -197,7 +197,9 @@ def plan_of(name, outputs=None, image_size=(32, 32), precision="float32", weight
 
 def test_a_record_is_its_outputs_one_after_the_other():
     rng = np.random.default_rng(0)
-    plan = plan_of("ResNet20", [Output("stage1_unit3", None), Output("stage3_unit3", "max"), Output("stage1_unit3", "avg")])
+    plan = plan_of(
+        "ResNet20", [Output("stage1_unit3", None), Output("stage3_unit3", "max"), Output("stage1_unit3", "avg")]
+    )
     model, shapes = build_record_model(plan)
     assert shapes == ((32, 32, 16), (64,), (16,))
     pixels = rng.integers(0, 256, (3, 32, 32, 3), np.uint8)

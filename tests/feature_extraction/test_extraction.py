@@ -443,9 +443,7 @@ def test_a_search_over_two_networks_pays_twice_an_image(tmp_path, n_jobs):
     y = np.array(["light", "dark"])[(X.mean((1, 2, 3)) < 127.5).astype(int)]
     cache = FeatureCache(tmp_path)
     search = GridSearchCV(
-        make_pipeline(
-            BottleneckFeatures(engine="keras", cache=cache, batch_size=4), GaussianNB()
-        ),
+        make_pipeline(BottleneckFeatures(engine="keras", cache=cache, batch_size=4), GaussianNB()),
         {
             "bottleneckfeatures__backbone": ["ResNet20", small_network()],
             "gaussiannb__var_smoothing": [1e-9, 1e-6, 1e-3, 1.0],
