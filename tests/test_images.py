@@ -199,9 +199,8 @@ def test_first_frame_of_an_animation():
 def photograph(height, width):
     """Something like a photograph: smooth, with edges and a little noise."""
     rng = np.random.default_rng(0)
-    smooth = Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8)).resize(
-        (width, height), Image.Resampling.BICUBIC
-    )
+    coarse = Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8))
+    smooth = coarse.resize((width, height), Image.Resampling.BICUBIC)
     pixels = np.asarray(smooth).astype(int)
     pixels[height // 4 : height // 2, width // 3 : width // 2] = [250, 20, 40]
     return Image.fromarray((pixels + rng.normal(0, 6, pixels.shape)).clip(0, 255).astype(np.uint8))

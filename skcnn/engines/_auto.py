@@ -156,9 +156,8 @@ def _machine() -> str:
     processor = platform.processor() or platform.machine()
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        processor = " ".join(
-            line.split(":")[1].strip() for line in lines[:10] if line.startswith(("model", "cpu family"))
-        )
+        about = [line.split(":")[1].strip() for line in lines[:10] if line.startswith(("model", "cpu family"))]
+        processor = " ".join(about) or processor
     backend = os.environ.get("KERAS_BACKEND", "")
     gpu = f"gpu {Path('/dev/nvidiactl').exists()} {os.environ.get('CUDA_VISIBLE_DEVICES', '')}"
     return "; ".join([processor, f"{joblib.cpu_count()} cores", gpu, backend, *versions])

@@ -1,5 +1,8 @@
 """Features of images, as scikit-learn transformers."""
 
-from skcnn.feature_extraction._bottleneck_features import BottleneckFeatures, packed_members
+from skcnn.feature_extraction._bottleneck_features import BottleneckFeatures
 
-__all__ = ["BottleneckFeatures", "packed_members"]
+# What saved files and pickles call it.
+BottleneckFeatures.__module__ = __name__
+
+__all__ = ["BottleneckFeatures"]

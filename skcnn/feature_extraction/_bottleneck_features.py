@@ -7,7 +7,6 @@ import uuid
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import validate_data
 
 from skcnn._keras import is_keras_model, model_digest, model_from_bytes, model_to_bytes
+from skcnn._members import current_members
 from skcnn.backbones import Backbone, WeightsFile, as_backbone, as_weights_file
 from skcnn.cache import FeatureCache, as_cache
 from skcnn.engines import ENGINES, PRECISIONS, Output, Plan, get_engine, network_lock
@@ -37,22 +37,6 @@ from skcnn.images import (
 )
 
 POOLINGS = ("avg", "max")
-
-_members: ContextVar[dict[str, bytes] | None] = ContextVar("members", default=None)
-
-
-@contextmanager
-def packed_members(members: dict[str, bytes]) -> Iterator[dict[str, bytes]]:
-    """Have estimators put networks and weight files that they were given into ``members``, or take them from there.
-
-    Inside the block an estimator's state names such a member in place of the object or the path, so that what is
-    stored beside the members is plain data.
-    """
-    token = _members.set(members)
-    try:
-        yield members
-    finally:
-        _members.reset(token)
 
 
 class BottleneckFeatures(TransformerMixin, BaseEstimator):
@@ -391,7 +375,7 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for pickle, or for a file that must be whole by itself (see :func:`packed_members`)."""
         state = dict(super().__getstate__())
-        members = _members.get()
+        members = current_members()
         if members is None:
             return state
         if isinstance(as_cache(state["cache"]), FeatureCache):
@@ -416,7 +400,7 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`__getstate__` returned."""
-        state, members = dict(state), _members.get() or {}
+        state, members = dict(state), current_members() or {}
         # State names a member by a dict, which is no value that either parameter takes.
         if isinstance(state["backbone"], dict):
             state["backbone"] = model_from_bytes(members[state["backbone"]["member"]])

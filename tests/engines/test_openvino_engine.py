@@ -314,7 +314,7 @@ def test_an_export_that_lacks_a_package_says_so(tmp_path, monkeypatch):
         raise ImportError("nothing called nncf")
 
     monkeypatch.setattr(keras.Model, "export", export)
-    with pytest.raises(ImportError, match="nothing called nncf.*engine='keras'"):
+    with pytest.raises(ImportError, match=r"nothing called nncf.*engine='keras'"):
         OpenVINOEngine(plan_of(), tmp_path)
     assert os.listdir(tmp_path) == []
 

@@ -249,14 +249,15 @@ def test_with_precision_is_a_copy_that_computes_otherwise():
 
 
 #: The smallest network of every family, and a size that is quick. Where the last maps have few pixels, their statistics
-#: make BatchNorm blow up rounding errors: ResNet50 needs more than 64 px for that, InceptionV3 more than 139.
+#: make BatchNorm blow up rounding errors, of predict as much as of the engines: against the same network in float64
+#: either is off by 8e-5 (InceptionV3 at 224 px, ResNet50 at 64), which adds up to more than the tolerance.
 FAMILIES = {
     "ConvNeXtTiny": 32,
     "DenseNet121": 64,
     "EfficientNetB0": 64,
     "EfficientNetV2B0": 64,
     "InceptionResNetV2": 139,
-    "InceptionV3": 224,
+    "InceptionV3": 299,
     "MobileNet": 64,
     "MobileNetV2": 64,
     "MobileNetV3Small": 64,
