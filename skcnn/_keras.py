@@ -49,6 +49,18 @@ def import_keras() -> Any:
     return keras
 
 
+def has_gpu() -> bool:
+    """Tell whether Keras's backend sees a GPU."""
+    backend = import_keras().backend.backend()
+    if backend == "torch":
+        return bool(importlib.import_module("torch").cuda.is_available())
+    if backend == "jax":
+        return importlib.import_module("jax").default_backend() == "gpu"
+    if backend == "tensorflow":
+        return bool(importlib.import_module("tensorflow").config.list_physical_devices("GPU"))
+    return False
+
+
 def is_keras_model(value: object) -> bool:
     """Tell whether ``value`` is a Keras model, without importing Keras where nobody else has."""
     return any(base.__module__.startswith("keras.") and base.__name__ == "Model" for base in type(value).__mro__)
@@ -69,9 +81,9 @@ def seeded_initializers(seed: int) -> Iterator[None]:
 
 
 def set_weights(model: Any, values: list[Any]) -> None:
-    """Set the weights of a network so that they all take effect."""
+    """Set the weights of a network, or of a layer, so that they all take effect."""
     model.set_weights(values)
-    for layer in model.layers:
+    for layer in getattr(model, "layers", [model]):
         # Normalization computes with copies of its weights, which Keras's set_weights leaves as they were.
         if hasattr(layer, "finalize_state"):
             layer.finalize_state()

@@ -63,7 +63,9 @@ def _parser() -> argparse.ArgumentParser:
             "  skcnn evaluate flowers.skcnn test/ --html report.html    how good is it on other pictures?\n"
             "  skcnn predict flowers.skcnn a.jpg b.jpg --top 5          what is on these?\n"
             "  skcnn extract flowers/ -o features.parquet               only the features, as a table\n"
-            "  skcnn backbones                                          which networks there are\n\n"
+            "  skcnn extract flowers/ -o f.parquet --cache features/    each picture through the network once, ever\n"
+            "  skcnn backbones                                          which networks there are\n"
+            "  skcnn cache info features/                               what a cache directory holds\n\n"
             "`skcnn COMMAND --help` tells the options of a command."
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -80,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
             epilog=texts.get("epilog"),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        added.set_defaults(command=command, starts_keras=command is not _backbones)
+        added.set_defaults(command=command, starts_keras=command not in (_backbones, _cache))
         return added
 
     demo = add(
@@ -128,6 +130,16 @@ def _parser() -> argparse.ArgumentParser:
     _add_features(extract)
 
     add("backbones", _backbones, "list the networks, their input sizes and their bottleneck layers")
+
+    cache = add(
+        "cache",
+        _cache,
+        "tell what a cache directory holds, empty it, or check it",
+        epilog="info tells what is held and what it saved; clear forgets all of it and gives the space back; verify\n"
+        "checks every record, removes bad ones and then exits with 1. Processes may be using the directory.",
+    )
+    cache.add_argument("action", choices=["info", "clear", "verify"])
+    cache.add_argument("directory", help="such as BottleneckFeatures(cache=DIRECTORY) made")
     return parser
 
 
@@ -147,7 +159,23 @@ def _add_features(parser: argparse.ArgumentParser) -> None:
         default="stretch",
         help="what becomes of another aspect ratio (default: %(default)s)",
     )
-    parser.add_argument("--batch-size", type=int, default=32, help="(default: %(default)s)")
+    parser.add_argument("--batch-size", type=int, help="(default: 32 on a CPU, found by trial on a GPU)")
+    parser.add_argument(
+        "--engine",
+        choices=["auto", "keras", "openvino"],
+        default="auto",
+        help="what runs the network; auto is the fastest at hand (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--precision", choices=["float32", "bfloat16"], default="float32", help="(default: %(default)s)"
+    )
+    parser.add_argument(
+        "--cache",
+        metavar="DIRECTORY",
+        default="memory",
+        help="keep features there, so that no picture goes through the network a second time, and a run that was "
+        "interrupted goes on where it stopped",
+    )
 
 
 def _alpha(text: str) -> float | str:
@@ -171,6 +199,9 @@ def _features(options: argparse.Namespace) -> Any:
         image_size=options.image_size,
         resize=options.resize,
         batch_size=options.batch_size,
+        engine=options.engine,
+        precision=options.precision,
+        cache=options.cache,
         verbose=_verbose(options),
     )
 
@@ -394,6 +425,40 @@ def _backbones(options: argparse.Namespace) -> None:
     table["weights"] = [", ".join(weights) for weights in table["weights"]]
     table["image_size"] = [f"{height} x {width}" for height, width in table["image_size"]]
     print(table.to_string(index=False))
+
+
+def _cache(options: argparse.Namespace) -> None:
+    import warnings
+
+    from skcnn.cache import CacheWarning, FeatureCache
+
+    cache = FeatureCache(options.directory)
+    if not cache.exists():
+        raise FileNotFoundError(f"{options.directory} is not a cache directory of skcnn")
+    if options.action == "verify":
+        result = cache.verify()
+        if result.damage:
+            raise OSError(f"the cache {options.directory} is damaged ({result.damage}); remove the directory")
+        if result.n_bad:
+            raise OSError(f"{result.n_bad:,} bad entries were removed; {result.n_records:,} records are sound")
+        print(f"{result.n_records:,} records, all sound")
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", CacheWarning)  # there is nothing to go on with here
+        info = cache.info()
+    if options.action == "clear":
+        cache.clear()
+        print(f"Forgot {info.n_records:,} records, {_megabytes(info.n_bytes)}")
+    else:
+        print(
+            f"{info.n_records:,} records, {_megabytes(info.n_bytes)}\n"
+            f"{info.passes:,} passes of a picture through a network\n"
+            f"{info.hits:,} rows served without"
+        )
+
+
+def _megabytes(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:,.1f} MB"
 
 
 def _with_progress(pipeline: Pipeline, options: argparse.Namespace) -> Pipeline:

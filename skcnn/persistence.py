@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from skcnn import __version__
-from skcnn.feature_extraction import packed_members
+from skcnn._members import packed_members
 
 FORMAT = 1
 # What zipfile raises on damaged archives: RuntimeError where a flag says "encrypted" or names an unknown compression.

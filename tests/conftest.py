@@ -19,6 +19,14 @@ def shared() -> Path:
     return Path(folder).resolve()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def user_cache(tmp_path_factory):
+    """A user's cache folder of the tests' own: exported networks and chosen engines go there, worker processes' too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("user-cache")))
+        yield
+
+
 @pytest.fixture
 def cache():
     """The memory cache of the process, empty."""

@@ -1,4 +1,5 @@
 import re
+import sqlite3
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 import skcnn
+from skcnn.cache import FeatureCache
 from skcnn.cli import main
 from skcnn.datasets import load_digit_images
 
@@ -97,6 +99,52 @@ def test_backbones(capsys):
     assert "cifar10" in out
 
 
+@pytest.fixture
+def cache(tmp_path):
+    cache = FeatureCache(tmp_path / "cache")
+    cache.put_many("net", [b"1", b"2"], np.ones((2, 250_000)))
+    cache.count_hits(3)
+    return cache
+
+
+def test_cache_info_and_clear(cache, capsys):
+    folder = str(cache.folder)
+    assert main(["cache", "info", folder]) == 0
+    out = capsys.readouterr().out
+    assert "2 records, 2.0 MB" in out
+    assert "2 passes" in out
+    assert "3 rows" in out
+    assert main(["cache", "verify", folder]) == 0
+    assert "2 records, all sound" in capsys.readouterr().out
+    assert main(["cache", "clear", folder]) == 0
+    assert "2 records, 2.0 MB" in capsys.readouterr().out
+    assert cache.info().n_records == 0
+    assert sum(file.stat().st_size for file in cache.folder.iterdir() if file.is_file()) < 500_000
+
+
+def test_cache_verify_tells_what_is_bad(cache, capsys):
+    with sqlite3.connect(cache.folder / "features.sqlite") as connection:
+        connection.execute("UPDATE contents SET content = zeroblob(4) WHERE id = 1")
+    connection.close()
+    assert main(["cache", "verify", str(cache.folder)]) == 1
+    assert capsys.readouterr().err == "skcnn: error: 1 bad entries were removed; 1 records are sound\n"
+    assert main(["cache", "verify", str(cache.folder)]) == 0
+
+
+@pytest.mark.parametrize("action", ["info", "clear", "verify"])
+def test_a_folder_that_is_no_cache_is_left_alone(action, tmp_path, capsys):
+    file = tmp_path / "features.sqlite"
+    assert main(["cache", action, str(tmp_path)]) == 1
+    assert "is not a cache directory" in capsys.readouterr().err
+    file.write_bytes(b"something else" * 100)
+    assert main(["cache", action, str(tmp_path)]) == 1
+    err = capsys.readouterr().err
+    assert "not a database" in err
+    assert err.count("\n") == 1
+    assert file.read_bytes() == b"something else" * 100
+    assert list(tmp_path.iterdir()) == [file]
+
+
 def test_demo(tmp_path, capsys):
     html = tmp_path / "demo.html"
     assert main(["demo", "--html", str(html), "--quiet"]) == 0
@@ -138,7 +186,9 @@ def test_debug_shows_the_traceback():
         main(["predict", "no-such.skcnn", "a.jpg", "--debug"])
 
 
-@pytest.mark.parametrize("arguments", [[], ["no-such-command"], ["fit"], ["fit", ".", "-o", "m", "--alpha", "much"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["no-such-command"], ["cache", "drop", "."], ["fit"], ["fit", ".", "-o", "m", "--alpha", "much"]]
+)
 def test_usage_errors(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         main(arguments)
@@ -146,7 +196,9 @@ def test_usage_errors(arguments, capsys):
     assert "usage:" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["fit"], ["evaluate"], ["predict"], ["extract"], ["backbones"]])
+@pytest.mark.parametrize(
+    "command", [[], ["demo"], ["fit"], ["evaluate"], ["predict"], ["extract"], ["backbones"], ["cache"]]
+)
 def test_help(command, capsys):
     with pytest.raises(SystemExit) as caught:
         main([*command, "--help"])

@@ -196,6 +196,104 @@ def test_first_frame_of_an_animation():
     assert decode_bytes(content).getpixel((0, 0)) == (255, 0, 0)
 
 
+def photograph(height, width):
+    """Something like a photograph: smooth, with edges and a little noise."""
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8))
+    smooth = coarse.resize((width, height), Image.Resampling.BICUBIC)
+    pixels = np.asarray(smooth).astype(int)
+    pixels[height // 4 : height // 2, width // 3 : width // 2] = [250, 20, 40]
+    return Image.fromarray((pixels + rng.normal(0, 6, pixels.shape)).clip(0, 255).astype(np.uint8))
+
+
+def differences(content, size, rule="stretch"):
+    """How far pixels by way of a smaller decoding are from those of the full one: mean and largest, in levels."""
+    drafted = np.asarray(resize_image(decode_bytes(content, size=size), size, rule)).astype(int)
+    full = np.asarray(resize_image(decode_bytes(content), size, rule)).astype(int)
+    assert np.array_equal(drafted, as_images([content]).decode(0, size, resize=rule))
+    return np.abs(drafted - full).mean(), np.abs(drafted - full).max()
+
+
+@pytest.mark.parametrize("rule", ["stretch", "crop", "pad"])
+@pytest.mark.parametrize("quality", [50, 95])
+def test_a_large_jpeg_is_decoded_smaller(rule, quality):
+    content = encoded(photograph(1200, 1600), "JPEG", quality=quality)
+    assert decode_bytes(content).size == (1600, 1200)
+    assert decode_bytes(content, size=(224, 224)).size == (800, 600)
+    mean, largest = differences(content, (224, 224), rule)
+    assert 0 < mean <= 1
+    assert largest <= 40
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "size", "expected"),
+    [
+        (1600, 1200, (224, 224), (800, 600)),
+        (4000, 3000, (224, 224), (1000, 750)),
+        (3000, 4000, (224, 224), (750, 1000)),
+        (4000, 3000, (32, 32), (500, 375)),  # an eighth is as far as it goes
+        (896, 896, (224, 224), (448, 448)),
+        (1601, 901, (224, 224), (801, 451)),
+        (895, 895, (224, 224), (895, 895)),
+        (500, 375, (224, 224), (500, 375)),
+        (4000, 880, (224, 224), (4000, 880)),  # the shorter side counts
+        (2000, 2000, (100, 900), (2000, 2000)),  # and the longer side wanted
+    ],
+)
+def test_a_jpeg_is_never_decoded_below_twice_the_size(width, height, size, expected):
+    content = encoded(Image.new("RGB", (width, height), (200, 100, 50)), "JPEG")
+    found = decode_bytes(content, size=size)
+    assert found.size == expected
+    assert found.size == (width, height) or min(found.size) >= 2 * max(size)
+
+
+def test_a_jpeg_that_is_not_large_is_left_alone():
+    content = encoded(photograph(375, 500), "JPEG")
+    assert differences(content, (224, 224)) == (0, 0)
+    for format in ("PNG", "WEBP", "TIFF", "BMP"):
+        assert differences(encoded(photograph(600, 800), format), (64, 64)) == (0, 0)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_large_jpeg_is_turned(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(photograph(600, 1000), "JPEG", exif=exif)
+    drafted = decode_bytes(content, size=(96, 120))
+    assert drafted.size == ((500, 300) if orientation < 5 else (300, 500))
+    assert differences(content, (96, 120))[0] <= 1
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_a_large_jpeg_of_another_mode(mode):
+    content = encoded(photograph(800, 800).convert(mode), "JPEG")
+    drafted = decode_bytes(content, size=(100, 100))
+    assert (drafted.mode, drafted.size) == ("RGB", (200, 200))
+    assert differences(content, (100, 100))[0] <= 1
+
+
+def test_a_large_progressive_jpeg_and_one_without_subsampling():
+    for options in ({"progressive": True}, {"subsampling": 0}, {"subsampling": 2}):
+        content = encoded(photograph(800, 800), "JPEG", **options)
+        assert decode_bytes(content, size=(100, 100)).size == (200, 200)
+        assert differences(content, (100, 100))[0] <= 1, options
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7, 0.98])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}], ids=["baseline", "progressive"])
+def test_a_large_jpeg_that_is_cut_off_is_refused(share, options):
+    content = encoded(photograph(1200, 1600), "JPEG", **options)
+    with pytest.raises(OSError, match="truncated"):
+        decode_bytes(content[: int(share * len(content))], size=(64, 64))
+
+
+def test_max_pixels_is_about_the_whole_picture():
+    content = encoded(photograph(600, 800), "JPEG")
+    with pytest.raises(ValueError, match="800 x 600 = 480000 pixels, more than max_pixels=479999"):
+        decode_bytes(content, 479_999, (32, 32))
+    assert decode_bytes(content, 480_000, (32, 32)).size == (100, 75)
+
+
 def test_resize_rules():
     image = Image.new("RGB", (40, 20), "white")
     image.paste((255, 0, 0), (0, 0, 10, 20))

@@ -15,6 +15,7 @@ PACKAGE = Path(skcnn.__file__).parent
 #: What each module may import from skcnn; imports inside functions count.
 MAY_IMPORT = {
     "_keras": set(),
+    "_members": set(),
     "images": set(),
     "datasets": {"images"},
     "metrics": {"images"},
@@ -22,10 +23,10 @@ MAY_IMPORT = {
     "backbones": {"_keras", "images"},
     "cache": {"_keras", "images"},
     "engines": {"_keras", "images", "backbones", "cache"},
-    "feature_extraction": {"_keras", "images", "backbones", "cache", "engines"},
-    "neural_network": {"_keras", "images", "backbones", "feature_extraction"},
+    "feature_extraction": {"_keras", "_members", "images", "backbones", "cache", "engines"},
+    "neural_network": {"_keras", "_members", "images", "backbones", "feature_extraction"},
     "utils": {"_keras", "images", "backbones", "cache", "engines", "feature_extraction", "neural_network"},
-    "persistence": {"", "_keras", "images", "backbones", "cache", "engines", "feature_extraction", "neural_network"},
+    "persistence": {"", "_keras", "_members", "images", "backbones", "feature_extraction", "neural_network"},
 }
 MAY_IMPORT["cli"] = {"", *MAY_IMPORT, "persistence"}
 MAY_IMPORT["__main__"] = {"cli"}

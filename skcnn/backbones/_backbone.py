@@ -9,11 +9,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from skcnn._keras import import_keras, seeded_initializers
+from skcnn._keras import import_keras, model_digest, seeded_initializers
 from skcnn.backbones._pixels import PREPROCESSING, Preprocessing
 from skcnn.backbones._weights import (
     WeightsFile,
@@ -130,6 +130,15 @@ class Backbone:
     def n_features(self) -> int:
         """Number of channels of the default layer."""
         return self.layers[-1].n_features
+
+    @property
+    def identity(self) -> str:
+        """What the network is, beside its weights, for the key of a cache."""
+        # A builder from elsewhere may change under the same name: it is known by what it builds.
+        code = self.builder if isinstance(self.builder, str) else self.builder.__module__
+        if not isinstance(self.builder, str) and not code.startswith("skcnn."):
+            code = _built_digest(self)
+        return repr((self.name, self.preprocessing, self.layers, code))
 
     @property
     def network(self) -> Any:
@@ -407,3 +416,9 @@ def has_automatic_name(layer: Any) -> bool:
     stem = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", type(layer).__name__)  # as keras.src.utils.naming does
     stem = re.sub("([a-z])([A-Z])", r"\1_\2", stem).lower()
     return re.fullmatch(rf"{re.escape(stem)}(_\d+)?", layer.name) is not None
+
+
+# Remembered, as building takes seconds and whoever transforms asks every time.
+@lru_cache(maxsize=32)
+def _built_digest(backbone: Backbone) -> str:
+    return model_digest(backbone.build(weights=None))

@@ -106,6 +106,11 @@ class ModelBackbone(Backbone):
     """A backbone that is a Keras model of the user's (its ``builder``): graph and weights are there already."""
 
     @property
+    def identity(self) -> str:
+        """Its name: the digest of :meth:`weights_id` says the rest."""
+        return self.name
+
+    @property
     def network(self) -> Any:
         """The Keras model."""
         return self.builder
@@ -139,6 +144,11 @@ class ModelBackbone(Backbone):
 @dataclass(frozen=True)
 class CallableBackbone(Backbone):
     """A backbone that a callable of the user's (its ``builder``) builds, at any size."""
+
+    @property
+    def identity(self) -> str:
+        """Its name: the digest of :meth:`weights_id` says the rest."""
+        return self.name
 
     def weights_id(self, weights: Any = "pretrained", random_state: int = 0) -> str:
         """Return the digest of what the callable builds with this seed: it builds the network to find out."""

@@ -12,8 +12,12 @@ from PIL import Image, ImageOps
 
 RESIZE_RULES = ("stretch", "crop", "pad")
 
+#: A JPEG file is decoded smaller where what is left is still this many times the size wanted, so that the antialiased
+#: resizing has the last word. It is what Pillow's ``Image.thumbnail`` does.
+DRAFT_MARGIN = 2
 
-def decode_bytes(content: bytes, max_pixels: int | None = None) -> Image.Image:
+
+def decode_bytes(content: bytes, max_pixels: int | None = None, size: tuple[int, int] | None = None) -> Image.Image:
     """Decode an encoded picture (any format that Pillow reads) to an upright RGB image.
 
     Parameters
@@ -23,6 +27,11 @@ def decode_bytes(content: bytes, max_pixels: int | None = None) -> Image.Image:
     max_pixels : int or None, default=None
         Larger pictures are refused before they are decoded; None stands for Pillow's warning limit,
         ``PIL.Image.MAX_IMAGE_PIXELS``.
+    size : tuple of (height, width) or None, default=None
+        What the picture will be resized to. A JPEG file of four times that size or more is then decoded at a half, a
+        quarter or an eighth of its size, never at less than twice ``size``: its coefficients hold the smaller
+        pictures, which takes much of the time off a photograph of many megapixels. Pixels after resizing differ by
+        one level of 255 on average, as between two decoders of JPEG.
 
     Returns
     -------
@@ -49,6 +58,9 @@ def decode_bytes(content: bytes, max_pixels: int | None = None) -> Image.Image:
                 f"{width} x {height} = {width * height} pixels, more than max_pixels={limit} (a guard against "
                 "decompression bombs)"
             )
+        if size is not None:
+            # Square, since the picture may yet be turned. Formats other than JPEG take no notice.
+            image.draft(None, (DRAFT_MARGIN * max(size),) * 2)
         return to_rgb(ImageOps.exif_transpose(image))
 
 

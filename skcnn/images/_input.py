@@ -111,7 +111,7 @@ class Images:
         if isinstance(content, np.ndarray):
             image = Image.fromarray(to_rgb_array(content))
         else:
-            image = decode_bytes(content, max_pixels)
+            image = decode_bytes(content, max_pixels, size)
         return np.asarray(resize_image(image, size, resize))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ class Batch(NamedTuple):
     bad: list[BadRow]
 
 
-def map_ahead(function: Callable[[int], Any], rows: Sequence[int], ahead: int) -> Iterator[tuple[int, Any]]:
+def map_ahead(function: Callable[[int], Any], rows: Iterable[int], ahead: int) -> Iterator[tuple[int, Any]]:
     """Yield ``(row, function(row))`` in order, computed in threads and at most ``ahead`` rows ahead.
 
     An exception becomes the value, as a :class:`BadRow` without its path. There is a thread a core: Pillow, hashing
@@ -55,7 +55,7 @@ def map_ahead(function: Callable[[int], Any], rows: Sequence[int], ahead: int) -
 
 def read_batches(
     images: Images,
-    rows: Sequence[int],
+    rows: Iterable[int],
     size: tuple[int, int],
     *,
     batch_size: int = 32,
@@ -68,8 +68,8 @@ def read_batches(
     ----------
     images : Images
         From :func:`as_images`.
-    rows : sequence of int
-        The rows wanted.
+    rows : iterable of int
+        The rows wanted; asked for no further than two batches ahead.
     size : tuple of (height, width)
         In pixels.
     batch_size : int, default=32

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from skcnn._keras import import_keras, set_weights
+from skcnn._keras import has_gpu, import_keras, set_weights
 from skcnn.neural_network._building import building
 from skcnn.neural_network._network import (
     Design,
@@ -177,9 +177,9 @@ def _remembering(dropouts: list[Any]) -> Any:
 def _warn_of_shared_gpu() -> None:
     if multiprocessing.current_process().name == "MainProcess" or _graphs:
         return
-    if n_gpus := len(import_keras().distribution.list_devices("gpu")):
+    if has_gpu():
         warnings.warn(
-            f"A worker process is about to put a network on a machine with {n_gpus} GPU(s) that other workers use too: "
-            "they may run out of its memory. n_jobs=1 is as fast there.",
+            "A worker process is about to put a network on a GPU that other workers use too: they may run out of its "
+            "memory. n_jobs=1 is as fast there.",
             stacklevel=2,
         )

@@ -6,14 +6,15 @@ import json
 from typing import Any
 
 from skcnn._keras import import_keras
-from skcnn.feature_extraction import BottleneckFeatures, _members
+from skcnn._members import current_members
+from skcnn.feature_extraction import BottleneckFeatures
 
 _OBJECTS = ("optimizer", "loss", "augmentation")
 
 
 def pack(state: dict[str, Any]) -> dict[str, Any]:
     """Return a classifier's state as it is stored."""
-    if _members.get() is None:
+    if current_members() is None:
         return state
     state = dict(state)
     if state["callbacks"]:
@@ -44,14 +45,14 @@ def unpack(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _through_features(state: dict[str, Any], direction: str) -> dict[str, Any]:
-    """Have BottleneckFeatures put its two parameters into members, or take them from there."""
+    """Have BottleneckFeatures put the parameters that it shares into members, or take them from there."""
     features = BottleneckFeatures()
-    given = {"backbone": state["backbone"], "weights": state["weights"]}
+    given = {name: state[name] for name in ("backbone", "weights", "cache")}
     if direction == "__getstate__":
         stored = features.set_params(**given).__getstate__()
         return {name: stored[name] for name in given}
     features.__setstate__({**features.get_params(deep=False), **given})
-    return {"backbone": features.backbone, "weights": features.weights}
+    return {name: getattr(features, name) for name in given}
 
 
 def _check_plain(config: Any, name: str) -> None:

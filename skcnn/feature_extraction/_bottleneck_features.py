@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import uuid
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from numbers import Integral
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
-from joblib.parallel import get_active_backend
+from platformdirs import user_cache_path
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import validate_data
 
 from skcnn._keras import is_keras_model, model_digest, model_from_bytes, model_to_bytes
+from skcnn._members import current_members
 from skcnn.backbones import Backbone, WeightsFile, as_backbone, as_weights_file
-from skcnn.cache import memory_cache
-from skcnn.engines import (
-    ENGINES,
-    PRECISIONS,
-    Output,
-    Plan,
-    extract_chunk,
-    extract_records,
-    get_engine,
-    network_lock,
-)
+from skcnn.cache import FeatureCache, as_cache
+from skcnn.engines import ENGINES, PRECISIONS, Output, Plan, get_engine, network_lock
+from skcnn.feature_extraction._extraction import Extraction, extract
 from skcnn.images import (
     RESIZE_RULES,
     BadImageError,
@@ -39,26 +34,9 @@ from skcnn.images import (
     as_image_size,
     as_images,
     bad_rows_frame,
-    map_ahead,
 )
 
 POOLINGS = ("avg", "max")
-
-_members: ContextVar[dict[str, bytes] | None] = ContextVar("members", default=None)
-
-
-@contextmanager
-def packed_members(members: dict[str, bytes]) -> Iterator[dict[str, bytes]]:
-    """Have estimators put networks and weight files that they were given into ``members``, or take them from there.
-
-    Inside the block an estimator's state names such a member in place of the object or the path, so that what is
-    stored beside the members is plain data.
-    """
-    token = _members.set(members)
-    try:
-        yield members
-    finally:
-        _members.reset(token)
 
 
 class BottleneckFeatures(TransformerMixin, BaseEstimator):
@@ -68,8 +46,8 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
     well: a linear classifier on top of it is a strong and quick baseline. The transformer is stateless: ``fit``
     checks and learns nothing, and ``transform`` works without it.
 
-    An image goes through a network once in a process: with ``cache="memory"`` its features are kept by the image's
-    content, so that the folds and the candidates of a search, ``predict`` on the same pictures and a second
+    An image goes through a network once: its features are kept by the image's content, in the process or in a
+    directory, so that the folds and the candidates of a search, ``predict`` on the same pictures and a second
     transformer with other ``layers`` or ``pooling`` cost no second pass.
 
     Parameters
@@ -95,16 +73,24 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
         picture and all of the network's input.
     root : path-like or None, default=None
         Folder (or URL) that relative paths in X start from. None is the current folder.
-    batch_size : int, default=32
-        Images that go through the network together. Larger ones bring little on a CPU and take memory.
+    batch_size : int or None, default=None
+        Images that go through the network together. None is 32 on a CPU, where more bring little and take memory; on
+        a GPU it is found by trial.
     precision : {"float32", "bfloat16"}, default="float32"
-        What the network computes in. The features are float32 in any case.
-    engine : {"auto", "keras"}, default="auto"
-        What runs the network. ``"keras"`` is Keras on whichever backend it is configured for; ``"auto"`` takes the
-        best engine at hand, which is Keras.
-    cache : {"memory"} or None, default="memory"
-        ``"memory"`` keeps features in the process, 1 GiB at most (:func:`skcnn.cache.memory_cache`); k worker
-        processes of a parallel search each keep their own and may pay for an image k + 1 times. None keeps nothing.
+        What the network computes in. The features are float32 in any case. ``"bfloat16"`` is some twice as fast on
+        processors that have it (and more on GPUs), at three digits: :data:`skcnn.engines.TOLERANCES`.
+    engine : {"auto", "keras", "openvino"}, default="auto"
+        What runs the network. ``"keras"`` is Keras on whichever backend it is configured for. ``"openvino"`` (extra
+        ``openvino``) is OpenVINO, on a CPU: the network is exported once, which takes some ten seconds, and kept
+        beside the cache or in the user's cache folder. ``"auto"`` measures both where both are at hand, once for a
+        network and a machine, and takes the faster one; jobs too small to earn the export back are run by Keras.
+        Their features differ in the sixth digit.
+    cache : {"memory"}, path-like, FeatureCache or None, default="memory"
+        Where features are kept by the content of the image. ``"memory"``: in the process, 1 GiB at most
+        (:func:`skcnn.cache.memory_cache`); k worker processes of a parallel search each keep their own and may pay for
+        an image k + 1 times. A directory (:class:`skcnn.cache.FeatureCache`, 10 GiB at most): for good, shared by any
+        number of processes, each image paid for once by all of them; what was extracted stays, whenever the run ends.
+        None: nowhere.
     on_error : {"raise", "nan"}, default="raise"
         What to do about rows that give no picture (missing, unreadable, too large). ``"raise"``: a
         :class:`~skcnn.images.BadImageError` that names them all. ``"nan"``: a row of NaN each, and one
@@ -115,7 +101,8 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
     n_jobs : int or None, default=None
         Number of processes, each with a network of its own (joblib's meaning: None is 1 unless a
         ``joblib.parallel_config`` says otherwise). One process already uses all cores, for decoding and for the
-        network, so this is for clusters.
+        network, so this is for clusters (joblib's backends of Dask and Ray). On a machine with a GPU the processes of
+        joblib's own backend would pile their networks up on it: there it is this one process that runs.
     random_state : int, default=0
         Seed of ``weights=None``; nothing else is random.
     verbose : int, default=0
@@ -131,6 +118,7 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
     See Also
     --------
     skcnn.backbones.list_backbones : Which networks there are.
+    skcnn.cache.FeatureCache : What a directory for ``cache`` is, with another size limit for instance.
     skcnn.ensemble.BaggedSGDClassifier : A quick classifier for such features.
 
     References
@@ -148,6 +136,9 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
     ((5, 64), 'float32')
     """
 
+    # Where the features go is nothing that a pipeline hands on.
+    __metadata_request__transform = {"out": UNUSED}  # noqa: RUF012
+
     _parameter_constraints = {  # noqa: RUF012  (scikit-learn's own form)
         "backbone": "no_validation",  # resolved by as_backbone, which says more
         "weights": "no_validation",
@@ -156,10 +147,10 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
         "image_size": "no_validation",
         "resize": [StrOptions(set(RESIZE_RULES))],
         "root": "no_validation",
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
         "precision": [StrOptions(set(PRECISIONS))],
         "engine": [StrOptions(set(ENGINES))],
-        "cache": [StrOptions({"memory"}), None],
+        "cache": "no_validation",  # as_cache says more
         "on_error": [StrOptions({"raise", "nan"})],
         "max_pixels": [Interval(Integral, 1, None, closed="left"), None],
         "n_jobs": [Integral, None],
@@ -177,10 +168,10 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
         image_size: int | tuple[int, int] | None = None,
         resize: str = "stretch",
         root: Any = None,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         precision: str = "float32",
         engine: str = "auto",
-        cache: str | None = "memory",
+        cache: str | os.PathLike[str] | FeatureCache | None = "memory",
         on_error: str = "raise",
         max_pixels: int | None = None,
         n_jobs: int | None = None,
@@ -225,19 +216,24 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
         """
         self._check_input(X, reset=True)
         self._outputs(self._backbone())
+        as_cache(self.cache)
         return self
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: Any, *, out: str | os.PathLike[str] | None = None) -> np.ndarray:
         """Return the features of images.
 
         Parameters
         ----------
         X : array-like of n_samples images
             See :func:`skcnn.images.as_images`.
+        out : path-like or None, default=None
+            A ``.npy`` file to write the features to as they come, for more of them than memory holds. It appears
+            when it is whole; until then its name ends in ``.part``.
 
         Returns
         -------
         ndarray of shape (n_samples, n_features), float32
+            With ``out``, the file, memory-mapped and read-only.
 
         Raises
         ------
@@ -251,16 +247,17 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
         images = self._check_input(X, reset=False)
         backbone = self._backbone()
         outputs = self._outputs(backbone)
-        plan = self._plan(backbone, outputs)
-        features = np.full((len(images), self._n_features(plan, outputs)), np.nan, np.float32)
-        with network_lock(plan):
-            bad = self._fill(features, images, plan, outputs)
+        job = self._job(backbone, outputs)
+        # Python's integers: NumPy's own are written to a .npy file's head in a way that it cannot read.
+        shape = (len(images), sum(int(np.prod(shape)) for shape in self._output_shapes(job, outputs)))
+        with _array(shape, out) as features:
+            with network_lock(job.plan):
+                bad = self._fill(features, images, job, outputs)
+            if bad and self.on_error == "raise":
+                raise BadImageError(bad_rows_frame(bad), len(images))
         if bad:
-            frame = bad_rows_frame(bad)
-            if self.on_error == "raise":
-                raise BadImageError(frame, len(images))
-            warnings.warn(BadImageWarning(frame, len(images)), stacklevel=2)
-        return features
+            warnings.warn(BadImageWarning(bad_rows_frame(bad), len(images)), stacklevel=2)
+        return features if out is None else np.load(out, mmap_mode="r")
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the features: backbone, layer, pooling and channel.
@@ -280,7 +277,7 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
         backbone = self._backbone()
         names: list[str] = []
         outputs = self._outputs(backbone)
-        shapes = self._output_shapes(self._plan(backbone, outputs), outputs)
+        shapes = self._output_shapes(self._job(backbone, outputs), outputs)
         for output, shape in zip(outputs, shapes, strict=True):
             # A layer that gives a vector by itself has nothing to pool.
             pooling = "" if output.pooling is None else f"{output.pooling}_"
@@ -315,10 +312,11 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
             raise ValueError(f"layers={self.layers!r}; accepted: a layer's name or index, a list of these, or None")
         return tuple(Output(backbone.layer_name(layer), self.pooling) for layer in layers)
 
-    def _plan(self, backbone: Backbone, outputs: tuple[Output, ...]) -> Plan:
+    def _job(self, backbone: Backbone, outputs: tuple[Output, ...]) -> Extraction:
+        cache = as_cache(self.cache)
         # One pass stores every layer of the table, pooled both ways; anything else is a record of its own.
         listed = tuple(Output(layer.name, pooling) for layer in backbone.layers for pooling in POOLINGS)
-        return Plan(
+        plan = Plan(
             backbone=backbone,
             weights=self.weights,
             weights_id=backbone.weights_id(self.weights, self.random_state),
@@ -326,98 +324,62 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
             image_size=backbone.image_size if self.image_size is None else as_image_size(self.image_size),
             resize=self.resize,
             precision=self.precision,
-            outputs=listed if self.cache is not None and set(outputs) <= set(listed) else outputs,
+            outputs=listed if cache is not None and set(outputs) <= set(listed) else outputs,
+        )
+        return Extraction(
+            plan=plan,
+            engine=self.engine,
+            folder=(cache.folder if isinstance(cache, FeatureCache) else user_cache_path("skcnn")) / "engines",
+            cache=cache,
+            batch_size=self.batch_size,
+            max_pixels=self.max_pixels,
+            stop_at_error=self.on_error == "raise",
+            n_jobs=self.n_jobs,
         )
 
-    def _output_shapes(self, plan: Plan, outputs: tuple[Output, ...]) -> list[tuple[int, ...]]:
+    def _output_shapes(self, job: Extraction, outputs: tuple[Output, ...]) -> list[tuple[int, ...]]:
+        """Return the shape of each output, building the network only where nothing else tells."""
+        plan = job.plan
         sizes = {layer.name: layer.n_features for layer in plan.backbone.layers}
         if all(output.pooling is not None and output.layer in sizes for output in outputs):
-            return [(sizes[output.layer],) for output in outputs]  # known without building the network
-        shapes = dict(zip(plan.outputs, get_engine(plan).output_shapes, strict=True))
+            return [(sizes[output.layer],) for output in outputs]
+        known = None if job.cache is None else job.cache.output_shapes(plan.fingerprint)
+        if known is None:
+            known = get_engine(plan, job.engine, job.folder, 0).output_shapes
+            if job.cache is not None:
+                job.cache.set_output_shapes(plan.fingerprint, known)
+        shapes = dict(zip(plan.outputs, known, strict=True))
         return [shapes[output] for output in outputs]
 
-    def _n_features(self, plan: Plan, outputs: tuple[Output, ...]) -> int:
-        return int(sum(np.prod(shape, dtype=int) for shape in self._output_shapes(plan, outputs)))
-
-    def _fill(self, features: np.ndarray, images: Images, plan: Plan, outputs: tuple[Output, ...]) -> list[BadRow]:
+    def _fill(self, features: np.ndarray, images: Images, job: Extraction, outputs: tuple[Output, ...]) -> list[BadRow]:
         """Write the features of all rows, and return the rows that gave no picture."""
         from tqdm.auto import tqdm
 
-        columns = _columns(self._output_shapes(plan, plan.outputs), plan.outputs, outputs)
-        cache = memory_cache()
+        columns = _columns(self._output_shapes(job, job.plan.outputs), job.plan.outputs, outputs)
         bad: list[BadRow] = []
-        digests: dict[int, bytes] = {}
-        copies: list[tuple[int, int]] = []
-        if self.cache is None:
-            missing = list(range(len(images)))
-        else:
-            missing = []
-            paid_by: dict[bytes, int] = {}
-            for row, digest in map_ahead(lambda row: cache.digest(images, row), range(len(images)), 1024):
-                if isinstance(digest, BadRow):
-                    bad.append(digest._replace(path=images.path(row)))
-                elif digest in paid_by:
-                    copies.append((row, paid_by[digest]))
-                elif (record := cache.get(plan.fingerprint, digest)) is not None:
-                    features[row] = record[columns]
-                else:
-                    missing.append(row)
-                    digests[row], paid_by[digest] = digest, row
-        # What the cache holds takes no time worth showing.
-        hidden = not (self.verbose and missing)
-        progress = tqdm(total=len(missing), desc=plan.backbone.name, unit="image", disable=hidden)
-        for rows, records, failed in self._records(images, missing, plan, skip=bool(bad)):
-            bad += failed
-            for row, record in zip(rows, records, strict=True):
-                features[row] = record[columns]
-                if self.cache is not None:
-                    # A copy, lest a record keep its whole batch alive.
-                    cache.put(plan.fingerprint, digests[row], record.copy())
-            cache.count(passes=len(rows))
-            progress.update(len(rows) + len(failed))
-        progress.close()
-        reasons = {failed.row: failed for failed in bad}
-        for row, source in copies:
-            if source in reasons:
-                bad.append(reasons[source]._replace(row=row, path=images.path(row)))
-            else:
-                features[row] = features[source]
-                cache.count(hits=1)
+        progress, n_done = None, 0
+        for part in extract(images, job):
+            if part.rows:
+                features[part.rows] = part.records[:, columns]
+            bad += part.bad
+            n_done += len(part.rows) + len(part.bad)
+            # What the cache holds takes no time worth showing.
+            if self.verbose and part.n_passes and progress is None:
+                progress = tqdm(total=len(images), desc=job.plan.backbone.name, unit="image")
+            if progress is not None:
+                progress.update(n_done - progress.n)
+        if progress is not None:
+            progress.close()
         return bad
-
-    def _records(
-        self, images: Images, rows: list[int], plan: Plan, *, skip: bool
-    ) -> Iterator[tuple[list[int], np.ndarray, list[BadRow]]]:
-        """Yield rows, their records (n, n_values) and the rows that failed, a batch at a time."""
-        stop_at_error = self.on_error == "raise"
-        options = (plan, self.batch_size, self.max_pixels, stop_at_error)
-        chunk = 8 * self.batch_size
-        if len(rows) <= chunk or effective_n_jobs(self.n_jobs) == 1:
-            yield from extract_records(images, rows, *options, skip=skip and stop_at_error)
-            return
-        if type(get_active_backend()[0]).__name__ == "MultiprocessingBackend":
-            raise RuntimeError(
-                "n_jobs > 1 with joblib's backend 'multiprocessing' forks, after which Keras hangs: use 'loky', "
-                "joblib's default."
-            )
-        chunks = [rows[start : start + chunk] for start in range(0, len(rows), chunk)]
-        results = Parallel(n_jobs=self.n_jobs, return_as="generator")(
-            delayed(extract_chunk)(images.take(chunk), *options, skip=skip and stop_at_error) for chunk in chunks
-        )
-        for chunk_rows, batches in zip(chunks, results, strict=True):
-            for local, records, failed in batches:
-                yield (
-                    [chunk_rows[row] for row in local],
-                    records,
-                    [bad._replace(row=chunk_rows[bad.row]) for bad in failed],
-                )
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for pickle, or for a file that must be whole by itself (see :func:`packed_members`)."""
         state = dict(super().__getstate__())
-        members = _members.get()
+        members = current_members()
         if members is None:
             return state
+        if isinstance(as_cache(state["cache"]), FeatureCache):
+            state["cache"] = "memory"  # a directory of this machine is no part of a model that others load
         backbone, weights = state["backbone"], state["weights"]
         if isinstance(backbone, Backbone) or (callable(backbone) and not is_keras_model(backbone)):
             raise TypeError(
@@ -438,7 +400,7 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`__getstate__` returned."""
-        state, members = dict(state), _members.get() or {}
+        state, members = dict(state), current_members() or {}
         # State names a member by a dict, which is no value that either parameter takes.
         if isinstance(state["backbone"], dict):
             state["backbone"] = model_from_bytes(members[state["backbone"]["member"]])
@@ -461,6 +423,28 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+@contextmanager
+def _array(shape: tuple[int, int], path: str | os.PathLike[str] | None) -> Iterator[np.ndarray]:
+    """Give an array of NaN to fill; with a path, one in a file that appears when the block is done."""
+    if path is None:
+        yield np.full(shape, np.nan, np.float32)
+        return
+    path = Path(path)
+    if path.suffix != ".npy" or not path.parent.is_dir() or path.is_dir():
+        raise ValueError(f"out={str(path)!r}; accepted: the path of a .npy file, in a folder that exists")
+    # Not tempfile's, which nobody else could read.
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        features = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
+        features[:] = np.nan
+        yield features
+        features.flush()
+        del features  # a file that is mapped cannot be moved everywhere
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _columns(

@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skcnn.backbones import get_backbone, list_backbones
-from skcnn.engines import clear_engines
+from skcnn.engines import _keras_engine, clear_engines
 from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.images import BadImageError, BadImageWarning
 from skcnn.utils.estimator_checks import yield_image_transformer_checks
@@ -162,9 +162,9 @@ def test_an_image_goes_through_the_network_once(pictures, picture_files, cache):
     transformer.transform([picture_files[0], picture_files[1], picture_files[0]])  # files: other content than arrays
     assert cache.info()[:2] == (9, 16)
     clone(transformer).set_params(cache=None).transform(pictures)
-    assert cache.info()[:2] == (15, 16)
+    assert cache.info()[:2] == (9, 16)  # not a matter of the cache
     clone(transformer).set_params(resize="crop").transform(pictures)  # another picture to the network
-    assert cache.info().passes == 21
+    assert cache.info().passes == 15
 
 
 def test_a_grid_search_makes_one_pass_an_image(cache):
@@ -277,7 +277,7 @@ def test_all_rows_bad():
         ({"batch_size": 0}, "batch_size"),
         ({"precision": "float16"}, "'bfloat16'"),
         ({"engine": "magic"}, "'keras'"),
-        ({"cache": "disk"}, "'memory'"),
+        ({"cache": 5}, "'memory'"),
         ({"on_error": "ignore"}, "'nan'"),
         ({"max_pixels": 0}, "max_pixels"),
         ({"random_state": -1}, "random_state"),
@@ -291,12 +291,10 @@ def test_bad_parameters_are_named(parameters, message, pictures):
 
 
 def test_one_network_per_process(pictures, monkeypatch):
-    from skcnn import engines
-
     clear_engines()
     built = []
-    build = engines._build
-    monkeypatch.setattr(engines, "_build", lambda plan: built.append(plan) or build(plan))
+    build = _keras_engine.build_record_model
+    monkeypatch.setattr(_keras_engine, "build_record_model", lambda plan: built.append(plan) or build(plan))
     transformer = BottleneckFeatures("ResNet20", cache=None)
     for each in (transformer, clone(transformer), pickle.loads(pickle.dumps(transformer))):
         each.transform(pictures)

@@ -1,0 +1,218 @@
+"""The cache of a process."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from skcnn.cache._content import FileKey, iter_digests
+from skcnn.images import BadRow, Images
+
+#: Files whose digests are kept: some 250 MB of paths and digests.
+MAX_FILES = 1_000_000
+
+
+class CacheInfo(NamedTuple):
+    """What ``info()`` of a cache returns.
+
+    ``passes`` counts the images that went through a network, ``hits`` the rows that were served without;
+    ``n_records`` and ``n_bytes`` are what is held now, ``max_bytes`` the most that will be. For a
+    :class:`MemoryCache` they are of this process, for a :class:`FeatureCache` of all processes that ever used the
+    directory.
+    """
+
+    passes: int
+    hits: int
+    n_records: int
+    n_bytes: int
+    max_bytes: int
+
+
+class MemoryCache:
+    """Records of this process, the least recently used of which leave when ``max_bytes`` is reached.
+
+    Parameters
+    ----------
+    max_bytes : int, default=1 GiB
+        Most bytes of records held: some 75,000 images of MobileNetV2, whose record takes 14 kB.
+
+    See Also
+    --------
+    FeatureCache : The same in a directory, for any number of processes.
+    memory_cache : The one that every ``cache="memory"`` shares.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcnn.cache import MemoryCache, content_digest
+    >>> cache = MemoryCache()
+    >>> digests = [content_digest(b"one"), content_digest(b"two")]
+    >>> cache.claim("a network", digests) == digests
+    True
+    >>> cache.put_many("a network", digests, np.ones((2, 3), "float32"))
+    >>> [float(record.sum()) for _, record in cache.get_many("a network", digests)]
+    [3.0, 3.0]
+    """
+
+    def __init__(self, max_bytes: int = 2**30):
+        self.max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._records: OrderedDict[tuple[str, bytes], np.ndarray] = OrderedDict()
+        self._files: OrderedDict[FileKey, bytes] = OrderedDict()
+        self._shapes: dict[str, tuple[tuple[int, ...], ...]] = {}
+        self._n_bytes = self._passes = self._hits = 0
+
+    def digests(self, images: Images, rows: Iterable[int]) -> Iterator[tuple[int, bytes | BadRow]]:
+        """Yield rows with the digests of their content, in the order given.
+
+        Files are read and hashed in threads; one whose path, size and time of change are known is not read again,
+        unless it changed less than 2 s before. URLs are always read.
+
+        Parameters
+        ----------
+        images : Images
+            From :func:`skcnn.images.as_images`.
+        rows : iterable of int
+            The rows wanted.
+
+        Yields
+        ------
+        tuple of (int, bytes or BadRow)
+            A row that cannot be read comes as a :class:`~skcnn.images.BadRow` that says why.
+        """
+        return iter_digests(images, rows, self._known, self._remember)
+
+    def _known(self, keys: Sequence[FileKey]) -> dict[FileKey, bytes]:
+        with self._lock:
+            return {key: self._files[key] for key in keys if key in self._files}
+
+    def _remember(self, learnt: Sequence[tuple[FileKey, bytes]]) -> None:
+        with self._lock:
+            self._files.update(learnt)
+            while len(self._files) > MAX_FILES:
+                self._files.popitem(last=False)
+
+    def get_many(self, network: str, digests: Sequence[bytes]) -> Iterator[tuple[bytes, np.ndarray]]:
+        """Yield the records that there are, which counts as their last use; :meth:`count_hits` counts them.
+
+        Parameters
+        ----------
+        network : str
+            What the network is: its fingerprint.
+        digests : sequence of bytes
+            Contents wanted.
+
+        Yields
+        ------
+        tuple of (bytes, ndarray of shape (n_values,), float32)
+            Digest and record, read-only, in the order asked for.
+        """
+        for digest in digests:
+            with self._lock:
+                record = self._records.get((network, digest))
+                if record is not None:
+                    self._records.move_to_end((network, digest))
+            if record is not None:
+                yield digest, record
+
+    def claim(self, network: str, digests: Sequence[bytes]) -> list[bytes]:
+        """Return those contents that have no record, each once: the caller is to compute them.
+
+        Parameters
+        ----------
+        network : str
+            What the network is.
+        digests : sequence of bytes
+            Contents wanted.
+
+        Returns
+        -------
+        list of bytes
+            In the order given.
+        """
+        with self._lock:
+            return [digest for digest in dict.fromkeys(digests) if (network, digest) not in self._records]
+
+    def put_many(self, network: str, digests: Sequence[bytes], records: Iterable[np.ndarray]) -> None:
+        """Keep records, and count one pass each; beyond ``max_bytes`` the least recently used leave.
+
+        Parameters
+        ----------
+        network : str
+            What the network is.
+        digests : sequence of bytes
+            Contents, one for each record.
+        records : iterable of ndarray of shape (n_values,)
+            Kept as float32 copies.
+        """
+        # A copy, lest a record keep its whole batch alive; read-only, since whoever gets it gets this very array.
+        copies = [np.array(record, np.float32) for record in records]
+        with self._lock:
+            for digest, record in zip(digests, copies, strict=True):
+                record.flags.writeable = False
+                replaced = self._records.pop((network, digest), None)
+                self._records[network, digest] = record
+                self._n_bytes += record.nbytes - (0 if replaced is None else replaced.nbytes)
+            self._passes += len(copies)
+            while self._n_bytes > self.max_bytes and self._records:
+                self._n_bytes -= self._records.popitem(last=False)[1].nbytes
+
+    def release(self, network: str, digests: Sequence[bytes]) -> None:
+        """Give up what was claimed and will not be put; nothing to do in one process."""
+
+    def count_hits(self, n: int) -> None:
+        """Count ``n`` rows that were served without a pass."""
+        with self._lock:
+            self._hits += n
+
+    def output_shapes(self, network: str) -> tuple[tuple[int, ...], ...] | None:
+        """Return the shapes of the outputs that make up a record of ``network``, or None where they are not known."""
+        with self._lock:
+            return self._shapes.get(network)
+
+    def set_output_shapes(self, network: str, shapes: Iterable[Iterable[int]]) -> None:
+        """Keep the shapes of the outputs that make up a record, so that a full hit need not build the network."""
+        with self._lock:
+            self._shapes[network] = as_shapes(shapes)
+
+    def info(self) -> CacheInfo:
+        """Return the counts and sizes of this moment, a :class:`CacheInfo`."""
+        with self._lock:
+            return CacheInfo(self._passes, self._hits, len(self._records), self._n_bytes, self.max_bytes)
+
+    def clear(self) -> None:
+        """Forget all records and digests and set the counts to zero."""
+        with self._lock:
+            self._records.clear()
+            self._files.clear()
+            self._shapes.clear()
+            self._n_bytes = self._passes = self._hits = 0
+
+
+def as_shapes(shapes: Iterable[Iterable[int]]) -> tuple[tuple[int, ...], ...]:
+    """Return shapes as tuples of Python's integers."""
+    return tuple(tuple(int(side) for side in shape) for shape in shapes)
+
+
+_memory_cache = MemoryCache()
+
+
+def memory_cache() -> MemoryCache:
+    """Return the cache of this process, which every ``cache="memory"`` shares.
+
+    Returns
+    -------
+    MemoryCache
+
+    Examples
+    --------
+    >>> from skcnn.cache import memory_cache
+    >>> memory_cache().clear()
+    >>> memory_cache().info().passes
+    0
+    """
+    return _memory_cache

@@ -1,0 +1,23 @@
+"""A network run over batches of pixels: a plan goes in, an engine comes out.
+
+Two engines run a network. ``"keras"`` is Keras on whichever backend it is configured for, ``"openvino"`` is OpenVINO
+on the CPU; ``"auto"`` measures which of them is faster. Both are handed 8-bit pixels and give float32 records, and
+there is one compiled network per process and configuration, whoever asks for it.
+"""
+
+from skcnn.engines._engine import TOLERANCES, Engine, Tolerance
+from skcnn.engines._plan import ENGINES, PRECISIONS, Output, Plan
+from skcnn.engines._registry import clear_engines, get_engine, network_lock
+
+__all__ = [
+    "ENGINES",
+    "PRECISIONS",
+    "TOLERANCES",
+    "Engine",
+    "Output",
+    "Plan",
+    "Tolerance",
+    "clear_engines",
+    "get_engine",
+    "network_lock",
+]

@@ -1,0 +1,65 @@
+"""What decides the features of an image: the plan of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from skcnn.backbones import Backbone
+
+ENGINES = ("auto", "keras", "openvino")
+PRECISIONS = ("float32", "bfloat16")
+
+
+class Output(NamedTuple):
+    """One part of a record: a bottleneck layer and how it is pooled ("avg", "max" or None)."""
+
+    layer: str
+    pooling: str | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that decides what comes out for an image; two equal fingerprints give equal records.
+
+    Which engine runs the network is no part of it: in float32 engines agree to five digits.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        The network.
+    weights : str or None
+        As :meth:`skcnn.backbones.Backbone.build` takes them.
+    weights_id : str
+        What identifies these weights.
+    random_state : int
+        Seed of ``weights=None``.
+    image_size : tuple of (height, width)
+        In pixels.
+    resize : {"stretch", "crop", "pad"}
+        How pictures are brought to that size.
+    precision : {"float32", "bfloat16"}
+        What the network computes in.
+    outputs : tuple of Output
+        The parts of a record, in order.
+    """
+
+    backbone: Backbone
+    weights: Any
+    weights_id: str
+    random_state: int
+    image_size: tuple[int, int]
+    resize: str
+    precision: str
+    outputs: tuple[Output, ...]
+
+    @property
+    def network(self) -> str:
+        """What identifies the network and what is wanted of it, in any precision."""
+        return repr((self.backbone.identity, self.weights_id, self.image_size, tuple(map(tuple, self.outputs))))
+
+    @property
+    def fingerprint(self) -> str:
+        """What identifies a record's meaning, beside the image's content."""
+        # The number is raised when decoding, resizing or a network's preprocessing begins to give other features.
+        return repr(("v2", self.network, self.precision, self.resize))

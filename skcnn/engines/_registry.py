@@ -1,0 +1,60 @@
+"""One compiled network per process and configuration, whoever asks for it."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from skcnn.engines._auto import AutoEngine
+from skcnn.engines._engine import Engine
+from skcnn.engines._keras_engine import KerasEngine
+from skcnn.engines._openvino_engine import OpenVINOEngine
+from skcnn.engines._plan import Plan
+
+_Key = tuple[str, str, str]
+
+_engines: dict[_Key, Engine | AutoEngine] = {}
+_locks: dict[str, threading.RLock] = {}
+_build_locks: dict[str, threading.RLock] = {}
+_registry_lock = threading.Lock()
+
+
+def network_lock(plan: Plan) -> threading.RLock:
+    """Return the lock of a plan's network: who holds it extracts with it, so that no image is run twice."""
+    with _registry_lock:
+        return _locks.setdefault(plan.network, threading.RLock())
+
+
+def get_engine(plan: Plan, name: str, folder: Path, n_images: int) -> Engine:
+    """Return the compiled network of a plan: built at the first call in this process, shared ever after.
+
+    Parameters
+    ----------
+    plan : Plan
+    name : {"auto", "keras", "openvino"}
+    folder : Path
+        Where exported networks are kept; made when it is needed.
+    n_images : int
+        How many images it is for, from which ``"auto"`` tells whether an export is worth it.
+    """
+    # Not the network's lock: workers that are threads of this process get their engine while their caller holds that.
+    with _registry_lock:
+        lock = _build_locks.setdefault(plan.network, threading.RLock())
+    with lock:
+        key = (plan.network, plan.precision, name)
+        engine = _engines.get(key)
+        if engine is None:
+            engine = _engines[key] = _make(plan, name, folder)
+        return engine.choose(n_images) if isinstance(engine, AutoEngine) else engine
+
+
+def clear_engines() -> None:
+    """Forget all compiled networks of this process. Those in use elsewhere live on until their users are done."""
+    with _registry_lock:
+        _engines.clear()
+
+
+def _make(plan: Plan, name: str, folder: Path) -> Engine | AutoEngine:
+    if name == "openvino":
+        return OpenVINOEngine(plan, folder)
+    return KerasEngine(plan) if name == "keras" else AutoEngine(plan, folder)

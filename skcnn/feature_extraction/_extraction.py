@@ -1,0 +1,226 @@
+"""Rows of X become records: from the cache where it holds them, through the network where it does not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
+from joblib.parallel import get_active_backend
+
+from skcnn._keras import has_gpu
+from skcnn.cache import FeatureCache, MemoryCache
+from skcnn.engines import Plan, get_engine
+from skcnn.images import BadRow, Images, read_batches
+
+_NO_RECORDS = np.empty((0, 0), np.float32)
+
+#: Batches that a worker process is given at a time: enough to keep it busy, few enough to share the work evenly.
+BATCHES_A_CHUNK = 8
+#: Seconds between two looks at what another process has computed meanwhile.
+PATIENCE = 0.05
+
+
+class Part(NamedTuple):
+    """Some rows of X: their records and, apart, rows that gave no picture.
+
+    ``records`` is (len(rows), n_values) or (1, n_values), the same for all; ``n_passes`` is how many images went
+    through the network for them.
+    """
+
+    rows: list[int]
+    records: np.ndarray
+    bad: list[BadRow]
+    n_passes: int
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What is extracted, and how; it can be sent to another process.
+
+    Parameters
+    ----------
+    plan : Plan
+        What comes out for an image.
+    engine : {"auto", "keras", "openvino"}
+        What runs the network.
+    folder : Path
+        Where exported networks are kept.
+    cache : MemoryCache, FeatureCache or None
+        Where records are looked up and kept.
+    batch_size : int or None
+        Images that go through the network together; None is what the engine likes.
+    max_pixels : int or None
+        Larger pictures are bad rows.
+    stop_at_error : bool
+        After the first bad row nothing is run any more, but all rows are decoded, so that every bad one is named.
+    n_jobs : int or None
+        Number of processes.
+    """
+
+    plan: Plan
+    engine: str
+    folder: Path
+    cache: MemoryCache | FeatureCache | None
+    batch_size: int | None
+    max_pixels: int | None
+    stop_at_error: bool
+    n_jobs: int | None
+
+
+def extract(images: Images, job: Extraction) -> Iterator[Part]:
+    """Yield the records of all rows, and the rows that gave no picture, as they become known.
+
+    A picture that is there several times goes through the network once.
+    """
+    if job.cache is None:
+        yield from _compute(images, range(len(images)), None, job, skip=False)
+        return
+    bad: list[BadRow] = []
+    rows_of: dict[bytes, list[int]] = {}
+    for row, digest in job.cache.digests(images, range(len(images))):
+        if isinstance(digest, BadRow):
+            bad.append(digest)
+        else:
+            rows_of.setdefault(digest, []).append(row)
+    yield Part([], _NO_RECORDS, bad, 0)
+
+    n_hits = 0
+    missing = dict.fromkeys(rows_of)
+    for digest, record in job.cache.get_many(job.plan.fingerprint, list(rows_of)):
+        del missing[digest]
+        n_hits += len(rows_of[digest])
+        yield Part(rows_of[digest], record[None], [], 0)
+
+    digests = {rows_of[digest][0]: digest for digest in missing}
+    for part in _compute(images, list(digests), digests, job, skip=bool(bad) and job.stop_at_error):
+        # Each row stands for all that hold the same picture.
+        copies = [rows_of[digests[row]] for row in part.rows]
+        rows = [row for same in copies for row in same]
+        records = np.repeat(part.records, [len(same) for same in copies], axis=0)
+        failed = [one._replace(row=row, path=images.path(row)) for one in part.bad for row in rows_of[digests[one.row]]]
+        n_hits += len(rows) - part.n_passes
+        yield Part(rows, records, failed, part.n_passes)
+    job.cache.count_hits(n_hits)
+
+
+def _compute(
+    images: Images, rows: Sequence[int], digests: dict[int, bytes] | None, job: Extraction, *, skip: bool
+) -> Iterator[Part]:
+    """Compute the records of rows in this process, or in several."""
+    n_rows = BATCHES_A_CHUNK * (job.batch_size or 32)
+    if len(rows) <= n_rows or not _has_workers(job.n_jobs):
+        yield from _compute_here(images, rows, digests, job, skip)
+        return
+    # Workers keep what they compute in a cache that they share with this process; what they send back is kept in
+    # a cache of this process's own.
+    shared = isinstance(job.cache, FeatureCache)
+    # Which engine is settled here, for all of them, lest each of them measure and export.
+    engine = job.engine if skip else get_engine(job.plan, job.engine, job.folder, len(rows)).name
+    remote = replace(job, engine=engine, cache=job.cache if shared else None)
+    chunks = [rows[start : start + n_rows] for start in range(0, len(rows), n_rows)]
+    lazily = getattr(get_active_backend()[0], "supports_return_generator", False)  # Dask and Ray do not
+    parts = Parallel(n_jobs=job.n_jobs, return_as="generator" if lazily else "list")(
+        delayed(_compute_chunk)(images.take(chunk), digests and [digests[row] for row in chunk], remote, skip)
+        for chunk in chunks
+    )
+    for chunk, chunk_parts in zip(chunks, parts, strict=True):
+        for part in chunk_parts:
+            local = [chunk[row] for row in part.rows]
+            if not shared and job.cache is not None and digests is not None and local:
+                job.cache.put_many(job.plan.fingerprint, [digests[row] for row in local], part.records)
+            yield part._replace(rows=local, bad=[bad._replace(row=chunk[bad.row]) for bad in part.bad])
+
+
+def _has_workers(n_jobs: int | None) -> bool:
+    """Tell whether joblib has other processes at hand that are worth a network each."""
+    backend = get_active_backend()[0]
+    if effective_n_jobs(n_jobs) == 1 or getattr(backend, "supports_sharedmem", False):
+        return False  # one process, or threads of it: the network already uses all cores
+    kind = type(backend).__name__
+    if kind == "MultiprocessingBackend":
+        raise RuntimeError(
+            "n_jobs > 1 with joblib's backend 'multiprocessing' forks, after which Keras hangs: use 'loky', joblib's "
+            "default."
+        )
+    # Processes of this machine would pile their networks up on the same GPU.
+    return kind != "LokyBackend" or not has_gpu()
+
+
+def _compute_chunk(images: Images, digests: list[bytes] | None, job: Extraction, skip: bool) -> list[Part]:
+    """Compute a piece of X, as a job for another process."""
+    by_row = None if digests is None else dict(enumerate(digests))
+    return list(_compute_here(images, range(len(images)), by_row, job, skip))
+
+
+def _compute_here(
+    images: Images, rows: Sequence[int], digests: dict[int, bytes] | None, job: Extraction, skip: bool
+) -> Iterator[Part]:
+    """Compute the records of rows, but for those that another process computes or has computed meanwhile."""
+    cache, fingerprint = job.cache, job.plan.fingerprint
+    if cache is None or digests is None or skip:
+        yield from _run(images, rows, job, len(rows), skip)
+        return
+    leased: set[bytes] = set()
+    size = job.batch_size or 32
+
+    def claimed() -> Iterator[int]:
+        # Claimed as decoding goes on, so that processes at the same work share it, and one that dies holds little.
+        for start in range(0, len(todo), size):
+            piece = todo[start : start + size]
+            mine = set(cache.claim(fingerprint, [digests[row] for row in piece]))
+            leased.update(mine)
+            elsewhere.extend(row for row in piece if digests[row] not in mine)
+            yield from (row for row in piece if digests[row] in mine)
+
+    todo, n_images = list(rows), len(rows)
+    try:
+        while todo:
+            elsewhere: list[int] = []
+            for part in _run(images, claimed(), job, n_images, skip):
+                done = [digests[row] for row in part.rows]
+                if done:
+                    cache.put_many(fingerprint, done, part.records)
+                given_up = [digests[bad.row] for bad in part.bad]
+                cache.release(fingerprint, given_up)
+                leased.difference_update(done, given_up)
+                yield part
+            found = dict(cache.get_many(fingerprint, [digests[row] for row in elsewhere]))
+            for row in elsewhere:
+                if digests[row] in found:
+                    yield Part([row], found[digests[row]][None], [], 0)
+            todo, n_images = [row for row in elsewhere if digests[row] not in found], 0
+            if todo and not found:
+                time.sleep(PATIENCE)
+    finally:
+        cache.release(fingerprint, list(leased))
+
+
+def _run(images: Images, rows: Iterable[int], job: Extraction, n_images: int, skip: bool) -> Iterator[Part]:
+    """Run rows through the network, decoding ahead of it; with ``skip``, only decode them."""
+    plan = job.plan
+    engine = None if skip else get_engine(plan, job.engine, job.folder, n_images)
+    batch_size = job.batch_size or (32 if engine is None else engine.batch_size)
+    batches = read_batches(
+        images, rows, plan.image_size, batch_size=batch_size, resize=plan.resize, max_pixels=job.max_pixels
+    )
+    # A batch is begun before the last one is waited for: no core idles at the end of a batch, and a GPU has the next
+    # pixels at hand.
+    begun: tuple[list[int], Any] | None = None
+    for batch in batches:
+        if job.stop_at_error and batch.bad:
+            engine = None
+        ahead = None
+        if engine is not None and batch.rows:
+            ahead = batch.rows, engine.start(batch.pixels)
+        if begun is not None:
+            yield Part(begun[0], begun[1](), [], len(begun[0]))
+        begun = ahead
+        if batch.bad:
+            yield Part([], _NO_RECORDS, batch.bad, 0)
+    if begun is not None:
+        yield Part(begun[0], begun[1](), [], len(begun[0]))

@@ -1,0 +1,167 @@
+"""The benchmarks run and tell the truth; how fast anything is, no test asks."""
+
+import importlib
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from skcnn.engines import clear_engines
+from skcnn.engines._keras_engine import KerasEngine
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def script(monkeypatch, tmp_path):
+    """Return a benchmark's module by its name; what it changes of the process is put back."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user-cache"))
+    # One product of matrices a round: here nobody reads the machine's peak.
+    monkeypatch.setattr(importlib.import_module("_rounds"), "PRODUCTS", 1)
+    clear_engines()
+    yield importlib.import_module
+    clear_engines()
+
+
+@pytest.fixture
+def folder(picture_files, tmp_path) -> str:
+    """A folder with one class of six pictures."""
+    (tmp_path / "data" / "things").mkdir(parents=True)
+    for path in map(Path, picture_files):
+        path.rename(tmp_path / "data" / "things" / path.name)
+    return str(tmp_path / "data")
+
+
+def run(module, tmp_path, *arguments) -> dict:
+    module.main([*arguments, "--json", str(tmp_path / "report.json")])
+    return json.loads((tmp_path / "report.json").read_text())
+
+
+EXTRACTION = ["--backbones", "ResNet20", "--engines", "keras", "--precisions", "float32", "--rounds", "1"]
+EXTRACTION += ["--images", "8", "--no-first-call"]
+
+
+def test_extraction_has_a_row_for_each_way(script, folder, tmp_path, capsys):
+    report = run(script("extraction"), tmp_path, *EXTRACTION, "--data", folder, "--batch-size", "3")
+    (one,) = report["backbones"]
+    rows = {row["run"]: row for row in one["rows"]}
+    skipped = " ".join(one["skipped"])
+    for name in ("model: skcnn keras", "files: skcnn keras", "model: keras predict", "model: keras predict_on_batch"):
+        row = rows[f"{name} float32"]
+        assert row["check"]["relative"] <= 1e-4
+        assert min(row["images_per_second"].values()) > 0
+    assert rows["files: image_dataset_from_directory + predict float32"]["check"]["cosine"] > 0.98
+    for name in ("ONNX Runtime", "torchvision"):
+        assert name in skipped or any(name in run for run in rows)
+    assert rows["model: keras predict float32"]["ratio"]["wall"] == {"median": 1, "least": 1, "most": 1}
+    markdown = capsys.readouterr().out
+    assert "| ResNet20 | skcnn keras | float32 |" in markdown
+    assert "WRONG" not in markdown
+
+
+def test_wrong_features_show_no_speed(script, tmp_path, capsys, monkeypatch):
+    right = KerasEngine.start
+    monkeypatch.setattr(KerasEngine, "start", lambda self, pixels: lambda: right(self, pixels)() * np.float32(1.001))
+    report = run(script("extraction"), tmp_path, *EXTRACTION)
+    rows = {row["run"]: row for row in report["backbones"][0]["rows"]}
+    for kind in ("model", "files"):
+        row = rows[f"{kind}: skcnn keras float32"]
+        assert not row["check"]["right"]
+        assert "images_per_second" not in row
+        assert "ratio" not in row
+    assert rows["model: keras predict float32"]["check"]["right"]
+    shown = [line for line in capsys.readouterr().out.splitlines() if "| skcnn keras |" in line]
+    assert len(shown) == 2
+    assert all("**WRONG FEATURES** (1e-03) |  |  |" in line for line in shown)
+
+
+def test_what_is_not_installed_is_named(script):
+    bench = script("extraction").Bench()
+
+    def missing():
+        raise ImportError("No module named 'fastest'")
+
+    bench.add("model", "fastest", "float32", missing, lambda found: found)
+    assert bench.skipped == ["model: fastest float32: ImportError: No module named 'fastest'"]
+    assert not bench.runs
+
+
+def test_first_call(script, picture_files):
+    assert script("extraction").first_call("ResNet20", None, "keras", picture_files) > 0
+
+
+def test_flops_counted_by_hand(script):
+    layers = keras.layers
+    inputs = keras.Input((8, 8, 3))
+    values = layers.Conv2D(4, 3, strides=2, padding="same")(inputs)  # 4 x 4 x 4
+    values = layers.DepthwiseConv2D(3, padding="same")(values)
+    values = layers.BatchNormalization()(values)
+    values = layers.SeparableConv2D(6, 3, padding="same")(values)
+    values = layers.Conv2D(8, 1, groups=2)(values)
+    outputs = layers.Dense(5)(layers.GlobalAveragePooling2D()(values))
+    multiplications = 16 * (27 * 4 + 9 * 4 + 9 * 4 + 4 * 6 + 3 * 8) + 8 * 5
+    assert script("_networks").count_flops(keras.Model(inputs, outputs)) == 2 * multiplications
+
+
+def test_random_weights_normalise_the_pictures(script, tmp_path):
+    networks = script("_networks")
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
+    path = networks.random_weights("ResNet20", pixels, tmp_path / "random.weights.h5")
+    network = networks.get_backbone("ResNet20").build(weights=path)
+    norms = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert norms
+    assert all(np.ptp(keras.ops.convert_to_numpy(norm.moving_variance)) > 0 for norm in norms)
+
+
+def test_rounds_turn_their_order(script):
+    seen = []
+    runs = {name: lambda name=name: seen.append(name) for name in "ab"}
+    rounds = script("_rounds").interleaved(runs, 3)
+    assert seen == ["a", "b", "b", "a", "a", "b"]
+    assert [set(one) for one in rounds] == [{"a", "b"}] * 3
+
+
+def test_ratio_is_the_median_within_rounds(script):
+    rounds = [{"slow": {"wall": slow}, "fast": {"wall": 1.0}} for slow in (2.0, 9.0, 3.0)]
+    assert script("_rounds").ratio(rounds, "slow", "fast", "wall") == {"median": 3, "least": 2, "most": 9}
+
+
+def test_cache(script, folder, tmp_path, capsys, monkeypatch):
+    cache = script("cache")
+    monkeypatch.setattr(cache, "CANDIDATES", [1.0, 2.0])
+    options = ["--backbones", "ResNet20", "--images", "6", "--search-images", "10", "--rounds", "1", "--n-jobs", "1"]
+    report = run(cache, tmp_path, *options, "--data", folder)
+    assert report["lookup"]["right"]
+    assert not report["lookup"]["new_process"]["keras_imported"]
+    # 2 candidates in 5 folds and the last fit; Pipeline's memory keeps what was fitted on, not what is scored.
+    passes = {row["way"]: row["passes_per_image"] for row in report["search"]}
+    assert passes == {"no cache": 11, "Pipeline(memory=)": 5 * 0.8 + 2 + 1, 'cache="memory"': 1, "a directory": 1}
+    assert all(row["right"] for row in report["search"])
+    assert report["search"][2]["hit_rate"] == pytest.approx(10 / 11)
+    assert "| a full hit: transform |" in capsys.readouterr().out
+
+
+def test_memory(script, tmp_path, capsys, monkeypatch):
+    memory = script("memory")
+
+    def here(what, paths, **arguments):
+        return getattr(memory, what)(paths, **arguments)
+
+    monkeypatch.setattr(memory, "in_new_process", here)
+    report = run(memory, tmp_path, "--backbone", "ResNet20", "--images", "10", "12")
+    assert [(row["cache"], row["images"]) for row in report["growth"]] == [
+        (cache, images) for cache in (None, "memory", "a directory") for images in (10, 12)
+    ]
+    assert all(row["peak"] >= row["now"] > 1 for row in report["growth"])
+    assert [row["cache"] for row in report["candidates"]] == ["memory", "a directory"]
+    assert "| a directory | 12 |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["extraction", "cache", "memory"])
+def test_help(script, name, capsys):
+    with pytest.raises(SystemExit):
+        script(name).main(["--help"])
+    assert "One command" in capsys.readouterr().out
