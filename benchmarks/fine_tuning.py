@@ -16,13 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from skcnn.feature_extraction import BottleneckFeatures
+from skcnn.metrics import TrainingCurveDisplay
 from skcnn.neural_network import CNNClassifier
 
 
@@ -36,6 +37,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--learning-rate", type=float, default=1e-4)
     parser.add_argument("--unfreeze", default="block_12_add")
+    parser.add_argument("--curve", type=Path, help="where to draw the training curve of the first seed (.png)")
     arguments = parser.parse_args()
 
     split = pd.read_csv(arguments.folder / "source_split.csv")
@@ -45,10 +47,9 @@ def main() -> None:
     X, y = split[[file]], label
     common = {"weights": arguments.weights, "image_size": arguments.image_size, "root": arguments.folder}
 
-    linear = make_pipeline(
-        BottleneckFeatures("MobileNetV2", **common), StandardScaler(), LogisticRegression(max_iter=2000)
-    )
-    search = GridSearchCV(linear, {"logisticregression__C": [1e-4, 1e-3, 1e-2, 1e-1, 1]}, cv=5, scoring="neg_log_loss")
+    linear = make_pipeline(BottleneckFeatures("MobileNetV2", **common), LogisticRegression(max_iter=2000))
+    grid = {"logisticregression__C": [1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1, 10]}
+    search = GridSearchCV(linear, grid, cv=5, scoring="neg_log_loss")
     search.fit(X[~is_test], y[~is_test])
     frozen = search.predict_proba(X[is_test])
     base = accuracy_score(y[is_test], search.classes_[frozen.argmax(1)])
@@ -74,8 +75,12 @@ def main() -> None:
             "seconds": round(time.perf_counter() - started),
         }
         print(json.dumps(line), flush=True)
+        if arguments.curve and seed == 0:
+            TrainingCurveDisplay.from_estimator(classifier).plot().figure_.savefig(arguments.curve, dpi=120)
     mean, error = np.mean(differences), np.std(differences, ddof=1) / np.sqrt(len(differences))
-    print(json.dumps({"mean_difference": round(float(mean), 4), "standard_error": round(float(error), 4)}))
+    low, high = t.interval(0.95, len(differences) - 1, mean, error)
+    interval = [round(float(low), 4), round(float(high), 4)]
+    print(json.dumps({"mean_difference": round(float(mean), 4), "interval_95": interval}))
 
 
 if __name__ == "__main__":
