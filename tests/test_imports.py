@@ -16,6 +16,7 @@ PACKAGE = Path(skcnn.__file__).parent
 MAY_IMPORT = {
     "_keras": set(),
     "_members": set(),
+    "_image_input": {"images"},
     "images": set(),
     "datasets": {"images"},
     "metrics": {"images"},
@@ -23,8 +24,8 @@ MAY_IMPORT = {
     "backbones": {"_keras", "images"},
     "cache": {"_keras", "images"},
     "engines": {"_keras", "images", "backbones", "cache"},
-    "feature_extraction": {"_keras", "_members", "images", "backbones", "cache", "engines"},
-    "neural_network": {"_keras", "_members", "images", "backbones", "feature_extraction"},
+    "feature_extraction": {"_keras", "_members", "_image_input", "images", "backbones", "cache", "engines"},
+    "neural_network": {"_keras", "_members", "_image_input", "images", "backbones", "feature_extraction"},
     "utils": {"_keras", "images", "backbones", "cache", "engines", "feature_extraction", "neural_network"},
     "persistence": {"", "_keras", "_members", "images", "backbones", "feature_extraction", "neural_network"},
 }

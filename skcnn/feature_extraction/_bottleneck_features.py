@@ -17,8 +17,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metadata_routing import UNUSED
-from sklearn.utils.validation import validate_data
 
+from skcnn._image_input import ImageInputMixin
 from skcnn._keras import is_keras_model, model_digest, model_from_bytes, model_to_bytes
 from skcnn._members import current_members
 from skcnn.backbones import Backbone, WeightsFile, as_backbone, as_weights_file
@@ -32,14 +32,13 @@ from skcnn.images import (
     BadRow,
     Images,
     as_image_size,
-    as_images,
     bad_rows_frame,
 )
 
 POOLINGS = ("avg", "max")
 
 
-class BottleneckFeatures(TransformerMixin, BaseEstimator):
+class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
     """Features of images from a bottleneck layer of a pretrained convolutional network.
 
     The layer before the classifier of a network that was trained on a large set of pictures describes other pictures
@@ -214,7 +213,7 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
         ValueError, TypeError
             If a parameter or X is not acceptable.
         """
-        self._check_input(X, reset=True)
+        self._check_images(X, reset=True)
         self._outputs(self._backbone())
         as_cache(self.cache)
         return self
@@ -244,7 +243,7 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
         OSError
             If weights are missing; the message says which file, and where it is looked for.
         """
-        images = self._check_input(X, reset=False)
+        images = self._check_images(X, reset=False)
         backbone = self._backbone()
         outputs = self._outputs(backbone)
         job = self._job(backbone, outputs)
@@ -284,20 +283,6 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
             prefix = f"{backbone.name}_{output.layer}_{pooling}"
             names += [prefix + "_".join(map(str, index)) for index in np.ndindex(*shape)]
         return np.array(names, dtype=object)
-
-    def _check_input(self, X: Any, *, reset: bool) -> Images:
-        self._validate_params()
-        images = as_images(X, root=self.root)
-        if not len(images):
-            raise ValueError("X holds no images: Found array with 0 sample(s), while a minimum of 1 is required.")
-        if reset:
-            for name in ("n_features_in_", "feature_names_in_"):
-                self.__dict__.pop(name, None)
-        if hasattr(X, "columns") and (reset or hasattr(self, "feature_names_in_")):
-            validate_data(self, X, reset=reset, skip_check_array=True)
-        elif reset and len(getattr(X, "shape", ())) == 2:
-            self.n_features_in_ = 1
-        return images
 
     def _backbone(self) -> Backbone:
         size = None if self.image_size is None else as_image_size(self.image_size)
@@ -417,10 +402,6 @@ class BottleneckFeatures(TransformerMixin, BaseEstimator):
         """Return the tags that tell scikit-learn what the transformer takes and gives."""
         tags = super().__sklearn_tags__()
         tags.requires_fit = False
-        tags.input_tags.two_d_array = False
-        tags.input_tags.one_d_array = True
-        tags.input_tags.three_d_array = True
-        tags.input_tags.string = True
         tags.transformer_tags.preserves_dtype = []
         return tags
 

@@ -17,9 +17,9 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
     check_is_fitted,
-    validate_data,
 )
 
+from skcnn._image_input import ImageInputMixin
 from skcnn.backbones import as_backbone
 from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.images import (
@@ -27,7 +27,6 @@ from skcnn.images import (
     BadRow,
     Images,
     as_image_size,
-    as_images,
     read_batches,
 )
 from skcnn.neural_network._augmentation import as_augmentation
@@ -49,7 +48,7 @@ from skcnn.neural_network._state import pack, unpack
 from skcnn.neural_network._training import Phase, Progress, Rows, Settings, Source, run, run_epoch
 
 
-class CNNClassifier(ClassifierMixin, BaseEstimator):
+class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
     """Classifier of images: a pretrained convolutional network with a new head, trained in two phases.
 
     In the first phase the network is frozen and the head learns what its features mean here. In the second, layers of
@@ -311,7 +310,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         ValueError, TypeError
             If a parameter, X, y or the weights are not acceptable, or if the loss becomes infinite.
         """
-        images = self._check_input(X, reset=True)
+        images = self._check_images(X, reset=True)
         y = check_labels(y, len(images))
         phases = self._phases()
         checked = check_weights(y, sample_weight, self.class_weight, len(images))
@@ -368,7 +367,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
             If ``classes`` is missing at the first call or differs later, or y holds others; and as :meth:`fit` does.
         """
         is_first = not self.__sklearn_is_fitted__()
-        images = self._check_input(X, reset=is_first)
+        images = self._check_images(X, reset=is_first)
         y = check_labels(y, len(images))
         if is_first and classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
@@ -473,7 +472,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
             NaN for rows without a picture where ``on_error="nan"``.
         """
         check_is_fitted(self)
-        images = self._check_input(X, reset=False)
+        images = self._check_images(X, reset=False)
         if not self._base:
             return self._extractor(self.on_error).transform(images)
         design, objective = self._design()
@@ -492,20 +491,6 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         """A row an epoch: phase, epoch, loss, accuracy, learning rate, and those of the rows set aside."""
         check_is_fitted(self)
         return pd.DataFrame(self._history)
-
-    def _check_input(self, X: Any, *, reset: bool) -> Images:
-        self._validate_params()
-        images = as_images(X, root=self.root)
-        if not len(images):
-            raise ValueError("X holds no images: Found array with 0 sample(s), while a minimum of 1 is required.")
-        if reset:
-            for name in ("n_features_in_", "feature_names_in_"):
-                self.__dict__.pop(name, None)
-        if hasattr(X, "columns") and (reset or hasattr(self, "feature_names_in_")):
-            validate_data(self, X, reset=reset, skip_check_array=True)
-        elif reset and len(getattr(X, "shape", ())) == 2:
-            self.n_features_in_ = 1
-        return images
 
     def _begin(self) -> None:
         self._base, self._head, self._history, self._optimizer = [], [], [], []
@@ -666,7 +651,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
 
     def _probabilities(self, X: Any, on_error: str) -> np.ndarray:
         check_is_fitted(self)
-        images = self._check_input(X, reset=False)
+        images = self._check_images(X, reset=False)
         design, objective = self._design()
         if self._base:
             return objective.probabilities(self._ask(images, design, objective, on_error, lambda graph: graph.network))
@@ -723,9 +708,5 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Tags:
         """Return the tags that tell scikit-learn what the classifier takes."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = False
-        tags.input_tags.one_d_array = True
-        tags.input_tags.three_d_array = True
-        tags.input_tags.string = True
         tags.non_deterministic = self.random_state is None
         return tags

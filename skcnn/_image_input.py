@@ -1,0 +1,38 @@
+"""What estimators of images share: how X is checked, and what scikit-learn is told about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.utils import Tags
+from sklearn.utils.validation import validate_data
+
+from skcnn.images import Images, as_images
+
+
+class ImageInputMixin:
+    """Mixin of estimators whose X is one column of images; they have a parameter ``root``."""
+
+    def _check_images(self, X: Any, *, reset: bool) -> Images:
+        """Check the parameters and the form of X, and with ``reset`` set what ``fit`` learns of it."""
+        self._validate_params()  # type: ignore[attr-defined]
+        images = as_images(X, root=self.root)  # type: ignore[attr-defined]
+        if not len(images):
+            raise ValueError("X holds no images: Found array with 0 sample(s), while a minimum of 1 is required.")
+        if reset:
+            for name in ("n_features_in_", "feature_names_in_"):
+                self.__dict__.pop(name, None)
+        if hasattr(X, "columns") and (reset or hasattr(self, "feature_names_in_")):
+            validate_data(self, X, reset=reset, skip_check_array=True)
+        elif reset and len(getattr(X, "shape", ())) == 2:
+            self.n_features_in_ = 1
+        return images
+
+    def __sklearn_tags__(self) -> Tags:
+        """Return the tags that tell scikit-learn what X may be."""
+        tags = super().__sklearn_tags__()  # type: ignore[misc]
+        tags.input_tags.two_d_array = False
+        tags.input_tags.one_d_array = True
+        tags.input_tags.three_d_array = True
+        tags.input_tags.string = True
+        return tags
