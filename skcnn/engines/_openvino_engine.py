@@ -186,7 +186,9 @@ def _exported(plan: Plan, folder: Path) -> _Exported:
     with FileLock(lock), _removed(lock):  # processes that need it at once make it once
         shapes = _shapes_if_sound(target)
         if shapes is None:
-            shutil.rmtree(target, ignore_errors=True)
+            # What is there is damaged, or of a process that was killed over it.
+            for left in (target, *folder.glob(f".export-{target.name}-*")):
+                shutil.rmtree(left, ignore_errors=True)
             temporary, shapes = _export(plan, folder)
             os.rename(temporary, target)  # whole or not at all
     return _Exported(target / "network.xml", shapes)
@@ -220,7 +222,7 @@ def _digests(exported: Path) -> dict[str, str]:
 
 def _export(plan: Plan, folder: Path | None) -> tuple[Path, Shapes]:
     """Export to a temporary folder in ``folder``, or in the system's place for such."""
-    temporary = Path(tempfile.mkdtemp(prefix=".export-", dir=folder))
+    temporary = Path(tempfile.mkdtemp(prefix=f".export-{export_folder(plan, Path()).name}-", dir=folder))
     try:
         temporary.chmod(0o755)  # others may read what they find in a folder that is shared
         # In float32: OpenVINO brings it down to the precision asked for when it loads the network.

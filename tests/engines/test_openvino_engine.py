@@ -145,6 +145,14 @@ def test_another_process_needs_no_keras(engine, exports, tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), engine.run(noise(9)))
 
 
+def test_what_a_killed_export_left_is_removed(exports, tmp_path):
+    name = export_folder(plan_of(), tmp_path).name
+    (tmp_path / f".export-{name}-x").mkdir()
+    (tmp_path / ".export-another-x").mkdir()  # perhaps at work
+    OpenVINOEngine(plan_of(), tmp_path)
+    assert sorted(os.listdir(tmp_path)) == sorted([name, ".export-another-x"])
+
+
 def test_two_processes_export_at_once(engine, tmp_path):
     processes = [begin(tmp_path / "engines", "openvino", tmp_path / f"{index}.npy") for index in range(2)]
     assert [process.communicate()[0].split("\n")[-2][:8] for process in processes] == ["openvino"] * 2
