@@ -13,7 +13,7 @@ from skcnn.images import Images, as_images
 class ImageInputMixin:
     """Mixin of estimators whose X is one column of images; they have a parameter ``root``."""
 
-    def _check_images(self, X: Any, *, reset: bool) -> Images:
+    def _check_input(self, X: Any, *, reset: bool) -> Images:
         """Check the parameters and the form of X, and with ``reset`` set what ``fit`` learns of it."""
         self._validate_params()  # type: ignore[attr-defined]
         images = as_images(X, root=self.root)  # type: ignore[attr-defined]

@@ -213,7 +213,7 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
         ValueError, TypeError
             If a parameter or X is not acceptable.
         """
-        self._check_images(X, reset=True)
+        self._check_input(X, reset=True)
         self._outputs(self._backbone())
         as_cache(self.cache)
         return self
@@ -243,7 +243,7 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
         OSError
             If weights are missing; the message says which file, and where it is looked for.
         """
-        images = self._check_images(X, reset=False)
+        images = self._check_input(X, reset=False)
         backbone = self._backbone()
         outputs = self._outputs(backbone)
         job = self._job(backbone, outputs)

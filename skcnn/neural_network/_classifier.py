@@ -310,7 +310,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         ValueError, TypeError
             If a parameter, X, y or the weights are not acceptable, or if the loss becomes infinite.
         """
-        images = self._check_images(X, reset=True)
+        images = self._check_input(X, reset=True)
         y = check_labels(y, len(images))
         phases = self._phases()
         checked = check_weights(y, sample_weight, self.class_weight, len(images))
@@ -367,7 +367,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
             If ``classes`` is missing at the first call or differs later, or y holds others; and as :meth:`fit` does.
         """
         is_first = not self.__sklearn_is_fitted__()
-        images = self._check_images(X, reset=is_first)
+        images = self._check_input(X, reset=is_first)
         y = check_labels(y, len(images))
         if is_first and classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
@@ -472,7 +472,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
             NaN for rows without a picture where ``on_error="nan"``.
         """
         check_is_fitted(self)
-        images = self._check_images(X, reset=False)
+        images = self._check_input(X, reset=False)
         if not self._base:
             return self._extractor(self.on_error).transform(images)
         design, objective = self._design()
@@ -651,7 +651,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
 
     def _probabilities(self, X: Any, on_error: str) -> np.ndarray:
         check_is_fitted(self)
-        images = self._check_images(X, reset=False)
+        images = self._check_input(X, reset=False)
         design, objective = self._design()
         if self._base:
             return objective.probabilities(self._ask(images, design, objective, on_error, lambda graph: graph.network))
