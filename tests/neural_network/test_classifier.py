@@ -519,10 +519,10 @@ def test_from_scratch(task):
         batch_size=10, random_state=0,
     )  # fmt: skip
     assert scratch.fit(X, y).history_["accuracy"].iloc[-1] > 0.8
-    other = clone(scratch).set_params(random_state=1).fit(X, y)
+    other = clone(scratch).set_params(random_state=1, epochs=1).fit(X, y)
     assert np.abs(other._base[0] - scratch._base[0]).max() > 1e-2
     with pytest.warns(UserWarning, match="batch_norm='train'"):
-        clone(scratch).set_params(batch_norm="inference").fit(X, y)
+        clone(scratch).set_params(batch_norm="inference", epochs=1).fit(X, y)
 
 
 def test_a_users_builder(task):
