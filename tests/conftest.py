@@ -10,6 +10,14 @@ from PIL import Image
 from skcnn.cache import memory_cache
 
 
+def pytest_collection_modifyitems(items):
+    """Skip what is slow, visibly, unless it is asked for."""
+    if not os.environ.get("SKCNN_SLOW"):
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="slow: set SKCNN_SLOW to run it"))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real images and weights; the test is skipped where there is none."""

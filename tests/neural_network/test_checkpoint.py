@@ -130,6 +130,7 @@ np.save(sys.argv[3], classifier.predict_proba(X))
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_is_really_killed(tmp_path):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 

@@ -53,6 +53,7 @@ NOT_PASSED = {
 }
 
 
+@pytest.mark.slow
 @parametrize_with_checks([on_tables()], expected_failed_checks=lambda estimator: NOT_PASSED)
 def test_scikit_learns_checks(estimator, check):
     check(estimator)

@@ -136,6 +136,7 @@ y = np.arange(12) % 2
 """
 
 
+@pytest.mark.slow
 def test_op_determinism_is_left_as_it_was():
     run(
         FIT
