@@ -147,7 +147,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
     model_ : keras.Model
         From raw pixels (n, height, width, 3) in [0, 255] to probabilities: scaling is inside, so that
         ``model_.save("x.keras")`` serves anywhere. Built anew each time that it is asked for.
-    history_ : DataFrame of shape (n_iter_, n_columns)
+    history_ : DataFrame of shape (n_epochs, n_columns)
         A row an epoch: ``phase`` ("head" or "fine"), ``epoch`` (from 1), ``loss``, ``accuracy``, ``learning_rate`` at
         the end of the epoch, and with early stopping ``val_loss`` and ``val_accuracy``.
     n_iter_ : int
