@@ -83,6 +83,7 @@ def test_workers(frame, frozen):
     np.testing.assert_allclose(together, alone, atol=1e-4)
 
 
+@pytest.mark.slow  # forks a process full of threads, which may hang
 def test_forked_workers_are_refused(frame, frozen):
     import joblib
 
