@@ -5,8 +5,10 @@ One command::
     python benchmarks/resnet20_by_cnn_classifier.py --data cifar10_jpeg.npz
 
 ``--data`` is what ``train_resnet20.py`` takes; the curve beside it is the one that this script wrote down when it
-trained the shipped weights. The schedule is that of 24 epochs, whatever ``--epochs`` are run. A run that is killed goes
-on from its last epoch.
+trained the shipped weights. The schedule is that of 24 epochs, whatever ``--epochs`` are run. The network starts from
+the very weights that the script drew, as they decide much of the first epoch: over its first 130 steps the script
+itself reaches an accuracy of 0.361 from one seed, and of 0.247 from the next. Order, shifts and flips are drawn anew.
+A run that is killed goes on from its last epoch.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import keras
 from train_resnet20 import load_cifar10
 
 import skcnn.backbones
+from skcnn.backbones._resnet20 import build_resnet20
 from skcnn.neural_network import CNNClassifier
 
 SCHEDULED_EPOCHS = 24
@@ -31,6 +34,15 @@ def recorded_curve() -> list[float]:
     found = re.search(r"training accuracy, epoch by epoch \| ([\d. ]+) \|", readme)
     assert found, "the README of the weights has no curve"
     return [float(value) for value in found[1].split()]
+
+
+def initial_weights(folder: Path) -> Path:
+    """Write down what ``train_resnet20.py`` starts from, and return the path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    keras.utils.set_random_seed(0)
+    path = folder / "initial.weights.h5"
+    build_resnet20().save_weights(path)
+    return path
 
 
 def classifier(epochs: int, checkpoint: Path, verbose: int) -> CNNClassifier:
@@ -46,7 +58,7 @@ def classifier(epochs: int, checkpoint: Path, verbose: int) -> CNNClassifier:
     shift = 4 / 32
     return CNNClassifier(
         "ResNet20",
-        weights=None,
+        weights=initial_weights(checkpoint),
         head_epochs=0,
         epochs=SCHEDULED_EPOCHS,
         learning_rate=0.1,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -20,32 +19,36 @@ from sklearn.utils.validation import (
 )
 
 from skcnn._image_input import ImageInputMixin
-from skcnn.backbones import as_backbone
 from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.images import (
     RESIZE_RULES,
     BadRow,
     Images,
-    as_image_size,
     read_batches,
 )
 from skcnn.neural_network._augmentation import as_augmentation
-from skcnn.neural_network._checkpoint import Checkpoint, run_identity
 from skcnn.neural_network._data import picture_reader, undecodable
 from skcnn.neural_network._graph import Graph, head_graph, joined_graph
-from skcnn.neural_network._loss import Objective, as_objective, as_optimizer
+from skcnn.neural_network._loss import Objective, as_optimizer
 from skcnn.neural_network._network import (
     Design,
-    backbone_of,
     check_unfreeze,
     initial_base,
     initial_head,
     plain_model,
 )
+from skcnn.neural_network._recipe import (
+    checkpoint_of,
+    design_of,
+    extractor_of,
+    phases_of,
+    settings_of,
+    warn_of_unlearned_statistics,
+)
 from skcnn.neural_network._rows import check_labels, check_weights, set_aside, tell_bad_rows
 from skcnn.neural_network._schedule import SCHEDULES
 from skcnn.neural_network._state import pack, unpack
-from skcnn.neural_network._training import Phase, Progress, Rows, Settings, Source, run, run_epoch
+from skcnn.neural_network._training import Phase, Progress, Rows, Source, run, run_epoch
 
 
 class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
@@ -312,7 +315,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         """
         images = self._check_input(X, reset=True)
         y = check_labels(y, len(images))
-        phases = self._phases()
+        phases = phases_of(self)
         checked = check_weights(y, sample_weight, self.class_weight, len(images))
         self.classes_ = np.unique(y)
         if len(self.classes_) < 2:
@@ -330,14 +333,14 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         units = [*design.hidden_layer_sizes, design.n_outputs]
         progress, save = Progress(head=initial_head(n_features, units, self._seed)), None
         if self.checkpoint is not None:
-            checkpoint = self._checkpoint(images, y, checked)
+            checkpoint = checkpoint_of(self, design, objective, images, y, checked)
             progress, save = checkpoint.load() or progress, checkpoint.save
 
         def source(phase: Phase) -> Source:
             return self._source(design, objective, phase, images, features)
 
         if not progress.finished:
-            run(progress, phases, source, rows, validation, self._settings(objective), save)
+            run(progress, phases, source, rows, validation, settings_of(self, objective, self._seed), save)
         self._base, self._head, self._history = progress.base, progress.head, progress.history
         self.best_epoch_, self.n_iter_ = progress.best_epoch, len(progress.history)
         self._token = uuid.uuid4().hex
@@ -390,7 +393,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         checked = check_weights(y, sample_weight, self.class_weight, len(images))
         rows, features = self._rows(images, y, checked, objective, design, phase)
         progress = Progress(base=self._base, head=self._head, history=[*self._history])
-        settings = replace(self._settings(objective), schedule="constant")
+        settings = replace(settings_of(self, objective, self._seed), schedule="constant")
         source = self._source(design, objective, phase, images, features)
         self._optimizer = run_epoch(progress, phase, source, rows, settings, self._optimizer)
         self._base, self._head, self._history = progress.base, progress.head, progress.history
@@ -495,66 +498,34 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
     def _begin(self) -> None:
         self._base, self._head, self._history, self._optimizer = [], [], [], []
 
-    def _phases(self) -> list[Phase]:
-        unfreeze = check_unfreeze(self.unfreeze)
-        phases = [
-            Phase("head", int(self.head_epochs), float(self.head_learning_rate), None),
-            Phase("fine", int(self.epochs), float(self.learning_rate), unfreeze),
-        ]
-        if not (phases := [phase for phase in phases if phase.epochs]):
-            raise ValueError("head_epochs=0 and epochs=0: nothing would be learned. Give at least one of them.")
-        return phases
-
     def _design(self, phases: list[Phase] | None = None) -> tuple[Design, Objective]:
         """Return what the parameters ask for; ``phases`` are given where training is about to begin."""
-        n_classes = len(self.classes_)
-        objective = as_objective(self.loss, n_classes)
-        size = None if self.image_size is None else as_image_size(self.image_size)
-        backbone = as_backbone(backbone_of(self.backbone, n_classes), image_size=size)
-        hidden = tuple(np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object)).tolist())
-        if not all(isinstance(units, (int, np.integer)) and units > 0 for units in hidden):
-            raise ValueError(f"hidden_layer_sizes={self.hidden_layer_sizes!r}; accepted: a sequence of ints > 0")
-        design = Design(
-            backbone=backbone,
-            weights=self.weights,
-            seed=self._seed,
-            image_size=size or backbone.image_size,
-            pooling=self.pooling,
-            hidden_layer_sizes=tuple(int(units) for units in hidden),
-            n_outputs=objective.n_outputs,
-            activation=objective.activation,
-            precision=self.precision,
-            batch_norm=self.batch_norm,
-        )
+        design, objective = design_of(self, len(self.classes_), self._seed)
+        # Where the weights learned are the head's alone, the network's own are part of what was fitted.
+        weights = None if self._base else design.backbone.weights_id(self.weights, self._seed)
+        form = {
+            "backbone": design.backbone.name,
+            "weights": weights,
+            "pooling": design.pooling,
+            "hidden_layer_sizes": design.hidden_layer_sizes,
+            "loss": design.activation,
+        }
         if phases is not None:
-            self._constants = ""
+            self._form, self._constants = form, ""
             if not all(self._uses_features(phase) for phase in phases):
                 initial = initial_base(design)
                 self._constants = initial.constants
-                opens = any(phase.unfreeze is not None for phase in phases)
-                if opens and self.weights is None and self.batch_norm == "inference" and initial.has_batch_norm:
-                    warnings.warn(
-                        "weights=None with batch_norm='inference': the network's normalisation layers would never "
-                        "learn their statistics. batch_norm='train' is what training from scratch needs.",
-                        stacklevel=3,
-                    )
+                warn_of_unlearned_statistics(self, initial, phases)
+        for name, value in form.items():
+            if value is not None and value != self._form[name]:
+                raise ValueError(
+                    f"{name} was changed after fit, and the weights learned are those of another network: "
+                    f"{getattr(self, name)!r} now. Call fit again, or set it back."
+                )
         return replace(design, constants=self._constants), objective
 
     def _extractor(self, on_error: str) -> BottleneckFeatures:
-        return BottleneckFeatures(
-            backbone_of(self.backbone, len(self.classes_)),
-            weights=self.weights,
-            pooling=self.pooling,
-            image_size=self.image_size,
-            resize=self.resize,
-            batch_size=self.batch_size,
-            precision=self.precision,
-            cache=self.cache,
-            on_error=on_error,
-            max_pixels=self.max_pixels,
-            random_state=self._seed,
-            verbose=int(self.verbose > 0),
-        )
+        return extractor_of(self, len(self.classes_), self._seed, on_error)
 
     def _n_features(self, design: Design) -> int:
         if design.pooling is not None or design.backbone.layers[-1].n_features == 0:
@@ -609,45 +580,6 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
             as_augmentation(self.augmentation),
             (objective.identity, as_optimizer(self.optimizer)[1]),
         )
-
-    def _settings(self, objective: Objective) -> Settings:
-        callbacks = tuple(self.callbacks or ())
-        if not all(callable(make) for make in callbacks):
-            raise TypeError(
-                f"callbacks={self.callbacks!r}; accepted: a sequence of callables that return a new Keras callback, "
-                "such as [lambda: keras.callbacks.CSVLogger('log.csv')]"
-            )
-        as_optimizer(self.optimizer)
-        return Settings(
-            optimizer=lambda: as_optimizer(self.optimizer)[0],
-            loss=objective.loss,
-            schedule=self.learning_rate_schedule,
-            patience=int(self.n_iter_no_change),
-            dropout=float(self.dropout),
-            batch_size=int(self.batch_size),
-            seed=self._seed,
-            verbose=int(self.verbose),
-            callbacks=callbacks,
-        )
-
-    def _checkpoint(self, images: Images, y: np.ndarray, weights: np.ndarray) -> Checkpoint:
-        if not isinstance(self.random_state, Integral):
-            raise ValueError(
-                f"checkpoint={self.checkpoint!r} with random_state={self.random_state!r}: a run can be taken up again "
-                "only if it can be told from others. Give an int as random_state."
-            )
-        design, objective = self._design()
-        ignored = {"backbone", "weights", "root", "cache", "checkpoint", "callbacks", "verbose", "optimizer", "loss"}
-        given = {name: value for name, value in self.get_params(deep=False).items() if name not in ignored}
-        given |= {
-            "network": design.backbone.weights_id(self.weights, self._seed),
-            "backbone": design.backbone.name,
-            "optimizer": as_optimizer(self.optimizer)[1],
-            "loss": objective.identity,
-            "augmentation": as_augmentation(self.augmentation)[1],
-        }
-        parameters = sorted((name, repr(value)) for name, value in given.items())
-        return Checkpoint(self.checkpoint, run_identity([parameters], images, np.asarray(y).astype(str), weights))
 
     def _probabilities(self, X: Any, on_error: str) -> np.ndarray:
         check_is_fitted(self)

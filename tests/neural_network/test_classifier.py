@@ -260,6 +260,32 @@ def test_refused_parameters(task, tiny, parameters, error, message):
         tiny(**parameters).fit(*task)
 
 
+@pytest.mark.parametrize("epochs", [0, 1])
+@pytest.mark.parametrize(
+    "changed",
+    [{"pooling": "max"}, {"hidden_layer_sizes": (4,)}, {"backbone": "ResNet20"}, {"loss": "binary_focal_crossentropy"}],
+)
+def test_another_network_after_fit_is_refused(task, tiny, epochs, changed):
+    X, y = task[0][:20], task[1][np.arange(20) % 3 % 2]
+    classifier = tiny(epochs=epochs).fit(X, y)
+    before = classifier.predict_proba(X)
+    old = {name: getattr(classifier, name) for name in changed}
+    with pytest.raises(ValueError, match=f"{next(iter(changed))} was changed after fit"):
+        classifier.set_params(**changed).predict(X)
+    np.testing.assert_array_equal(classifier.set_params(**old).predict_proba(X), before)
+    classifier.set_params(**changed).fit(X, y).predict(X)
+
+
+def test_other_weights_after_fit_are_refused_where_they_count(task):
+    X, y = task
+    frozen = CNNClassifier("ResNet20", image_size=16, head_epochs=1, epochs=0, random_state=0).fit(X, y)
+    with pytest.raises(ValueError, match="weights was changed after fit"):
+        frozen.set_params(weights=None).predict(X)
+    tuned = CNNClassifier("ResNet20", image_size=16, head_epochs=0, epochs=1, random_state=0).fit(X, y)
+    before = tuned.predict_proba(X)
+    np.testing.assert_array_equal(tuned.set_params(weights=None).predict_proba(X), before)  # it has its own
+
+
 def test_misspelled_parameter():
     with pytest.raises(TypeError, match="unexpected keyword argument 'learning_rat'"):
         CNNClassifier(learning_rat=0.1)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import ClassVar
 
 import keras
 import numpy as np
@@ -117,38 +118,47 @@ def test_clone_carries_no_weights(task, tiny, tiny_network):
     np.testing.assert_array_equal(again.fit(X, y).predict_proba(X), fitted.predict_proba(X))
 
 
-def test_frames(task, tiny):
+def test_names_of_columns(task, tiny):
     import pandas as pd
+    from scikeras.wrappers import KerasClassifier
 
+    def on_numbers():
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, activation="softmax")])
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        return model
+
+    numbers = pd.DataFrame(np.zeros((30, 2), "float32"), columns=["a", "b"])
+    fitted = KerasClassifier(on_numbers, loss="sparse_categorical_crossentropy", verbose=0).fit(numbers, task[1])
+    assert not hasattr(fitted, "feature_names_in_")  # the trap
     frame = pd.DataFrame({"photo": [*task[0]]})
     assert tiny().fit(frame, task[1]).feature_names_in_.tolist() == ["photo"]
+
+
+class OpDeterminism(keras.callbacks.Callback):
+    """Notes whether TensorFlow refuses unseeded random operations, in the whole process, while a fit runs."""
+
+    seen: ClassVar[list[bool]] = []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        from tensorflow.python.framework import config
+
+        self.seen.append(bool(config.is_op_determinism_enabled()))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a switch of TensorFlow's")
+def test_op_determinism_is_left_as_it_is(task, tiny):
+    X, y = task
+    OpDeterminism.seen.clear()
+    plain(random_state=0, callbacks=OpDeterminism).fit(X, y)
+    assert OpDeterminism.seen == [True]  # the trap: other threads' unseeded operations raise
+    OpDeterminism.seen.clear()
+    tiny(random_state=0, callbacks=[OpDeterminism]).fit(X, y)
+    assert OpDeterminism.seen == [False] * 5
 
 
 def run(code):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-
-
-FIT = """
-import sys, numpy as np
-X = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), dtype=np.uint8)
-y = np.arange(12) % 2
-"""
-
-
-@pytest.mark.slow
-def test_op_determinism_is_left_as_it_was():
-    run(
-        FIT
-        + """
-from skcnn.neural_network import CNNClassifier
-CNNClassifier("ResNet20", image_size=16, head_epochs=1, epochs=1, random_state=0).fit(X, y)
-import tensorflow as tf
-tf.random.normal((2,))  # raises where op determinism is on
-from tensorflow.python.framework import config
-sys.exit(config.is_op_determinism_enabled())
-"""
-    )
 
 
 def test_scikeras_comes_late():
