@@ -131,9 +131,9 @@ def describe(machine: dict[str, Any]) -> str:
 
 def resident_megabytes() -> dict[str, float]:
     """Return how much memory this process takes, now and at its peak, in MB (Linux)."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    now = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"now": pages * resource.getpagesize() / 1e6, "peak": peak / 1e6}
+    return {"now": now / 1e6, "peak": max(now, peak) / 1e6}  # the kernel counts the peak a little late
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

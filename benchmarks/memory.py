@@ -1,4 +1,4 @@
-"""How much memory a process takes: however many pictures it extracts, and however many candidates it searches.
+"""How much memory a process takes, however many pictures it extracts, candidates it searches and networks it trains.
 
 One command (Linux)::
 
@@ -9,6 +9,9 @@ without a cache, with ``cache="memory"`` (whose records stay, by design) and wit
 
 ``candidates``: how much the resident size of a process grows over a GridSearchCV of 20 candidates, after one of a
 single candidate, so that the network, the records and scikit-learn's own imports are there before.
+
+``fits``: how much it grows from the first to the last of 20 fits of a CNNClassifier, all of its network open at 64
+pixels, and how long the fits take.
 
 Without ``--weights`` weights are random, which changes no size.
 """
@@ -21,6 +24,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +36,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from skcnn.feature_extraction import BottleneckFeatures
+from skcnn.neural_network import CNNClassifier
 
 
 def extract(paths: list[str], parameters: dict[str, Any]) -> dict[str, float]:
@@ -56,8 +61,28 @@ def search(paths: list[str], parameters: dict[str, Any], n_candidates: int) -> d
     return {"before": before, "after": after, "growth": after - before}
 
 
+def fit(paths: list[str], parameters: dict[str, Any], n_fits: int) -> dict[str, float]:
+    """Fit anew and anew; return what the first left behind, the growth over the others, and seconds."""
+    y = np.arange(len(paths)) % 2
+    sizes, seconds = [], []
+    for seed in range(n_fits):
+        started = time.perf_counter()
+        classifier = CNNClassifier(**parameters, image_size=64, head_epochs=1, epochs=1, random_state=seed)
+        classifier.fit(paths, y)
+        seconds.append(time.perf_counter() - started)
+        sizes.append(resident_megabytes()["now"])
+    return {
+        "n": n_fits,
+        "before": sizes[0],
+        "after": sizes[-1],
+        "growth": sizes[-1] - sizes[0],
+        "first_seconds": seconds[0],
+        "median_seconds": float(np.median(seconds[1:])),
+    }
+
+
 def in_new_process(what: str, paths: list[str], **arguments: Any) -> Any:
-    """Call one of the two functions above in a process of its own."""
+    """Call one of the functions above in a process of its own."""
     command = [sys.executable, __file__, "--child", what]
     given = json.dumps({"paths": paths, **arguments})
     done = subprocess.run(command, input=given, capture_output=True, text=True)
@@ -67,7 +92,7 @@ def in_new_process(what: str, paths: list[str], **arguments: Any) -> Any:
 
 
 def measure(paths: list[str], work: Path, settings: argparse.Namespace) -> dict[str, Any]:
-    """Measure both."""
+    """Measure all three."""
     parameters = {"backbone": settings.backbone, "weights": settings.weights, "engine": settings.engine}
     growth = []
     for cache in (None, "memory", "a directory"):
@@ -81,7 +106,11 @@ def measure(paths: list[str], work: Path, settings: argparse.Namespace) -> dict[
         {"cache": cache, **in_new_process("search", few, parameters={**parameters, "cache": folder}, n_candidates=20)}
         for cache, folder in (("memory", "memory"), ("a directory", str(work / "searched")))
     ]
-    return {"growth": growth, "candidates": candidates}
+    # Random weights have statistics to learn.
+    batch_norm = "inference" if settings.weights else "train"
+    network = {"backbone": settings.backbone, "weights": settings.weights, "batch_norm": batch_norm}
+    fits = in_new_process("fit", paths[:32], parameters=network, n_fits=settings.fits)
+    return {"growth": growth, "candidates": candidates, "fits": fits}
 
 
 def as_markdown(report: dict[str, Any]) -> str:
@@ -97,12 +126,19 @@ def as_markdown(report: dict[str, Any]) -> str:
         [row["cache"], f"{row['before']:.0f}", f"{row['after']:.0f}", f"{row['growth']:+.1f}"]
         for row in report["candidates"]
     ]
+    fits = report["fits"]
+    fitted = [*(f"{fits[key]:.0f}" for key in ("before", "after")), f"{fits['growth']:+.1f}"]
+    fitted += [f"{fits['first_seconds']:.1f}", f"{fits['median_seconds']:.1f}"]
     return "\n\n".join(
         [
             head,
             table(["resident memory, MB", "images", "at the end", "growth", "at the peak"], growth),
             f"GridSearchCV, {min(settings['images'])} images, 5 folds:",
             table(["resident memory, MB", "after 1 candidate", "after 20 more", "growth"], candidates),
+            "CNNClassifier, 32 images of 64 pixels, a head epoch and one with all layers open:",
+            table(
+                ["after 1 fit, MB", f"after {fits['n']}", "growth", "first fit, s", "median of the others, s"], [fitted]
+            ),
         ]
     )
 
@@ -115,12 +151,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--weights", metavar="FILE", help="default: random ones")
     parser.add_argument("--engine", default="keras", help="default: %(default)s")
     parser.add_argument("--images", type=int, nargs="+", default=[128, 2048], help="default: %(default)s")
+    parser.add_argument("--fits", type=int, default=20, help="default: %(default)s")
     parser.add_argument("--json", metavar="FILE", help="where to write every number")
-    parser.add_argument("--child", choices=["extract", "search"], help=argparse.SUPPRESS)
+    parser.add_argument("--child", choices=["extract", "search", "fit"], help=argparse.SUPPRESS)
     settings = parser.parse_args(arguments)
     if settings.child:
         given = json.load(sys.stdin)
-        print(json.dumps({"extract": extract, "search": search}[settings.child](**given)))
+        print(json.dumps({"extract": extract, "search": search, "fit": fit}[settings.child](**given)))
         return
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)

@@ -151,12 +151,14 @@ def test_memory(script, tmp_path, capsys, monkeypatch):
         return getattr(memory, what)(paths, **arguments)
 
     monkeypatch.setattr(memory, "in_new_process", here)
-    report = run(memory, tmp_path, "--backbone", "ResNet20", "--images", "10", "12")
+    report = run(memory, tmp_path, "--backbone", "ResNet20", "--images", "10", "12", "--fits", "2")
     assert [(row["cache"], row["images"]) for row in report["growth"]] == [
         (cache, images) for cache in (None, "memory", "a directory") for images in (10, 12)
     ]
     assert all(row["peak"] >= row["now"] > 1 for row in report["growth"])
     assert [row["cache"] for row in report["candidates"]] == ["memory", "a directory"]
+    assert report["fits"]["n"] == 2
+    assert report["fits"]["growth"] == report["fits"]["after"] - report["fits"]["before"]
     assert "| a directory | 12 |" in capsys.readouterr().out
 
 

@@ -226,6 +226,33 @@ def test_losses(task, tiny, loss):
     assert tiny(loss=loss, head_epochs=15).fit(X, y).score(X, y) > 0.9
 
 
+def test_training_is_what_keras_does(task, tiny, tiny_network):
+    X, y = task
+    optimizer = keras.optimizers.SGD(momentum=0.9, nesterov=True, weight_decay=0.1)
+    trained = tiny(head_epochs=0, epochs=2, batch_norm="train", optimizer=optimizer, unfreeze="all").fit(X, y)
+
+    # By hand: the first weights of a run of no consequence, and the rows in the order that they came in.
+    start = tiny(head_epochs=0, epochs=1, learning_rate=1e-30, unfreeze="all").fit(X, y)
+    network = keras.models.clone_model(tiny_network)
+    network.set_weights(tiny_network.get_weights())
+    pixels = keras.Input((16, 16, 3))
+    features = keras.layers.GlobalAveragePooling2D()(network(pixels))
+    model = keras.Model(pixels, keras.layers.Dense(3, activation="softmax")(features))
+    model.layers[-1].set_weights(start.model_.layers[-1].get_weights())
+    optimizer = keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True, weight_decay=0.1)
+    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    model.compile(optimizer, "sparse_categorical_crossentropy")
+    codes = np.unique(y, return_inverse=True)[1]
+    for epoch in range(2):
+        order = np.random.default_rng((trained._seed, 0, epoch)).permutation(30)
+        for first in range(0, 30, 8):
+            rows = order[first : first + 8]
+            model.train_on_batch(X[rows].astype("float32"), codes[rows])
+    for ours, by_hand in zip(trained.model_.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, by_hand, rtol=1e-4, atol=1e-6)
+    assert np.abs(trained.model_.get_weights()[0] - start.model_.get_weights()[0]).max() > 1e-3
+
+
 def test_label_smoothing_is_seen(task, tiny):
     X, y = task
     smooth = tiny(loss=keras.losses.CategoricalCrossentropy(label_smoothing=0.5), head_epochs=60).fit(X, y)

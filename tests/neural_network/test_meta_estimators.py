@@ -40,12 +40,16 @@ def frozen():
 def test_grid_search_of_schedules_costs_one_pass_an_image(frame, frozen, cache):
     search = GridSearchCV(
         frozen,
-        {"learning_rate_schedule": ["constant", "cosine"], "head_learning_rate": [0.01, 0.05]},
+        [
+            {"learning_rate_schedule": ["constant", "cosine", "plateau"]},
+            {"learning_rate_schedule": ["cosine"], "early_stopping": [True], "validation_fraction": [0.2]},
+        ],
         cv=3,
         scoring=["accuracy", "neg_log_loss"],
         refit="neg_log_loss",
         error_score="raise",
     ).fit(*frame)
+    assert len(search.cv_results_["params"]) == 4
     assert memory_cache().info().passes == 30
     assert search.best_score_ > -1.1
     assert search.predict(frame[0]).shape == (30,)
