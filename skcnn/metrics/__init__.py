@@ -12,6 +12,8 @@ from skcnn.metrics._curves import OneVsRestPrecisionRecallDisplay, OneVsRestRocD
 from skcnn.metrics._intervals import bootstrap_intervals
 from skcnn.metrics._report import ClassifierReport
 from skcnn.metrics._tables import classification_frame, confusion_frame, headline_frame, most_confused, top_k_frame
+from skcnn.metrics._threshold_display import ThresholdDisplay
+from skcnn.metrics._thresholds import operating_point, threshold_table
 from skcnn.metrics._training_curve import TrainingCurveDisplay
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "OneVsRestPrecisionRecallDisplay",
     "OneVsRestRocDisplay",
     "ReliabilityDisplay",
+    "ThresholdDisplay",
     "TrainingCurveDisplay",
     "bootstrap_intervals",
     "calibration_frame",
@@ -28,5 +31,7 @@ __all__ = [
     "confusion_frame",
     "headline_frame",
     "most_confused",
+    "operating_point",
+    "threshold_table",
     "top_k_frame",
 ]
