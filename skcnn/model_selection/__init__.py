@@ -1,0 +1,2 @@
+"""x"""
+from skcnn.model_selection._duplicates import find_duplicates
