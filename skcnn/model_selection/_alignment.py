@@ -137,8 +137,6 @@ def _places(side: int) -> np.ndarray:
 def _overlap_correlation(a: np.ndarray, b: np.ndarray, warps: np.ndarray) -> np.ndarray:
     warped, weights = _warped(a, warps)
     area = weights.sum((1, 2), keepdims=True)
-    warped, b = (
-        weights * (picture - (weights * picture).sum((1, 2), keepdims=True) / area) for picture in (warped, b)
-    )
+    warped, b = (weights * (picture - (weights * picture).sum((1, 2), keepdims=True) / area) for picture in (warped, b))
     products = (warped * b).sum((1, 2))
     return products / np.sqrt((warped**2).sum((1, 2)) * (b**2).sum((1, 2)) + 1e-6)
