@@ -177,7 +177,7 @@ def test_what_counts_as_a_right_pair(script):
     duplicates = script("duplicates")
     known = min(duplicates.KNOWN)
     paths = ["data/a.jpg", *(f"data/{name}" for name in known)]
-    origins = [("mirrored", 0), ("mirrored", 1), ("half the size", 0)]
+    origins = [("mirrored", 0), ("mirrored", 1), *((kind, 0) for kind in duplicates.KINDS if kind != "mirrored")]
     pairs = {(0, 3), (3, 5), (1, 2), (2, 4), (0, 1)}  # planted, two copies of one, twins, a copy and a twin, wrong
     judged = duplicates.judge(pairs, paths, "data", origins)
     assert judged["wrong"] == [(0, 1)]
