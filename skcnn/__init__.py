@@ -29,6 +29,7 @@ _MODULES = (
     "feature_extraction",
     "images",
     "metrics",
+    "model_selection",
     "neural_network",
     "persistence",
 )

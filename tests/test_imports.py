@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "images": set(),
     "datasets": {"images"},
     "metrics": {"images"},
+    "model_selection": {"images"},
     "ensemble": {"images"},
     "backbones": {"_keras", "images"},
     "cache": {"_keras", "images"},
@@ -98,6 +99,7 @@ def test_import_skcnn_is_light():
         "feature_extraction",
         "ensemble",
         "metrics",
+        "model_selection",
         "neural_network",
     ],
 )
