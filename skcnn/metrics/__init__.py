@@ -7,6 +7,7 @@ figure that is not defined (the recall of a class that has no sample, say) is Na
 
 from skcnn.metrics._confusion import ConfusionDisplay
 from skcnn.metrics._curves import OneVsRestPrecisionRecallDisplay, OneVsRestRocDisplay
+from skcnn.metrics._pictures import PicturesDisplay
 from skcnn.metrics._report import ClassifierReport
 from skcnn.metrics._tables import classification_frame, confusion_frame, headline_frame, most_confused
 from skcnn.metrics._training_curve import TrainingCurveDisplay
@@ -16,6 +17,7 @@ __all__ = [
     "ConfusionDisplay",
     "OneVsRestPrecisionRecallDisplay",
     "OneVsRestRocDisplay",
+    "PicturesDisplay",
     "TrainingCurveDisplay",
     "classification_frame",
     "confusion_frame",
