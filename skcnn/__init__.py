@@ -28,6 +28,7 @@ _MODULES = (
     "ensemble",
     "feature_extraction",
     "images",
+    "inspection",
     "metrics",
     "neural_network",
     "persistence",

@@ -8,7 +8,7 @@ import json
 import os
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,63 @@ def has_gpu() -> bool:
     if backend == "tensorflow":
         return bool(importlib.import_module("tensorflow").config.list_physical_devices("GPU"))
     return False
+
+
+def gradient_of(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function that gives the gradient of another one, on whichever backend Keras runs.
+
+    Keras itself has no gradients that all its backends share.
+
+    Parameters
+    ----------
+    function : callable
+        From tensors to a scalar tensor, made of ``keras.ops`` and Keras models.
+
+    Returns
+    -------
+    callable
+        From float32 arrays to the gradient with respect to the first of them: a float32 ndarray of its shape.
+
+    Raises
+    ------
+    RuntimeError
+        If the backend has no gradients.
+    """
+    keras = import_keras()
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        def with_tensorflow(*arrays: Any) -> Any:
+            tensors = [tf.constant(array) for array in arrays]
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(tensors[0])
+                value = function(*tensors)
+            return tape.gradient(value, tensors[0], unconnected_gradients="zero").numpy()
+
+        return with_tensorflow
+
+    if backend == "jax":
+        import jax
+
+        compiled = jax.jit(jax.grad(function))
+        return lambda *arrays: keras.ops.convert_to_numpy(compiled(*map(keras.ops.convert_to_tensor, arrays)))
+
+    if backend == "torch":
+        import torch
+
+        def with_torch(*arrays: Any) -> Any:
+            tensors = [keras.ops.convert_to_tensor(array) for array in arrays]
+            first = tensors[0].detach().requires_grad_(True)
+            gradients = torch.autograd.grad(function(first, *tensors[1:]), first, materialize_grads=True)
+            return keras.ops.convert_to_numpy(gradients[0])
+
+        return with_torch
+
+    raise RuntimeError(
+        f"Keras runs on the {backend!r} backend, which has no gradients: set the environment variable KERAS_BACKEND "
+        "to 'tensorflow', 'jax' or 'torch' before Python starts."
+    )
 
 
 def is_keras_model(value: object) -> bool:

@@ -75,7 +75,7 @@ def test_no_block_escapes(page: Path):
     assert {language for language, _, _ in found} <= {"python", "bash", "console", "text", "{eval-rst}", "{toctree}"}
 
 
-@pytest.mark.parametrize("module", ["backbones", "datasets", "ensemble", "metrics", "neural_network"])
+@pytest.mark.parametrize("module", ["backbones", "datasets", "ensemble", "inspection", "metrics", "neural_network"])
 def test_api_page_lists_everything_public(module: str):
     listed = re.findall(r"^   (\w+)$", (ROOT / "docs" / "api.md").read_text(encoding="utf-8"), re.MULTILINE)
     public = importlib.import_module(f"skcnn.{module}").__all__
