@@ -69,12 +69,13 @@ def gradient_of(function: Callable[..., Any]) -> Callable[..., Any]:
     Parameters
     ----------
     function : callable
-        From tensors to a scalar tensor, made of ``keras.ops`` and Keras models.
+        From tensors to a scalar tensor and a tuple of further ones, made of ``keras.ops`` and Keras models.
 
     Returns
     -------
     callable
-        From float32 arrays to the gradient with respect to the first of them: a float32 ndarray of its shape.
+        From float32 arrays to a list of ndarrays: the gradient of the scalar with respect to the first array, of its
+        shape, and the further tensors.
 
     Raises
     ------
@@ -83,39 +84,39 @@ def gradient_of(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     keras = import_keras()
     backend = keras.backend.backend()
+    differentiated: Callable[..., Any]
     if backend == "tensorflow":
         import tensorflow as tf
 
-        def with_tensorflow(*arrays: Any) -> Any:
-            tensors = [tf.constant(array) for array in arrays]
+        def differentiated(first: Any, *others: Any) -> Any:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(tensors[0])
-                value = function(*tensors)
-            return tape.gradient(value, tensors[0], unconnected_gradients="zero").numpy()
+                tape.watch(first)
+                value, more = function(first, *others)
+            return tape.gradient(value, first, unconnected_gradients="zero"), more
 
-        return with_tensorflow
-
-    if backend == "jax":
+    elif backend == "jax":
         import jax
 
-        compiled = jax.jit(jax.grad(function))
-        return lambda *arrays: keras.ops.convert_to_numpy(compiled(*map(keras.ops.convert_to_tensor, arrays)))
-
-    if backend == "torch":
+        differentiated = jax.jit(jax.grad(function, has_aux=True))
+    elif backend == "torch":
         import torch
 
-        def with_torch(*arrays: Any) -> Any:
-            tensors = [keras.ops.convert_to_tensor(array) for array in arrays]
-            first = tensors[0].detach().requires_grad_(True)
-            gradients = torch.autograd.grad(function(first, *tensors[1:]), first, materialize_grads=True)
-            return keras.ops.convert_to_numpy(gradients[0])
+        def differentiated(first: Any, *others: Any) -> Any:
+            first = first.detach().requires_grad_(True)
+            value, more = function(first, *others)
+            return torch.autograd.grad(value, first, materialize_grads=True)[0], more
 
-        return with_torch
+    else:
+        raise RuntimeError(
+            f"Keras runs on the {backend!r} backend, which has no gradients: set the environment variable "
+            "KERAS_BACKEND to 'tensorflow', 'jax' or 'torch' before Python starts."
+        )
 
-    raise RuntimeError(
-        f"Keras runs on the {backend!r} backend, which has no gradients: set the environment variable KERAS_BACKEND "
-        "to 'tensorflow', 'jax' or 'torch' before Python starts."
-    )
+    def on_arrays(*arrays: Any) -> list[Any]:
+        gradient, more = differentiated(*map(keras.ops.convert_to_tensor, arrays))
+        return [keras.ops.convert_to_numpy(tensor) for tensor in (gradient, *more)]
+
+    return on_arrays
 
 
 def is_keras_model(value: object) -> bool:

@@ -159,14 +159,19 @@ class FeatureMap:
             pixels = scored.network.inputs[0]
             base = keras.Model(pixels, scored.features)
             self.name, feature_map = _find_map(scored, base, layer)
-            self._forward = keras.Model(pixels, [feature_map, scored.features])
+            self._shape = tuple(feature_map.shape[1:])
+            forward = keras.Model(pixels, feature_map)
             # The pixels too: there may be ways around the map.
             rest = keras.Model([feature_map, pixels], scored.features)
 
-        def score(feature_map: Any, pixels: Any, selection: Any) -> Any:
-            return keras.ops.sum(scored.scores(rest([feature_map, pixels], training=False)) * selection)
+        def selected_score(shift: Any, pixels: Any, selection: Any) -> Any:
+            maps = forward(pixels, training=False)
+            outputs = scored.scores(rest([maps + shift, pixels], training=False))
+            scores = keras.ops.sum(outputs * selection, axis=1)
+            # A row's score depends on that row alone, so that the gradient of the sum has that of each.
+            return keras.ops.sum(scores), (maps, scores)
 
-        self._gradient = gradient_of(score)
+        self._gradient_of_score = gradient_of(selected_score)
 
     def look(self, pixels: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return feature maps, gradients of the scores of classes with respect to them, and these scores.
@@ -182,12 +187,11 @@ class FeatureMap:
         maps, gradients : ndarray of shape (n, rows, columns, channels), float32
         scores : ndarray of shape (n,), float32
         """
-        to_numpy = import_keras().ops.convert_to_numpy
-        scaled = to_numpy(scale_pixels(pixels, self._scored.backbone.preprocessing))
-        selection = self._scored.selection(codes)
-        maps, features = self._forward.predict_on_batch(scaled)
-        scores = to_numpy(self._scored.scores(features))
-        return maps, self._gradient(maps, scaled, selection), (scores * selection).sum(axis=1)
+        scaled = import_keras().ops.convert_to_numpy(scale_pixels(pixels, self._scored.backbone.preprocessing))
+        # The gradient with respect to something added to the maps is the one with respect to the maps.
+        shift = np.zeros((len(pixels), *self._shape), np.float32)
+        gradients, maps, scores = self._gradient_of_score(shift, scaled, self._scored.selection(codes))
+        return maps, gradients, scores
 
 
 def _find_map(scored: ScoredNetwork, base: Any, layer: str | int | None) -> tuple[str, Any]:
