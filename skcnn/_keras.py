@@ -92,7 +92,7 @@ def gradient_of(function: Callable[..., Any]) -> Callable[..., Any]:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(first)
                 value, more = function(first, *others)
-            return tape.gradient(value, first, unconnected_gradients="zero"), more
+            return tape.gradient(value, first), more
 
     elif backend == "jax":
         import jax
@@ -104,7 +104,7 @@ def gradient_of(function: Callable[..., Any]) -> Callable[..., Any]:
         def differentiated(first: Any, *others: Any) -> Any:
             first = first.detach().requires_grad_(True)
             value, more = function(first, *others)
-            return torch.autograd.grad(value, first, materialize_grads=True)[0], more
+            return torch.autograd.grad(value, first)[0], more
 
     else:
         raise RuntimeError(

@@ -64,7 +64,14 @@ def test_code_blocks_run(page: Path):
 
 
 def test_pages_have_code():
-    for name in ("README.md", "docs/index.md", "docs/what_x_may_be.md", "docs/backbones.md", "docs/fine_tuning.md"):
+    for name in (
+        "README.md",
+        "docs/index.md",
+        "docs/what_x_may_be.md",
+        "docs/backbones.md",
+        "docs/fine_tuning.md",
+        "docs/inspection.md",
+    ):
         assert any(language == "python" for language, _, _ in blocks(ROOT / name))
 
 

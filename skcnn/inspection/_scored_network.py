@@ -65,7 +65,7 @@ class ScoredNetwork:
         ops = import_keras().ops
         x = features
         for number in range(0, len(self.head), 2):
-            x = ops.matmul(ops.relu(x) if number else x, self.head[number]) + self.head[number + 1]
+            x = ops.add(ops.matmul(ops.relu(x) if number else x, self.head[number]), self.head[number + 1])
         return x
 
 
