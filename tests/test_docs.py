@@ -64,14 +64,8 @@ def test_code_blocks_run(page: Path):
 
 
 def test_pages_have_code():
-    for name in (
-        "README.md",
-        "docs/index.md",
-        "docs/what_x_may_be.md",
-        "docs/backbones.md",
-        "docs/fine_tuning.md",
-        "docs/inspection.md",
-    ):
+    pages = ("index", "what_x_may_be", "backbones", "fine_tuning", "inspection")
+    for name in ("README.md", *(f"docs/{page}.md" for page in pages)):
         assert any(language == "python" for language, _, _ in blocks(ROOT / name))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -158,11 +159,18 @@ class FeatureMap:
         with building():
             pixels = scored.network.inputs[0]
             base = keras.Model(pixels, scored.features)
-            self.name, feature_map = _find_map(scored, base, layer)
+            for self.name, feature_map in _candidates(scored, base, layer):
+                try:
+                    # The pixels too: there may be ways around the map.
+                    rest = keras.Model([feature_map, pixels], scored.features)
+                    break
+                except ValueError:  # a layer that is used several times
+                    continue
+            else:
+                asked = "no feature map of more than one place" if layer is None else f"no single use of {layer!r}"
+                raise ValueError(f"{scored.backbone.name} has {asked} on the way to the features of this classifier.")
             self._shape = tuple(feature_map.shape[1:])
             forward = keras.Model(pixels, feature_map)
-            # The pixels too: there may be ways around the map.
-            rest = keras.Model([feature_map, pixels], scored.features)
 
         def selected_score(shift: Any, pixels: Any, selection: Any) -> Any:
             maps = forward(pixels, training=False)
@@ -194,8 +202,8 @@ class FeatureMap:
         return maps, gradients, scores
 
 
-def _find_map(scored: ScoredNetwork, base: Any, layer: str | int | None) -> tuple[str, Any]:
-    """Return the name of a layer and its output, a KerasTensor (n, rows, columns, channels)."""
+def _candidates(scored: ScoredNetwork, base: Any, layer: str | int | None) -> Iterator[tuple[str, Any]]:
+    """Yield names of layers and their outputs, KerasTensors (n, rows, columns, channels), the best ones first."""
     backbone = scored.backbone
     name = None if layer is None else backbone.layer_name(layer)
     # Of a normalisation behind the pooling, what there is to see is the map before it: the last one.
@@ -207,12 +215,14 @@ def _find_map(scored: ScoredNetwork, base: Any, layer: str | int | None) -> tupl
             raise ValueError(
                 f"layer={layer!r} is not on the way to the features of this classifier: give an earlier one."
             )
-        return name, output
+        yield name, output
+        return
+    # Where Keras made a name up, it differs from build to build, and the table's own does not.
+    known = {
+        backbone.layer_output(scored.network, listed.name)._keras_history.operation: listed.name
+        for listed in backbone.layers
+    }
     for operation in reversed(base.operations):
-        try:
-            output = operation.output
-        except (AttributeError, ValueError):  # used several times, so that there is no one output
-            continue
-        if len(getattr(output, "shape", ())) == 4 and tuple(output.shape[1:3]) != (1, 1):
-            return operation.name, output
-    raise ValueError(f"{backbone.name} has no feature map of more than one place.")
+        shape = getattr(operation.output, "shape", ())
+        if len(shape) == 4 and tuple(shape[1:3]) != (1, 1):
+            yield name or known.get(operation, operation.name), operation.output

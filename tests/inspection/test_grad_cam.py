@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from skcnn._keras import gradient_of
-from skcnn.backbones import get_backbone
+from skcnn.backbones import Backbone, BottleneckLayer, get_backbone
 from skcnn.datasets import load_digit_images
 from skcnn.ensemble import BaggedSGDClassifier
 from skcnn.feature_extraction import BottleneckFeatures
@@ -167,7 +167,7 @@ def test_network_of_the_user_is_left_as_it_was():
     before = [len(layer._inbound_nodes) for layer in network.layers]
     displays = [GradCAMDisplay.from_estimator(pipe, pictures, layer=layer) for layer in (None, "inner", "inner")]
     assert [len(layer._inbound_nodes) for layer in network.layers] == before
-    assert [display.layer for display in displays] == ["last", "inner", "inner"]
+    assert [display.layer for display in displays] == ["output", "inner", "inner"]
     np.testing.assert_array_equal(displays[1].heatmaps, displays[2].heatmaps)
 
 
@@ -227,6 +227,33 @@ def test_layers_by_their_names():
     ):
         with pytest.raises(ValueError, match=message):
             GradCAMDisplay.from_estimator(pipe, X[:2], layer=layer)
+
+
+def test_normalisation_behind_the_pooling():
+    def build(include_top, weights, input_shape):
+        pixels = keras.Input(input_shape)
+        edges = keras.layers.Conv2D(4, 3, strides=2, name="edges")(pixels)
+        return keras.Model(pixels, keras.layers.LayerNormalization(name="norm")(edges))
+
+    layers = (BottleneckLayer("output", -1, 4, pool_first=True),)
+    backbone = Backbone("Normed", (16, 16), "tf", layers, n_parameters=120, weights=(), builder=build)
+    pictures = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), dtype=np.uint8)
+    pipe = make_pipeline(BottleneckFeatures(backbone, weights=None, engine="keras"), LogisticRegression())
+    pipe.fit(pictures, np.arange(6) % 2)
+    displays = [GradCAMDisplay.from_estimator(pipe, pictures, layer=layer) for layer in (None, "edges", "output")]
+    assert [display.layer for display in displays] == ["edges", "edges", "output"]
+    for display in displays:
+        np.testing.assert_array_equal(display.heatmaps, displays[0].heatmaps)
+        decision = pipe.decision_function(pictures)
+        np.testing.assert_allclose(display.frame()["score"], abs(decision), rtol=1e-3, atol=1e-4)
+    assert displays[0].heatmaps.max() == 1
+
+
+def test_map_of_one_place_is_not_the_default():
+    pictures, labels = of_three_classes()
+    network = BottleneckFeatures("LeNet5", weights=None, engine="keras")
+    pipe = make_pipeline(network, LogisticRegression(max_iter=1000)).fit(pictures, labels)
+    assert GradCAMDisplay.from_estimator(pipe, pictures[:2]).layer == "pool2"
 
 
 def test_targets():
