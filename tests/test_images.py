@@ -482,3 +482,10 @@ def test_real_photos(shared):
     for path in paths[:10]:
         expected = Image.open(path).convert("RGB").resize((50, 40), Image.Resampling.BILINEAR)
         assert np.array_equal(as_images([path]).decode(0, (40, 50)), np.asarray(expected))
+
+
+def test_thumbnails_keep_their_aspect_ratio_and_are_never_enlarged():
+    pictures = [np.zeros(shape, np.uint8) for shape in [(400, 300), (30, 300, 3), (20, 10), (3, 900, 3)]]
+    images = as_images(pictures)
+    shapes = [images.thumbnail(row, 100).shape for row in range(4)]
+    assert shapes == [(100, 75, 3), (10, 100, 3), (20, 10, 3), (1, 100, 3)]

@@ -107,12 +107,40 @@ class Images:
         ValueError, TypeError, OSError
             If there is no picture; the message is the reason alone.
         """
+        return np.asarray(resize_image(self._image(row, size, max_pixels), size, resize))
+
+    def thumbnail(self, row: int, size: int, *, max_pixels: int | None = None) -> np.ndarray:
+        """Return the pixels of a row, small and of the same aspect ratio: for people to look at.
+
+        Parameters
+        ----------
+        row : int
+            Position in X.
+        size : int
+            The longer side is at most this many pixels; smaller pictures are not enlarged.
+        max_pixels : int or None, default=None
+            Larger pictures are refused; None stands for Pillow's own limit.
+
+        Returns
+        -------
+        ndarray of shape (height, width, 3), uint8
+
+        Raises
+        ------
+        ValueError, TypeError, OSError
+            If there is no picture; the message is the reason alone.
+        """
+        image = self._image(row, (size, size), max_pixels)
+        scale = min(1.0, size / max(image.size))
+        width, height = (max(1, round(side * scale)) for side in image.size)
+        return np.asarray(resize_image(image, (height, width)))
+
+    def _image(self, row: int, size: tuple[int, int], max_pixels: int | None) -> Image.Image:
+        """Return the picture of a row, large enough to be resized to ``size``."""
         content = self.read(row)
         if isinstance(content, np.ndarray):
-            image = Image.fromarray(to_rgb_array(content))
-        else:
-            image = decode_bytes(content, max_pixels, size)
-        return np.asarray(resize_image(image, size, resize))
+            return Image.fromarray(to_rgb_array(content))
+        return decode_bytes(content, max_pixels, size)
 
 
 def as_images(X: Any, *, root: str | os.PathLike[str] | None = None) -> Images:

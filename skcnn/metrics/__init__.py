@@ -10,6 +10,7 @@ from skcnn.metrics._comparison import compare_predictions
 from skcnn.metrics._confusion import ConfusionDisplay
 from skcnn.metrics._curves import OneVsRestPrecisionRecallDisplay, OneVsRestRocDisplay
 from skcnn.metrics._intervals import bootstrap_intervals
+from skcnn.metrics._pictures import PicturesDisplay
 from skcnn.metrics._report import ClassifierReport
 from skcnn.metrics._tables import classification_frame, confusion_frame, headline_frame, most_confused, top_k_frame
 from skcnn.metrics._threshold_display import ThresholdDisplay
@@ -21,6 +22,7 @@ __all__ = [
     "ConfusionDisplay",
     "OneVsRestPrecisionRecallDisplay",
     "OneVsRestRocDisplay",
+    "PicturesDisplay",
     "ReliabilityDisplay",
     "ThresholdDisplay",
     "TrainingCurveDisplay",
