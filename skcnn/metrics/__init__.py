@@ -5,11 +5,15 @@ y)`` runs the estimator, ``from_predictions(y_true, y_score)`` takes what it ret
 figure that is not defined (the recall of a class that has no sample, say) is NaN with a reason, never 0.
 """
 
+from skcnn.metrics._calibration import ReliabilityDisplay, calibration_frame
+from skcnn.metrics._comparison import compare_predictions
 from skcnn.metrics._confusion import ConfusionDisplay
 from skcnn.metrics._curves import OneVsRestPrecisionRecallDisplay, OneVsRestRocDisplay
+from skcnn.metrics._intervals import bootstrap_intervals
 from skcnn.metrics._pictures import PicturesDisplay
 from skcnn.metrics._report import ClassifierReport
-from skcnn.metrics._tables import classification_frame, confusion_frame, headline_frame, most_confused
+from skcnn.metrics._report_comparison import ReportComparison
+from skcnn.metrics._tables import classification_frame, confusion_frame, headline_frame, most_confused, top_k_frame
 from skcnn.metrics._training_curve import TrainingCurveDisplay
 
 __all__ = [
@@ -18,9 +22,15 @@ __all__ = [
     "OneVsRestPrecisionRecallDisplay",
     "OneVsRestRocDisplay",
     "PicturesDisplay",
+    "ReliabilityDisplay",
+    "ReportComparison",
     "TrainingCurveDisplay",
+    "bootstrap_intervals",
+    "calibration_frame",
     "classification_frame",
+    "compare_predictions",
     "confusion_frame",
     "headline_frame",
     "most_confused",
+    "top_k_frame",
 ]

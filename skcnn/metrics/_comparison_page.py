@@ -46,7 +46,7 @@ def render_comparison(comparison: ReportComparison) -> str:
             "only_this": f"only by {comparison.names[1]}" if len(comparison.names) == 2 else "only by this one",
             "both_wrong": "by neither",
         },
-        rows=[(label, list(values), list(rise)) for label, values, rise in zip(classes.index, classes.to_numpy(), change, strict=True)],
+        rows=list(zip(classes.index, classes.to_numpy(), change, strict=True)),
     )
 
 

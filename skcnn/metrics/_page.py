@@ -9,7 +9,7 @@ from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
-from skcnn.metrics._text import count_text, counted, figure_text, label_text, signed_text
+from skcnn.metrics._text import count_text, counted, figure_text, file_text, label_text, signed_text
 
 _FILTER_FROM = 8
 """From so many classes on, the page has a field to filter them."""
@@ -37,7 +37,9 @@ def render(template: str, *, classes: Any, **content: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(figure=figure_text, signed=signed_text, count=count_text, label=label_text, counted=counted)
+    environment.filters.update(
+        figure=figure_text, signed=signed_text, count=count_text, label=label_text, counted=counted
+    )
     # Ours, and without a word from the data: a page may run this script because of its hash, and no other.
     script = Path(__file__).with_name("templates").joinpath("page.js").read_text("utf-8")
     digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()

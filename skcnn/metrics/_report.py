@@ -448,4 +448,3 @@ def _name_of(estimator: Any) -> str:
     estimator = getattr(estimator, "best_estimator_", estimator)
     steps = [step for _, step in getattr(estimator, "steps", [("", estimator)]) if step not in (None, "passthrough")]
     return " + ".join(type(step).__name__ for step in steps)
-

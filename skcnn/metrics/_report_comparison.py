@@ -176,10 +176,10 @@ class ReportComparison:
             ax = Figure(figsize=(6, height), layout="constrained").subplots()
         step = 0.7 / len(others)
         lines = {}
-        for (figure, name), row in frame.iterrows():
+        for (kind, name), row in frame.iterrows():
             number = others.index(name)
-            y = figures.index(figure) + step * (number - (len(others) - 1) / 2)
-            color, sign = SERIES[number % len(SERIES)], -1 if figure == "log_loss" else 1
+            y = figures.index(kind) + step * (number - (len(others) - 1) / 2)
+            color, sign = SERIES[number % len(SERIES)], -1 if kind == "log_loss" else 1
             ends = np.sort([sign * row["difference_low"], sign * row["difference_high"]])
             filled = color if ends[0] > 0 or ends[1] < 0 else "none"
             (lines[name],) = ax.plot(ends, [y, y], color=color, linewidth=1.6, zorder=3, solid_capstyle="round")
@@ -188,7 +188,9 @@ class ReportComparison:
         labels = self.reports[0].headline_labels
         ticks = [f"{labels[figure]}{' (reversed)' if figure == 'log_loss' else ''}" for figure in figures]
         ax.set_yticks(range(len(figures)), ticks)
-        ax.set(ylim=(len(figures) - 0.5, -0.5), xlabel=f"Difference from {label_text(self.names[0], 30)}: better \u2192")
+        ax.set(
+            ylim=(len(figures) - 0.5, -0.5), xlabel=f"Difference from {label_text(self.names[0], 30)}: better \u2192"
+        )
         ax.xaxis.label.set_parse_math(False)
         ax.grid(False, axis="y")
         ax.tick_params(axis="y", length=0)
@@ -198,8 +200,8 @@ class ReportComparison:
             for written, name in zip(box.get_texts(), lines, strict=True):
                 written.set_parse_math(False)
                 written.set_text(label_text(name, 30))
-        figure_: Figure = ax.figure
-        return figure_
+        figure: Any = ax.figure
+        return figure
 
     def to_html(self, path: str | os.PathLike[str]) -> Path:
         """Write the comparison as one HTML page that loads nothing from elsewhere.
@@ -237,8 +239,8 @@ class ReportComparison:
                 said = f"These samples do not tell \u201c{name}\u201d and \u201c{self.names[0]}\u201d apart"
             p_value = f"; McNemar\u2019s p\u00a0=\u00a0{figure_text(row['p_value'])}".replace("=\u00a0<", "<\u00a0")
             sentences.append(
-                f"{said}: accuracy {figure_text(row['value'])} against {figure_text(rows['value'].iloc[0])}, difference "
-                f"{signed_text(row['difference'])} ({percent_text(self.confidence_level)} interval "
+                f"{said}: accuracy {figure_text(row['value'])} against {figure_text(rows['value'].iloc[0])}, "
+                f"difference {signed_text(row['difference'])} ({percent_text(self.confidence_level)} interval "
                 f"{signed_text(row['difference_low'])} to {signed_text(row['difference_high'])}"
                 f"{'' if np.isnan(row['p_value']) else p_value})."
             )
@@ -247,13 +249,12 @@ class ReportComparison:
     def __repr__(self) -> str:
         labels = self.reports[0].headline_labels
         written = pd.DataFrame(index=[labels[figure] for figure in self.reports[0].headline.index])
-        for number, name in enumerate(self.names):
+        for name, short in zip(self.names, _unique([label_text(name, 26) for name in self.names]), strict=True):
             rows = self._frame.xs(name, level="report")
-            short = label_text(name, 26)
             written[short] = [interval_text(*row) for row in rows[["value", "low", "high"]].to_numpy()]
-        for name in self.names[1:]:
-            rows = self._frame.xs(name, level="report")
-            what = "difference" if len(self.names) == 2 else f"{label_text(name, 14)} - {label_text(self.names[0], 14)}"
+            if name == self.names[0]:
+                continue
+            what = "difference" if len(self.names) == 2 else f"{short}: difference"
             differences = rows[["difference", "difference_low", "difference_high"]].to_numpy()
             written[what] = [interval_text(*row, write=signed_text) for row in differences]
         return "\n".join([f"{type(self).__name__}: {self.summary}", "", written.to_string()])
@@ -288,7 +289,7 @@ def _is_right(report: ClassifierReport) -> np.ndarray:
 
 
 def _unique(names: list[str]) -> list[str]:
-    """Number the names that occur more than once."""
+    """Return the names, with a number behind those that occurred before."""
     seen: Counter[str] = Counter()
     unique: list[str] = []
     for name in names:

@@ -21,6 +21,15 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 CLASS_FIGURES = ("precision", "recall", "f1", "roc_auc", "average_precision")
+HEADLINE_FIGURES = (
+    "accuracy",
+    "balanced_accuracy",
+    "log_loss",
+    "top_k_accuracy",
+    "f1_macro",
+    "roc_auc_ovr",
+    "average_precision_macro",
+)
 
 
 def headline_frame(
@@ -197,6 +206,51 @@ def most_confused(
     return most_confused_of(confusion_frame(y_true, y_pred, classes=classes, sample_weight=sample_weight), k)
 
 
+def top_k_frame(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    *,
+    classes: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    max_k: int = 10,
+) -> pd.DataFrame:
+    """Count how often the true class is among the k highest scores, for each k.
+
+    Parameters
+    ----------
+    y_true, y_score, classes, sample_weight
+        As in `ClassifierReport.from_predictions`.
+    max_k : int, default=10
+        The last k, or one less than the number of classes where there are no more: with all of them every sample
+        counts. A list of ten is about as long as people read.
+
+    Returns
+    -------
+    DataFrame of shape (n_k, 2)
+        Index "k" from 1; columns "count" (samples found, or sum of their weights) and "top_k_accuracy" (their share).
+        Where scores are equal the later class goes first, as in `sklearn.metrics.top_k_accuracy_score` (with two
+        classes the first one), so that the first row may differ from the accuracy by samples with equal scores. Empty
+        where there is one class.
+
+    Raises
+    ------
+    ValueError
+        If ``max_k`` is less than 1, or predictions are refused as in `headline_frame`.
+
+    Examples
+    --------
+    >>> from skcnn.metrics import top_k_frame
+    >>> y_score = [[0.6, 0.3, 0.1], [0.5, 0.4, 0.1], [0.1, 0.8, 0.1], [0.5, 0.4, 0.1]]
+    >>> top_k_frame(["a", "b", "b", "c"], y_score)  # doctest: +NORMALIZE_WHITESPACE
+       count  top_k_accuracy
+    k
+    1      2            0.50
+    2      3            0.75
+    """
+    predictions = Predictions.from_arrays(y_true, y_score, classes=classes, sample_weight=sample_weight)
+    return top_k_frame_of(predictions, max_k)
+
+
 def class_figures_of(predictions: Predictions) -> pd.DataFrame:
     """Make the table of `classification_frame`."""
     labels = np.arange(predictions.n_classes)
@@ -295,6 +349,26 @@ def _top_k_accuracy(predictions: Predictions, top_k: int) -> tuple[float, str]:
         predictions.true, predictions.score, k=k, labels=np.arange(n_classes), sample_weight=predictions.sample_weight
     )
     return float(value), "" if k == top_k else f"in place of top-{top_k}, which with {n_classes} classes is always 1"
+
+
+def place_of_true(predictions: Predictions) -> np.ndarray:
+    """Return how many classes stand before the true one by score, by the rule for equal scores of scikit-learn."""
+    assert predictions.score is not None
+    number, own = predictions.true[:, None], predictions.score[np.arange(predictions.n_samples), predictions.true]
+    columns = np.arange(predictions.n_classes)
+    before = columns > number if predictions.n_classes > 2 else columns < number
+    return ((predictions.score > own[:, None]) | ((predictions.score == own[:, None]) & before)).sum(axis=1)
+
+
+def top_k_frame_of(predictions: Predictions, max_k: int = 10) -> pd.DataFrame:
+    """Make the table of `top_k_frame`."""
+    if max_k < 1:
+        raise ValueError(f"max_k is {max_k}; an int >= 1 is accepted.")
+    n_k = min(max_k, predictions.n_classes - 1)
+    at = np.bincount(place_of_true(predictions), weights=predictions.sample_weight, minlength=predictions.n_classes)
+    counts = np.cumsum(at)[:n_k]
+    index = pd.RangeIndex(1, n_k + 1, name="k")
+    return pd.DataFrame({"count": counts, "top_k_accuracy": counts / at.sum()}, index=index)
 
 
 def confusion_of(predictions: Predictions) -> pd.DataFrame:

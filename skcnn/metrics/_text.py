@@ -71,6 +71,11 @@ def label_text(label: Any, width: int | None = None) -> str:
     return "\u2026"
 
 
+def file_text(path: Any) -> str:
+    """Return the end of a path, folder and file, as one line: a page does not tell where its author keeps things."""
+    return label_text("/".join(str(path).replace("\\", "/").split("/")[-2:]))
+
+
 def listing(items: Iterable[str], limit: int = 8) -> str:
     """Return items joined by commas, at most ``limit`` of them."""
     items = list(items)

@@ -1,0 +1,126 @@
+"""How sure the figures of a test set are: bootstrap intervals, of one model and of the difference between two."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from skcnn.metrics._predictions import Predictions
+from skcnn.metrics._resampling import resampled_headlines
+from skcnn.metrics._tables import class_figures_of, headline_of
+
+if TYPE_CHECKING:
+    from numpy.random import RandomState
+    from numpy.typing import ArrayLike
+
+
+def bootstrap_intervals(
+    y_true: ArrayLike,
+    y_score: ArrayLike | None = None,
+    *,
+    y_pred: ArrayLike | None = None,
+    classes: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    top_k: int = 5,
+    confidence_level: float = 0.95,
+    n_resamples: int = 1000,
+    random_state: int | RandomState | None = None,
+    n_jobs: int | None = None,
+) -> pd.DataFrame:
+    """Find between which values the figures of `headline_frame` would lie on other test sets of the same kind.
+
+    The test set is resampled: as many samples of each true class as it has are drawn from that class, with replacement,
+    and the figures computed again. The interval runs between the percentiles of what they come to.
+
+    Parameters
+    ----------
+    y_true, y_score, y_pred, classes, sample_weight
+        As in `ClassifierReport.from_predictions`. A sample that is drawn takes its weight with it.
+    top_k : int, default=5
+        As in `headline_frame`.
+    confidence_level : float, default=0.95
+        Share of the resamples whose figure lies in the interval, in (0, 1).
+    n_resamples : int, default=1000
+        How often to resample. The ends of a 95 % interval are made by the outermost 25 values at either side, few
+        enough as it is [1]_; 200 do for a first look.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the draws. With an int the intervals are the same in each run, whatever ``n_jobs``.
+    n_jobs : int, default=None
+        Number of threads that share the resamples, by joblib. None is 1 unless in a ``joblib.parallel_config`` context.
+
+    Returns
+    -------
+    DataFrame of shape (7, 4)
+        Index "figure" as in `headline_frame`; columns "value" (of the test set itself), "low", "high" and "note":
+        why a value is NaN, or why an interval is not to be trusted.
+
+    Raises
+    ------
+    ValueError
+        If ``confidence_level`` or ``n_resamples`` is out of range, or predictions are refused as in `headline_frame`.
+
+    Notes
+    -----
+    Percentile intervals, because they never leave the range of a figure (an interval made of value and standard error
+    runs past 1 where accuracy is high), are the same for a figure and for any monotone function of it, and need nothing
+    but the resamples; [1]_ describes them in section 13.3, and the draws by class, as for two-sample problems, in 8.3.
+
+    Draws are stratified so that every class keeps its number of samples: a rare one does not vanish from a resample.
+    The intervals are thus about test sets of the same make-up. They know of the luck of drawing test samples, not of
+    the luck of training, and are too narrow for a class with few samples (less than about 20).
+
+    References
+    ----------
+    .. [1] B. Efron and R. J. Tibshirani, "An Introduction to the Bootstrap", Chapman & Hall, 1993, sections 8.3, 13.3
+       and 14.2.
+
+    Examples
+    --------
+    >>> from skcnn.metrics import bootstrap_intervals
+    >>> y_true, y_pred = ["cat"] * 50 + ["dog"] * 50, ["cat"] * 45 + ["dog"] * 55
+    >>> frame = bootstrap_intervals(y_true, y_pred=y_pred, random_state=0)
+    >>> frame.loc["accuracy", ["value", "low", "high"]].astype(float).round(2).to_dict()
+    {'value': 0.95, 'low': 0.91, 'high': 0.99}
+    """
+    predictions = Predictions.from_arrays(y_true, y_score, y_pred=y_pred, classes=classes, sample_weight=sample_weight)
+    return bootstrap_intervals_of(
+        predictions,
+        headline_of(predictions, class_figures_of(predictions), top_k),
+        top_k=top_k,
+        confidence_level=confidence_level,
+        n_resamples=n_resamples,
+        random_state=random_state,
+        n_jobs=n_jobs,
+    )
+
+
+def bootstrap_intervals_of(
+    predictions: Predictions,
+    headline: pd.DataFrame,
+    *,
+    top_k: int = 5,
+    confidence_level: float = 0.95,
+    n_resamples: int = 1000,
+    random_state: int | RandomState | None = None,
+    n_jobs: int | None = None,
+) -> pd.DataFrame:
+    """Make the table of `bootstrap_intervals`; ``headline`` is that of `headline_frame`."""
+    (resampled,) = resampled_headlines(
+        [predictions], top_k=top_k, n_resamples=n_resamples, random_state=random_state, n_jobs=n_jobs
+    )
+    frame = headline[["value"]].copy()
+    frame["low"], frame["high"] = percentiles(resampled, confidence_level)
+    frame["note"] = headline["note"]
+    same = (frame["low"] == frame["high"]) & (frame["note"] == "")
+    frame.loc[same, "note"] = "the same in all resamples: too few samples, or too few mistakes, to tell"
+    return frame
+
+
+def percentiles(resampled: np.ndarray, confidence_level: float) -> np.ndarray:
+    """Return the two ends, (2, n_figures), of the percentile intervals of figures (n_figures, n_resamples)."""
+    if not 0 < confidence_level < 1:
+        raise ValueError(f"confidence_level is {confidence_level}; a share between 0 and 1, such as 0.95, is accepted.")
+    beyond = (1 - confidence_level) / 2
+    return np.quantile(resampled, [beyond, 1 - beyond], axis=1)
