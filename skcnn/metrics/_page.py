@@ -38,7 +38,7 @@ def render(template: str, *, classes: Any, **content: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        figure=figure_text, signed=signed_text, count=count_text, label=label_text, counted=counted
+        figure=figure_text, signed=signed_text, count=count_text, label=label_text, file=file_text, counted=counted
     )
     # Ours, and without a word from the data: a page may run this script because of its hash, and no other.
     script = Path(__file__).with_name("templates").joinpath("page.js").read_text("utf-8")
