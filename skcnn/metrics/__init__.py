@@ -14,6 +14,8 @@ from skcnn.metrics._pictures import PicturesDisplay
 from skcnn.metrics._report import ClassifierReport
 from skcnn.metrics._report_comparison import ReportComparison
 from skcnn.metrics._tables import classification_frame, confusion_frame, headline_frame, most_confused, top_k_frame
+from skcnn.metrics._threshold_display import ThresholdDisplay
+from skcnn.metrics._thresholds import operating_point, threshold_table
 from skcnn.metrics._training_curve import TrainingCurveDisplay
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "PicturesDisplay",
     "ReliabilityDisplay",
     "ReportComparison",
+    "ThresholdDisplay",
     "TrainingCurveDisplay",
     "bootstrap_intervals",
     "calibration_frame",
@@ -32,5 +35,7 @@ __all__ = [
     "confusion_frame",
     "headline_frame",
     "most_confused",
+    "operating_point",
+    "threshold_table",
     "top_k_frame",
 ]

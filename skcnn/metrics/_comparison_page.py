@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from skcnn.metrics._page import render
 from skcnn.metrics._svg import inline_svg
 from skcnn.metrics._text import label_text, percent_text
@@ -50,9 +48,7 @@ def render_comparison(comparison: ReportComparison) -> str:
     )
 
 
-def _picture(comparison: ReportComparison) -> dict[str, Any] | None:
-    if np.isnan(comparison.frame()["difference"]).all():
-        return None
+def _picture(comparison: ReportComparison) -> dict[str, Any]:
     others = comparison.names[1:]
 
     def draw(ax: Any) -> None:

@@ -174,6 +174,7 @@ class ReportComparison:
         if ax is None:
             height = 1.2 + len(figures) * (0.25 + 0.2 * len(others))
             ax = Figure(figsize=(6, height), layout="constrained").subplots()
+            ax.set_title(f"Difference from {label_text(self.names[0], 40)}", parse_math=False)
         step = 0.7 / len(others)
         lines = {}
         for (kind, name), row in frame.iterrows():
@@ -188,10 +189,7 @@ class ReportComparison:
         labels = self.reports[0].headline_labels
         ticks = [f"{labels[figure]}{' (reversed)' if figure == 'log_loss' else ''}" for figure in figures]
         ax.set_yticks(range(len(figures)), ticks)
-        ax.set(
-            ylim=(len(figures) - 0.5, -0.5), xlabel=f"Difference from {label_text(self.names[0], 30)}: better \u2192"
-        )
-        ax.xaxis.label.set_parse_math(False)
+        ax.set(ylim=(len(figures) - 0.5, -0.5), xlabel="Difference (to the right is better)")
         ax.grid(False, axis="y")
         ax.tick_params(axis="y", length=0)
         ax.locator_params(axis="x", nbins=5)

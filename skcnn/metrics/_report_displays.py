@@ -16,6 +16,7 @@ from skcnn.metrics._curves import OneVsRestPrecisionRecallDisplay, OneVsRestRocD
 from skcnn.metrics._pictures import Kind, PicturesDisplay
 from skcnn.metrics._predictions import Predictions
 from skcnn.metrics._text import label_text
+from skcnn.metrics._threshold_display import ThresholdDisplay
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,7 +36,8 @@ class ReportDisplays:
     def plot(self) -> Figure:
         """Draw the confusion matrix, the curves and, of probabilities, the reliability diagram in one figure.
 
-        With more than 12 classes, the part of the matrix with the commonest mistakes is there too.
+        With more than 12 classes, the part of the matrix with the commonest mistakes is there too; with two, the
+        figures of all thresholds.
 
         Returns
         -------
@@ -51,7 +53,7 @@ class ReportDisplays:
         if len(self.classes) > MAX_LABELLED and (most_confused := confusion.most_confused_classes()):
             draw.append(partial(confusion.plot, classes=most_confused))
         draw += [partial(curve.plot, classes=chosen[i]) for i, curve in enumerate(curves)]
-        draw += [display.plot for display in [self.reliability_display()] if display]
+        draw += [display.plot for display in (self.reliability_display(), self.threshold_display()) if display]
         n_columns = min(3, len(draw)) if len(draw) != 4 else 2
         n_rows = -(-len(draw) // n_columns)
         figure = Figure(figsize=(5.5 * n_columns, 5.5 * n_rows), layout="constrained")
@@ -99,6 +101,18 @@ class ReportDisplays:
         if not self._predictions.is_probability or len(self.classes) < 2:
             return None
         return ReliabilityDisplay._from_checked(self._predictions)
+
+    def threshold_display(self) -> ThresholdDisplay | None:
+        """Return the Display of what each threshold of the second class's score would bring.
+
+        Returns
+        -------
+        ThresholdDisplay or None
+            None where there are no scores, or not two classes.
+        """
+        if self._predictions.score is None or len(self.classes) != 2:
+            return None
+        return ThresholdDisplay._from_checked(self._predictions, 1)
 
     def picture_displays(self, n_pictures: int = 12) -> list[PicturesDisplay]:
         """Return the Displays of the worst errors and of what the classifier is surest of, and right.

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from skcnn.metrics._confusion import MAX_LABELLED
 from skcnn.metrics._curves import singled_out
 from skcnn.metrics._page import render
 from skcnn.metrics._svg import inline_svg
 from skcnn.metrics._text import counted, figure_text
+from skcnn.metrics._threshold_display import FIGURE_LABELS
+from skcnn.metrics._thresholds import operating_point_of, threshold_table_of
 
 if TYPE_CHECKING:
     from skcnn.metrics._curves import OneVsRestPrecisionRecallDisplay, OneVsRestRocDisplay
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
 
 _TABLE_FOLDED_ABOVE = 20
 _WEAKEST_SHOWN = 10
+_CURVES_OF_THRESHOLDS = ("tpr", "fpr", "ppv", "f1")
 _WIDE = 4.3
 """Width of a picture in inches: its letters of 9 points are read on a telephone 390 pixels wide as they are."""
 
@@ -35,6 +40,7 @@ def render_report(report: ClassifierReport, *, n_pictures: int) -> str:
         "galleries": _galleries(report, n_pictures) if n_pictures else [],
         "curves": [_curve_picture(*pair) for pair in zip(displays, singled_out(displays), strict=True)],
         **_probabilities(report),
+        "thresholds": _thresholds(report),
         "weakest": list(weakest.itertuples()) if len(table) > _TABLE_FOLDED_ABOVE else [],
         "every_class": list(table.itertuples()),
     }
@@ -43,6 +49,7 @@ def render_report(report: ClassifierReport, *, n_pictures: int) -> str:
         "pictures": "Pictures" if content["galleries"] else "",
         "curves": "Curves" if content["curves"] else "",
         "probabilities": "Probabilities" if content["reliability"] else "Scores" if content["top_k"] else "",
+        "thresholds": "Thresholds" if content["thresholds"] else "",
         "classes": "Class by class",
         "made": "How it was made",
     }
@@ -88,6 +95,51 @@ def _probabilities(report: ClassifierReport) -> dict[str, Any]:
         }
         content["calibration"] = list(display.calibration.iloc[1:].itertuples())
     return content
+
+
+def _thresholds(report: ClassifierReport) -> dict[str, Any] | None:
+    """Return what the page shows of a task of two classes: a threshold for each demand, and what others would bring."""
+    display = report.threshold_display()
+    if display is None:
+        return None
+    table = display.frame()
+    demands: dict[str, dict[str, float]] = {
+        "recall \u2265 0.95": {"min_recall": 0.95},
+        "FPR \u2264 0.01": {"max_fpr": 0.01},
+        "precision \u2265 0.95": {"min_precision": 0.95},
+    }
+    points = []
+    for demand, given in demands.items():
+        try:
+            points.append((demand, operating_point_of(table, **given)))
+        except ValueError:  # No threshold meets it.
+            points.append((demand, None))
+    legend = [
+        {"color": f"series-{number}", "label": FIGURE_LABELS[figure], "value": None}
+        for number, figure in enumerate(_CURVES_OF_THRESHOLDS)
+    ]
+    return {
+        "positive": report.classes[1],
+        "points": points,
+        "rows": list(threshold_table_of(report._predictions, 1, _even_thresholds(report)).itertuples()),
+        "picture": {
+            "title": "What a threshold brings",
+            "svg": inline_svg(
+                lambda ax: display.plot(ax, figures=_CURVES_OF_THRESHOLDS, legend=False),
+                (_WIDE, 3.4),
+                "Threshold curves",
+            ),
+            "caption": "Where no sample has a score at or above a threshold, precision is not defined.",
+            "legend": legend,
+        },
+    }
+
+
+def _even_thresholds(report: ClassifierReport) -> np.ndarray:
+    """Return 19 thresholds from low to high: of probabilities every 0.05, of other scores every twentieth quantile."""
+    steps = np.arange(1, 20) / 20
+    assert report._predictions.score is not None  # Else there was no Display.
+    return steps if report._predictions.is_probability else np.quantile(report._predictions.score[:, 1], steps)
 
 
 def _confusion_pictures(report: ClassifierReport) -> list[dict[str, Any]]:

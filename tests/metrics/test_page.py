@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 import skcnn.metrics
-from skcnn.metrics import ClassifierReport
+from skcnn.metrics import ClassifierReport, operating_point
 from skcnn.metrics._comparison_page import render_comparison
 from skcnn.metrics._report_page import render_report
 from skcnn.metrics._text import figure_text, signed_text
@@ -162,6 +162,20 @@ def test_contents_lead_to_every_section(page):
     assert len(sections) >= 3
 
 
+def test_thresholds_of_two_classes_are_told():
+    html, report = html_of("two classes"), report_of("two classes")
+    text = Page(html).text
+    assert "What a threshold brings" in text
+    predictions = report._predictions
+    point = operating_point(predictions.true, predictions.score[:, 1], min_recall=0.95)
+    assert f"{point['threshold']:.3g}" in text
+    table = html[html.index("19 thresholds") :]
+    assert [float(value) for value in re.findall('scope="row" data-value="([^"]+)"', table)] == list(
+        np.arange(1, 20) / 20
+    )
+    assert "Thresholds" not in Page(html_of("flowers")).text
+
+
 def test_numbers_in_sortable_tables_carry_their_value():
     report = report_of("120 classes")
     table = re.search('<table class="sortable" id="every-class">.*?</table>', html_of("120 classes"), re.DOTALL)[0]
@@ -192,6 +206,7 @@ def test_every_class_and_figure_is_there(written):
     matrices = ["Confusion matrix of all classes", "Confusion matrix of the most confused classes"]
     expected = matrices if len(report.classes) > 12 else matrices[:1]
     scored = ["ROC curves", "Precision-recall curves", "Reliability diagram"]
+    scored += ["Threshold curves"] * (len(report.classes) == 2)
     assert pictures == expected + scored * bool(report.curve_displays())
 
 
@@ -342,7 +357,8 @@ for (const details of document.querySelectorAll("details")) details.open = true;
 const faults = [], box = element => element.getBoundingClientRect();
 const say = element => (element.textContent || element.tagName).trim().slice(0, 30);
 if (document.documentElement.scrollWidth > innerWidth) faults.push("the page is wider than the window");
-for (const part of document.querySelectorAll(".scroll, dd, dt, li, p, h1, h2, h3, td, th, figcaption, summary, nav, .gallery"))
+const boxes = ".scroll, dd, dt, li, p, h1, h2, h3, td, th, figcaption, summary, nav, .gallery";
+for (const part of document.querySelectorAll(boxes))
   if (part.scrollWidth > part.clientWidth + 1) faults.push("cut: " + say(part));
 let smallest = Infinity;
 for (const svg of document.querySelectorAll("svg")) {
@@ -436,7 +452,7 @@ def test_in_chromium_the_page_as_it_is_runs_its_script_and_complains_of_nothing(
     tags = Page(dom).tags
     # Headers have become buttons, and the filter is shown: the policy let the script run, and it ran to its end.
     assert sum(tag == "button" for tag, _ in tags) >= 11
-    assert [attributes for _, attributes in tags if attributes.get("class") == "find"][0].keys() == {"class", "role"}
+    assert next(attributes for _, attributes in tags if attributes.get("class") == "find").keys() == {"class", "role"}
     rows = re.search('<table class="sortable" id="every-class">.*?</table>', dom, re.DOTALL)[0]
     assert rows.count("<tr data-") == len(ODD_NAMES)
 
@@ -448,7 +464,10 @@ const table = document.getElementById("every-class"), field = document.getElemen
 const names = () => [...table.tBodies[0].rows].filter(row => row.offsetParent).map(row => row.cells[0].textContent);
 const header = column => table.tHead.rows[0].cells[column];
 const seen = {first: names()};
-const click = column => { header(column).firstChild.click(); return [header(column).getAttribute("aria-sort"), names()]; };
+const click = column => {
+  header(column).firstChild.click();
+  return [header(column).getAttribute("aria-sort"), names()];
+};
 seen.numbers = [click(3), click(3), click(3)];
 seen.names = [click(0), click(0)];
 field.value = "SCRIPT"; field.dispatchEvent(new Event("input"));

@@ -1,0 +1,210 @@
+"""Display of what each threshold on a score would mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+
+from skcnn.metrics._predictions import Predictions, _listing
+from skcnn.metrics._text import label_text
+from skcnn.metrics._theme import SERIES
+from skcnn.metrics._thresholds import checked_binary, threshold_table_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
+
+FIGURE_LABELS = {
+    "tpr": "recall (TPR)",
+    "fpr": "false positive rate (FPR)",
+    "ppv": "precision (PPV)",
+    "npv": "negative predictive value (NPV)",
+    "f1": "F1",
+    "accuracy": "accuracy",
+}
+_DRAWN = 1000
+"""Of more thresholds than this so many are drawn, evenly spaced: more than a picture has places."""
+
+
+class ThresholdDisplay:
+    """Recall, precision and the like as curves over the threshold.
+
+    Make it with `from_estimator` or `from_predictions`.
+
+    Parameters
+    ----------
+    table : DataFrame of shape (n_thresholds, 11)
+        As `threshold_table` describes it.
+    name : str, default=None
+        Title of the legend.
+
+    Examples
+    --------
+    >>> from skcnn.metrics import ThresholdDisplay, operating_point
+    >>> y_true, y_score = [0, 0, 0, 1, 1, 1], [0.1, 0.3, 0.6, 0.5, 0.7, 0.9]
+    >>> display = ThresholdDisplay.from_predictions(y_true, y_score)
+    >>> figure = display.plot(point=operating_point(y_true, y_score, min_recall=0.95)).figure_
+    >>> display.frame()[["threshold", "tpr", "ppv"]].head(3).round(2)
+       threshold   tpr  ppv
+    0        inf  0.00  NaN
+    1        0.9  0.33  1.0
+    2        0.7  0.67  1.0
+    """
+
+    def __init__(self, table: pd.DataFrame, *, name: str | None = None) -> None:
+        self.table = table
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: ArrayLike,
+        *,
+        pos_label: Any = None,
+        sample_weight: ArrayLike | None = None,
+        name: str | None = None,
+    ) -> Self:
+        """Make the Display from a fitted classifier.
+
+        Parameters
+        ----------
+        estimator, X, y, sample_weight
+            As in `ClassifierReport.from_estimator`.
+        pos_label : label, default=None
+            The positive class; all others are negative. None takes the second of two classes, as scikit-learn does.
+        name : str, default=None
+            Title of the legend. None takes the positive class.
+
+        Returns
+        -------
+        ThresholdDisplay
+            Not drawn yet; call `plot`.
+        """
+        predictions = Predictions.from_estimator(estimator, X, y, sample_weight=sample_weight)
+        classes = list(predictions.classes)
+        if pos_label is None and len(classes) != 2:
+            raise ValueError(f"There are {len(classes)} classes: give one of {_listing(classes)} as pos_label.")
+        if pos_label is not None and pos_label not in classes:
+            raise ValueError(f"pos_label is {pos_label!r}; one of {_listing(classes)} is accepted.")
+        return cls._from_checked(predictions, 1 if pos_label is None else classes.index(pos_label), name=name)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true: ArrayLike,
+        y_score: ArrayLike,
+        *,
+        pos_label: Any = None,
+        sample_weight: ArrayLike | None = None,
+        name: str | None = None,
+    ) -> Self:
+        """Make the Display from scores.
+
+        Parameters
+        ----------
+        y_true, y_score, pos_label, sample_weight
+            As in `threshold_table`.
+        name : str, default=None
+            Title of the legend.
+
+        Returns
+        -------
+        ThresholdDisplay
+            Not drawn yet; call `plot`.
+        """
+        return cls(threshold_table_of(*checked_binary(y_true, y_score, pos_label, sample_weight)), name=name)
+
+    @classmethod
+    def _from_checked(cls, predictions: Predictions, number: int, *, name: str | None = None) -> Self:
+        """Make the Display of a class, by its number, from checked predictions."""
+        name = label_text(predictions.classes[number], 24) if name is None else name
+        return cls(threshold_table_of(predictions, number), name=name)
+
+    def frame(self) -> pd.DataFrame:
+        """Return the figures at every distinct score.
+
+        Returns
+        -------
+        DataFrame of shape (n_thresholds, 11)
+            As `threshold_table` describes it.
+        """
+        return self.table.copy()
+
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        figures: Sequence[str] = ("tpr", "fpr", "ppv", "f1"),
+        point: pd.Series | None = None,
+        legend: bool = True,
+    ) -> Self:
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a figure of its own, outside pyplot: it is ``figure_``, and has a ``savefig``.
+        figures : sequence of str, default=("tpr", "fpr", "ppv", "f1")
+            Columns of the table to draw, among "tpr", "fpr", "ppv", "npv", "f1" and "accuracy". Accuracy is not among
+            the default ones: where one class is rare it is high wherever the threshold lies.
+        point : Series, default=None
+            What `operating_point` chose; it is marked.
+        legend : bool, default=True
+            Whether to draw a legend.
+
+        Returns
+        -------
+        ThresholdDisplay
+            Itself, with the attributes ``ax_`` and ``figure_``.
+        """
+        import matplotlib as mpl
+        from matplotlib.figure import Figure
+
+        figures = list(figures)
+        unknown = [figure for figure in figures if figure not in FIGURE_LABELS]
+        if unknown or not figures:
+            raise ValueError(f"figures names {unknown or 'none'!r}; some of {list(FIGURE_LABELS)} are accepted.")
+        if ax is None:
+            ax = Figure(figsize=(6, 4), layout="constrained").subplots()
+        table = self._drawn()
+        for figure, color in zip(figures, SERIES, strict=False):
+            # The figures of a threshold hold for all thresholds above the next lower score.
+            ax.plot(
+                table["threshold"], table[figure], color=color, linewidth=1.6, drawstyle="steps-pre",
+                label=FIGURE_LABELS[figure], zorder=3,
+            )  # fmt: skip
+        if point is not None and np.isfinite(point["threshold"]):
+            ink = mpl.rcParams["text.color"]
+            ax.axvline(
+                point["threshold"], color=ink, linewidth=1, linestyle="--", zorder=2,
+                label=f"threshold {point['threshold']:.3g}",
+            )  # fmt: skip
+            for figure, color in zip(figures, SERIES, strict=False):
+                ax.plot(point["threshold"], point[figure], "o", color=color, markersize=5, zorder=4)
+        ax.set(xlabel="Threshold: positive from this score on", ylabel="Figure", ylim=(-0.02, 1.02))
+        if legend:
+            box = ax.legend(title=self.name)
+            box.get_title().set_parse_math(False)
+        self.ax_ = ax
+        self.figure_ = ax.figure
+        return self
+
+    def _drawn(self) -> pd.DataFrame:
+        """Return the points to draw by increasing threshold; infinity is where the picture ends."""
+        table = self.table.sort_values("threshold", kind="stable").reset_index(drop=True)
+        finite = table["threshold"][np.isfinite(table["threshold"])]
+        low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 1.0)
+        if low >= 0 and high <= 1:
+            low, high = 0.0, 1.0
+        if len(table) > _DRAWN:
+            places = np.linspace(low, high, _DRAWN)
+            rows = np.searchsorted(table["threshold"].to_numpy(), places)
+            table = table.iloc[np.minimum(rows, len(table) - 1)].assign(threshold=places)
+        elif table["threshold"].iloc[0] > low:  # Below the lowest score all is called positive, as at it.
+            table = pd.concat([table.iloc[:1].assign(threshold=low), table])
+        return table.assign(threshold=table["threshold"].clip(upper=high))
