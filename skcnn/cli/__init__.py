@@ -1,0 +1,90 @@
+"""The command ``skcnn``: the main job from a shell. A file a command."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+
+from skcnn import __version__
+from skcnn.cli import _backbones, _cache, _demo, _evaluate, _extract, _fit, _predict
+from skcnn.cli._demo import demo_search
+
+__all__ = ["demo_search", "main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code: 0, 1 (an error, told in a line), 2 (usage) or 130 (interrupted)."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.starts_keras:
+            _start_keras_quietly()
+        options.command(options)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("skcnn: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read the output has had enough (`| head`). Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if options.debug:
+            raise
+        print(f"skcnn: error: {error or type(error).__name__}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="skcnn",
+        description="Classify images with the features of pretrained networks and a linear classifier.",
+        epilog=(
+            "A folder of pictures has a folder for each class: flowers/rose/1.jpg. In place of a folder a table works\n"
+            "too: a .csv file with the columns 'path' and 'label'.\n\n"
+            "examples:\n"
+            "  skcnn demo                                               a minute, offline: see what it does\n"
+            "  skcnn fit flowers/ -o flowers.skcnn                      learn from a folder of pictures\n"
+            "  skcnn evaluate flowers.skcnn test/ --html report.html    how good is it on other pictures?\n"
+            "  skcnn predict flowers.skcnn a.jpg b.jpg --top 5          what is on these?\n"
+            "  skcnn extract flowers/ -o features.parquet               only the features, as a table\n"
+            "  skcnn extract flowers/ -o f.parquet --cache features/    each picture through the network once, ever\n"
+            "  skcnn backbones                                          which networks there are\n"
+            "  skcnn cache info features/                               what a cache directory holds\n\n"
+            "`skcnn COMMAND --help` tells the options of a command."
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"skcnn {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    for command in (_demo, _fit, _evaluate, _predict, _extract, _backbones, _cache):
+        command.add_to(commands)
+    return parser
+
+
+def _start_keras_quietly() -> None:
+    """Start Keras's backend without its notices on which instructions and devices it found.
+
+    TensorFlow writes them to the process's standard error before any logging level counts, so that is where they are
+    caught; they are shown after all if it does not start.
+    """
+    from skcnn._keras import import_keras
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as notices:
+        os.dup2(notices.fileno(), 2)
+        try:
+            import_keras().ops.zeros(1)
+        except BaseException:
+            notices.seek(0)
+            os.write(terminal, notices.read())
+            raise
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)

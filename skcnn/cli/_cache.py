@@ -1,0 +1,55 @@
+"""``skcnn cache``: what a cache directory holds."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from skcnn.cli._common import add_command
+
+
+def add_to(commands: Any) -> None:
+    cache = add_command(
+        commands,
+        "cache",
+        run,
+        "tell what a cache directory holds, empty it, or check it",
+        epilog="info tells what is held and what it saved; clear forgets all of it and gives the space back; verify\n"
+        "checks every record, removes bad ones and then exits with 1. Processes may be using the directory.",
+    )
+    cache.add_argument("action", choices=["info", "clear", "verify"])
+    cache.add_argument("directory", help="such as BottleneckFeatures(cache=DIRECTORY) made")
+
+
+def run(options: argparse.Namespace) -> None:
+    import warnings
+
+    from skcnn.cache import CacheWarning, FeatureCache
+
+    cache = FeatureCache(options.directory)
+    if not cache.exists():
+        raise FileNotFoundError(f"{options.directory} is not a cache directory of skcnn")
+    if options.action == "verify":
+        result = cache.verify()
+        if result.damage:
+            raise OSError(f"the cache {options.directory} is damaged ({result.damage}); remove the directory")
+        if result.n_bad:
+            raise OSError(f"{result.n_bad:,} bad entries were removed; {result.n_records:,} records are sound")
+        print(f"{result.n_records:,} records, all sound")
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", CacheWarning)  # there is nothing to go on with here
+        info = cache.info()
+    if options.action == "clear":
+        cache.clear()
+        print(f"Forgot {info.n_records:,} records, {_megabytes(info.n_bytes)}")
+    else:
+        print(
+            f"{info.n_records:,} records, {_megabytes(info.n_bytes)}\n"
+            f"{info.passes:,} passes of a picture through a network\n"
+            f"{info.hits:,} rows served without"
+        )
+
+
+def _megabytes(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:,.1f} MB"

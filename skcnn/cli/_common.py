@@ -1,0 +1,135 @@
+"""What the commands share: how one is added, data, features, tables, and words."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sklearn.pipeline import Pipeline
+    from sklearn.utils import Bunch
+
+TABLE_WRITERS: dict[str, Callable[[Any, str], None]] = {
+    ".parquet": lambda frame, path: frame.to_parquet(path, index=False),
+    ".csv": lambda frame, path: frame.to_csv(path, index=False),
+}
+
+
+def add_command(
+    commands: Any,
+    name: str,
+    run: Callable[[argparse.Namespace], None],
+    help: str,
+    *,
+    epilog: str | None = None,
+    starts_keras: bool = True,
+) -> argparse.ArgumentParser:
+    """Add a command to the subparsers ``commands``, with the options that every command has."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=help,
+        description=help[0].upper() + help[1:] + ".",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.set_defaults(command=run, starts_keras=starts_keras)
+    return parser
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", help="a folder with a folder of pictures for each class, or a .csv with path and label")
+
+
+def add_features(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--backbone", default="MobileNetV2", help="see `skcnn backbones` (default: %(default)s)")
+    parser.add_argument("--weights", default="pretrained", help="a name or a .h5 file (default: %(default)s)")
+    parser.add_argument("--layers", nargs="+", metavar="LAYER", help="bottleneck layers, joined (default: the last)")
+    parser.add_argument("--pooling", choices=["avg", "max", "none"], default="avg", help="(default: %(default)s)")
+    parser.add_argument("--image-size", type=int, metavar="PIXELS", help="(default: the network's own)")
+    parser.add_argument(
+        "--resize",
+        choices=["stretch", "crop", "pad"],
+        default="stretch",
+        help="what becomes of another aspect ratio (default: %(default)s)",
+    )
+    parser.add_argument("--batch-size", type=int, help="(default: 32 on a CPU, found by trial on a GPU)")
+    parser.add_argument(
+        "--engine",
+        choices=["auto", "keras", "openvino"],
+        default="auto",
+        help="what runs the network; auto is the fastest at hand (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--precision", choices=["float32", "bfloat16"], default="float32", help="(default: %(default)s)"
+    )
+    parser.add_argument(
+        "--cache",
+        metavar="DIRECTORY",
+        default="memory",
+        help="keep features there, so that no picture goes through the network a second time, and a run that was "
+        "interrupted goes on where it stopped",
+    )
+
+
+def load_data(data: str) -> Bunch:
+    from skcnn.datasets import load_image_folder, load_image_table
+
+    return load_image_table(data) if data.lower().endswith(".csv") else load_image_folder(data)
+
+
+def features_from(options: argparse.Namespace) -> Any:
+    from skcnn.feature_extraction import BottleneckFeatures
+
+    return BottleneckFeatures(
+        options.backbone,
+        weights=options.weights,
+        layers=options.layers,
+        pooling=None if options.pooling == "none" else options.pooling,
+        image_size=options.image_size,
+        resize=options.resize,
+        batch_size=options.batch_size,
+        engine=options.engine,
+        precision=options.precision,
+        cache=options.cache,
+        verbose=verbose(options),
+    )
+
+
+def verbose(options: argparse.Namespace) -> int:
+    """Show progress to a person, not to a log file."""
+    return int(sys.stderr.isatty() and not options.quiet)
+
+
+def check_writable(path: str) -> None:
+    """Refuse an output path before minutes of work go into what could not be written."""
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{path}: the folder {folder} does not exist")
+    if Path(path).is_dir() or not os.access(folder, os.W_OK):
+        raise PermissionError(f"{path} cannot be written")
+
+
+def write_table(frame: pd.DataFrame, path: str, suffix: str) -> None:
+    with tempfile.TemporaryDirectory(prefix=".skcnn-", dir=Path(path).parent) as folder:
+        unfinished = str(Path(folder) / f"table{suffix}")
+        TABLE_WRITERS[suffix](frame, unfinished)
+        os.replace(unfinished, path)
+
+
+def with_progress(pipeline: Pipeline, options: argparse.Namespace) -> Pipeline:
+    if "bottleneckfeatures" in getattr(pipeline, "named_steps", {}):
+        pipeline.set_params(bottleneckfeatures__verbose=verbose(options))
+    return pipeline
+
+
+def listed(names: Sequence[Any], most: int = 8) -> str:
+    shown = ", ".join(map(str, names[:most]))
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

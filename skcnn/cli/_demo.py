@@ -1,0 +1,113 @@
+"""``skcnn demo``: learn scikit-learn's handwritten digits."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from skcnn.cli._common import add_command, check_writable, verbose
+
+
+def add_to(commands: Any) -> None:
+    demo = add_command(
+        commands,
+        "demo",
+        run,
+        "learn scikit-learn's handwritten digits, offline, within a minute",
+        epilog="It uses ResNet20, whose CIFAR-10 weights come with skcnn, and compares with logistic regression on raw "
+        "pixels.",
+    )
+    demo.add_argument("--html", metavar="PATH", default="skcnn-demo.html", help="the report (default: %(default)s)")
+    demo.add_argument("--seed", type=int, default=0, help="of the split into training and test (default: %(default)s)")
+
+
+def run(options: argparse.Namespace) -> None:
+    import pandas as pd
+    from sklearn.datasets import load_digits
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import train_test_split
+
+    from skcnn.cache import memory_cache
+    from skcnn.datasets import load_digit_images
+    from skcnn.metrics import ClassifierReport
+
+    check_writable(options.html)
+    digits = load_digit_images()
+    X_train, X_test, raw_train, raw_test, y_train, y_test = train_test_split(
+        digits.data,
+        load_digits().data / 16,
+        digits.target,
+        test_size=0.3,
+        stratify=digits.target,
+        random_state=options.seed,
+    )
+    print(
+        f"Handwritten digits: {len(X_train)} to learn from, {len(X_test)} to test on.\n"
+        "Searching bottleneck layers and alpha of ResNet20 -> BaggedSGDClassifier, 5-fold ..."
+    )
+    search = demo_search(options.seed, verbose=verbose(options)).fit(X_train, y_train)
+    report = ClassifierReport.from_estimator(search, X_test, y_test, name="skcnn demo: handwritten digits")
+    pixels = LogisticRegression(max_iter=1000).fit(raw_train, y_train)
+    baseline = ClassifierReport.from_estimator(pixels, raw_test, y_test)
+
+    table = pd.DataFrame(
+        {
+            "logistic regression on raw pixels": baseline.frame()["value"],
+            "ResNet20 features + BaggedSGDClassifier": report.frame()["value"],
+        }
+    )
+    print(f"\nOn the {len(X_test)} test pictures:\n\n{table.round(3).to_string()}\n")
+    candidates = pd.DataFrame(search.cv_results_).sort_values("rank_test_score")
+    print("The search (mean of 5 folds, best first):\n")
+    for _, row in candidates.head(5).iterrows():
+        layer, alpha = row["param_bottleneckfeatures__layers"], row["param_baggedsgdclassifier__alpha"]
+        print(f"  log-loss {-row['mean_test_score']:.4f}   layer {layer}, alpha {alpha}")
+    uncached = (len(candidates) * search.n_splits_ + 1) * len(X_train) + len(X_test)
+    print(
+        f"\n{len(candidates)} candidates x {search.n_splits_} folds, the refit and the test took "
+        f"{memory_cache().info().passes:,} passes of a picture through the network; without the cache: {uncached:,}."
+    )
+    report.to_html(options.html)
+    print(
+        f"Report: {options.html}\n\n"
+        "Next, with your own pictures, a folder for each class:\n"
+        "  skcnn fit photos/ -o photos.skcnn\n"
+        "  skcnn predict photos.skcnn new.jpg --top 3\n"
+        "  skcnn backbones"
+    )
+
+
+def demo_search(seed: int = 0, *, verbose: int = 0) -> Any:
+    """Return the search that ``skcnn demo`` runs: ResNet20's bottleneck layers and the penalty of the classifier.
+
+    Parameters
+    ----------
+    seed : int, default=0
+        Of the classifier and of the folds.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Returns
+    -------
+    sklearn.model_selection.GridSearchCV
+        Over pictures; not fitted.
+    """
+    from sklearn.model_selection import GridSearchCV, StratifiedKFold
+    from sklearn.pipeline import make_pipeline
+
+    from skcnn.ensemble import BaggedSGDClassifier
+    from skcnn.feature_extraction import BottleneckFeatures
+
+    return GridSearchCV(
+        make_pipeline(
+            # Without pooling: where a stroke is tells digits apart.
+            BottleneckFeatures("ResNet20", pooling=None, verbose=verbose),
+            BaggedSGDClassifier(max_samples=1.0, random_state=seed),
+        ),
+        {
+            "bottleneckfeatures__layers": ["stage3_unit1", "stage3_unit2", "stage3_unit3"],
+            "baggedsgdclassifier__alpha": [1e-4, 1e-3],
+        },
+        scoring="neg_log_loss",
+        cv=StratifiedKFold(5, shuffle=True, random_state=seed),
+    )

@@ -1,0 +1,34 @@
+"""``skcnn evaluate``: tell how good a saved model is."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from skcnn.cli._common import add_command, add_data, check_writable, load_data, with_progress
+
+
+def add_to(commands: Any) -> None:
+    evaluate = add_command(commands, "evaluate", run, "tell how good a saved model is on labelled pictures")
+    evaluate.add_argument("model", help="a file that `skcnn fit` wrote")
+    add_data(evaluate)
+    evaluate.add_argument("--html", metavar="PATH", help="also write a report with ROC, PR and confusion pictures")
+
+
+def run(options: argparse.Namespace) -> None:
+    from skcnn.metrics import ClassifierReport
+    from skcnn.persistence import load
+
+    if options.html:
+        check_writable(options.html)
+    pipeline = load(options.model)
+    photos = load_data(options.data)
+    pipeline = with_progress(pipeline, options)
+    report = ClassifierReport.from_estimator(
+        pipeline, photos.frame[["path"]], photos.target, name=f"{Path(options.model).stem} on {Path(options.data).name}"
+    )
+    print(report)
+    if options.html:
+        report.to_html(options.html)
+        print(f"\nReport: {options.html}")

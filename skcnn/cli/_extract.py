@@ -1,0 +1,40 @@
+"""``skcnn extract``: write the features of pictures to a table."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from skcnn.cli._common import (
+    TABLE_WRITERS,
+    add_command,
+    add_data,
+    add_features,
+    check_writable,
+    features_from,
+    load_data,
+    write_table,
+)
+
+
+def add_to(commands: Any) -> None:
+    extract = add_command(commands, "extract", run, "write the features of pictures to a table (.parquet or .csv)")
+    add_data(extract)
+    extract.add_argument("-o", "--output", metavar="TABLE", required=True, help="such as features.parquet")
+    add_features(extract)
+
+
+def run(options: argparse.Namespace) -> None:
+    import pandas as pd
+
+    check_writable(options.output)
+    suffix = Path(options.output).suffix.lower()
+    if suffix not in TABLE_WRITERS:
+        raise ValueError(f"{options.output}: the ending tells the format; accepted: {', '.join(TABLE_WRITERS)}")
+    photos = load_data(options.data)
+    X = photos.frame[["path"]]
+    features = features_from(options).set_output(transform="pandas").fit_transform(X)
+    frame = pd.concat([X, pd.Series(photos.target, index=X.index, name="label"), features], axis=1)
+    write_table(frame, options.output, suffix)
+    print(f"{options.output}: {features.shape[0]} pictures, {features.shape[1]} features")

@@ -1,0 +1,61 @@
+"""``skcnn fit``: learn from a folder of pictures and save the model."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from skcnn.cli._common import add_command, add_data, add_features, check_writable, features_from, listed, load_data
+
+
+def add_to(commands: Any) -> None:
+    fit = add_command(
+        commands,
+        "fit",
+        run,
+        "learn from a folder of pictures and save the model",
+        epilog="examples:\n"
+        "  skcnn fit flowers/ -o flowers.skcnn\n"
+        "  skcnn fit train.csv -o model.skcnn --backbone EfficientNetB0 --cv 10\n"
+        "  skcnn fit flowers/ -o flowers.skcnn --weights mobilenet_v2.weights.h5    (no download)",
+    )
+    add_data(fit)
+    fit.add_argument("-o", "--output", metavar="MODEL", required=True, help="where to save it, such as flowers.skcnn")
+    add_features(fit)
+    fit.add_argument("--alpha", type=_alpha, default="auto", help="strength of the penalty (default: 1 / n_samples)")
+    fit.add_argument(
+        "--class-weight", choices=["balanced"], help="count all classes alike (costs log-loss where they are not)"
+    )
+    fit.add_argument("--cv", type=int, default=5, help="folds of the estimate that is printed; 0 for none (default: 5)")
+    fit.add_argument("--seed", type=int, default=0, help="of the folds and of the classifier (default: %(default)s)")
+
+
+def _alpha(text: str) -> float | str:
+    return "auto" if text == "auto" else float(text)
+
+
+def run(options: argparse.Namespace) -> None:
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+
+    from skcnn.ensemble import BaggedSGDClassifier
+    from skcnn.metrics import ClassifierReport
+    from skcnn.persistence import save
+
+    check_writable(options.output)
+    photos = load_data(options.data)
+    pipeline = make_pipeline(
+        features_from(options),
+        BaggedSGDClassifier(alpha=options.alpha, class_weight=options.class_weight, random_state=options.seed),
+    )
+    X = photos.frame[["path"]]
+    print(f"{len(X)} pictures of {len(photos.target_names)} classes: {listed(photos.target_names)}")
+    pipeline.fit(X, photos.target)
+    pipeline[0].set_params(verbose=0)
+    if options.cv:
+        folds = StratifiedKFold(options.cv, shuffle=True, random_state=options.seed)
+        probabilities = cross_val_predict(pipeline, X, photos.target, cv=folds, method="predict_proba")
+        report = ClassifierReport.from_predictions(photos.target, probabilities, classes=pipeline.classes_)
+        print(f"\nEstimate for new pictures, by {options.cv}-fold cross-validation:\n{report}")
+    save(pipeline, options.output)
+    print(f"\nSaved: {options.output}")

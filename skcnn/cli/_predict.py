@@ -1,0 +1,29 @@
+"""``skcnn predict``: tell the classes of pictures."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from skcnn.cli._common import add_command
+
+
+def add_to(commands: Any) -> None:
+    predict = add_command(commands, "predict", run, "tell the classes of pictures, as tab-separated lines")
+    predict.add_argument("model", help="a file that `skcnn fit` wrote")
+    predict.add_argument("images", nargs="+", metavar="IMAGE", help="picture files or URLs")
+    predict.add_argument("--top", type=int, default=1, metavar="K", help="the K likeliest classes (default: 1)")
+
+
+def run(options: argparse.Namespace) -> None:
+    import numpy as np
+
+    from skcnn.persistence import load
+
+    pipeline = load(options.model)
+    probabilities = pipeline.predict_proba(options.images)
+    if options.top < 1:
+        raise ValueError(f"--top {options.top}: a positive number is wanted")
+    for path, row in zip(options.images, probabilities, strict=True):
+        for index in np.argsort(-row, kind="stable")[: options.top]:
+            print(f"{path}\t{pipeline.classes_[index]}\t{row[index]:.4f}")
