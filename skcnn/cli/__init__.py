@@ -9,19 +9,22 @@ import tempfile
 from collections.abc import Sequence
 
 from skcnn import __version__
-from skcnn.cli import _backbones, _cache, _demo, _evaluate, _extract, _fit, _predict
+from skcnn.cli import _backbones, _cache, _demo, _duplicates, _evaluate, _extract, _fit, _predict
 from skcnn.cli._demo import demo_search
 
 __all__ = ["demo_search", "main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit code: 0, 1 (an error, told in a line), 2 (usage) or 130 (interrupted)."""
+    """Run the command line; return its exit code.
+
+    0, 1 (an error, told in a line), 2 (usage), 3 (`skcnn duplicates` found some) or 130 (interrupted).
+    """
     options = _parser().parse_args(arguments)
     try:
         if options.starts_keras:
             _start_keras_quietly()
-        options.command(options)
+        code: int | None = options.command(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
         print("skcnn: interrupted", file=sys.stderr)
@@ -35,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"skcnn: error: {error or type(error).__name__}", file=sys.stderr)
         return 1
-    return 0
+    return code or 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
             "  skcnn predict flowers.skcnn a.jpg b.jpg --top 5          what is on these?\n"
             "  skcnn extract flowers/ -o features.parquet               only the features, as a table\n"
             "  skcnn extract flowers/ -o f.parquet --cache features/    each picture through the network once, ever\n"
+            "  skcnn duplicates train/ test/                            do they share pictures?\n"
             "  skcnn backbones                                          which networks there are\n"
             "  skcnn cache info features/                               what a cache directory holds\n\n"
             "`skcnn COMMAND --help` tells the options of a command."
@@ -61,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"skcnn {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    for command in (_demo, _fit, _evaluate, _predict, _extract, _backbones, _cache):
+    for command in (_demo, _fit, _evaluate, _predict, _extract, _duplicates, _backbones, _cache):
         command.add_to(commands)
     return parser
 

@@ -24,13 +24,13 @@ TABLE_WRITERS: dict[str, Callable[[Any, str], None]] = {
 def add_command(
     commands: Any,
     name: str,
-    run: Callable[[argparse.Namespace], None],
+    run: Callable[[argparse.Namespace], int | None],
     help: str,
     *,
     epilog: str | None = None,
     starts_keras: bool = True,
 ) -> argparse.ArgumentParser:
-    """Add a command to the subparsers ``commands``, with the options that every command has."""
+    """Add a command to the subparsers ``commands``, with the options that all have; ``run`` may return an exit code."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=help,

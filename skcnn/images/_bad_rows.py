@@ -19,26 +19,30 @@ class BadRow(NamedTuple):
 class BadImageError(ValueError):
     """Some rows of X give no picture; ``bad_rows`` is a DataFrame of all of them: ``row``, ``path``, ``reason``."""
 
-    def __init__(self, bad_rows: pd.DataFrame, n_rows: int):
-        self.bad_rows, self.n_rows = bad_rows, n_rows
+    def __init__(
+        self,
+        bad_rows: pd.DataFrame,
+        n_rows: int,
+        advice: str = "Repair or drop these rows, or use on_error='nan' to get rows of NaN.",
+    ):
+        self.bad_rows, self.n_rows, self.advice = bad_rows, n_rows, advice
         super().__init__(
-            f"{_describe(bad_rows, n_rows)}\nRepair or drop these rows, or use on_error='nan' to get rows of NaN. "
-            "skcnn.images.check_images(X) gives them as a DataFrame."
+            f"{_describe(bad_rows, n_rows)}\n{advice} skcnn.images.check_images(X) gives them as a DataFrame."
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.bad_rows, self.n_rows)
+        return type(self), (self.bad_rows, self.n_rows, self.advice)
 
 
 class BadImageWarning(UserWarning):
-    """Some rows of X gave no picture and were filled with NaN; ``bad_rows`` is a DataFrame of all of them."""
+    """Some rows of X gave no picture and were passed over; ``bad_rows`` is a DataFrame of all of them."""
 
-    def __init__(self, bad_rows: pd.DataFrame, n_rows: int):
-        self.bad_rows, self.n_rows = bad_rows, n_rows
-        super().__init__(f"{_describe(bad_rows, n_rows)}\nTheir features are NaN.")
+    def __init__(self, bad_rows: pd.DataFrame, n_rows: int, outcome: str = "Their features are NaN."):
+        self.bad_rows, self.n_rows, self.outcome = bad_rows, n_rows, outcome
+        super().__init__(f"{_describe(bad_rows, n_rows)}\n{outcome}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.bad_rows, self.n_rows)
+        return type(self), (self.bad_rows, self.n_rows, self.outcome)
 
 
 def _describe(bad_rows: pd.DataFrame, n_rows: int, shown: int = 20) -> str:

@@ -1,0 +1,20 @@
+"""Which rows to learn from, what the errors say, and whether the parts share pictures.
+
+What goes before and after a search: :func:`train_dev_test_split` makes the parts, :func:`find_duplicates` tells whether
+a picture is in two of them, and :func:`diagnose_fit` tells from the errors on them what to do next. Searches, folds and
+scores are scikit-learn's own.
+"""
+
+from skcnn.model_selection._diagnosis import FitDiagnosis, diagnose_fit
+from skcnn.model_selection._diagnosis_display import FitDiagnosisDisplay
+from skcnn.model_selection._duplicates import find_duplicates
+from skcnn.model_selection._split import TrainDevTestSplit, train_dev_test_split
+
+__all__ = [
+    "FitDiagnosis",
+    "FitDiagnosisDisplay",
+    "TrainDevTestSplit",
+    "diagnose_fit",
+    "find_duplicates",
+    "train_dev_test_split",
+]

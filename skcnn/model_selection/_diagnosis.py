@@ -1,0 +1,270 @@
+"""What the errors on the parts of a split say about what to do next."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from numbers import Integral, Real
+from statistics import NormalDist
+from typing import TYPE_CHECKING, NamedTuple
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from skcnn.model_selection._diagnosis_display import FitDiagnosisDisplay
+
+Error = float | tuple[int, int]
+"""An error rate, or (number wrong, number of rows)."""
+
+NAMES = {"human": "human", "train": "train", "train_dev": "train-dev", "dev": "dev", "test": "test"}
+
+ADVICE = {
+    "avoidable bias": "a larger network or more layers unfrozen, longer training, less regularisation, pictures of a "
+    "higher resolution",
+    "variance": "more training pictures, augmentation, more regularisation, fewer layers unfrozen, a bag of models",
+    "data mismatch": "look at what is wrong in dev and not in train-dev, and get or make training pictures like those: "
+    "same camera, light, crop",
+    "overfitting to dev": "a larger dev set, or a new one: too many models were chosen by this one",
+}
+"""What makes each gap smaller (Machine Learning Yearning, chapters 25 to 27, 40 to 43)."""
+
+
+class Rate(NamedTuple):
+    """An error rate, and the rows that it was measured on; None where it is taken as exact."""
+
+    error: float
+    n_rows: int | None
+
+    def interval(self, confidence_level: float) -> tuple[float, float]:
+        """Return Wilson's interval; of an exact rate the rate itself."""
+        if self.n_rows is None:
+            return self.error, self.error
+        z = NormalDist().inv_cdf(0.5 + confidence_level / 2)
+        scale = 1 + z**2 / self.n_rows
+        middle = (self.error + z**2 / (2 * self.n_rows)) / scale
+        spread = self.error * (1 - self.error) / self.n_rows + z**2 / (4 * self.n_rows**2)
+        half = z * math.sqrt(spread) / scale
+        return max(0.0, middle - half), min(1.0, middle + half)
+
+
+class Gap(NamedTuple):
+    """A difference between two neighbouring error rates."""
+
+    name: str
+    first: str
+    second: str
+    size: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> str:
+        """Whether it is "real", "within noise", "negative", or "unknown" since no counts were given."""
+        if math.isnan(self.low):
+            return "unknown"
+        if self.low > 0:
+            return "real"
+        return "negative" if self.high < 0 else "within noise"
+
+
+@dataclass(frozen=True)
+class FitDiagnosis:
+    """Where the error of a model comes from; made by `diagnose_fit`.
+
+    ``print`` it for the whole in words.
+
+    Attributes
+    ----------
+    rates : dict of str to Rate
+        Error rates by part, in the order human, train, train_dev, dev, test. Where ``human`` was not given it is 0.
+    gaps : list of Gap
+        Differences between neighbours: name, first, second, size, low, high, verdict.
+    human_known : bool
+        Whether ``human`` was given; the whole training error counts as avoidable where it was not.
+    confidence_level : float
+        Of the intervals.
+    """
+
+    rates: dict[str, Rate]
+    gaps: list[Gap]
+    human_known: bool
+    confidence_level: float
+
+    @property
+    def largest(self) -> Gap | None:
+        """The gap to work on: the largest that is not within noise or negative; None where there is none."""
+        open_gaps = [gap for gap in self.gaps if gap.size > 0 and gap.verdict in ("real", "unknown")]
+        return max(open_gaps, key=lambda gap: gap.size, default=None)
+
+    def frame(self) -> pd.DataFrame:
+        """Return the gaps.
+
+        Returns
+        -------
+        DataFrame
+            A row for each gap: ``first`` and ``second`` (the parts that it lies between), ``size`` (difference of the
+            error rates), ``low`` and ``high`` (its interval; NaN where no counts were given), ``verdict`` ("real",
+            "within noise", "negative", "unknown") and ``next`` (what makes it smaller; "" unless it is a gap to work
+            on).
+        """
+        rows = [{**gap._asdict(), "verdict": gap.verdict, "next": self._next(gap)} for gap in self.gaps]
+        return pd.DataFrame(rows).set_index("name")
+
+    def plot(self) -> FitDiagnosisDisplay:
+        """Return `FitDiagnosisDisplay` of it, drawn in a figure of its own."""
+        from skcnn.model_selection._diagnosis_display import FitDiagnosisDisplay
+
+        return FitDiagnosisDisplay(self).plot()
+
+    def _next(self, gap: Gap) -> str:
+        return ADVICE[gap.name] if gap.size > 0 and gap.verdict in ("real", "unknown") else ""
+
+    def __str__(self) -> str:
+        known = {part: rate for part, rate in self.rates.items() if part != "human" or self.human_known}
+        parts = ", ".join(f"{NAMES[part]} {rate.error:.1%}" for part, rate in known.items())
+        lines = [f"Error rates: {parts}"]
+        for gap in self.gaps:
+            between = f"{NAMES[gap.first] if gap.first in known else 'none wrong'} to {NAMES[gap.second]}"
+            lines.append(f"  {gap.name:20s}{between:20s}{100 * gap.size:+6.1f} points{self._in_words(gap)}")
+        if self.largest is None:
+            lines.append(
+                "No gap stands out: what is left is what people get wrong, or smaller than these sets can show."
+            )
+        else:
+            lines.append(f"Work on {self.largest.name} first: {ADVICE[self.largest.name]}.")
+        if any(gap.verdict == "unknown" for gap in self.gaps):
+            lines.append("Give (number wrong, number of rows) in place of rates to learn what may be chance.")
+        if not self.human_known:
+            lines.append("human= is not given: not all of the training error may be avoidable.")
+        if "train_dev" not in self.rates:
+            lines.append(
+                "If dev is of another source than train, give train_dev=: variance here holds the mismatch too."
+            )
+        return "\n".join(lines)
+
+    def _in_words(self, gap: Gap) -> str:
+        if gap.verdict == "unknown":
+            return ""
+        interval = f"  [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
+        if gap.verdict == "within noise":
+            return f"{interval}  within sampling noise"
+        if gap.verdict == "negative":
+            return f"{interval}  {NAMES[gap.second]} is easier than {NAMES[gap.first]}"
+        return interval
+
+
+def diagnose_fit(
+    *,
+    train: Error,
+    dev: Error,
+    train_dev: Error | None = None,
+    test: Error | None = None,
+    human: Error | None = None,
+    confidence_level: float = 0.95,
+) -> FitDiagnosis:
+    """Tell avoidable bias, variance, data mismatch and overfitting to dev from the errors on the parts of a split.
+
+    ========================  ====================================================================
+    gap                       between
+    ========================  ====================================================================
+    avoidable bias            what people get wrong, and the training error
+    variance                  training, and rows of the same source that were not learned from
+    data mismatch             those, and dev, which is like the pictures that the model will meet
+    overfitting to dev        dev, by which models were chosen, and test
+    ========================  ====================================================================
+
+    Where all parts are of one source there is no mismatch, and variance lies between training and dev: leave
+    ``train_dev`` out.
+
+    Parameters
+    ----------
+    train, dev : float or tuple of (n_wrong, n_rows)
+        Error rates in [0, 1]; accuracy is 1 minus that. As counts, ``(12, 400)``, they come with how sure they are. A
+        rate without its count is taken as exact.
+    train_dev, test : float or tuple of (n_wrong, n_rows), default=None
+        Errors on the train-dev part (see `train_dev_test_split`) and on the test part, where there are.
+    human : float or tuple of (n_wrong, n_rows), default=None
+        What people, or whatever is the best known, get wrong: a stand-in for the error that nothing can go below. None
+        is not known: the whole training error then counts as avoidable bias, which is the most that it can be.
+    confidence_level : float, default=0.95
+        Of the intervals of the gaps.
+
+    Returns
+    -------
+    FitDiagnosis
+        ``print`` it; ``frame()`` is the same as a table, and ``plot()`` as a picture.
+
+    Raises
+    ------
+    ValueError
+        If an error rate is not in [0, 1], or more rows are wrong than there are.
+
+    Notes
+    -----
+    Intervals are Newcombe's for the difference of two independent proportions, from Wilson's for each [2]_. A gap whose
+    interval holds 0 is within sampling noise. Rows that were learned from are not a sample of new ones; their interval
+    is that of their number all the same.
+
+    References
+    ----------
+    .. [1] A. Ng, "Machine Learning Yearning", 2018: chapters 20 to 27 (bias and variance), 40 and 41 (data mismatch).
+    .. [2] R. G. Newcombe, "Interval estimation for the difference between independent proportions: comparison of eleven
+       methods", Statistics in Medicine 17, 1998: method 10.
+
+    Examples
+    --------
+    >>> from skcnn.model_selection import diagnose_fit
+    >>> print(diagnose_fit(human=0.01, train=(40, 2000), train_dev=(13, 500), dev=(48, 600), test=(51, 600)))
+    Error rates: human 1.0%, train 2.0%, train-dev 2.6%, dev 8.0%, test 8.5%
+      avoidable bias      human to train        +1.0 points  [+0.5, +1.7]
+      variance            train to train-dev    +0.6 points  [-0.7, +2.5]  within sampling noise
+      data mismatch       train-dev to dev      +5.4 points  [+2.7, +8.1]
+      overfitting to dev  dev to test           +0.5 points  [-2.6, +3.6]  within sampling noise
+    Work on data mismatch first: look at what is wrong in dev and not in train-dev, and get or make training pictures \
+like those: same camera, light, crop.
+    """
+    if not 0 < confidence_level < 1:
+        raise ValueError(f"confidence_level={confidence_level!r}; accepted: a number in (0, 1).")
+    given = {"human": human, "train": train, "train_dev": train_dev, "dev": dev, "test": test}
+    rates = {part: _rate(part, error) for part, error in given.items() if error is not None}
+    rates = {"human": Rate(0.0, None), **rates}
+    steps = [
+        ("avoidable bias", "human", "train"),
+        ("variance", "train", "dev" if train_dev is None else "train_dev"),
+        ("data mismatch", "train_dev", "dev"),
+        ("overfitting to dev", "dev", "test"),
+    ]
+    gaps = [
+        _gap(name, first, second, rates, confidence_level)
+        for name, first, second in steps
+        if first in rates and second in rates
+    ]
+    return FitDiagnosis(rates, gaps, human is not None, confidence_level)
+
+
+def _gap(name: str, first: str, second: str, rates: dict[str, Rate], confidence_level: float) -> Gap:
+    before, after = rates[first], rates[second]
+    size = after.error - before.error
+    if before.n_rows is None and after.n_rows is None:
+        return Gap(name, first, second, size, math.nan, math.nan)
+    (low_before, high_before), (low_after, high_after) = (rate.interval(confidence_level) for rate in (before, after))
+    return Gap(
+        name,
+        first,
+        second,
+        size,
+        size - math.hypot(after.error - low_after, high_before - before.error),
+        size + math.hypot(high_after - after.error, before.error - low_before),
+    )
+
+
+def _rate(part: str, error: Error) -> Rate:
+    accepted = "accepted: an error rate in [0, 1], or (number wrong, number of rows)"
+    if isinstance(error, (tuple, list)):
+        if len(error) == 2 and all(isinstance(n, Integral) and not isinstance(n, bool) for n in error):
+            n_wrong, n_rows = (int(n) for n in error)
+            if 0 <= n_wrong <= n_rows and n_rows > 0:
+                return Rate(n_wrong / n_rows, n_rows)
+    elif isinstance(error, Real) and not isinstance(error, bool) and 0 <= error <= 1:
+        return Rate(float(error), None)
+    raise ValueError(f"{part}={error!r}; {accepted}.")

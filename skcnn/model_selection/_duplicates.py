@@ -1,0 +1,259 @@
+"""Pictures that are in X more than once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import check_consistent_length
+
+from skcnn.images import BadImageError, BadImageWarning, BadRow, Images, as_images, bad_rows_frame, map_ahead
+from skcnn.model_selection._alignment import SIDE, aligned_similarity, box_blur
+
+_GREY = np.array([0.299, 0.587, 0.114], np.float32)
+_COARSE = 8
+_COARSE_SIMILARITY = 0.5
+_MOST_PARTNERS = 100
+_BLOCK = 2**23  # similarities held at a time: 32 MB
+_PAIRS = 128  # pairs aligned at a time: their matrices stay in the processor's cache
+
+
+class _Pair(NamedTuple):
+    row_a: int
+    row_b: int
+    kind: str
+    similarity: float
+    mirrored: bool
+
+
+def find_duplicates(
+    X: Any,
+    groups: Any = None,
+    *,
+    root: str | os.PathLike[str] | None = None,
+    min_similarity: float = 0.75,
+    max_pixels: int | None = None,
+    on_error: Literal["raise", "skip"] = "raise",
+    verbose: int = 0,
+) -> pd.DataFrame:
+    """Find pictures that are in X twice: copied, re-encoded, resized, mirrored, slightly cropped or recoloured.
+
+    A test set that shares pictures with the training set makes every figure too good. Give the parts of the split as
+    ``groups`` and look at the pairs across them; pairs within a group tell of copies in one part, or of copies that lie
+    under two labels.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples,)
+        Pictures: paths, arrays or whatever else :func:`skcnn.images.as_images` takes.
+    groups : array-like of shape (n_samples,), default=None
+        What the rows belong to, such as "train" and "test", or their labels. It is written beside each pair and
+        changes nothing else.
+    root : path-like, default=None
+        Folder or URL that relative paths start from; None is the current folder.
+    min_similarity : float, default=0.75
+        Pairs that are less alike are left out; in (0, 1]. Copies with JPEG quality 50, at half the size, mirrored,
+        with 5 % cut off each side, or all of these together, have 0.8 to 1; different photographs stay below 0.65.
+        Lower it to see series of one scene as well. Drawings of one symbol, or prints of one form, are more alike
+        than photographs: raise it for these.
+    max_pixels : int, default=None
+        Larger pictures are bad rows; None stands for Pillow's warning limit.
+    on_error : {"raise", "skip"}, default="raise"
+        What becomes of rows that give no picture: a `BadImageError` that names them all, or a `BadImageWarning`, and
+        the others are compared.
+    verbose : int, default=0
+        1 shows progress bars.
+
+    Returns
+    -------
+    DataFrame
+        A row for each pair, exact copies first, then the most alike:
+
+        - ``row_a``, ``row_b`` (int): positions in X, ``row_a < row_b``;
+        - ``path_a``, ``path_b``: as in X, None where X holds no paths;
+        - ``group_a``, ``group_b``: only where ``groups`` is given;
+        - ``kind``: "exact", the same bytes (of arrays: the same pixels), or "near";
+        - ``similarity`` (float): correlation of the details after alignment, 1 for exact copies;
+        - ``mirrored`` (bool): whether one of the two is flipped horizontally.
+
+    Raises
+    ------
+    BadImageError
+        If rows give no picture and ``on_error="raise"``.
+    ValueError
+        If a parameter is out of its range, or ``groups`` is not of the length of X.
+
+    Notes
+    -----
+    Each picture is read and decoded once, to a grey thumbnail of 64 x 64 pixels; that and a few hundred numbers beside
+    it, 5 KB a picture, are all that is kept. Pairs that agree at 8 x 8 pixels (as they are or mirrored) are laid over
+    each other by a stretch and a shift along each axis (Lucas and Kanade [1]_), and the details of what overlaps are
+    correlated. A hash of the whole picture, the usual way, tells a crop from its original by its frame and finds few of
+    them; ``benchmarks/duplicates.py`` measures both.
+
+    Not found: crops of a tenth or more at one side, rotations, and vertical flips. A picture of a single colour has no
+    details: only its exact copies are found. The 8 x 8 stage compares all pairs (100,000 pictures: 5e9 products of
+    vectors of 192 numbers), and hands on at most 100 partners of a picture: of hundreds of near copies of one picture
+    not every pair is reported, but each copy with some other.
+
+    References
+    ----------
+    .. [1] B. D. Lucas and T. Kanade, "An Iterative Image Registration Technique with an Application to Stereo Vision",
+       IJCAI 1981.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcnn.datasets import load_digit_images
+    >>> from skcnn.model_selection import find_duplicates
+    >>> X = load_digit_images().data[:6]
+    >>> X = np.concatenate([X, X[[0]], X[[1], :, ::-1]])  # row 6 is row 0 again, row 7 is row 1 mirrored
+    >>> pairs = find_duplicates(X, groups=["train"] * 6 + ["test"] * 2)
+    >>> pairs[["row_a", "row_b", "group_a", "group_b", "kind", "mirrored"]]
+       row_a  row_b group_a group_b   kind  mirrored
+    0      0      6   train    test  exact     False
+    1      1      7   train    test   near      True
+    """
+    if not 0 < min_similarity <= 1:
+        raise ValueError(f"min_similarity={min_similarity!r}; accepted: a number in (0, 1].")
+    if on_error not in ("raise", "skip"):
+        raise ValueError(f"on_error={on_error!r}; accepted: 'raise', 'skip'.")
+    images = as_images(X, root=root)
+    if groups is not None:
+        groups = np.asarray(groups)
+        if groups.ndim != 1:
+            raise ValueError(f"groups has shape {groups.shape}; one value for each row of X is accepted.")
+        check_consistent_length(images.items, groups)
+
+    seen = _Seen.of(images, max_pixels, verbose)
+    if seen.bad:
+        _tell(bad_rows_frame(seen.bad), len(images), on_error)
+    pairs = [
+        _Pair(a, b, "exact", 1.0, False)
+        for rows in seen.copies
+        for place, a in enumerate(rows)
+        for b in rows[place + 1 :]
+    ]
+    for first, second, similarity, mirrored in _near(seen, min_similarity, verbose):
+        pairs += [
+            _Pair(min(a, b), max(a, b), "near", similarity, mirrored)
+            for a in seen.copies[first]
+            for b in seen.copies[second]
+        ]
+    return _frame(pairs, images, groups)
+
+
+class _Seen(NamedTuple):
+    """What is kept of the pictures, by content: rows that hold it, thumbnail and vector; and rows without a picture."""
+
+    copies: list[list[int]]
+    thumbnails: np.ndarray  # (n_contents, SIDE, SIDE), uint8
+    vectors: np.ndarray  # (n_contents, _COARSE, _COARSE, 3), float32
+    bad: list[BadRow]
+
+    @classmethod
+    def of(cls, images: Images, max_pixels: int | None, verbose: int) -> _Seen:
+        def look(row: int) -> tuple[bytes, np.ndarray]:
+            content = images.read(row)
+            digest = hashlib.blake2b(content if isinstance(content, bytes) else np.ascontiguousarray(content).data)
+            if not isinstance(content, bytes):
+                digest.update(f"{content.shape} {content.dtype}".encode())
+            return digest.digest(), Images([content]).decode(0, (SIDE, SIDE), max_pixels=max_pixels)
+
+        copies: defaultdict[bytes, list[int]] = defaultdict(list)
+        thumbnails = np.empty((len(images), SIDE, SIDE), np.uint8)
+        vectors = np.empty((len(images), _COARSE, _COARSE, 3), np.float32)
+        bad = []
+        rows = _progress(range(len(images)), "reading", verbose)
+        for row, found in map_ahead(look, rows, ahead=64):
+            if isinstance(found, BadRow):
+                bad.append(found._replace(path=images.path(row)))
+                continue
+            digest, pixels = found
+            if digest not in copies:
+                thumbnails[len(copies)] = np.rint(pixels @ _GREY)
+                vectors[len(copies)] = _vector(pixels)
+            copies[digest].append(row)
+        return cls(list(copies.values()), thumbnails[: len(copies)], vectors[: len(copies)], bad)
+
+
+def _vector(pixels: np.ndarray) -> np.ndarray:
+    """Return a picture at 8 x 8, what is the same all over taken away, as a vector of length 1; 0 if it is plain."""
+    width = SIDE // _COARSE
+    coarse = pixels.reshape(_COARSE, width, _COARSE, width, 3).mean((1, 3), dtype=np.float32)[None]
+    detail = coarse - box_blur(coarse, 3)
+    detail -= detail.mean()
+    length = np.linalg.norm(detail)
+    # Half a level of 255 everywhere is rounding.
+    return detail / length if length > 0.5 * np.sqrt(detail.size) else np.zeros_like(detail)
+
+
+def _near(seen: _Seen, min_similarity: float, verbose: int) -> Iterator[tuple[int, int, float, bool]]:
+    """Yield pairs of contents that are alike, with their similarity and whether one is mirrored."""
+    for candidates in _candidates(seen.vectors, verbose):
+        best: dict[tuple[int, int], tuple[float, bool]] = {}
+        for start in range(0, len(candidates), _PAIRS):
+            a, b, mirrored = candidates[start : start + _PAIRS].T
+            first, second = (seen.thumbnails[which].astype(np.float32) for which in (a, b))
+            first = np.where(mirrored[:, None, None], first[:, :, ::-1], first)
+            similarity = aligned_similarity(first, second)
+            for place in np.flatnonzero(similarity >= min_similarity):
+                pair, found = (int(a[place]), int(b[place])), (float(similarity[place]), bool(mirrored[place]))
+                best[pair] = max(best.get(pair, found), found)
+        for (one, other), (similarity_, mirrored_) in best.items():
+            yield one, other, similarity_, mirrored_
+
+
+def _candidates(vectors: np.ndarray, verbose: int) -> Iterator[np.ndarray]:
+    """Yield pairs worth a closer look, block by block: (n, 3) of first, second, mirrored."""
+    n_contents = len(vectors)
+    plain, mirrored = vectors.reshape(n_contents, -1), vectors[:, :, ::-1].reshape(n_contents, -1)
+    block = max(1, _BLOCK // max(n_contents, 1))
+    for start in _progress(range(0, n_contents, block), "comparing", verbose):
+        stop = min(start + block, n_contents)
+        found = []
+        for flag, first in enumerate((plain, mirrored)):
+            similarity = first[start:stop] @ plain[start:].T
+            # Each pair once: the partners of a row are those behind it.
+            similarity[np.arange(len(similarity))[:, None] >= np.arange(similarity.shape[1])] = -1
+            rows, columns = np.nonzero(similarity > _COARSE_SIMILARITY)
+            for row in np.flatnonzero(np.bincount(rows, minlength=1) > _MOST_PARTNERS):
+                near = np.argpartition(-similarity[row], _MOST_PARTNERS)[:_MOST_PARTNERS]
+                others = rows != row
+                rows = np.append(rows[others], np.full(len(near), row))
+                columns = np.append(columns[others], near)
+            found.append(np.column_stack([rows + start, columns + start, np.full(len(rows), flag)]))
+        yield np.concatenate(found)
+
+
+def _frame(pairs: list[_Pair], images: Images, groups: np.ndarray | None) -> pd.DataFrame:
+    pairs = sorted(pairs, key=lambda pair: (pair.kind != "exact", -pair.similarity, pair.row_a, pair.row_b))
+    frame = pd.DataFrame(pairs, columns=list(_Pair._fields))
+    for place, row in enumerate(("row_a", "row_b")):
+        letter = row[-1]
+        paths = pd.Series([images.path(which) for which in frame[row]], index=frame.index, dtype=object)
+        frame.insert(2 + place, f"path_{letter}", paths)
+    if groups is not None:
+        for place, row in enumerate(("row_a", "row_b")):
+            frame.insert(4 + place, f"group_{row[-1]}", groups[frame[row].to_numpy(int)])
+    return frame.astype({"row_a": "int64", "row_b": "int64", "similarity": "float64", "mirrored": bool})
+
+
+def _tell(bad_rows: pd.DataFrame, n_rows: int, on_error: str) -> None:
+    if on_error == "raise":
+        raise BadImageError(bad_rows, n_rows, advice="Repair or drop these rows, or use on_error='skip'.")
+    warnings.warn(BadImageWarning(bad_rows, n_rows, outcome="They were compared with nothing."), stacklevel=3)
+
+
+def _progress(rows: range, what: str, verbose: int) -> Any:
+    if not verbose:
+        return rows
+    from tqdm.auto import tqdm
+
+    return tqdm(rows, desc=what)
