@@ -9,7 +9,7 @@ import pandas as pd
 
 from skcnn.metrics._predictions import Predictions
 from skcnn.metrics._text import figure_text, label_text
-from skcnn.metrics._theme import MUTED, REST, SERIES
+from skcnn.metrics._theme import REST, SERIES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ALL_CLASSES = "all classes"
 """What the first row of the tables is called."""
 N_BINS = 15
+_DOTS = "\n(area of a dot: share of the samples)"
 
 
 def calibration_frame(
@@ -304,31 +305,31 @@ class ReliabilityDisplay:
             probability, share = points["probability"], points["share"]
             if len(columns) == 1:
                 ax.vlines(probability, probability, share, color=color, linewidth=1, alpha=0.5, zorder=2)
-            (line,) = ax.plot(probability, share, color=color, linewidth=1.4, zorder=3)
+            (line,) = ax.plot(probability, share, color=color, linewidth=0.9, zorder=3)
             # Dots of a share of 0 or 1 are whole.
-            area = 8 + 250 * points["count"] / points["count"].sum()
+            area = 10 + 250 * points["count"] / points["count"].sum()
             ax.scatter(probability, share, s=area, color=color, alpha=0.85, linewidths=0, zorder=4, clip_on=False)
             row = self.calibration.iloc[column]
             entries.append((line, f"{label_text(row.name, 24)} (ECE {figure_text(row['ece'])})"))
         together = columns == [0]
         ax.set(
-            xlabel="Highest probability of a sample" if together else "Probability of the class",
+            xlabel=("Highest probability of a sample" if together else "Probability of the class") + _DOTS,
             ylabel="Share predicted correctly" if together else "Share of the class",
             xlim=(-0.02, 1.02),
             ylim=(-0.02, 1.02),
             aspect="equal",
         )
         if legend:
-            box = ax.legend([line for line, _ in entries], ["-"] * len(entries), loc="upper left", title=self.name)
+            # Above the axes: within them there is no corner that a curve may not pass.
+            box = ax.legend(
+                [line for line, _ in entries], ["-"] * len(entries), title=self.name, loc="lower center",
+                bbox_to_anchor=(0.5, 1), frameon=False,
+            )  # fmt: skip
             for written, (_, text) in zip(box.get_texts(), entries, strict=True):
                 # Names of classes are no markup.
                 written.set_parse_math(False)
                 written.set_text(text)
             box.get_title().set_parse_math(False)
-            ax.annotate(
-                "area of a dot: share of the samples", (0.98, 0.02), xycoords="axes fraction", ha="right", va="bottom",
-                color=MUTED, fontsize=8,
-            )  # fmt: skip
         self.ax_ = ax
         self.figure_ = ax.figure
         return self

@@ -33,9 +33,19 @@ class _OneVsRestDisplay(ABC):
     _legend_place: ClassVar[str]
     _drawstyle: ClassVar[str]
 
-    def __init__(self, curves: pd.DataFrame, areas: pd.Series, *, name: str | None = None) -> None:
+    def __init__(
+        self,
+        curves: pd.DataFrame,
+        areas: pd.Series,
+        *,
+        micro: pd.DataFrame | None = None,
+        micro_area: float = np.nan,
+        name: str | None = None,
+    ) -> None:
         self.curves = curves
         self.areas = areas
+        self.micro = micro
+        self.micro_area = micro_area
         self.name = name
 
     @classmethod
@@ -99,7 +109,22 @@ class _OneVsRestDisplay(ABC):
         columns = ["number", cls._x, cls._y, "threshold"]
         curves = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns, dtype=float)
         curves.insert(0, "class", predictions.classes[curves.pop("number").to_numpy(dtype=int)])
-        return cls(curves, areas, name=name)
+        micro, micro_area = cls._micro_average(predictions)
+        return cls(curves, areas, micro=micro, micro_area=micro_area, name=name)
+
+    @classmethod
+    def _micro_average(cls, predictions: Predictions) -> tuple[pd.DataFrame | None, float]:
+        """Return the curve of all pairs of a sample and a class, and its area."""
+        if predictions.score is None or predictions.n_classes == 1:
+            return None, np.nan
+        is_class = predictions.true[:, None] == np.arange(predictions.n_classes)
+        weight = predictions.sample_weight
+        x, y, threshold, area = cls._curve(
+            is_class.ravel(),
+            predictions.score.ravel(),
+            None if weight is None else np.repeat(weight, predictions.n_classes),
+        )
+        return pd.DataFrame({cls._x: x, cls._y: y, "threshold": threshold}), area
 
     def frame(self) -> pd.DataFrame:
         """Return the points of all curves.
@@ -123,6 +148,20 @@ class _OneVsRestDisplay(ABC):
         drawn = [self._drawn(group[self._x].to_numpy(), group[self._y].to_numpy()) for group in points]
         means = np.mean([self._at(x, y) for x, y in drawn], axis=0)
         return pd.DataFrame({self._x: _GRID, self._y: means})
+
+    def micro_curve(self) -> pd.DataFrame:
+        """Return the curve of all pairs of a sample and a class, each pair counted alike.
+
+        Where the mean of the curves (the macro average) takes every class for as important as any other, this one does
+        so with every sample: common classes make most of it. It also compares scores of different classes, which the
+        curves of single classes never do.
+
+        Returns
+        -------
+        DataFrame of shape (n_points, 3)
+            Columns: the two axes, and "threshold". Empty where there is one class.
+        """
+        return pd.DataFrame(columns=[self._x, self._y, "threshold"]) if self.micro is None else self.micro.copy()
 
     def colors(self, classes: Any = None) -> dict[Any, str]:
         """Return the colour of each class that `plot` singles out.
@@ -150,7 +189,10 @@ class _OneVsRestDisplay(ABC):
         return dict(zip(classes, SERIES, strict=False))
 
     def plot(self, ax: Axes | None = None, *, classes: Any = None, legend: bool = True) -> Self:
-        """Draw the chosen classes in colour, the others in grey and, with three classes or more, their mean in bold.
+        """Draw the chosen classes in colour, the others in grey, and with three classes or more two averages.
+
+        The macro average, bold, is the mean of the curves of all classes (`macro_curve`); the micro average, dotted, is
+        the curve of all pairs of a sample and a class (`micro_curve`).
 
         Parameters
         ----------
@@ -190,7 +232,14 @@ class _OneVsRestDisplay(ABC):
             (line,) = ax.plot(
                 mean[self._x], mean[self._y], color=ink, linewidth=2.2, zorder=4, drawstyle=self._drawstyle
             )
-            entries.append((-1, line, f"mean of classes ({figure_text(self.areas.mean())})"))
+            entries.append((-2, line, f"macro average ({figure_text(self.areas.mean())})"))
+            if self.micro is not None:
+                x, y = self._drawn(self.micro[self._x].to_numpy(), self.micro[self._y].to_numpy())
+                # A point for each place of a picture; the curve itself may have a hundred thousand.
+                (line,) = ax.plot(
+                    _GRID, self._at(x, y), color=ink, linewidth=1.6, linestyle=":", zorder=5, drawstyle=self._drawstyle
+                )
+                entries.append((-1, line, f"micro average ({figure_text(self.micro_area)})"))
         if not entries:
             ax.text(0.5, 0.5, "not defined for any class", ha="center", va="center", transform=ax.transAxes)
         ax.set(xlabel=self._x_label, ylabel=self._y_label, xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
@@ -240,6 +289,11 @@ class OneVsRestRocDisplay(_OneVsRestDisplay):
         Points of the curves: columns "class", "false_positive_rate", "true_positive_rate", "threshold".
     areas : Series
         Area under the curve of each class; NaN for a class that has no sample, or has them all.
+    micro : DataFrame, default=None
+        Points of the curve of all pairs of a sample and a class: columns as in ``curves``, without "class". None where
+        there is one class.
+    micro_area : float, default=nan
+        Area under that curve, as scikit-learn's with ``average="micro"``.
     name : str, default=None
         Title of the legend.
 
@@ -295,6 +349,11 @@ class OneVsRestPrecisionRecallDisplay(_OneVsRestDisplay):
         (threshold infinity) to the highest threshold that finds every sample.
     areas : Series
         Average precision of each class; NaN for a class that has no sample.
+    micro : DataFrame, default=None
+        Points of the curve of all pairs of a sample and a class: columns as in ``curves``, without "class". None where
+        there is one class.
+    micro_area : float, default=nan
+        Area under that curve, as scikit-learn's with ``average="micro"``.
     name : str, default=None
         Title of the legend.
 

@@ -186,9 +186,10 @@ class ThresholdDisplay:
             )  # fmt: skip
             for figure, color in zip(figures, SERIES, strict=False):
                 ax.plot(point["threshold"], point[figure], "o", color=color, markersize=5, zorder=4)
-        ax.set(xlabel="Threshold: positive from this score on", ylabel="Figure", ylim=(-0.02, 1.02))
+        ax.set(xlabel="Threshold: positive from this score on", ylabel="Share", ylim=(-0.02, 1.02))
         if legend:
-            box = ax.legend(title=self.name)
+            # Above the axes: within them there is no corner that a curve may not pass.
+            box = ax.legend(title=self.name, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False)
             box.get_title().set_parse_math(False)
         self.ax_ = ax
         self.figure_ = ax.figure

@@ -112,7 +112,7 @@ def test_display_of_many_classes_shows_them_together():
     display = ReliabilityDisplay.from_estimator(LogisticRegression(max_iter=500).fit(X, y), X, y, name="iris").plot()
     (text,) = legend_texts(display)
     assert text.startswith("all classes (ECE 0.")
-    assert display.ax_.get_xlabel() == "Highest probability of a sample"
+    assert display.ax_.get_xlabel().startswith("Highest probability of a sample\n")
     assert display.ax_.get_legend().get_title().get_text() == "iris"
     assert set(display.frame()["class"]) == {"all classes", 0, 1, 2}
 
@@ -135,7 +135,7 @@ def test_display_of_chosen_classes():
         ax.figure.draw_without_rendering()
     assert [text.rsplit(" (", 1)[0] for text in legend_texts(display)] == ["_hidden", r"$\frac{1}$", "all classes"]
     # The class of that name, not all of them.
-    assert ax.get_xlabel() == "Probability of the class"
+    assert ax.get_xlabel().startswith("Probability of the class\n")
     with pytest.raises(ValueError, match=r"classes names \['f'\]"):
         display.plot(classes=["f"])
     with pytest.raises(ValueError, match="classes names 7; at most 6"):

@@ -63,6 +63,40 @@ def test_area_under_the_mean_curve_is_the_mean_area(display_class):
     assert metrics.auc(mean[:, 0], mean[:, 1]) == pytest.approx(display.areas.mean(), abs=0.003)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n_present", [1, 3, 4])
+def test_micro_average_is_scikit_learns(weighted, n_present):
+    y_true, y_score = task()
+    y_true = y_true % n_present
+    weight = np.random.default_rng(1).random(len(y_true)) if weighted else None
+    pairs = np.eye(4, dtype=int)[y_true].ravel(), y_score.ravel()
+    pair_weight = None if weight is None else np.repeat(weight, 4)
+    roc, precision_recall = (
+        display_class.from_predictions(y_true, y_score, classes=range(4), sample_weight=weight)
+        for display_class in DISPLAYS
+    )
+    golden = metrics.roc_curve(*pairs, sample_weight=pair_weight)
+    np.testing.assert_allclose(roc.micro_curve().to_numpy().T, golden)
+    golden = metrics.precision_recall_curve(*pairs, sample_weight=pair_weight, drop_intermediate=True)[1::-1]
+    points = precision_recall.micro_curve()[["recall", "precision"]].to_numpy().T
+    np.testing.assert_allclose(points, np.array(golden)[:, ::-1][:, : points.shape[1]])
+    one_hot = np.eye(4, dtype=int)[y_true]
+    assert roc.micro_area == pytest.approx(
+        metrics.roc_auc_score(one_hot, y_score, average="micro", sample_weight=weight)
+    )
+    assert precision_recall.micro_area == pytest.approx(
+        metrics.average_precision_score(one_hot, y_score, average="micro", sample_weight=weight)
+    )
+
+
+@pytest.mark.parametrize("display_class", DISPLAYS)
+def test_one_class_has_no_micro_average(display_class):
+    display = display_class.from_predictions(["a", "a"], [[1.0], [1.0]])
+    assert display.micro_curve().empty
+    assert np.isnan(display.micro_area)
+    display.plot()
+
+
 @pytest.mark.parametrize("display_class", DISPLAYS)
 def test_class_without_a_sample_has_no_curve(display_class):
     y_true, y_score = task()
@@ -83,11 +117,12 @@ def test_many_classes_five_are_singled_out(display_class):
     assert len(set(colors.values())) == 5
     display.plot()
     lines = display.ax_.get_lines()
-    assert len(lines) == 13  # Twelve classes and their mean.
+    assert len(lines) == 14  # Twelve classes and two averages.
     assert sum(line.get_color() in SERIES for line in lines) == 5
     texts = legend_texts(display)
-    assert len(texts) == 7
-    assert texts[0].startswith("mean of classes (")
+    assert len(texts) == 8
+    assert texts[0] == f"macro average ({display.areas.mean():.3f})"
+    assert texts[1] == f"micro average ({display.micro_area:.3f})"
     assert texts[-1] == "other classes"
     with pytest.raises(ValueError, match="classes names 7; at most 6"):
         display.plot(classes=range(7))
@@ -95,10 +130,10 @@ def test_many_classes_five_are_singled_out(display_class):
 
 def test_chosen_classes_are_drawn_in_colour():
     display = OneVsRestRocDisplay.from_predictions(*task(8)).plot(classes=[7, 2])
-    assert [text.split(" ")[0] for text in legend_texts(display)] == ["mean", "7", "2", "other"]
+    assert [text.split(" ")[0] for text in legend_texts(display)] == ["macro", "micro", "7", "2", "other"]
 
 
-def test_two_classes_have_no_mean():
+def test_two_classes_have_no_average():
     display = OneVsRestRocDisplay.from_predictions([False, True, True, False], [0.1, 0.8, 0.6, 0.7]).plot()
     assert legend_texts(display) == ["False (0.750)", "True (0.750)"]
 
@@ -114,7 +149,7 @@ def test_names_of_classes_are_no_markup():
     y_true, y_score = task()
     display = OneVsRestRocDisplay.from_predictions(names[y_true], y_score, classes=names, name="$name").plot()
     texts = [text.rsplit(" ", 1)[0] for text in legend_texts(display)]
-    assert texts == ["mean of classes", *names]
+    assert texts == ["macro average", "micro average", *names]
     assert not any(text.get_parse_math() for text in display.ax_.get_legend().get_texts())
     display.figure_.draw_without_rendering()
 
