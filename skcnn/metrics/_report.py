@@ -329,6 +329,16 @@ class ClassifierReport(ReportDisplays):
         """
         return most_confused_of(self.confusion_frame, k)
 
+    def to_text(self) -> str:
+        """Return the report as lines for a terminal: as it is printed, with the intervals of `frame`.
+
+        Returns
+        -------
+        str
+            Lines. To `print` the report itself leaves the intervals out, and is done at once.
+        """
+        return text_of(self, self.frame())
+
     def to_html(self, path: str | os.PathLike[str], *, n_pictures: int = 12) -> Path:
         """Write the report as one HTML page that loads nothing from elsewhere.
 

@@ -35,14 +35,19 @@ def summary_of(report: ClassifierReport, n_right: int) -> str:
     )
 
 
-def text_of(report: ClassifierReport) -> str:
-    """Return the report as lines for a terminal."""
+def text_of(report: ClassifierReport, frame: pd.DataFrame | None = None) -> str:
+    """Return the report as lines for a terminal; ``frame``, that of the report, adds intervals."""
     n_classes = len(report.classes)
     lines = [f"{type(report).__name__}: {label_text(report.name)}"]
     lines += [report.summary, ""]
     width = max(map(len, report.headline_labels.values()))
     for figure, label in report.headline_labels.items():
-        lines.append(f"{label:<{width}}  {figure_text(report.headline[figure]):>6}")
+        line = f"{label:<{width}}  {figure_text(report.headline[figure]):>6}"
+        if frame is not None and not np.isnan(frame.loc[figure, "low"]):
+            line += f"  ({figure_text(frame.loc[figure, 'low'])} to {figure_text(frame.loc[figure, 'high'])})"
+        lines.append(line)
+    if frame is not None:
+        lines.append("(in brackets: 95 % intervals, from 1,000 bootstrap resamples)")
     table = report.classification_frame
     if n_classes > _ROWS_PRINTED:
         table = table.sort_values("f1", kind="stable").head(_ROWS_PRINTED)
