@@ -7,9 +7,12 @@ import os
 import secrets
 from base64 import b64encode
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skcnn.metrics._text import count_text, counted, figure_text, file_text, label_text, signed_text
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 _FILTER_FROM = 8
 """From so many classes on, the page has a field to filter them."""
@@ -38,7 +41,13 @@ def render(template: str, *, classes: Any, **content: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        figure=figure_text, signed=signed_text, count=count_text, label=label_text, file=file_text, counted=counted
+        figure=figure_text,
+        signed=signed_text,
+        count=count_text,
+        label=label_text,
+        name=_breakable,
+        file=file_text,
+        counted=counted,
     )
     # Ours, and without a word from the data: a page may run this script because of its hash, and no other.
     script = Path(__file__).with_name("templates").joinpath("page.js").read_text("utf-8")
@@ -46,6 +55,13 @@ def render(template: str, *, classes: Any, **content: Any) -> str:
     return environment.get_template(template).render(
         script=Markup(script), script_hash=f"sha256-{digest}", has_filter=len(classes) >= _FILTER_FROM, **content
     )
+
+
+def _breakable(label: Any) -> Markup:
+    """Return a label in which a line may break after an underscore, as it may after a hyphen."""
+    from markupsafe import Markup, escape
+
+    return Markup("_<wbr>").join(escape(part) for part in label_text(label).split("_"))
 
 
 def write_page(path: str | os.PathLike[str], page: str) -> Path:

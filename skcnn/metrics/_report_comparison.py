@@ -230,14 +230,14 @@ class ReportComparison:
         rows = self._frame.loc["accuracy"]
         sentences = []
         for name, row in list(rows.iterrows())[1:]:
+            pair = f"\u201c{name}\u201d", f"\u201c{self.names[0]}\u201d"
             if row["difference_low"] > 0 or row["difference_high"] < 0:
-                verdict = "better" if row["difference"] > 0 else "worse"
-                said = f"\u201c{name}\u201d is {verdict} than \u201c{self.names[0]}\u201d"
+                said = f"{pair[0]} has a {'higher' if row['difference'] > 0 else 'lower'} accuracy than {pair[1]}"
             else:
-                said = f"These samples do not tell \u201c{name}\u201d and \u201c{self.names[0]}\u201d apart"
+                said = f"By accuracy these samples do not tell {pair[0]} and {pair[1]} apart"
             p_value = f"; McNemar\u2019s p\u00a0=\u00a0{figure_text(row['p_value'])}".replace("=\u00a0<", "<\u00a0")
             sentences.append(
-                f"{said}: accuracy {figure_text(row['value'])} against {figure_text(rows['value'].iloc[0])}, "
+                f"{said}: {figure_text(row['value'])} against {figure_text(rows['value'].iloc[0])}, "
                 f"difference {signed_text(row['difference'])} ({percent_text(self.confidence_level)} interval "
                 f"{signed_text(row['difference_low'])} to {signed_text(row['difference_high'])}"
                 f"{'' if np.isnan(row['p_value']) else p_value})."

@@ -64,7 +64,10 @@ def _curve_picture(display: OneVsRestRocDisplay | OneVsRestPrecisionRecallDispla
     n_rest = n_defined - len(chosen)
     in_colour = f" In colour: the {len(chosen)} classes of lowest average precision." if n_rest else ""
     measure = "ROC AUC" if is_roc else "average precision"
-    legend = [{"color": "ink", "label": "mean of classes", "value": display.areas.mean()}] if n_defined > 2 else []
+    legend: list[dict[str, Any]] = []
+    if n_defined > 2:
+        legend.append({"color": "ink", "label": "macro average", "value": display.areas.mean()})
+        legend.append({"color": "ink", "label": "micro average", "value": display.micro_area, "line": "dotted"})
     for number, label in enumerate(chosen):
         legend.append({"color": f"series-{number}", "label": label, "value": display.areas[label]})
     if n_rest:
@@ -88,8 +91,8 @@ def _probabilities(report: ClassifierReport) -> dict[str, Any]:
         content["reliability"] = {
             "title": "Reliability",
             "svg": inline_svg(lambda ax: display.plot(ax, legend=False), (_WIDE, _WIDE), "Reliability diagram"),
-            "caption": "On the dashed line, what is given a probability happens that often; below it, less often. A "
-            "dot is a bin of probabilities, its area the share of the samples in it. Expected calibration error "
+            "caption": "On the dashed line, what is given a probability happens that often; below it, less often: "
+            "the classifier is too sure. Expected calibration error "
             f"{figure_text(together['ece'])}, Brier score {figure_text(together['brier'])}.",
             "legend": [],
         }

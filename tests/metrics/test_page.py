@@ -86,7 +86,7 @@ class Page(HTMLParser):
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text: list[str] = []
         self.open: list[str] = []
-        self.feed(html)
+        self.feed(html.replace("<wbr>", ""))  # Where a name may break is no part of it.
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))

@@ -203,13 +203,13 @@ def test_pictures_must_be_as_many_as_labels(pictures):
 
 def test_plot_has_a_panel_for_each_picture(report):
     figure = report.plot()
-    labels = [ax.get_xlabel() for ax in figure.axes]
+    labels = [ax.get_xlabel().splitlines()[0] for ax in figure.axes]
     assert labels == ["Predicted class", "False positive rate", "Recall", "Highest probability of a sample"]
     figure.draw_without_rendering()
     without_scores = ClassifierReport.from_predictions([0, 1], y_pred=[0, 0]).plot()
     assert [ax.get_xlabel() for ax in without_scores.axes] == ["Predicted class"]
     binary = ClassifierReport.from_predictions([0, 1, 1], [0.2, 0.4, 0.9]).plot()
-    assert [ax.get_xlabel() for ax in binary.axes][3:] == [
+    assert [ax.get_xlabel().splitlines()[0] for ax in binary.axes][3:] == [
         "Probability of the class",
         "Threshold: positive from this score on",
     ]

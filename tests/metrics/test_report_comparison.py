@@ -93,12 +93,12 @@ def test_classes_may_stand_in_another_order_and_one_may_know_more():
 def test_summary_says_which_is_better(comparison):
     frame = comparison.frame().loc["accuracy"]
     first, second = comparison.summary.split("). ")
-    assert first.startswith("“strong” is better than “weak”: accuracy ")
+    assert first.startswith("“strong” has a higher accuracy than “weak”: ")
     assert f"difference +{frame.loc['strong', 'difference']:.3f} (95\u00a0% interval +" in first
     assert first.endswith("McNemar\u2019s p\u00a0<\u00a00.001")
-    assert second.startswith("These samples do not tell “weak (2)” and “weak” apart: accuracy ")
+    assert second.startswith("By accuracy these samples do not tell “weak (2)” and “weak” apart: ")
     reverse = ClassifierReport.compare(comparison.reports[1::-1], n_resamples=200)
-    assert reverse.summary.startswith("“weak” is worse than “strong”")
+    assert reverse.summary.startswith("“weak” has a lower accuracy than “strong”")
 
 
 def test_it_prints_figures_with_intervals(comparison):
