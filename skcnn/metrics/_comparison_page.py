@@ -16,16 +16,20 @@ _WIDTH = 4.3
 """Inches, as the pictures of a report."""
 
 
-def render_comparison(comparison: ReportComparison) -> str:
+def render_comparison(comparison: ReportComparison, *, n_pictures: int) -> str:
     """Return the HTML of a comparison."""
     frame, first = comparison.frame(), comparison.reports[0]
     classes = comparison.class_frame()
     change = classes.iloc[:, 1:].sub(classes.iloc[:, 0], axis=0).to_numpy()
+    displays = comparison.picture_displays(n_pictures) if n_pictures else []
     sections = {
         "figures": "Side by side",
+        "pictures": "Pictures",
         "classes": "Class by class",
         "made": "How it was made",
     }
+    if not displays:
+        del sections["pictures"]
     return render(
         "comparison.html",
         classes=classes.index,
@@ -37,6 +41,14 @@ def render_comparison(comparison: ReportComparison) -> str:
             for figure, label in first.headline_labels.items()
         ],
         picture=_picture(comparison),
+        galleries=[
+            {
+                "title": display.name,
+                "hint": "What the other one says of them, the furthest off first.",
+                "pictures": list(display.thumbnails().itertuples(index=False)),
+            }
+            for display in displays
+        ],
         agreement=[row for _, row in comparison.agreement_frame().iterrows()],
         agreement_labels={
             "both_right": "by both",

@@ -15,6 +15,7 @@ import pandas as pd
 from skcnn.images import Images
 from skcnn.metrics._comparison import check_same_samples, mcnemar_of
 from skcnn.metrics._intervals import percentiles
+from skcnn.metrics._pictures import PicturesDisplay
 from skcnn.metrics._resampling import resampled_headlines
 from skcnn.metrics._text import counted, figure_text, interval_text, label_text, percent_text, signed_text
 from skcnn.metrics._theme import MUTED, SERIES
@@ -201,13 +202,49 @@ class ReportComparison:
         figure: Any = ax.figure
         return figure
 
-    def to_html(self, path: str | os.PathLike[str]) -> Path:
+    def picture_displays(self, n_pictures: int = 12) -> list[PicturesDisplay]:
+        """Return the Displays of the pictures that one alone of the first report and another one has right.
+
+        Parameters
+        ----------
+        n_pictures : int, default=12
+            How many of each at most: those that the other one is furthest off.
+
+        Returns
+        -------
+        list of PicturesDisplay
+            Two for each report after the first, less those without a picture: their ``name`` says who has them right,
+            and they tell what the other one said of them. Empty where no report has pictures.
+        """
+        images = next((report._images for report in self.reports if report._images is not None), None)
+        if images is None:
+            return []
+        displays = []
+        first = self.reports[0]
+        for name, other in zip(self.names[1:], self.reports[1:], strict=True):
+            for right, wrong, who in ((first, other, self.names[0]), (other, first, name)):
+                rows = np.flatnonzero(_is_right(right) & ~_is_right(wrong))
+                if not len(rows):
+                    continue
+                display = PicturesDisplay._from_checked(
+                    wrong._predictions.take(rows),
+                    images.take(rows.tolist()),
+                    n_pictures=n_pictures,
+                    name=f"Only {who} has these right",
+                )
+                display.rows["row"] = rows[display.rows["row"]]
+                displays.append(display)
+        return displays
+
+    def to_html(self, path: str | os.PathLike[str], *, n_pictures: int = 12) -> Path:
         """Write the comparison as one HTML page that loads nothing from elsewhere.
 
         Parameters
         ----------
         path : str or path-like
             The file, as in `ClassifierReport.to_html`.
+        n_pictures : int, default=12
+            As in `picture_displays`; 0 leaves pictures out.
 
         Returns
         -------
@@ -222,7 +259,7 @@ class ReportComparison:
         from skcnn.metrics._comparison_page import render_comparison
         from skcnn.metrics._page import write_page
 
-        return write_page(path, render_comparison(self))
+        return write_page(path, render_comparison(self, n_pictures=n_pictures))
 
     @property
     def summary(self) -> str:

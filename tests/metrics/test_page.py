@@ -105,7 +105,9 @@ class Page(HTMLParser):
 def comparison_of(task: str):
     if task == "two reports":
         names = ODD_NAMES[:-1]
-        reports = [made_up(names, 300, name=name, seed=seed) for seed, name in enumerate(ODD_NAMES[:2])]
+        reports = [
+            made_up(names, 300, name=name, seed=seed, X=pictures(300)) for seed, name in enumerate(ODD_NAMES[:2])
+        ]
     else:
         names = [f"class {number}" for number in range(5)]
         reports = [made_up(names, 300, name="a model", seed=seed) for seed in range(4)]
@@ -118,7 +120,11 @@ PAGES = (*REPORTS, "two reports", "four reports")
 
 @functools.cache
 def html_of(task: str) -> str:
-    return render_report(report_of(task), n_pictures=12) if task in REPORTS else render_comparison(comparison_of(task))
+    return (
+        render_report(report_of(task), n_pictures=12)
+        if task in REPORTS
+        else render_comparison(comparison_of(task), n_pictures=12)
+    )
 
 
 @pytest.fixture(params=REPORTS)
@@ -245,6 +251,14 @@ def test_pictures_are_inlined_with_their_names():
     assert (images[0]["width"], images[0]["height"]) == ("9", "12")
 
 
+def test_a_comparison_shows_the_pictures_that_one_alone_has_right():
+    comparison, page = comparison_of("two reports"), Page(html_of("two reports"))
+    titles = [attributes["title"] for tag, attributes in page.tags if tag == "img"]
+    rows = [row for display in comparison.picture_displays() for row in display.frame()["row"]]
+    assert titles == [f"row {row}" for row in rows]
+    assert len(rows) == 24
+
+
 def test_pictures_may_be_left_out(tmp_path):
     html = report_of("flowers").to_html(tmp_path / "report.html", n_pictures=0).read_text("utf-8")
     assert "<img" not in html
@@ -313,6 +327,12 @@ def test_the_same_report_is_the_same_page(tmp_path):
 
 def test_page_of_120_classes_is_small():
     assert len(html_of("120 classes").encode()) < 1_000_000
+
+
+@pytest.mark.slow
+def test_page_of_10_000_samples_of_120_classes_is_no_more_than_5_mb(tmp_path):
+    report = made_up([f"class {number}" for number in range(120)], 10_000, X=pictures(10_000))
+    assert report.to_html(tmp_path / "report.html").stat().st_size < 5_000_000
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])

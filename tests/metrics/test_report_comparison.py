@@ -174,6 +174,29 @@ def test_equal_labels_of_other_files_are_refused(tmp_path, pictures):
         ClassifierReport.compare([here, of([tmp_path / "there" / f"{number}.png" for number in (0, 1, 3)])])
 
 
+def test_pictures_that_one_alone_has_right(pictures):
+    y_true = list("aaabbb")
+    first, second = (
+        ClassifierReport.from_predictions(y_true, y_pred=list(predicted), X=pictures, name=name)
+        for name, predicted in (("first", "abbbba"), ("second", "aabbaa"))
+    )
+    shown = {display.name: display.frame() for display in ClassifierReport.compare([first, second]).picture_displays()}
+    assert {name: frame["row"].tolist() for name, frame in shown.items()} == {
+        "Only first has these right": [4],
+        "Only second has these right": [1],
+    }
+    # What is told is what the other one said.
+    assert shown["Only second has these right"][["true", "predicted"]].to_numpy().tolist() == [["a", "b"]]
+    (picture,) = ClassifierReport.compare([first, second]).picture_displays()[0].pictures
+    np.testing.assert_array_equal(picture, pictures[4])
+    agreed = ClassifierReport.compare([first, first], n_resamples=2)
+    assert agreed.picture_displays() == []
+
+
+def test_reports_without_pictures_show_none(comparison):
+    assert comparison.picture_displays() == []
+
+
 def test_it_is_written_as_a_page(comparison, tmp_path):
     page = comparison.to_html(tmp_path / "comparison.html").read_text("utf-8")
     assert page.startswith("<!DOCTYPE html>")
