@@ -11,7 +11,7 @@ from PIL import Image
 import skcnn
 from skcnn.cache import FeatureCache
 from skcnn.cli import main
-from skcnn.datasets import load_digit_images
+from skcnn.datasets import load_digit_images, load_image_folder
 
 RESNET20 = ["--backbone", "ResNet20", "--quiet"]
 
@@ -54,7 +54,40 @@ def test_evaluate(folders, model, tmp_path, capsys):
     out = capsys.readouterr().out
     accuracy = float(re.search(r"[Aa]ccuracy\D*([01]\.\d+)", out).group(1))
     assert accuracy > 0.8
+    assert re.search(r"Accuracy +\S+ +\(\S+ to \S+\)", out)
     assert html.read_text().lstrip().lower().startswith("<!doctype html>")
+
+
+def test_compare(folders, model, tmp_path, capsys):
+    other, html = tmp_path / "coarse.skcnn", tmp_path / "comparison.html"
+    coarse = [*RESNET20, "--layers", "stage1_unit1", "--cv", "0"]
+    assert main(["fit", str(folders / "train"), "-o", str(other), *coarse]) == 0
+    capsys.readouterr()
+    test = str(folders / "test")
+    assert main(["compare", str(model), str(other), test, "--html", str(html), "--quiet"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("60 pictures of test.\n")
+    header = next(line for line in out.splitlines() if line.split()[-1:] == ["difference"])
+    assert header.split() == ["digits", "coarse", "difference"]
+    accuracy = next(line for line in out.splitlines() if line.startswith("Accuracy"))
+    values = [float(value.replace("\u2212", "-")) for value in re.findall(r"(\S+) \(\S+ to \S+\)", accuracy)]
+    expected = [np.mean(skcnn.load(path).predict(paths_of(test)) == labels_of(test)) for path in (model, other)]
+    np.testing.assert_allclose(values, [*expected, expected[1] - expected[0]], atol=6e-4)
+    assert "coarse against digits" in html.read_text("utf-8")
+
+
+def test_compare_wants_two_models(folders, model, capsys):
+    with pytest.raises(SystemExit):
+        main(["compare", str(model), str(folders / "test")])
+    assert "the following arguments are required" in capsys.readouterr().err
+
+
+def paths_of(folder: str) -> list[str]:
+    return load_image_folder(folder).frame["path"].tolist()
+
+
+def labels_of(folder: str) -> np.ndarray:
+    return np.asarray(load_image_folder(folder).target)
 
 
 def test_predict(folders, model, capsys):

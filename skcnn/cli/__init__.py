@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Sequence
 
 from skcnn import __version__
-from skcnn.cli import _backbones, _cache, _demo, _duplicates, _evaluate, _extract, _fit, _predict
+from skcnn.cli import _backbones, _cache, _compare, _demo, _duplicates, _evaluate, _extract, _fit, _predict
 from skcnn.cli._demo import demo_search
 
 __all__ = ["demo_search", "main"]
@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
             "  skcnn demo                                               a minute, offline: see what it does\n"
             "  skcnn fit flowers/ -o flowers.skcnn                      learn from a folder of pictures\n"
             "  skcnn evaluate flowers.skcnn test/ --html report.html    how good is it on other pictures?\n"
+            "  skcnn compare old.skcnn new.skcnn test/                  which is better, and how sure is that?\n"
             "  skcnn predict flowers.skcnn a.jpg b.jpg --top 5          what is on these?\n"
             "  skcnn extract flowers/ -o features.parquet               only the features, as a table\n"
             "  skcnn extract flowers/ -o f.parquet --cache features/    each picture through the network once, ever\n"
@@ -65,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"skcnn {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    for command in (_demo, _fit, _evaluate, _predict, _extract, _duplicates, _backbones, _cache):
+    for command in (_demo, _fit, _evaluate, _compare, _predict, _extract, _duplicates, _backbones, _cache):
         command.add_to(commands)
     return parser
 

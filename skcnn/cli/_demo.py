@@ -52,8 +52,8 @@ def run(options: argparse.Namespace) -> None:
 
     table = pd.DataFrame(
         {
-            "logistic regression on raw pixels": baseline.frame()["value"],
-            "ResNet20 features + BaggedSGDClassifier": report.frame()["value"],
+            "logistic regression on raw pixels": baseline.headline,
+            "ResNet20 features + BaggedSGDClassifier": report.headline,
         }
     )
     print(f"\nOn the {len(X_test)} test pictures:\n\n{table.round(3).to_string()}\n")

@@ -13,7 +13,7 @@ def add_to(commands: Any) -> None:
     evaluate = add_command(commands, "evaluate", run, "tell how good a saved model is on labelled pictures")
     evaluate.add_argument("model", help="a file that `skcnn fit` wrote")
     add_data(evaluate)
-    evaluate.add_argument("--html", metavar="PATH", help="also write a report with ROC, PR and confusion pictures")
+    evaluate.add_argument("--html", metavar="PATH", help="also write a report: tables, curves and pictures")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> None:
     report = ClassifierReport.from_estimator(
         pipeline, photos.frame[["path"]], photos.target, name=f"{Path(options.model).stem} on {Path(options.data).name}"
     )
-    print(report)
+    print(report.to_text())
     if options.html:
         report.to_html(options.html)
         print(f"\nReport: {options.html}")

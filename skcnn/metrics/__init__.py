@@ -12,6 +12,7 @@ from skcnn.metrics._curves import OneVsRestPrecisionRecallDisplay, OneVsRestRocD
 from skcnn.metrics._intervals import bootstrap_intervals
 from skcnn.metrics._pictures import PicturesDisplay
 from skcnn.metrics._report import ClassifierReport
+from skcnn.metrics._report_comparison import ReportComparison
 from skcnn.metrics._tables import classification_frame, confusion_frame, headline_frame, most_confused, top_k_frame
 from skcnn.metrics._threshold_display import ThresholdDisplay
 from skcnn.metrics._thresholds import operating_point, threshold_table
@@ -24,6 +25,7 @@ __all__ = [
     "OneVsRestRocDisplay",
     "PicturesDisplay",
     "ReliabilityDisplay",
+    "ReportComparison",
     "ThresholdDisplay",
     "TrainingCurveDisplay",
     "bootstrap_intervals",

@@ -123,7 +123,7 @@ def comparison_of(
     n_jobs: int | None = None,
 ) -> pd.DataFrame:
     """Make the table of `compare_predictions`. The two may have their classes in different orders, or know others."""
-    _check_same_samples(a, b)
+    check_same_samples(a, b)
     headline_a, headline_b = (headline_of(model, class_figures_of(model), top_k) for model in (a, b))
     resampled_a, resampled_b = resampled_headlines(
         [a, b], top_k=top_k, n_resamples=n_resamples, random_state=random_state, n_jobs=n_jobs
@@ -133,7 +133,7 @@ def comparison_of(
     frame["low"], frame["high"] = percentiles(resampled_b - resampled_a, confidence_level)
     frame["p_value"] = np.nan
     frame["note"] = [_one_note(*notes) for notes in zip(headline_a["note"], headline_b["note"], strict=True)]
-    frame.loc["accuracy", ["p_value", "note"]] = _mcnemar(a, b)
+    frame.loc["accuracy", ["p_value", "note"]] = mcnemar_of(a, b)
     return frame
 
 
@@ -143,7 +143,7 @@ def _one_note(note_a: str, note_b: str) -> str:
     return "; ".join(f"{model}: {note}" for model, note in (("a", note_a), ("b", note_b)) if note)
 
 
-def _mcnemar(a: Predictions, b: Predictions) -> tuple[float, str]:
+def mcnemar_of(a: Predictions, b: Predictions) -> tuple[float, str]:
     if a.sample_weight is not None:
         return np.nan, "no p-value: samples have weights"
     right_a, right_b = a.true == a.predicted, b.true == b.predicted
@@ -152,7 +152,7 @@ def _mcnemar(a: Predictions, b: Predictions) -> tuple[float, str]:
     return float(p_value), f"only a is right on {counted(only_a, 'sample')}, only b on {only_b:,}"
 
 
-def _check_same_samples(a: Predictions, b: Predictions) -> None:
+def check_same_samples(a: Predictions, b: Predictions) -> None:
     if a.n_samples != b.n_samples:
         raise ValueError(
             f"The models were run on {a.n_samples:,} and {b.n_samples:,} samples; a paired comparison needs the same "

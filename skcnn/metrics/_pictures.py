@@ -117,7 +117,7 @@ class PicturesDisplay:
         PicturesDisplay
             Not drawn yet; call `plot`.
         """
-        images = as_images(X, root=_root_of(estimator) if root is None else root)
+        images = as_images(X, root=root_of(estimator) if root is None else root)
         predictions = Predictions.from_estimator(estimator, X, y)
         return cls._from_checked(
             predictions, images, kind=kind, n_pictures=n_pictures, size=size, max_pixels=max_pixels,
@@ -342,7 +342,7 @@ def _data_uri(picture: np.ndarray, quality: int) -> str:
     return f"data:image/jpeg;base64,{b64encode(file.getvalue()).decode('ascii')}"
 
 
-def _root_of(estimator: Any) -> Any:
+def root_of(estimator: Any) -> Any:
     """Return the folder that an estimator reads relative paths from; None where it has none, or several."""
     given = estimator.get_params() if hasattr(estimator, "get_params") else {}
     roots = {os.fspath(value) for name, value in given.items() if name.split("__")[-1] == "root" and value is not None}

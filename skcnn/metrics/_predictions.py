@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,16 @@ class Predictions:
     def weights(self) -> np.ndarray:
         """The sample weights; ones where none were given."""
         return np.ones(self.n_samples) if self.sample_weight is None else self.sample_weight
+
+    def take(self, rows: np.ndarray) -> Predictions:
+        """Return the predictions of some samples, by their numbers."""
+        return replace(
+            self,
+            true=self.true[rows],
+            predicted=self.predicted[rows],
+            score=None if self.score is None else self.score[rows],
+            sample_weight=None if self.sample_weight is None else self.sample_weight[rows],
+        )
 
     @classmethod
     def from_arrays(

@@ -3,40 +3,39 @@
 from __future__ import annotations
 
 import os
-import platform
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import cached_property, partial
-from importlib.metadata import PackageNotFoundError, version
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
 import pandas as pd
 
-from skcnn.metrics._confusion import MAX_LABELLED, ConfusionDisplay
-from skcnn.metrics._curves import OneVsRestPrecisionRecallDisplay, OneVsRestRocDisplay, singled_out
+from skcnn.images import as_images
+from skcnn.metrics._calibration import calibration_of
+from skcnn.metrics._intervals import bootstrap_intervals_of
+from skcnn.metrics._pictures import root_of
 from skcnn.metrics._predictions import Predictions
+from skcnn.metrics._provenance import digest_of_input, digest_of_predictions, parameters_of, versions
+from skcnn.metrics._report_comparison import ReportComparison
+from skcnn.metrics._report_displays import ReportDisplays
+from skcnn.metrics._report_text import summary_of, text_of
 from skcnn.metrics._tables import (
     class_figures_of,
     confusion_of,
     headline_of,
     most_confused_of,
+    top_k_frame_of,
     top_k_of,
     undefined_notes,
 )
-from skcnn.metrics._text import count_text, counted, figure_text, label_text
+from skcnn.metrics._text import count_text
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
 
-_PACKAGES = ("skcnn", "scikit-learn", "keras", "numpy", "pandas", "matplotlib")
-_ROWS_PRINTED = 20
 
-
-class ClassifierReport:
+class ClassifierReport(ReportDisplays):
     """What a classifier got right and wrong on samples whose classes are known.
 
     Make it with `from_estimator` or `from_predictions`; `print` it, take its tables, draw it, or write it as one HTML
@@ -51,8 +50,10 @@ class ClassifierReport:
         What the report calls the classifier.
     top_k : int
         See `from_estimator`.
-    estimator : str
-        The estimator with its parameters, as text; empty where there was none.
+    estimator : estimator, default=None
+        What made the predictions, if that is known.
+    X : array-like of shape (n_samples, ...), default=None
+        What they were made from, if that is known.
 
     Attributes
     ----------
@@ -75,12 +76,18 @@ class ClassifierReport:
         The figures of each class. See the function `classification_frame`.
     confusion_frame : DataFrame of shape (n_classes, n_classes)
         Counts: rows are true classes, columns predicted ones. See the function `confusion_frame`.
+    calibration_frame : DataFrame of shape (1 + n_classes, 5) or None
+        How far probabilities are from what happens. See the function `calibration_frame`.
+    top_k_frame : DataFrame of shape (n_k, 2) or None
+        How often the true class is among the k highest scores. See the function `top_k_frame`.
     notes : list of str
         Why figures are NaN, and what else one has to know about them: a sentence each.
     summary : str
         The report in two sentences.
     provenance : dict of str to str
-        How the report was made: time, samples, scores, estimator, versions.
+        How the report was made: time, samples, scores, estimator, digests of the data, versions.
+    parameters : dict of str to str
+        All parameters of the estimator, by name; empty where it is not known.
 
     See Also
     --------
@@ -109,10 +116,16 @@ class ClassifierReport:
     0     1          2      5  0.3125
     """
 
-    def __init__(self, predictions: Predictions, *, name: str, top_k: int = 5, estimator: str = "") -> None:
+    def __init__(
+        self, predictions: Predictions, *, name: str, top_k: int = 5, estimator: Any = None, X: Any = None
+    ) -> None:
         self._predictions = predictions
         self._top_k_asked = top_k
-        self._estimator = estimator
+        # As text: a report does not keep a model in memory.
+        self._estimator = "" if estimator is None else repr(estimator)
+        self.parameters = parameters_of(estimator)
+        self._X, self._root = X, root_of(estimator)
+        self._frames: dict[Any, pd.DataFrame] = {}
         self._created = datetime.now(UTC)
         self.top_k = top_k_of(predictions, top_k)
         self.name = name
@@ -141,7 +154,8 @@ class ClassifierReport:
             their areas are then NaN too). ``predict`` is called as well, once: it need not choose the class of the
             highest score.
         X : array-like of shape (n_samples, ...)
-            Whatever the estimator predicts from.
+            Whatever the estimator predicts from. The report refers to it: where it holds pictures (see
+            :func:`skcnn.images.as_images`), the page shows some of them.
         y : array-like of shape (n_samples,)
             True labels. They may lack classes that the estimator knows, not the other way round.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -167,7 +181,7 @@ class ClassifierReport:
             If ``y`` holds a label that the estimator does not know, or shapes do not fit.
         """
         predictions = Predictions.from_estimator(estimator, X, y, sample_weight=sample_weight)
-        return cls(predictions, name=name or _name_of(estimator), top_k=top_k, estimator=repr(estimator))
+        return cls(predictions, name=name or _name_of(estimator), top_k=top_k, estimator=estimator, X=X)
 
     @classmethod
     def from_predictions(
@@ -178,6 +192,7 @@ class ClassifierReport:
         y_pred: ArrayLike | None = None,
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
+        X: Any = None,
         name: str | None = None,
         top_k: int = 5,
     ) -> Self:
@@ -199,6 +214,8 @@ class ClassifierReport:
             of ``y_true`` and ``y_pred``, which is an error if there are not as many as columns.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights >= 0, for every figure, curve and count.
+        X : array-like of n_samples images, default=None
+            The pictures in the same order, of which the page then shows some: see :func:`skcnn.images.as_images`.
         name : str, default=None
             What the report calls the classifier. None says "Classifier".
         top_k : int, default=5
@@ -217,17 +234,85 @@ class ClassifierReport:
         predictions = Predictions.from_arrays(
             y_true, y_score, y_pred=y_pred, classes=classes, sample_weight=sample_weight
         )
-        return cls(predictions, name=name or "Classifier", top_k=top_k)
+        images = None if X is None else as_images(X)
+        if images is not None and len(images) != predictions.n_samples:
+            raise ValueError(
+                f"X has {len(images)} pictures, and there are {predictions.n_samples} labels; they must be as many."
+            )
+        return cls(predictions, name=name or "Classifier", top_k=top_k, X=images)
 
-    def frame(self) -> pd.DataFrame:
-        """Return the figures about all classes together, with their notes.
+    @staticmethod
+    def compare(
+        reports: Sequence[ClassifierReport],
+        *,
+        confidence_level: float = 0.95,
+        n_resamples: int = 1000,
+        random_state: int | None = 0,
+        n_jobs: int | None = None,
+    ) -> ReportComparison:
+        """Compare classifiers on the same samples.
+
+        Parameters
+        ----------
+        reports : sequence of ClassifierReport
+            Two or more, of the same samples in the same order. The others are compared with the first.
+        confidence_level, n_resamples, random_state, n_jobs
+            As in `frame`.
 
         Returns
         -------
-        DataFrame of shape (7, 2)
-            As `headline_frame` describes it.
+        ReportComparison
+            Has a ``frame()``, a ``plot()`` and a ``to_html(path)`` of its own; `print` it.
+
+        Raises
+        ------
+        ValueError
+            If there are less than two reports, or if they are not of the same samples: the true labels, the weights or,
+            where both were made from files, the names of the files differ.
         """
-        return self._headline_frame.copy()
+        return ReportComparison(
+            reports,
+            confidence_level=confidence_level,
+            n_resamples=n_resamples,
+            random_state=random_state,
+            n_jobs=n_jobs,
+        )
+
+    def frame(
+        self,
+        *,
+        confidence_level: float = 0.95,
+        n_resamples: int = 1000,
+        random_state: int | None = 0,
+        n_jobs: int | None = None,
+    ) -> pd.DataFrame:
+        """Return the figures about all classes together, each with an interval and a note.
+
+        Parameters
+        ----------
+        confidence_level, n_resamples, n_jobs
+            As in `bootstrap_intervals`.
+        random_state : int or None, default=0
+            Seed of the draws. An int, so that the frame of a report and its page say the same; None draws anew.
+
+        Returns
+        -------
+        DataFrame of shape (7, 4)
+            Index "figure" as in `headline_frame`; columns "value", "low", "high" and "note". ``headline`` has the
+            values alone, at once.
+        """
+        asked = (confidence_level, n_resamples, random_state)
+        if asked not in self._frames or random_state is None:
+            self._frames[asked] = bootstrap_intervals_of(
+                self._predictions,
+                self._headline_frame,
+                top_k=self._top_k_asked,
+                confidence_level=confidence_level,
+                n_resamples=n_resamples,
+                random_state=random_state,
+                n_jobs=n_jobs,
+            )
+        return self._frames[asked].copy()
 
     def most_confused(self, k: int = 10) -> pd.DataFrame:
         """Return the commonest mistakes.
@@ -244,63 +329,29 @@ class ClassifierReport:
         """
         return most_confused_of(self.confusion_frame, k)
 
-    def plot(self) -> Figure:
-        """Draw ROC curves, precision-recall curves and the confusion matrix side by side.
-
-        With more than 12 classes, the part of the matrix with the commonest mistakes follows.
+    def to_text(self) -> str:
+        """Return the report as lines for a terminal: as it is printed, with the intervals of `frame`.
 
         Returns
         -------
-        matplotlib Figure
-            Made outside pyplot; it has a ``savefig``, and a notebook shows it. Curves are left out where there are no
-            scores.
+        str
+            Lines. To `print` the report itself leaves the intervals out, and is done at once.
         """
-        from matplotlib.figure import Figure
+        return text_of(self, self.frame())
 
-        curves, confusion = self.curve_displays(), self.confusion_display()
-        chosen = singled_out(curves)
-        draw: list[Callable[..., Any]] = [partial(curve.plot, classes=chosen[i]) for i, curve in enumerate(curves)]
-        draw.append(confusion.plot)
-        if len(self.classes) > MAX_LABELLED and (most_confused := confusion.most_confused_classes()):
-            draw.append(partial(confusion.plot, classes=most_confused))
-        figure = Figure(figsize=(5.5 * len(draw), 5.5), layout="constrained")
-        for ax, draw_on in zip(np.ravel(figure.subplots(1, len(draw))), draw, strict=True):
-            draw_on(ax)
-        figure.suptitle(label_text(self.name), parse_math=False)
-        return figure
+    def to_html(self, path: str | os.PathLike[str], *, n_pictures: int = 12) -> Path:
+        """Write the report as one HTML page that loads nothing from elsewhere.
 
-    def curve_displays(self) -> list[OneVsRestRocDisplay | OneVsRestPrecisionRecallDisplay]:
-        """Return the Displays of the ROC and precision-recall curves.
-
-        Returns
-        -------
-        list of Displays
-            Empty where there are no scores.
-        """
-        if self._predictions.score is None:
-            return []
-        return [
-            OneVsRestRocDisplay._from_checked(self._predictions),
-            OneVsRestPrecisionRecallDisplay._from_checked(self._predictions),
-        ]
-
-    def confusion_display(self) -> ConfusionDisplay:
-        """Return the Display of the confusion matrix.
-
-        Returns
-        -------
-        ConfusionDisplay
-            Not drawn yet.
-        """
-        return ConfusionDisplay(self.confusion_frame)
-
-    def to_html(self, path: str | os.PathLike[str]) -> Path:
-        """Write the report as one HTML page: pictures inlined, nothing loaded from elsewhere, no script.
+        Pictures are inlined. The page is whole without JavaScript; with it, a click on the header of a column sorts
+        its table, and from 8 classes on a field filters by class.
 
         Parameters
         ----------
         path : str or path-like
             The file. One that exists is replaced, at once: whoever reads it meanwhile sees the old or the new page.
+        n_pictures : int, default=12
+            How many pictures at most of the worst errors, and of what the classifier is surest of. 0 leaves pictures
+            out: a page that is passed on takes no picture along.
 
         Returns
         -------
@@ -312,9 +363,10 @@ class ClassifierReport:
         FileNotFoundError
             If the folder does not exist.
         """
-        from skcnn.metrics._page import render_page, write_page
+        from skcnn.metrics._page import write_page
+        from skcnn.metrics._report_page import render_report
 
-        return write_page(path, render_page(self))
+        return write_page(path, render_report(self, n_pictures=n_pictures))
 
     @property
     def headline(self) -> pd.Series:
@@ -330,6 +382,16 @@ class ClassifierReport:
     def confusion_frame(self) -> pd.DataFrame:
         """Counts: rows are true classes, columns predicted ones."""
         return confusion_of(self._predictions)
+
+    @cached_property
+    def calibration_frame(self) -> pd.DataFrame | None:
+        """How far probabilities are from what happens, of all classes and of each; None where there are none."""
+        return calibration_of(self._predictions) if self._predictions.is_probability else None
+
+    @cached_property
+    def top_k_frame(self) -> pd.DataFrame | None:
+        """How often the true class is among the k highest scores; None where there are no scores."""
+        return top_k_frame_of(self._predictions) if self._predictions.score is not None else None
 
     @property
     def headline_labels(self) -> dict[str, str]:
@@ -347,8 +409,11 @@ class ClassifierReport:
     @property
     def notes(self) -> list[str]:
         """Why figures are NaN, and what else one has to know about them."""
+        return self._notes_on(self._headline_frame)
+
+    def _notes_on(self, headline: pd.DataFrame) -> list[str]:
         figures: dict[str, list[str]] = {}
-        for figure, note in self._headline_frame["note"].items():
+        for figure, note in headline["note"].items():
             figures.setdefault(note, []).append(self.headline_labels[figure])
         said = [f"{', '.join(labels)}: {note}." for note, labels in figures.items() if note]
         return said + undefined_notes(self.classification_frame, self._predictions)
@@ -356,28 +421,12 @@ class ClassifierReport:
     @property
     def summary(self) -> str:
         """The report in two sentences."""
-        accuracy = self.headline["accuracy"]
-        n_right = int((self._predictions.true == self._predictions.predicted).sum())
-        weighted = "accuracy" if self.sample_weight is None else "weighted accuracy"
-        share = f"{weighted} {figure_text(accuracy)}"
-        first = f"{n_right:,} of {counted(self.n_samples, 'sample')} classified correctly ({share})."
-        pair = next(self.most_confused(1).itertuples(index=False), None)
-        if pair is None:  # No mistake, or none that has a weight.
-            return first
-        support = self.classification_frame["support"].to_numpy()
-        recall = self.classification_frame["recall"].to_numpy()
-        weakest = int(np.nanargmin(recall))
-        of_class = count_text(support[list(self.classes).index(pair.true)])
-        return (
-            f"{first} The class found least often is {_quoted(self.classes[weakest])} (recall "
-            f"{figure_text(recall[weakest])}); the commonest mistake is {_quoted(pair.true)} taken for "
-            f"{_quoted(pair.predicted)} ({count_text(pair[2])} of {of_class})."
-        )
+        return summary_of(self, int((self._predictions.true == self._predictions.predicted).sum()))
 
     @property
     def provenance(self) -> dict[str, str]:
         """How the report was made."""
-        said = {
+        return {
             "Name": self.name,
             "Made": self._created.strftime("%Y-%m-%d %H:%M UTC"),
             "Samples": f"{self.n_samples:,}",
@@ -385,35 +434,20 @@ class ClassifierReport:
             "Scores": self._predictions.score_note,
             "Sample weights": "none" if self.sample_weight is None else f"sum {count_text(self.sample_weight.sum())}",
             "Estimator": self._estimator or "not known: made from predictions",
-            "Python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+            "Digest of X": self._digest_of_input,
+            "Digest of predictions": (
+                f"SHA-256 {digest_of_predictions(self._predictions)} of classes, true and predicted labels, scores and "
+                "weights"
+            ),
+            **versions(),
         }
-        for package in _PACKAGES:
-            with suppress(PackageNotFoundError):
-                said[package] = version(package)
-        return said
 
     def __repr__(self) -> str:
-        n_classes = len(self.classes)
-        lines = [f"{type(self).__name__}: {label_text(self.name)}"]
-        lines += [self.summary, ""]
-        width = max(map(len, self.headline_labels.values()))
-        for figure, label in self.headline_labels.items():
-            lines.append(f"{label:<{width}}  {figure_text(self.headline[figure]):>6}")
-        table = self.classification_frame
-        if n_classes > _ROWS_PRINTED:
-            table = table.sort_values("f1", kind="stable").head(_ROWS_PRINTED)
-            lines += ["", f"The {_ROWS_PRINTED} classes of lowest F1 (classification_frame has all {n_classes:,}):"]
-        lines += ["", _printed(table)]
-        pairs = self.most_confused(5)
-        if not pairs.empty:
-            lines += ["", "Most confused:"]
-            lines += [
-                f"  {_quoted(pair.true)} taken for {_quoted(pair.predicted)}: {count_text(pair[2])} ({pair.rate:.1%})"
-                for pair in pairs.itertuples(index=False)
-            ]
-        if self.notes:
-            lines += ["", "Notes:", *(f"  {note}" for note in self.notes)]
-        return "\n".join(lines)
+        return text_of(self)
+
+    @cached_property
+    def _digest_of_input(self) -> str:
+        return "none: X was not given" if self._X is None else digest_of_input(self._X)
 
     @cached_property
     def _headline_frame(self) -> pd.DataFrame:
@@ -424,14 +458,3 @@ def _name_of(estimator: Any) -> str:
     estimator = getattr(estimator, "best_estimator_", estimator)
     steps = [step for _, step in getattr(estimator, "steps", [("", estimator)]) if step not in (None, "passthrough")]
     return " + ".join(type(step).__name__ for step in steps)
-
-
-def _quoted(label: Any) -> str:
-    return f"\u201c{label_text(label)}\u201d"
-
-
-def _printed(table: pd.DataFrame) -> str:
-    written = table.map(figure_text)
-    written["support"] = table["support"].map(count_text)
-    written.index = pd.Index([label_text(label, 32) for label in table.index], name="class")
-    return written.reset_index().to_string(index=False, justify="right")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 
@@ -18,6 +18,23 @@ def figure_text(value: float) -> str:
     if text == "0.000" and value > 0:
         return "<0.001"
     return text
+
+
+def signed_text(value: float) -> str:
+    """Return a difference with its sign and three decimals."""
+    if math.isnan(value):
+        return "nan"
+    return f"{value:+.3f}".replace("-", "\u2212") if value else "0.000"
+
+
+def percent_text(share: float) -> str:
+    """Return a share as percents: "95 %", with a space that does not break."""
+    return f"{100 * share:.6g}\u00a0%"
+
+
+def interval_text(value: float, low: float, high: float, *, write: Callable[[float], str] = figure_text) -> str:
+    """Return a figure with its interval: "0.981 (0.969 to 0.991)"."""
+    return write(value) if math.isnan(low) or math.isnan(high) else f"{write(value)} ({write(low)} to {write(high)})"
 
 
 def count_text(value: float) -> str:
@@ -52,6 +69,11 @@ def label_text(label: Any, width: int | None = None) -> str:
         if _width(short) <= width:
             return short
     return "\u2026"
+
+
+def file_text(path: Any) -> str:
+    """Return the end of a path, folder and file, as one line: a page does not tell where its author keeps things."""
+    return label_text("/".join(str(path).replace("\\", "/").split("/")[-2:]))
 
 
 def listing(items: Iterable[str], limit: int = 8) -> str:

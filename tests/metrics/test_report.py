@@ -5,12 +5,22 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_digits
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from skcnn.metrics import ClassifierReport, classification_frame, confusion_frame, headline_frame, most_confused
+from skcnn.metrics import (
+    ClassifierReport,
+    bootstrap_intervals,
+    calibration_frame,
+    classification_frame,
+    confusion_frame,
+    headline_frame,
+    most_confused,
+    top_k_frame,
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +47,10 @@ def test_the_two_flows_agree(digits, report):
 def test_tables_are_those_of_the_functions(digits, report):
     estimator, X, y = digits
     y_score, y_pred = estimator.predict_proba(X), estimator.predict(X)
-    pd.testing.assert_frame_equal(report.frame(), headline_frame(y, y_score))
+    pd.testing.assert_frame_equal(report.frame(), bootstrap_intervals(y, y_score, random_state=0))
+    pd.testing.assert_frame_equal(report.frame()[["value", "note"]], headline_frame(y, y_score))
+    pd.testing.assert_frame_equal(report.calibration_frame, calibration_frame(y, y_score))
+    pd.testing.assert_frame_equal(report.top_k_frame, top_k_frame(y, y_score))
     pd.testing.assert_series_equal(report.headline, headline_frame(y, y_score)["value"])
     pd.testing.assert_frame_equal(report.classification_frame, classification_frame(y, y_score))
     pd.testing.assert_frame_equal(report.confusion_frame, confusion_frame(y, y_pred))
@@ -145,13 +158,61 @@ def test_provenance(report):
     assert made["Made"].endswith("UTC")
 
 
+def test_intervals_are_worked_out_once_for_each_question(report):
+    again = report.frame(n_resamples=20)
+    pd.testing.assert_frame_equal(report.frame(n_resamples=20), again)
+    wide = report.frame(n_resamples=20, confidence_level=0.5)
+    assert wide.loc["accuracy", "low"] > again.loc["accuracy", "low"]
+    assert not report.frame(n_resamples=20, random_state=None).equals(report.frame(n_resamples=20, random_state=None))
+
+
+def test_what_needs_scores_is_none_without():
+    report = ClassifierReport.from_predictions(["a", "b"], y_pred=["a", "a"])
+    assert report.calibration_frame is None
+    assert report.top_k_frame is None
+    assert report.reliability_display() is None
+    assert report.threshold_display() is None
+    assert report.curve_displays() == []
+    one_class = ClassifierReport.from_predictions(["a", "a"], [[1.0], [1.0]], classes=["a"])
+    assert one_class.reliability_display() is None
+    one_class.plot().draw_without_rendering()
+
+
+def test_pictures_of_an_estimator_are_those_of_its_x(pictures):
+    y = np.array(["a", "b"] * 3)
+    brightness = make_pipeline(FunctionTransformer(lambda X: X.mean(axis=(1, 2))), LogisticRegression())
+    report = ClassifierReport.from_estimator(brightness.fit(pictures, y), pictures, y)
+    shown = pd.concat([display.frame() for display in report.picture_displays()])
+    assert sorted(shown["row"]) == list(range(6))
+    assert "6 x 40 x 30 x 3 numbers (uint8)" in report.provenance["Digest of X"]
+
+
+def test_texts_and_numbers_are_no_pictures(digits):
+    assert ClassifierReport.from_estimator(*digits).picture_displays() == []
+    texts = pd.Series(["a word", "another", "a word", "another"])
+    pipeline = make_pipeline(CountVectorizer(), LogisticRegression()).fit(texts, [0, 1, 0, 1])
+    report = ClassifierReport.from_estimator(pipeline, texts, [0, 1, 0, 1])
+    assert report.picture_displays() == []
+    assert report.provenance["Digest of X"].startswith("not digested")
+
+
+def test_pictures_must_be_as_many_as_labels(pictures):
+    with pytest.raises(ValueError, match="X has 6 pictures, and there are 2 labels"):
+        ClassifierReport.from_predictions([0, 1], [0.1, 0.9], X=pictures)
+
+
 def test_plot_has_a_panel_for_each_picture(report):
     figure = report.plot()
-    labels = [ax.get_xlabel() for ax in figure.axes]
-    assert labels == ["False positive rate", "Recall", "Predicted class"]
+    labels = [ax.get_xlabel().splitlines()[0] for ax in figure.axes]
+    assert labels == ["Predicted class", "False positive rate", "Recall", "Highest probability of a sample"]
     figure.draw_without_rendering()
     without_scores = ClassifierReport.from_predictions([0, 1], y_pred=[0, 0]).plot()
     assert [ax.get_xlabel() for ax in without_scores.axes] == ["Predicted class"]
+    binary = ClassifierReport.from_predictions([0, 1, 1], [0.2, 0.4, 0.9]).plot()
+    assert [ax.get_xlabel().splitlines()[0] for ax in binary.axes][3:] == [
+        "Probability of the class",
+        "Threshold: positive from this score on",
+    ]
 
 
 def test_plot_of_many_classes_shows_the_most_confused():
@@ -159,8 +220,8 @@ def test_plot_of_many_classes_shows_the_most_confused():
     y_true = rng.integers(0, 40, 800)
     report = ClassifierReport.from_predictions(y_true, rng.dirichlet(np.ones(40), 800), name="cost $5 and $6")
     axes = report.plot().axes
-    assert len(axes) == 4
-    assert len(axes[3].get_yticks()) <= 12
+    assert len(axes) == 5
+    assert len(axes[1].get_yticks()) <= 12
 
 
 def test_frames_of_the_report_are_not_changed_through_copies(report):

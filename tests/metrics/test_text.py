@@ -1,6 +1,17 @@
 import pytest
 
-from skcnn.metrics._text import count_text, counted, figure_text, label_text, listing, shorter_counts
+from skcnn.metrics._text import (
+    count_text,
+    counted,
+    figure_text,
+    file_text,
+    interval_text,
+    label_text,
+    listing,
+    percent_text,
+    shorter_counts,
+    signed_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -18,6 +29,31 @@ from skcnn.metrics._text import count_text, counted, figure_text, label_text, li
 )
 def test_figures_that_are_almost_perfect_say_so(value, text):
     assert figure_text(value) == text
+
+
+def test_differences_have_a_sign():
+    assert signed_text(0.0123) == "+0.012"
+    assert signed_text(-0.5) == "\u22120.500"
+    assert signed_text(0.0) == "0.000"
+    assert signed_text(float("nan")) == "nan"
+
+
+def test_intervals_stand_behind_their_figure():
+    assert interval_text(0.98, 0.97, 0.9999) == "0.980 (0.970 to >0.999)"
+    assert interval_text(-0.1, -0.2, 0.1, write=signed_text) == "\u22120.100 (\u22120.200 to +0.100)"
+    assert interval_text(0.5, float("nan"), float("nan")) == "0.500"
+
+
+@pytest.mark.parametrize(("share", "text"), [(0.95, "95"), (0.995, "99.5"), (0.9, "90"), (0.29, "29")])
+def test_percents(share, text):
+    assert percent_text(share) == f"{text}\u00a0%"
+
+
+def test_of_a_path_folder_and_file_are_told():
+    assert file_text("/home/ann/photos/cats/1.jpg") == "cats/1.jpg"
+    assert file_text("C:\\Users\\ann\\cats\\1.jpg") == "cats/1.jpg"
+    assert file_text("1.jpg") == "1.jpg"
+    assert file_text("cats/a\nb.jpg") == "cats/a\ufffdb.jpg"
 
 
 def test_counts():

@@ -1,0 +1,52 @@
+"""``skcnn compare``: tell which of several saved models is better."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from skcnn.cli._common import add_command, add_data, check_writable, load_data, with_progress
+
+
+def add_to(commands: Any) -> None:
+    compare = add_command(
+        commands,
+        "compare",
+        run,
+        "tell which of several saved models is better on the same labelled pictures",
+        epilog="The others are compared with the first model. An interval of a difference that does not\n"
+        "hold 0 tells the two apart.\n\n"
+        "example:\n"
+        "  skcnn compare old.skcnn new.skcnn test/ --html comparison.html",
+    )
+    compare.add_argument("model", help="a file that `skcnn fit` wrote")
+    compare.add_argument("others", nargs="+", metavar="other", help="one or more to compare with it")
+    add_data(compare)
+    compare.add_argument("--html", metavar="PATH", help="also write a page that has them side by side")
+
+
+def run(options: argparse.Namespace) -> None:
+    from skcnn.metrics import ClassifierReport
+    from skcnn.persistence import load
+
+    if options.html:
+        check_writable(options.html)
+    paths = [options.model, *options.others]
+    # All are loaded before the first is run: a file that is no model is told of at once.
+    pipelines = [load(path) for path in paths]
+    photos = load_data(options.data)
+    names = [Path(path).stem for path in paths]
+    if len(set(names)) < len(names):
+        names = paths
+    reports = [
+        ClassifierReport.from_estimator(
+            with_progress(pipeline, options), photos.frame[["path"]], photos.target, name=name
+        )
+        for name, pipeline in zip(names, pipelines, strict=True)
+    ]
+    comparison = ClassifierReport.compare(reports)
+    print(f"{reports[0].n_samples:,} pictures of {Path(options.data).name}.\n{comparison}")
+    if options.html:
+        comparison.to_html(options.html)
+        print(f"\nComparison: {options.html}")

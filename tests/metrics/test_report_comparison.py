@@ -1,0 +1,203 @@
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from skcnn.metrics import ClassifierReport, bootstrap_intervals, compare_predictions
+
+CLASSES = ["a", "b", "c"]
+
+
+def scores(seed: int, lift: float) -> tuple[np.ndarray, np.ndarray]:
+    y_true = np.random.default_rng(0).integers(0, 3, 200)
+    score = np.random.default_rng(seed).normal(size=(200, 3))
+    score[np.arange(200), y_true] += lift
+    return np.array(CLASSES)[y_true], np.exp(score) / np.exp(score).sum(axis=1, keepdims=True)
+
+
+def report(seed: int, lift: float, name: str, **options) -> ClassifierReport:
+    y_true, y_score = scores(seed, lift)
+    return ClassifierReport.from_predictions(y_true, y_score, classes=CLASSES, name=name, **options)
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    reports = [report(1, 1, "weak"), report(2, 3, "strong"), report(3, 1, "weak")]
+    return ClassifierReport.compare(reports, n_resamples=200)
+
+
+def test_figures_and_differences_are_those_of_the_functions(comparison):
+    y_true, first = scores(1, 1)
+    _, second = scores(2, 3)
+    frame = comparison.frame()
+    assert frame.index.names == ["figure", "report"]
+    alone = bootstrap_intervals(y_true, second, n_resamples=200, random_state=0)
+    pd.testing.assert_frame_equal(frame.xs("strong", level="report")[["value", "low", "high"]], alone.iloc[:, :3])
+    paired = compare_predictions(y_true, first, second, n_resamples=200, random_state=0)
+    columns = {"difference_low": "low", "difference_high": "high"}
+    pd.testing.assert_frame_equal(
+        frame.xs("strong", level="report")[["difference", *columns, "p_value"]].rename(columns=columns),
+        paired[["difference", "low", "high", "p_value"]],
+    )
+    assert frame.xs("weak", level="report").iloc[:, 3:].isna().all(axis=None)
+
+
+def test_a_name_that_occurs_twice_is_numbered(comparison):
+    assert comparison.names == ["weak", "strong", "weak (2)"]
+    taken = ClassifierReport.compare([report(1, 1, name) for name in ("x", "x (2)", "x")], n_resamples=2)
+    assert taken.names == ["x", "x (2)", "x (3)"]
+
+
+def test_agreement_by_hand():
+    reports = [
+        ClassifierReport.from_predictions(list("aaaabb"), y_pred=list(predicted), name=predicted)
+        for predicted in ("aaabba", "abbbbb")
+    ]
+    agreement = ClassifierReport.compare(reports, n_resamples=2).agreement_frame()
+    assert agreement.loc["abbbbb"].to_dict() == {
+        "both_right": 2, "only_first": 2, "only_this": 1, "both_wrong": 1, "p_value": 1.0,
+    }  # fmt: skip
+
+
+def test_agreement_of_weighted_samples_has_no_p_value():
+    reports = [
+        ClassifierReport.from_predictions(["a", "b"], y_pred=predicted, sample_weight=[1, 2])
+        for predicted in (["a", "a"], ["a", "b"])
+    ]
+    comparison = ClassifierReport.compare(reports, n_resamples=2)
+    assert np.isnan(comparison.agreement_frame()["p_value"].iloc[0])
+    assert "McNemar" not in comparison.summary
+
+
+def test_figures_of_classes_stand_side_by_side(comparison):
+    table = comparison.class_frame("recall")
+    assert list(table.columns) == comparison.names
+    for name, one in zip(comparison.names, comparison.reports, strict=True):
+        pd.testing.assert_series_equal(table[name], one.classification_frame["recall"], check_names=False)
+
+
+def test_classes_may_stand_in_another_order_and_one_may_know_more():
+    y_true, y_score = scores(1, 1)
+    other = ClassifierReport.from_predictions(
+        y_true, np.column_stack([y_score[:, ::-1], np.zeros(200)]), classes=["c", "b", "a", "d"], top_k=2, name="other"
+    )
+    comparison = ClassifierReport.compare([report(1, 1, "first", top_k=2), other], n_resamples=20)
+    same = comparison.frame().xs("other", level="report")["difference"]
+    np.testing.assert_allclose(same, 0, atol=1e-12)
+    table = comparison.class_frame()
+    assert list(table.index) == ["a", "b", "c", "d"]
+    np.testing.assert_allclose(table["first"].iloc[:3], table["other"].iloc[:3])
+    assert np.isnan(table.loc["d", "first"])
+
+
+def test_summary_says_which_is_better(comparison):
+    frame = comparison.frame().loc["accuracy"]
+    first, second = comparison.summary.split("). ")
+    assert first.startswith("“strong” has a higher accuracy than “weak”: ")
+    assert f"difference +{frame.loc['strong', 'difference']:.3f} (95\u00a0% interval +" in first
+    assert first.endswith("McNemar\u2019s p\u00a0<\u00a00.001")
+    assert second.startswith("By accuracy these samples do not tell “weak (2)” and “weak” apart: ")
+    reverse = ClassifierReport.compare(comparison.reports[1::-1], n_resamples=200)
+    assert reverse.summary.startswith("“weak” has a lower accuracy than “strong”")
+
+
+def test_it_prints_figures_with_intervals(comparison):
+    row = comparison.frame().loc[("accuracy", "strong")]
+    line = next(line for line in repr(comparison).splitlines() if line.startswith("Accuracy"))
+    assert f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})" in line
+    assert f"+{row['difference']:.3f} (+{row['difference_low']:.3f} to +{row['difference_high']:.3f})" in line
+
+
+def test_long_names_that_shorten_alike_keep_a_column_each():
+    names = [f"a long name, {'x' * 40} {number} {'x' * 40}" for number in range(2)]
+    printed = repr(ClassifierReport.compare([report(number, 1, names[number]) for number in range(2)], n_resamples=2))
+    header = printed.splitlines()[2]
+    assert header.count("…") == 2
+    assert "(2)" in header
+
+
+def test_plot_shows_each_difference(comparison):
+    (ax,) = comparison.plot().axes
+    ticks = [label.get_text() for label in ax.get_yticklabels()]
+    assert ticks == [
+        f"{x} (reversed)" if x == "Log-loss" else x for x in comparison.reports[0].headline_labels.values()
+    ]
+    dots = np.concatenate([dots.get_offsets() for dots in ax.collections])
+    expected = comparison.frame()["difference"].dropna()
+    signs = np.where(expected.index.get_level_values("figure") == "log_loss", -1, 1)
+    np.testing.assert_allclose(dots[:, 0], signs * expected)
+    comparison.plot().draw_without_rendering()
+
+
+def test_figures_that_are_not_defined_are_left_out_of_the_picture():
+    reports = [ClassifierReport.from_predictions(["a", "b"] * 9, y_pred=["a", x] * 9) for x in "ab"]
+    comparison = ClassifierReport.compare(reports, n_resamples=5)
+    (ax,) = comparison.plot().axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["Accuracy", "Balanced accuracy", "Macro F1"]
+    assert comparison.frame().loc["log_loss"].isna().all(axis=None)
+
+
+def test_reports_of_other_samples_are_refused():
+    first = ClassifierReport.from_predictions(["a", "b", "b"], y_pred=["a", "b", "b"], name="first")
+
+    def other(**options) -> ClassifierReport:
+        given = {"y_true": ["a", "b", "b"], "y_pred": ["a", "b", "b"], **options}
+        return ClassifierReport.from_predictions(**given, name="other")
+
+    with pytest.raises(ValueError, match=r"'first' and 'other' cannot be compared. .* 3 and 2 samples"):
+        ClassifierReport.compare([first, other(y_true=["a", "b"], y_pred=["a", "b"])])
+    with pytest.raises(ValueError, match=r"true labels differ in 2 rows, first in row 0: 'a' and 'b'"):
+        ClassifierReport.compare([first, other(y_true=["b", "a", "b"])])
+    with pytest.raises(ValueError, match="weights of the two models differ"):
+        ClassifierReport.compare([first, other(sample_weight=[1, 1, 2])])
+    with pytest.raises(ValueError, match="1 report given; a comparison needs two or more"):
+        ClassifierReport.compare([first])
+
+
+def test_other_top_k_are_refused():
+    with pytest.raises(ValueError, match="top_k are 2 and 1; make both with the same"):
+        ClassifierReport.compare([report(1, 1, "first"), report(2, 1, "other", top_k=1)])
+
+
+def test_equal_labels_of_other_files_are_refused(tmp_path, pictures):
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+        for number in range(4):
+            Image.fromarray(pictures[number]).save(tmp_path / folder / f"{number}.png")
+
+    def of(files) -> ClassifierReport:
+        return ClassifierReport.from_predictions(["a", "b", "b"], y_pred=["a", "b", "a"], X=files, name="model")
+
+    here = of([tmp_path / "here" / f"{number}.png" for number in (0, 1, 2)])
+    ClassifierReport.compare([here, of([str(tmp_path / "there" / f"{number}.png") for number in (0, 1, 2)])])
+    with pytest.raises(ValueError, match=r"Row 2 is the file '2.png' of the one and '3.png' of the other"):
+        ClassifierReport.compare([here, of([tmp_path / "there" / f"{number}.png" for number in (0, 1, 3)])])
+
+
+def test_pictures_that_one_alone_has_right(pictures):
+    y_true = list("aaabbb")
+    first, second = (
+        ClassifierReport.from_predictions(y_true, y_pred=list(predicted), X=pictures, name=name)
+        for name, predicted in (("first", "abbbba"), ("second", "aabbaa"))
+    )
+    shown = {display.name: display.frame() for display in ClassifierReport.compare([first, second]).picture_displays()}
+    assert {name: frame["row"].tolist() for name, frame in shown.items()} == {
+        "Only first has these right": [4],
+        "Only second has these right": [1],
+    }
+    # What is told is what the other one said.
+    assert shown["Only second has these right"][["true", "predicted"]].to_numpy().tolist() == [["a", "b"]]
+    (picture,) = ClassifierReport.compare([first, second]).picture_displays()[0].pictures
+    np.testing.assert_array_equal(picture, pictures[4])
+    agreed = ClassifierReport.compare([first, first], n_resamples=2)
+    assert agreed.picture_displays() == []
+
+
+def test_reports_without_pictures_show_none(comparison):
+    assert comparison.picture_displays() == []
+
+
+def test_it_is_written_as_a_page(comparison, tmp_path):
+    page = comparison.to_html(tmp_path / "comparison.html").read_text("utf-8")
+    assert page.startswith("<!DOCTYPE html>")
+    assert "weak (2)" in page
