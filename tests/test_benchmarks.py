@@ -165,3 +165,17 @@ def test_help(script, name, capsys):
     with pytest.raises(SystemExit):
         script(name).main(["--help"])
     assert "One command" in capsys.readouterr().out
+
+
+METRICS = ["--scores", "500", "--samples", "200", "--classes", "7", "--resamples", "3", "--rounds", "1"]
+
+
+def test_metrics_shows_speed_of_right_figures_only(script, tmp_path, capsys, monkeypatch):
+    report = run(module := script("metrics"), tmp_path, *METRICS)
+    assert set(report) == {"thresholds", "roc_curve", "resamples", "two threads", "by hand"}
+    assert "| 3 resamples, 7 figures |" in (markdown := capsys.readouterr().out)
+    assert "WRONG" not in markdown
+    right = module.resampled_headlines
+    monkeypatch.setattr(module, "resampled_headlines", lambda *args, **options: right(*args, **options) * 1.001)
+    assert run(module, tmp_path, *METRICS)["resamples"]["cpu"] is None
+    assert "| 3 resamples, 7 figures | WRONG | WRONG |" in capsys.readouterr().out

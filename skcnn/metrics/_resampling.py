@@ -165,9 +165,11 @@ class _Ranking:
 
 def _sums_by(group: np.ndarray, n_groups: int) -> csr_array:
     """Return the matrix whose product with weights, (n_samples, n_weightings), is their sums by group."""
-    ends = np.concatenate([[0], np.cumsum(np.bincount(group, minlength=n_groups))])
+    ends = np.append(0, np.cumsum(np.bincount(group, minlength=n_groups)))
     members = np.argsort(group, kind="stable")
-    return csr_array((np.ones(len(group)), members, ends), shape=(n_groups, len(group)))
+    # As small as can be: there is a matrix for each class.
+    parts = (np.ones(len(group), dtype=np.int8), members.astype(np.int32), ends.astype(np.int32))
+    return csr_array(parts, shape=(n_groups, len(group)))
 
 
 def _mean_defined(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

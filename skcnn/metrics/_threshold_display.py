@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 FIGURE_LABELS = {
     "tpr": "recall (TPR)",
-    "fpr": "false positive rate (FPR)",
+    "fpr": "false positive rate",
     "ppv": "precision (PPV)",
-    "npv": "negative predictive value (NPV)",
+    "npv": "NPV",
     "f1": "F1",
     "accuracy": "accuracy",
 }
@@ -189,7 +189,7 @@ class ThresholdDisplay:
         ax.set(xlabel="Threshold: positive from this score on", ylabel="Share", ylim=(-0.02, 1.02))
         if legend:
             # Above the axes: within them there is no corner that a curve may not pass.
-            box = ax.legend(title=self.name, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False)
+            box = ax.legend(title=self.name, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False)
             box.get_title().set_parse_math(False)
         self.ax_ = ax
         self.figure_ = ax.figure

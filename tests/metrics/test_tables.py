@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from skcnn.metrics import classification_frame, confusion_frame, headline_frame, most_confused
+from skcnn.metrics import classification_frame, confusion_frame, headline_frame, most_confused, top_k_frame
 
 
 @st.composite
@@ -151,6 +151,27 @@ def test_top_k_by_hand():
         assert bool(row["note"]) == bool(note)
     with pytest.raises(ValueError, match="top_k is 0"):
         headline_frame([0, 1, 2, 3], y_score, top_k=0)
+
+
+@settings(deadline=None, derandomize=True, max_examples=25)
+@given(tasks(), st.integers(1, 6))
+def test_top_k_table_is_scikit_learns(task, max_k):
+    y_true, y_score, weight = task
+    n_classes = y_score.shape[1]
+    frame = top_k_frame(y_true, y_score, classes=range(n_classes), sample_weight=weight, max_k=max_k)
+    assert list(frame.index) == list(range(1, min(max_k, n_classes - 1) + 1))
+    score = y_score if n_classes > 2 else y_score[:, 1]
+    for k, row in frame.iterrows():
+        options = {"k": k, "labels": range(n_classes), "sample_weight": weight}
+        assert row["top_k_accuracy"] == pytest.approx(metrics.top_k_accuracy_score(y_true, score, **options))
+        count = metrics.top_k_accuracy_score(y_true, score, normalize=False, **options)
+        assert row["count"] == pytest.approx(count)
+
+
+def test_top_k_table_of_one_class_is_empty():
+    assert top_k_frame(["a", "a"], [[1.0], [1.0]]).empty
+    with pytest.raises(ValueError, match="max_k is 0"):
+        top_k_frame([0, 1], [0.2, 0.7], max_k=0)
 
 
 def test_without_scores_the_reason_is_given():

@@ -42,6 +42,8 @@ def test_probabilities_are_drawn_from_0_to_1():
     x, y = display.ax_.get_lines()[0].get_data()
     assert x.tolist() == [0, 0.2, 0.6, 0.7, 0.8, 1]
     assert y.tolist() == [1, 1, 1, 0.5, 0.5, 0]
+    # Between two scores the figures are those of the upper one.
+    assert display.ax_.get_lines()[0].get_drawstyle() == "steps-pre"
 
 
 def test_point_is_marked():
