@@ -9,6 +9,8 @@ Or the network is trained along::
 
     datasets -> images -> neural_network (head on cached features, then layers unfrozen) -> metrics
 
+``inspection`` shows where in a picture either of them looked.
+
 Importing ``skcnn`` loads neither Keras nor matplotlib: these come when something needs them.
 """
 
@@ -28,6 +30,7 @@ _MODULES = (
     "ensemble",
     "feature_extraction",
     "images",
+    "inspection",
     "metrics",
     "neural_network",
     "persistence",

@@ -8,7 +8,7 @@ import json
 import os
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,64 @@ def has_gpu() -> bool:
     if backend == "tensorflow":
         return bool(importlib.import_module("tensorflow").config.list_physical_devices("GPU"))
     return False
+
+
+def gradient_of(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function that gives the gradient of another one, on whichever backend Keras runs.
+
+    Keras itself has no gradients that all its backends share.
+
+    Parameters
+    ----------
+    function : callable
+        From tensors to a scalar tensor and a tuple of further ones, made of ``keras.ops`` and Keras models.
+
+    Returns
+    -------
+    callable
+        From float32 arrays to a list of ndarrays: the gradient of the scalar with respect to the first array, of its
+        shape, and the further tensors.
+
+    Raises
+    ------
+    RuntimeError
+        If the backend has no gradients.
+    """
+    keras = import_keras()
+    backend = keras.backend.backend()
+    differentiated: Callable[..., Any]
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        def differentiated(first: Any, *others: Any) -> Any:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(first)
+                value, more = function(first, *others)
+            return tape.gradient(value, first), more
+
+    elif backend == "jax":
+        import jax
+
+        differentiated = jax.jit(jax.grad(function, has_aux=True))
+    elif backend == "torch":
+        import torch
+
+        def differentiated(first: Any, *others: Any) -> Any:
+            first = first.detach().requires_grad_(True)
+            value, more = function(first, *others)
+            return torch.autograd.grad(value, first)[0], more
+
+    else:
+        raise RuntimeError(
+            f"Keras runs on the {backend!r} backend, which has no gradients: set the environment variable "
+            "KERAS_BACKEND to 'tensorflow', 'jax' or 'torch' before Python starts."
+        )
+
+    def on_arrays(*arrays: Any) -> list[Any]:
+        gradient, more = differentiated(*map(keras.ops.convert_to_tensor, arrays))
+        return [keras.ops.convert_to_numpy(tensor) for tensor in (gradient, *more)]
+
+    return on_arrays
 
 
 def is_keras_model(value: object) -> bool:

@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "engines": {"_keras", "images", "backbones", "cache"},
     "feature_extraction": {"_keras", "_members", "_image_input", "images", "backbones", "cache", "engines"},
     "neural_network": {"_keras", "_members", "_image_input", "images", "backbones", "feature_extraction"},
+    "inspection": {"_keras", "images", "backbones", "feature_extraction", "neural_network", "metrics"},
     "utils": {"_keras", "images", "backbones", "cache", "engines", "feature_extraction", "neural_network"},
     "persistence": {"", "_keras", "_members", "images", "backbones", "feature_extraction", "neural_network"},
 }
@@ -99,6 +100,7 @@ def test_import_skcnn_is_light():
         "ensemble",
         "metrics",
         "neural_network",
+        "inspection",
     ],
 )
 def test_no_module_loads_keras_or_matplotlib(module):

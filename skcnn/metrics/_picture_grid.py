@@ -1,16 +1,16 @@
-"""A grid of pictures with words below, in which nothing is cut and nothing overlaps."""
+"""A grid of pictures with words beside them, in which nothing is cut and nothing overlaps."""
 
 from __future__ import annotations
 
 import textwrap
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
-from skcnn.metrics._text import figure_text, label_text
-from skcnn.metrics._theme import MUTED, REST, RIGHT, WRONG
+from skcnn.metrics._text import label_text
+from skcnn.metrics._theme import MUTED, REST
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,68 +19,78 @@ if TYPE_CHECKING:
 # fits at one scale fits at every other.
 _FONT = 8.0
 _LINE = 11.5
+_TITLE = 15.0
 _PICTURE = 104.0
 _GAP = 10.0
 # Letters are set on whole pixels, which makes small ones wider than they measure.
 _SPARE = 0.93
-_NOTHING = {
-    "worst_errors": "No sample is predicted wrong.",
-    "confident_right": "No sample is predicted right.",
-    "examples": "There is no sample.",
-}
 
 
-class _Place(NamedTuple):
-    """Top left corner of a picture, in points."""
+class Line(NamedTuple):
+    """A line below a picture: a label, shortened where need be, and what stands before it and at the line's end."""
 
-    x: float
-    y: float
+    label: Any = ""
+    before: str = ""
+    end: str = ""
+    color: Any = None
 
 
-def draw_grid(
-    rows: pd.DataFrame, pictures: list[np.ndarray | None], *, kind: str, name: str | None, ax: Axes | None
-) -> Axes:
-    """Draw the grid of a `PicturesDisplay`, and return the axes."""
-    groups = _groups(rows, kind)
-    headed = kind == "examples"
-    n_lines = 2 if kind == "worst_errors" else 1
-    widest = max(map(len, groups), default=1)
-    side_by_side = min(max(1, 8 // widest), max(1, len(groups))) if headed else _columns(len(groups))
-    group = _Place(widest * (_PICTURE + _GAP), (_LINE * 1.3 if headed else 0) + _PICTURE + n_lines * _LINE + _GAP)
-    # Between classes there is more room than between the pictures of one.
-    margin = 1.5 * _GAP if headed else 0
-    n_lines_of_groups = -(-len(groups) // side_by_side)
-    width = max(side_by_side * (group.x + margin) - margin - _GAP, 2 * _PICTURE)
-    height = max(n_lines_of_groups * group.y - _GAP, _PICTURE / 2)
+class Cell(NamedTuple):
+    """A picture (height, width, 3) uint8, or the reason why there is none, and the lines below."""
+
+    picture: np.ndarray | None
+    reason: str | None = None
+    lines: Sequence[Line] = ()
+
+
+class Group(NamedTuple):
+    """Pictures that stay together, and the label above them."""
+
+    cells: Sequence[Cell]
+    title: Any = None
+
+
+def draw_grid(groups: Sequence[Group], *, nothing: str, name: str | None, ax: Axes | None) -> Axes:
+    """Draw groups of pictures, and return the axes.
+
+    Parameters
+    ----------
+    groups : sequence of Group
+        Line by line.
+    nothing : str
+        What is written where there is no group.
+    name : str or None
+        Title.
+    ax : matplotlib Axes or None
+        Where to draw. None makes a figure of its own, as large as the grid.
+    """
+    widest = max((len(group.cells) for group in groups), default=1)
+    side_by_side = min(max(1, _columns(sum(len(group.cells) for group in groups)) // widest), max(1, len(groups)))
+    n_lines = max((len(cell.lines) for group in groups for cell in group.cells), default=0)
+    title = _TITLE if any(group.title is not None for group in groups) else 0.0
+    # Between groups there is more room than between the pictures of one.
+    step_right = widest * (_PICTURE + _GAP) + (_GAP if widest > 1 else 0)
+    step_down = title + _PICTURE + n_lines * _LINE + _GAP
+    width = max(side_by_side * step_right - _GAP - (_GAP if widest > 1 else 0), 2 * _PICTURE)
+    height = max(-(-len(groups) // side_by_side) * step_down - _GAP, _PICTURE / 2)
     ax, scale = _prepared(ax, width, height, name)
-    write = _Writer(ax, scale)
-    for number, members in enumerate(groups):
+    draw = _Drawer(ax, scale)
+    for number, group in enumerate(groups):
         down, across = divmod(number, side_by_side)
-        x, y = across * (group.x + margin), -down * group.y
-        if headed:
-            write.left(x, y, group.x - _GAP, rows["true"].iloc[members[0]], weight="bold")
-            y -= _LINE * 1.3
-        for place, row in enumerate(members):
-            corner = _Place(x + place * (_PICTURE + _GAP), y)
-            _draw_picture(ax, write, corner, pictures[row], rows["reason"].iloc[row])
-            _write_below(write, corner._replace(y=y - _PICTURE), rows.iloc[row], kind)
+        x, y = across * step_right, -down * step_down
+        if group.title is not None:
+            draw.label(x, y, widest * (_PICTURE + _GAP) - _GAP, group.title, weight="bold")
+        for place, cell in enumerate(group.cells):
+            draw.cell(x + place * (_PICTURE + _GAP), y - title, cell)
     if not groups:
-        write.centred(width / 2, -height / 2, _NOTHING[kind], MUTED)
+        draw.text(width / 2, -height / 2, nothing, "center", MUTED)
     # Pictures move the limits.
     ax.set(xlim=(0, width), ylim=(-height, 0), aspect="equal")
     return ax
 
 
-def _groups(rows: pd.DataFrame, kind: str) -> list[list[int]]:
-    """Return the positions of the rows that stay together: those of a class, or each for itself."""
-    if kind != "examples":
-        return [[row] for row in range(len(rows))]
-    begins = rows["true"].ne(rows["true"].shift()).cumsum()
-    return [list(positions) for positions in rows.groupby(begins.to_numpy(), sort=False).indices.values()]
-
-
 def _columns(n_pictures: int) -> int:
-    return max(1, n_pictures) if n_pictures <= 4 else 4 if n_pictures <= 16 else 8
+    return n_pictures if n_pictures <= 4 else 4 if n_pictures <= 16 else 8
 
 
 def _prepared(ax: Axes | None, width: float, height: float, name: str | None) -> tuple[Axes, float]:
@@ -100,62 +110,29 @@ def _prepared(ax: Axes | None, width: float, height: float, name: str | None) ->
     return ax, ax.get_window_extent().width / figure.dpi * 72 / width
 
 
-def _draw_picture(ax: Axes, write: _Writer, corner: _Place, picture: np.ndarray | None, reason: Any) -> None:
-    if picture is None:
-        from matplotlib.patches import Rectangle
-
-        ax.add_patch(
-            Rectangle(
-                (corner.x, corner.y - _PICTURE), _PICTURE, _PICTURE, fill=False, edgecolor=REST, linewidth=write.scale
-            )
-        )
-        lines = textwrap.wrap(f"No picture: {label_text(reason)}", 20)
-        lines = lines if len(lines) <= 8 else [*lines[:7], "\u2026"]
-        top = corner.y - (_PICTURE - _LINE * len(lines)) / 2
-        for number, line in enumerate(lines):
-            write.left(corner.x + 5, top - number * _LINE, _PICTURE - 10, line, MUTED)
-        return
-    height, width = np.array(picture.shape[:2]) / max(picture.shape[:2]) * _PICTURE
-    left, top = corner.x + (_PICTURE - width) / 2, corner.y - (_PICTURE - height) / 2
-    ax.imshow(picture, extent=(left, left + width, top - height, top))
-
-
-def _write_below(write: _Writer, corner: _Place, row: pd.Series, kind: str) -> None:
-    is_right = row["true"] == row["predicted"]
-    color = RIGHT if is_right else WRONG
-    room = _PICTURE
-    if not np.isnan(row["predicted_score"]):
-        number = figure_text(row["predicted_score"])
-        write.right(corner.x + _PICTURE, corner.y, number, color)
-        room -= width_of(number) + 4
-    # Below the name of its class, a picture needs no second one.
-    if not (kind == "examples" and is_right):
-        write.left(corner.x, corner.y, room, row["predicted"], color)
-    if kind == "worst_errors":
-        before = width_of("true: ") + 1
-        write.left(corner.x, corner.y - _LINE, 2 * before, "true: ")
-        write.left(corner.x + before, corner.y - _LINE, _PICTURE - before, row["true"])
-
-
-class _Writer:
-    """Writes words at points of the grid, in letters of the grid's scale."""
+class _Drawer:
+    """Puts pictures and words at points of the grid, letters in its scale."""
 
     def __init__(self, ax: Axes, scale: float) -> None:
         self.ax, self.scale = ax, scale
 
-    def left(self, x: float, y: float, room: float, label: Any, color: Any = None, weight: str = "normal") -> None:
+    def cell(self, x: float, y: float, cell: Cell) -> None:
+        """Draw a picture, or an empty frame, and the lines below."""
+        if cell.picture is None:
+            self._empty_frame(x, y, cell.reason)
+        else:
+            height, width = np.array(cell.picture.shape[:2]) / max(cell.picture.shape[:2]) * _PICTURE
+            left, top = x + (_PICTURE - width) / 2, y - (_PICTURE - height) / 2
+            self.ax.imshow(cell.picture, extent=(left, left + width, top - height, top))
+        for number, line in enumerate(cell.lines):
+            self._line(x, y - _PICTURE - number * _LINE, line)
+
+    def label(self, x: float, y: float, room: float, label: Any, color: Any = None, weight: str = "normal") -> None:
         """Write a label from x on, shortened to the room that there is."""
-        self._write(x, y, _fitting(label, room, weight), "left", color, weight)
+        self.text(x, y, _fitting(label, room, weight), "left", color, weight)
 
-    def right(self, x: float, y: float, text: str, color: Any) -> None:
-        """Write a text that ends at x."""
-        self._write(x, y, text, "right", color)
-
-    def centred(self, x: float, y: float, text: str, color: Any) -> None:
-        """Write a text with its middle at x."""
-        self._write(x, y, text, "center", color)
-
-    def _write(self, x: float, y: float, text: str, side: str, color: Any, weight: str = "normal") -> None:
+    def text(self, x: float, y: float, text: str, side: str, color: Any = None, weight: str = "normal") -> None:
+        """Write a text below y, with this side of it at x."""
         import matplotlib as mpl
 
         self.ax.text(
@@ -163,29 +140,51 @@ class _Writer:
             fontweight=weight, color=mpl.rcParams["text.color"] if color is None else color, parse_math=False,
         )  # fmt: skip
 
+    def _line(self, x: float, y: float, line: Line) -> None:
+        room = _PICTURE
+        if line.end:
+            self.text(x + _PICTURE, y, line.end, "right", line.color)
+            room -= _width(line.end) + 4
+        if line.before:
+            before = _width(line.before) + 1
+            self.text(x, y, line.before, "left", line.color)
+            x, room = x + before, room - before
+        if line.label != "":
+            self.label(x, y, room, line.label, line.color)
 
-def width_of(text: str, weight: str = "normal") -> float:
+    def _empty_frame(self, x: float, y: float, reason: Any) -> None:
+        from matplotlib.patches import Rectangle
+
+        frame = Rectangle((x, y - _PICTURE), _PICTURE, _PICTURE, fill=False, edgecolor=REST, linewidth=self.scale)
+        self.ax.add_patch(frame)
+        lines = textwrap.wrap(f"No picture: {label_text(reason)}", 20)
+        lines = lines if len(lines) <= 8 else [*lines[:7], "\u2026"]
+        top = y - (_PICTURE - _LINE * len(lines)) / 2
+        for number, line in enumerate(lines):
+            self.label(x + 5, top - number * _LINE, _PICTURE - 10, line, MUTED)
+
+
+def _width(text: str, weight: str = "normal") -> float:
     """Return the width of a text in points."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
+    font = FontProperties(size=_FONT, weight=weight)
     with warnings.catch_warnings():
         # It is told when the text is drawn.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        return float(
-            text_to_path.get_text_width_height_descent(text, FontProperties(size=_FONT, weight=weight), ismath=False)[0]
-        )
+        return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0])
 
 
 def _fitting(label: Any, room: float, weight: str = "normal") -> str:
     """Return a label, shortened until it is no wider than the room."""
     text, room = label_text(label), _SPARE * room
-    if width_of(text, weight) <= room:
+    if _width(text, weight) <= room:
         return text
     fits, too_wide = 1, 2 * len(text)
     while too_wide - fits > 1:
         columns = (fits + too_wide) // 2
-        if width_of(label_text(label, columns), weight) <= room:
+        if _width(label_text(label, columns), weight) <= room:
             fits = columns
         else:
             too_wide = columns

@@ -13,8 +13,10 @@ import pandas as pd
 from PIL import Image
 
 from skcnn.images import BadRow, Images, as_images, map_ahead
-from skcnn.metrics._picture_grid import draw_grid
+from skcnn.metrics._picture_grid import Cell, Group, Line, draw_grid
 from skcnn.metrics._predictions import Predictions
+from skcnn.metrics._text import figure_text
+from skcnn.metrics._theme import RIGHT, WRONG
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
 
 Kind = Literal["worst_errors", "confident_right", "examples"]
 _DEFAULT_COUNT = {"worst_errors": 12, "confident_right": 12, "examples": 4}
+_NOTHING = {
+    "worst_errors": "No sample is predicted wrong.",
+    "confident_right": "No sample is predicted right.",
+    "examples": "There is no sample.",
+}
 
 
 class PicturesDisplay:
@@ -253,8 +260,9 @@ class PicturesDisplay:
     def plot(self, ax: Axes | None = None) -> Self:
         """Draw the pictures in a grid.
 
-        Below each stands the predicted class with its score, blue where it is right, red where it is wrong, and then
-        the true class. Long names are shortened in their middle.
+        Below each stands the predicted class with its score, blue where it is right, red where it is wrong; below an
+        error also the true class. Examples stand below the name of their class, which is not said again where it is
+        the predicted one. Long names are shortened in their middle.
 
         Parameters
         ----------
@@ -266,9 +274,27 @@ class PicturesDisplay:
         PicturesDisplay
             Itself, with the attributes ``ax_`` and ``figure_``.
         """
-        self.ax_ = draw_grid(self.rows, self.pictures, kind=self.kind, name=self.name, ax=ax)
+        cells = [
+            Cell(picture, reason, self._lines(*said))
+            for picture, reason, *said in zip(
+                self.pictures, *(self.rows[c] for c in ("reason", "true", "predicted", "predicted_score")), strict=True
+            )
+        ]
+        if self.kind == "examples":
+            true = self.rows["true"]
+            of_class = {label: np.flatnonzero(true == label) for label in true.unique()}
+            groups = [Group([cells[row] for row in rows], label) for label, rows in of_class.items()]
+        else:
+            groups = [Group([cell]) for cell in cells]
+        self.ax_ = draw_grid(groups, nothing=_NOTHING[self.kind], name=self.name, ax=ax)
         self.figure_ = self.ax_.figure
         return self
+
+    def _lines(self, true: Any, predicted: Any, score: float) -> list[Line]:
+        end = "" if np.isnan(score) else figure_text(score)
+        says_class = true != predicted or self.kind != "examples"
+        first = Line(predicted if says_class else "", end=end, color=RIGHT if true == predicted else WRONG)
+        return [first, Line(true, before="true: ")] if self.kind == "worst_errors" else [first]
 
 
 def _chosen(predictions: Predictions, kind: Kind, n_pictures: int, random_state: int) -> np.ndarray:

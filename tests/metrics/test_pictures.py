@@ -154,6 +154,8 @@ def test_examples_stand_below_the_name_of_their_class():
     display = display_of("examples").plot()
     texts = [text.get_text() for text in display.ax_.texts]
     assert texts == ["ape", "0.800", "0.900", "bat", "bat", "0.500", "ape", "0.700", "cat", "0.900", "0.600", "ape"]
+    turned = display_of("examples", classes=CLASSES[::-1], n_pictures=1).plot()
+    assert [text.get_text() for text in turned.ax_.texts if text.get_fontweight() == "bold"] == CLASSES[::-1]
 
 
 @pytest.mark.parametrize("kind", ["worst_errors", "confident_right", "examples"])

@@ -1,0 +1,254 @@
+"""Grad-CAM: which parts of a picture spoke for a class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from skcnn.images import BadImageError, as_images, bad_rows_frame, read_batches
+from skcnn.inspection._scored_network import FeatureMap, scored_network
+from skcnn.metrics._picture_grid import Cell, Group, draw_grid
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class GradCAMDisplay:
+    r"""Pictures with the parts that spoke for a class, by the gradients of a convolutional network (Grad-CAM).
+
+    The feature maps :math:`A^k` of a layer are added up, each by how much the score :math:`y^c` of the class grows
+    with it, and what speaks against the class is left out:
+
+    .. math:: L^c = \mathrm{ReLU}\Big(\sum_k \alpha_k^c A^k\Big), \qquad
+              \alpha_k^c = \frac1Z \sum_{i,j} \frac{\partial y^c}{\partial A^k_{ij}},
+
+    where :math:`Z` is the number of places of a map. The score is the one before the softmax. For a linear classifier
+    on averaged features of the last layer, :math:`\alpha_k^c` is its coefficient over :math:`Z`: the class activation
+    map (CAM) of Zhou et al.
+
+    Heat tells where the evidence is and not that it is right, and each map is on a scale of its own. The maps are as
+    coarse as the layer: 7 x 7 places for most networks at their native size.
+
+    Make it with `from_estimator`.
+
+    Parameters
+    ----------
+    pictures : ndarray of shape (n, height, width, 3), uint8
+        Pictures, as the network takes them.
+    heatmaps : ndarray of shape (n, height, width), float32
+        In [0, 1]: the part of the largest value in the same picture.
+    rows : DataFrame of shape (n, 5)
+        What `frame` returns.
+    layer : str
+        Name of the layer that the feature maps are from.
+    name : str, default=None
+        Title of the picture.
+
+    See Also
+    --------
+    skcnn.metrics.PicturesDisplay : The pictures that are worth this look.
+
+    References
+    ----------
+    R. R. Selvaraju, M. Cogswell, A. Das, R. Vedantam, D. Parikh, D. Batra, "Grad-CAM: visual explanations from deep
+    networks via gradient-based localization", ICCV 2017, sections 3.1 and 3.2.
+
+    B. Zhou, A. Khosla, A. Lapedriza, A. Oliva, A. Torralba, "Learning deep features for discriminative localization",
+    CVPR 2016, section 2.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from skcnn.datasets import load_digit_images
+    >>> from skcnn.feature_extraction import BottleneckFeatures
+    >>> from skcnn.inspection import GradCAMDisplay
+    >>> X, y = load_digit_images(return_X_y=True)
+    >>> pipe = make_pipeline(BottleneckFeatures("ResNet20"), LogisticRegression(C=0.01, max_iter=1000))
+    >>> pipe = pipe.fit(X[:100], y[:100])
+    >>> display = GradCAMDisplay.from_estimator(pipe, X[100:104])
+    >>> display.heatmaps.shape, str(display.heatmaps.dtype), display.layer
+    ((4, 32, 32), 'float32', 'stage3_unit3')
+    >>> figure = display.plot().figure_
+    """
+
+    def __init__(
+        self, pictures: np.ndarray, heatmaps: np.ndarray, rows: pd.DataFrame, *, layer: str, name: str | None = None
+    ) -> None:
+        self.pictures = pictures
+        self.heatmaps = heatmaps
+        self.rows = rows
+        self.layer = layer
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        *,
+        target: Any = None,
+        layer: str | int | None = None,
+        batch_size: int = 16,
+        name: str | None = None,
+    ) -> Self:
+        """Make the Display from a fitted classifier of pictures.
+
+        The network is built once and runs in float32 on Keras, whatever engine and precision the estimator uses.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted :class:`~skcnn.neural_network.CNNClassifier`; or a fitted pipeline of
+            :class:`~skcnn.feature_extraction.BottleneckFeatures`, affine steps such as ``StandardScaler`` or ``PCA``,
+            and a linear classifier with ``coef_``, such as ``LogisticRegression``, ``SGDClassifier`` or
+            :class:`~skcnn.ensemble.BaggedSGDClassifier` (the mean of its bags' scores); or a search over one of these.
+        X : array-like of n_samples images
+            A few pictures: see :func:`skcnn.images.as_images`.
+        target : label or array-like of shape (n_samples,), default=None
+            The class to look for, or one for each picture. None is the predicted class.
+        layer : str or int, default=None
+            Where to look: a name of the backbone's column ``layers`` in :func:`skcnn.backbones.list_backbones`, or the
+            name or the index of any layer of the Keras network that gives a feature map. None is the last feature map
+            that the features are made of: it knows the most of classes. Earlier ones are finer and know less.
+        batch_size : int, default=16
+            Pictures that go through the network together: gradients take memory.
+        name : str, default=None
+            Title of the picture.
+
+        Returns
+        -------
+        GradCAMDisplay
+            Not drawn yet; call `plot`.
+
+        Raises
+        ------
+        TypeError
+            If the estimator is none of these; the message says what is accepted.
+        ValueError
+            If the target is no class, if there is no such layer, if the steps before the classifier are not affine.
+        BadImageError
+            If rows give no picture.
+        RuntimeError
+            If Keras runs on a backend that has no gradients.
+        """
+        scored = scored_network(estimator)
+        reader = scored.reader
+        images = as_images(X, root=reader.root)
+        if target is None:
+            labels = np.asarray(estimator.predict(X))
+        else:
+            labels = np.full(len(images), target, object) if np.ndim(target) == 0 else np.asarray(target)
+        if len(labels) != len(images):
+            raise ValueError(f"target has {len(labels)} labels for {len(images)} pictures: give one label, or as many.")
+        codes = scored.codes(labels)
+        feature_map = FeatureMap(scored, layer)
+        pictures = np.empty((len(images), *scored.image_size, 3), np.uint8)
+        heatmaps = np.empty((len(images), *scored.image_size), np.float32)
+        scores, peaks = np.empty(len(images)), np.empty(len(images))
+        batches = read_batches(
+            images, range(len(images)), scored.image_size, batch_size=batch_size, resize=reader.resize,
+            max_pixels=reader.max_pixels,
+        )  # fmt: skip
+        bad = []
+        for batch in batches:
+            bad += batch.bad
+            if bad:
+                continue  # All bad rows are told at once.
+            pictures[batch.rows] = batch.pixels
+            maps, gradients, scores[batch.rows] = feature_map.look(batch.pixels, codes[batch.rows])
+            weighted = grad_cam(maps, gradients)
+            peaks[batch.rows] = weighted.max(axis=(1, 2))
+            heatmaps[batch.rows] = enlarged(weighted, scored.image_size)
+        if bad:
+            raise BadImageError(bad_rows_frame(bad), len(images))
+        rows = pd.DataFrame(
+            {
+                "row": np.arange(len(images)),
+                "path": pd.Series([images.path(row) for row in range(len(images))], dtype=object),
+                "target": scored.classes[codes],
+                "score": scores,
+                "peak": peaks,
+            }
+        )
+        return cls(pictures, heatmaps, rows, layer=feature_map.name, name=name)
+
+    def frame(self) -> pd.DataFrame:
+        """Return what was looked for in each picture.
+
+        Returns
+        -------
+        DataFrame of shape (n_samples, 5)
+            Columns "row" (position in X), "path" (None where X holds pictures), "target" (the class), "score" (its
+            score before the softmax) and "peak" (the largest value of the map before it was scaled to 1; 0 where
+            nothing in the picture speaks for the class, and the heat map is 0 everywhere).
+        """
+        return self.rows.copy()
+
+    def overlays(self, *, alpha: float = 0.6, cmap: str = "inferno") -> np.ndarray:
+        """Return the pictures with the heat laid over them.
+
+        Parameters
+        ----------
+        alpha : float, default=0.6
+            How much the heat covers, in [0, 1].
+        cmap : str, default="inferno"
+            Name of a matplotlib colormap; the default gets lighter with heat and is the same to the colour-blind.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, height, width, 3), uint8
+        """
+        import matplotlib as mpl
+
+        colors = mpl.colormaps[cmap](self.heatmaps)[..., :3] * 255
+        return np.rint((1 - alpha) * self.pictures + alpha * colors).astype(np.uint8)
+
+    def plot(self, ax: Axes | None = None, *, alpha: float = 0.6, cmap: str = "inferno") -> Self:
+        """Draw each picture, and beside it the same with the heat laid over it, below the class looked for.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a figure of its own, outside pyplot: it is ``figure_``, and has a ``savefig``.
+        alpha, cmap
+            As in `overlays`.
+
+        Returns
+        -------
+        GradCAMDisplay
+            Itself, with the attributes ``ax_`` and ``figure_``.
+        """
+        groups = [
+            Group([Cell(picture), Cell(overlay)], target)
+            for picture, overlay, target in zip(
+                self.pictures, self.overlays(alpha=alpha, cmap=cmap), self.rows["target"], strict=True
+            )
+        ]
+        self.ax_ = draw_grid(groups, nothing="There is no picture.", name=self.name, ax=ax)
+        self.figure_ = self.ax_.figure
+        return self
+
+
+def grad_cam(maps: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    """Return the class activation maps (n, rows, columns) of feature maps and gradients (n, rows, columns, channels).
+
+    Equations 1 and 2 of Selvaraju et al.
+    """
+    weights = gradients.mean(axis=(1, 2))
+    return np.maximum(np.einsum("nijk,nk->nij", maps, weights), 0)
+
+
+def enlarged(weighted: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return maps of the size (height, width), bilinear between places, each divided by its largest value."""
+    large = np.stack(
+        [
+            np.asarray(Image.fromarray(one.astype(np.float32)).resize(size[::-1], Image.Resampling.BILINEAR))
+            for one in weighted
+        ]
+    )
+    peak = large.max(axis=(1, 2), keepdims=True)
+    return np.divide(large, peak, out=np.zeros_like(large), where=peak > 0)
