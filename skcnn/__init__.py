@@ -32,6 +32,7 @@ _MODULES = (
     "images",
     "inspection",
     "metrics",
+    "model_selection",
     "neural_network",
     "persistence",
 )

@@ -160,7 +160,33 @@ def test_memory(script, tmp_path, capsys, monkeypatch):
     assert "| a directory | 12 |" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["extraction", "cache", "memory"])
+def test_duplicates(script, folder, tmp_path, capsys):
+    duplicates = script("duplicates")
+    sheet = tmp_path / "wrong.png"
+    options = ["--data", folder, "--copies", "2", "--hashes", "dhash:8", "--pictures", str(sheet)]
+    report = run(duplicates, tmp_path, *options)
+    assert (report["originals"], report["copies"]) == (6, 2)
+    found = report["ways"]["`find_duplicates`"]["found"]
+    assert list(found) == list(duplicates.KINDS)
+    assert found["JPEG quality 50"] == found["mirrored"] == 1
+    assert sheet.exists()
+    assert "| of them right |" in capsys.readouterr().out
+
+
+def test_what_counts_as_a_right_pair(script):
+    duplicates = script("duplicates")
+    known = min(duplicates.KNOWN)
+    paths = ["data/a.jpg", *(f"data/{name}" for name in known)]
+    origins = [("mirrored", 0), ("mirrored", 1), *((kind, 0) for kind in duplicates.KINDS if kind != "mirrored")]
+    pairs = {(0, 3), (3, 5), (1, 2), (2, 4), (0, 1)}  # planted, two copies of one, twins, a copy and a twin, wrong
+    judged = duplicates.judge(pairs, paths, "data", origins)
+    assert judged["wrong"] == [(0, 1)]
+    assert judged["precision"] == 4 / 5
+    assert judged["found"]["mirrored"] == 1 / 2
+    assert judged["found"]["half the size"] == 0
+
+
+@pytest.mark.parametrize("name", ["extraction", "cache", "memory", "duplicates"])
 def test_help(script, name, capsys):
     with pytest.raises(SystemExit):
         script(name).main(["--help"])

@@ -230,7 +230,7 @@ def test_usage_errors(arguments, capsys):
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["demo"], ["fit"], ["evaluate"], ["predict"], ["extract"], ["backbones"], ["cache"]]
+    "command", [[], ["demo"], ["fit"], ["evaluate"], ["predict"], ["extract"], ["duplicates"], ["backbones"], ["cache"]]
 )
 def test_help(command, capsys):
     with pytest.raises(SystemExit) as caught:

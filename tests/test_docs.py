@@ -66,6 +66,14 @@ def test_code_blocks_run(page: Path):
 def test_pages_have_code():
     pages = ("index", "what_x_may_be", "backbones", "fine_tuning", "inspection")
     for name in ("README.md", *(f"docs/{page}.md" for page in pages)):
+    for name in (
+        "README.md",
+        "docs/index.md",
+        "docs/what_x_may_be.md",
+        "docs/backbones.md",
+        "docs/fine_tuning.md",
+        "docs/imbalance.md",
+    ):
         assert any(language == "python" for language, _, _ in blocks(ROOT / name))
 
 
@@ -77,6 +85,9 @@ def test_no_block_escapes(page: Path):
 
 
 @pytest.mark.parametrize("module", ["backbones", "datasets", "ensemble", "inspection", "metrics", "neural_network"])
+@pytest.mark.parametrize(
+    "module", ["backbones", "datasets", "ensemble", "metrics", "model_selection", "neural_network"]
+)
 def test_api_page_lists_everything_public(module: str):
     listed = re.findall(r"^   (\w+)$", (ROOT / "docs" / "api.md").read_text(encoding="utf-8"), re.MULTILINE)
     public = importlib.import_module(f"skcnn.{module}").__all__

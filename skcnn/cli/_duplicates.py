@@ -80,7 +80,8 @@ def _pictures(folders: list[str]) -> tuple[list[str], list[str]]:
     for (one, inner), (other, outer) in combinations(sorted(zip(folders, places, strict=True), key=_depth), 2):
         if Path(outer).is_relative_to(inner):
             raise ValueError(f"{other} lies in {one}: give folders that share no file.")
-    paths, groups = [], []
+    paths: list[str] = []
+    groups: list[str] = []
     for folder in folders:
         if not os.path.isdir(folder):
             raise FileNotFoundError(f"{folder}: no such folder")
@@ -90,9 +91,9 @@ def _pictures(folders: list[str]) -> tuple[list[str], list[str]]:
         paths += found
         if len(folders) > 1:
             groups += [folder] * len(found)
-        else:
-            groups += [Path(os.path.relpath(path, folder)).parent.parts[:1] for path in found]
-    return paths, [group if isinstance(group, str) else "".join(group) or "." for group in groups]
+        else:  # the first folder on the way, "." for pictures directly in it
+            groups += [(*Path(os.path.relpath(path, folder)).parent.parts, ".")[0] for path in found]
+    return paths, groups
 
 
 def _depth(place: tuple[str, str]) -> int:
@@ -136,11 +137,11 @@ def _print(pairs: pd.DataFrame, across: pd.Series, n_pictures: int, options: arg
     print()
     if across.any():
         print(
-            "Across parts of a split: move or remove one of each pair, or figures are too good. Across classes: one "
-            "picture under two labels; look which is right."
+            "Across parts of a split: move or remove one of each pair, or figures are too good.\n"
+            "Across classes: one picture under two labels; look which is right."
         )
     if not across.all():
         print(
-            "Within a part: keep each pair together when you split it further (groups= of train_dev_test_split and "
-            "StratifiedGroupKFold), or remove one."
+            "Within a folder: remove one of each pair, or keep both together when you split further\n"
+            "(groups= of train_dev_test_split and of StratifiedGroupKFold)."
         )

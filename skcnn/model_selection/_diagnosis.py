@@ -218,8 +218,8 @@ def diagnose_fit(
     Error rates: human 1.0%, train 2.0%, train-dev 2.6%, dev 8.0%, test 8.5%
       avoidable bias      human to train        +1.0 points  [+0.5, +1.7]
       variance            train to train-dev    +0.6 points  [-0.7, +2.5]  within sampling noise
-      data mismatch       train-dev to dev      +5.4 points  [+2.7, +8.1]
-      overfitting to dev  dev to test           +0.5 points  [-2.6, +3.6]  within sampling noise
+      data mismatch       train-dev to dev      +5.4 points  [+2.8, +8.1]
+      overfitting to dev  dev to test           +0.5 points  [-2.6, +3.7]  within sampling noise
     Work on data mismatch first: look at what is wrong in dev and not in train-dev, and get or make training pictures \
 like those: same camera, light, crop.
     """

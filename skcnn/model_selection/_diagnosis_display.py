@@ -96,7 +96,9 @@ class FitDiagnosisDisplay:
         ax.set_yticks(range(len(rates)), [NAMES[part] for part in rates])
         ax.invert_yaxis()
         # The words stand to the right of the bars.
-        ax.set_xlim(0, 2.2 * max(max(100 * high for _, high in intervals.values()), 0.5))
+        right = 2.2 * max(max(100 * high for _, high in intervals.values()), 0.5)
+        ax.set_xlim(0, right)
+        ax.set_xticks([tick for tick in ax.get_xticks() if tick <= min(right, 100)])
         ax.set(xlabel="Error rate, %")
         ax.spines[["top", "right"]].set_visible(False)
         self.ax_ = ax

@@ -18,7 +18,7 @@ from skcnn.model_selection._alignment import SIDE, aligned_similarity, box_blur
 
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 _COARSE = 8
-_COARSE_SIMILARITY = 0.5
+_COARSE_SIMILARITY = 0.55
 _MOST_PARTNERS = 100
 _BLOCK = 2**23  # similarities held at a time: 32 MB
 _PAIRS = 128  # pairs aligned at a time: their matrices stay in the processor's cache
@@ -59,9 +59,9 @@ def find_duplicates(
         Folder or URL that relative paths start from; None is the current folder.
     min_similarity : float, default=0.75
         Pairs that are less alike are left out; in (0, 1]. Copies with JPEG quality 50, at half the size, mirrored,
-        with 5 % cut off each side, or all of these together, have 0.8 to 1; different photographs stay below 0.65.
-        Lower it to see series of one scene as well. Drawings of one symbol, or prints of one form, are more alike
-        than photographs: raise it for these.
+        with 5 % cut off each side, or all of these together, have 0.8 to 1; different photographs of flowers stay
+        below 0.65. Lower it to see series of one scene as well. Drawings of one symbol, prints of one form or things
+        before a white ground are more alike than that: raise it for these.
     max_pixels : int, default=None
         Larger pictures are bad rows; None stands for Pillow's warning limit.
     on_error : {"raise", "skip"}, default="raise"
@@ -91,15 +91,15 @@ def find_duplicates(
 
     Notes
     -----
-    Each picture is read and decoded once, to a grey thumbnail of 64 x 64 pixels; that and a few hundred numbers beside
-    it, 5 KB a picture, are all that is kept. Pairs that agree at 8 x 8 pixels (as they are or mirrored) are laid over
+    Each picture is read and decoded once, to a grey thumbnail of 64 x 64 pixels; that and 64 numbers beside it, 4 KB
+    a picture, are all that is kept. Pairs that agree at 8 x 8 pixels (as they are or mirrored) are laid over
     each other by a stretch and a shift along each axis (Lucas and Kanade [1]_), and the details of what overlaps are
     correlated. A hash of the whole picture, the usual way, tells a crop from its original by its frame and finds few of
     them; ``benchmarks/duplicates.py`` measures both.
 
     Not found: crops of a tenth or more at one side, rotations, and vertical flips. A picture of a single colour has no
-    details: only its exact copies are found. The 8 x 8 stage compares all pairs (100,000 pictures: 5e9 products of
-    vectors of 192 numbers), and hands on at most 100 partners of a picture: of hundreds of near copies of one picture
+    details: only its exact copies are found. The 8 x 8 stage compares all pairs (100,000 pictures: 1e10 products of
+    vectors of 64 numbers), and hands on at most 100 partners of a picture: of hundreds of near copies of one picture
     not every pair is reported, but each copy with some other.
 
     References
@@ -154,7 +154,7 @@ class _Seen(NamedTuple):
 
     copies: list[list[int]]
     thumbnails: np.ndarray  # (n_contents, SIDE, SIDE), uint8
-    vectors: np.ndarray  # (n_contents, _COARSE, _COARSE, 3), float32
+    vectors: np.ndarray  # (n_contents, _COARSE, _COARSE), float32
     bad: list[BadRow]
 
     @classmethod
@@ -168,7 +168,7 @@ class _Seen(NamedTuple):
 
         copies: defaultdict[bytes, list[int]] = defaultdict(list)
         thumbnails = np.empty((len(images), SIDE, SIDE), np.uint8)
-        vectors = np.empty((len(images), _COARSE, _COARSE, 3), np.float32)
+        vectors = np.empty((len(images), _COARSE, _COARSE), np.float32)
         bad = []
         rows = _progress(range(len(images)), "reading", verbose)
         for row, found in map_ahead(look, rows, ahead=64):
@@ -177,17 +177,18 @@ class _Seen(NamedTuple):
                 continue
             digest, pixels = found
             if digest not in copies:
-                thumbnails[len(copies)] = np.rint(pixels @ _GREY)
-                vectors[len(copies)] = _vector(pixels)
+                grey = pixels @ _GREY
+                thumbnails[len(copies)] = np.rint(grey)
+                vectors[len(copies)] = _vector(grey)
             copies[digest].append(row)
         return cls(list(copies.values()), thumbnails[: len(copies)], vectors[: len(copies)], bad)
 
 
-def _vector(pixels: np.ndarray) -> np.ndarray:
-    """Return a picture at 8 x 8, what is the same all over taken away, as a vector of length 1; 0 if it is plain."""
+def _vector(grey: np.ndarray) -> np.ndarray:
+    """Return a picture at 8 x 8, local means taken away, as a vector of length 1; 0 if it is plain."""
     width = SIDE // _COARSE
-    coarse = pixels.reshape(_COARSE, width, _COARSE, width, 3).mean((1, 3), dtype=np.float32)[None]
-    detail = coarse - box_blur(coarse, 3)
+    coarse = grey.reshape(_COARSE, width, _COARSE, width).mean((1, 3))
+    detail = coarse - box_blur(coarse[None], 3)[0]
     detail -= detail.mean()
     length = np.linalg.norm(detail)
     # Half a level of 255 everywhere is rounding.
@@ -213,7 +214,7 @@ def _near(seen: _Seen, min_similarity: float, verbose: int) -> Iterator[tuple[in
 def _candidates(vectors: np.ndarray, verbose: int) -> Iterator[np.ndarray]:
     """Yield pairs worth a closer look, block by block: (n, 3) of first, second, mirrored."""
     n_contents = len(vectors)
-    plain, mirrored = vectors.reshape(n_contents, -1), vectors[:, :, ::-1].reshape(n_contents, -1)
+    plain, mirrored = (picture.reshape(n_contents, _COARSE**2) for picture in (vectors, vectors[:, :, ::-1]))
     block = max(1, _BLOCK // max(n_contents, 1))
     for start in _progress(range(0, n_contents, block), "comparing", verbose):
         stop = min(start + block, n_contents)

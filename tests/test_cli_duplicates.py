@@ -1,0 +1,97 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image, ImageOps
+
+from skcnn.cli import main
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """Two parts of a split: test/ holds an exact copy, a mirrored one and a file that is no picture."""
+    generator = np.random.default_rng(0)
+    for part in ("train", "test"):
+        for label in ("cat", "dog"):
+            (tmp_path / part / label).mkdir(parents=True)
+    images = [Image.fromarray(generator.integers(0, 256, (24, 24, 3), np.uint8)).resize((96, 96)) for _ in range(7)]
+    for number, image in enumerate(images[:5]):
+        image.save(tmp_path / "train" / "cat" / f"{number}.png")
+    images[0].save(tmp_path / "train" / "cat" / "10.png")
+    images[1].save(tmp_path / "test" / "dog" / "copy.PNG")
+    ImageOps.mirror(images[2]).save(tmp_path / "test" / "cat" / "mirrored.jpg")
+    images[5].save(tmp_path / "test" / "cat" / "new.png")
+    (tmp_path / "test" / "cat" / "bad.jpg").write_bytes(b"no picture")
+    (tmp_path / "test" / "cat" / "notes.txt").write_text("no picture either")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_parts_of_a_split(folders, capsys):
+    assert main(["duplicates", "train/", "test/", "--quiet"]) == 3
+    out, err = capsys.readouterr()
+    assert "10 pictures. 3 pairs of duplicates (2 exact copies, 1 near), 2 across folders." in out
+    across, within = out.split("Within a folder (1): train/")
+    assert "ACROSS folders (2): test/ and train/" in across
+    lines = [line.split() for line in across.splitlines() if line.startswith("  ")]
+    assert lines[:2] == [["exact", "train/cat/1.png"], ["test/dog/copy.PNG"]]
+    assert lines[2][1:] == ["mirrored", "train/cat/2.png"]
+    assert "train/cat/0.png" in within
+    assert "train/cat/10.png" in within
+    assert "row 6: test/cat/bad.jpg: not a picture" in err
+
+
+def test_one_folder_is_split_by_its_folders(folders, capsys):
+    assert main(["duplicates", ".", "--across", "--quiet", "--show", "1", "-o", "pairs.csv"]) == 3
+    out = capsys.readouterr().out
+    assert "ACROSS folders (2): test and train" in out
+    assert "... and 1 more" in out
+    assert "Within" not in out
+    pairs = pd.read_csv("pairs.csv")
+    assert pairs["kind"].tolist() == ["exact", "near"]
+    assert (pairs["group_a"] != pairs["group_b"]).all()
+
+
+def test_json(folders, capsys):
+    assert main(["duplicates", "train", "test", "--json", "--quiet"]) == 3
+    pairs = json.loads(capsys.readouterr().out)
+    assert len(pairs) == 3
+    assert pairs[0]["path_a"] == "train/cat/0.png"
+    assert pairs[2]["mirrored"] is True
+
+
+def test_none_found(folders, capsys):
+    assert main(["duplicates", "test", "--quiet"]) == 0
+    assert "4 pictures, no duplicates among them." in capsys.readouterr().out
+    assert main(["duplicates", "test", "--across", "--json", "--quiet"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["none/"], "none/: no such folder"),
+        (["train/dog"], "train/dog: there are no pictures in it"),
+        (["train", "train/cat"], "train/cat lies in train"),
+        (["train", "./train/"], "share no file"),
+        (["train", "-o", "pairs.xls"], ".parquet"),
+        (["train", "--min-similarity", "2"], "min_similarity=2.0"),
+    ],
+)
+def test_errors_are_one_line(folders, arguments, message, capsys):
+    assert main(["duplicates", *arguments]) == 1
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_no_keras(folders):
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from skcnn.cli import main; main(['duplicates', 'test', '--quiet']); "
+        "assert not {'keras', 'tensorflow'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
