@@ -64,7 +64,7 @@ def test_code_blocks_run(page: Path):
 
 
 def test_pages_have_code():
-    pages = ("index", "what_x_may_be", "backbones", "fine_tuning", "imbalance", "inspection")
+    pages = ("index", "what_x_may_be", "backbones", "fine_tuning", "report", "inspection", "imbalance")
     for name in ("README.md", *(f"docs/{page}.md" for page in pages)):
         assert any(language == "python" for language, _, _ in blocks(ROOT / name))
 
@@ -77,7 +77,8 @@ def test_no_block_escapes(page: Path):
 
 
 @pytest.mark.parametrize(
-    "module", ["backbones", "datasets", "ensemble", "inspection", "metrics", "model_selection", "neural_network"]
+    "module",
+    ["backbones", "datasets", "ensemble", "inspection", "metrics", "model_selection", "neural_network"],
 )
 def test_api_page_lists_everything_public(module: str):
     listed = re.findall(r"^   (\w+)$", (ROOT / "docs" / "api.md").read_text(encoding="utf-8"), re.MULTILINE)
