@@ -110,20 +110,25 @@ class ConfusionDisplay:
         """
         return self.confusion.copy() if normalize is None else normalized(self.confusion, normalize)
 
-    def most_confused_classes(self, n_classes: int = 12) -> list[Any]:
+    def most_confused_classes(self, n_classes: int | None = 12) -> list[Any]:
         """Return the classes of the commonest mistakes, so that those confused with each other are neighbours.
 
         Parameters
         ----------
-        n_classes : int, default=12
-            How many at most: as many as a telephone shows with their names and numbers.
+        n_classes : int or None, default=12
+            How many at most: as many as a telephone shows with their names and numbers. None orders all classes, those
+            that are confused with none at the end.
 
         Returns
         -------
         list of labels
-            Empty where nothing is confused.
+            Empty where nothing is confused, but for ``n_classes=None``.
         """
-        pairs = most_confused_of(self.confusion, len(self.confusion) * n_classes)
+        every = list(self.confusion.index)
+        if n_classes is None:
+            chosen = self.most_confused_classes(len(every))
+            return chosen + [label for label in every if label not in chosen]
+        pairs = most_confused_of(self.confusion, len(every) * n_classes)
         chosen: list[Any] = []
         for true, predicted in zip(pairs["true"], pairs["predicted"], strict=True):
             new = [label for label in (true, predicted) if label not in chosen]
@@ -139,7 +144,8 @@ class ConfusionDisplay:
         """Draw the matrix.
 
         Up to 12 classes every class is named and every cell that is not 0 has its number. With more, a dozen are named
-        for orientation; ``plot(classes=display.most_confused_classes())`` shows where to look.
+        for orientation; ``plot(classes=display.most_confused_classes())`` shows where to look, and
+        ``plot(classes=display.most_confused_classes(None))`` gathers what is confused along the diagonal.
 
         Parameters
         ----------

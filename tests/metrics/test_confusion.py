@@ -64,7 +64,10 @@ def test_confused_classes_are_neighbours():
     display = ConfusionDisplay.from_predictions(Y_TRUE, Y_PRED)
     assert display.most_confused_classes() == [0, 3, 1, 2]
     assert display.most_confused_classes(3) == [0, 3]
-    assert ConfusionDisplay.from_predictions(Y_TRUE, Y_TRUE).most_confused_classes() == []
+    assert display.most_confused_classes(None) == [0, 3, 1, 2, 4]
+    right = ConfusionDisplay.from_predictions(Y_TRUE, Y_TRUE)
+    assert right.most_confused_classes() == []
+    assert right.most_confused_classes(None) == [0, 1, 2, 3, 4]
     assert len(many().most_confused_classes()) <= 12
 
 
