@@ -69,7 +69,8 @@ def compare_predictions(
     Raises
     ------
     ValueError
-        If predictions are refused as in `headline_frame`, or a parameter as in `bootstrap_intervals`.
+        If predictions are refused as in `headline_frame`, or a parameter as in `bootstrap_intervals`, or if the two
+        are not of the same samples.
 
     Notes
     -----
@@ -144,6 +145,7 @@ def _one_note(note_a: str, note_b: str) -> str:
 
 
 def mcnemar_of(a: Predictions, b: Predictions) -> tuple[float, str]:
+    """Return the p-value of McNemar's exact test, NaN where samples have weights, and a note on what it is made of."""
     if a.sample_weight is not None:
         return np.nan, "no p-value: samples have weights"
     right_a, right_b = a.true == a.predicted, b.true == b.predicted
@@ -153,6 +155,7 @@ def mcnemar_of(a: Predictions, b: Predictions) -> tuple[float, str]:
 
 
 def check_same_samples(a: Predictions, b: Predictions) -> None:
+    """Refuse predictions whose true labels or weights show that they are not of the same samples in the same order."""
     if a.n_samples != b.n_samples:
         raise ValueError(
             f"The models were run on {a.n_samples:,} and {b.n_samples:,} samples; a paired comparison needs the same "

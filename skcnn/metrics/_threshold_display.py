@@ -84,6 +84,12 @@ class ThresholdDisplay:
         -------
         ThresholdDisplay
             Not drawn yet; call `plot`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If ``pos_label`` is needed or is no class, the estimator gives no scores, or it is refused as in
+            `ClassifierReport.from_estimator`.
         """
         predictions = Predictions.from_estimator(estimator, X, y, sample_weight=sample_weight)
         classes = list(predictions.classes)
@@ -116,6 +122,11 @@ class ThresholdDisplay:
         -------
         ThresholdDisplay
             Not drawn yet; call `plot`.
+
+        Raises
+        ------
+        ValueError
+            If predictions or ``pos_label`` are refused as in `threshold_table`.
         """
         return cls(threshold_table_of(*checked_binary(y_true, y_score, pos_label, sample_weight)), name=name)
 
@@ -161,6 +172,11 @@ class ThresholdDisplay:
         -------
         ThresholdDisplay
             Itself, with the attributes ``ax_`` and ``figure_``.
+
+        Raises
+        ------
+        ValueError
+            If ``figures`` is empty or names what is no column to draw.
         """
         import matplotlib as mpl
         from matplotlib.figure import Figure
