@@ -9,10 +9,10 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from skcnn.metrics._intervals import percentiles
-from skcnn.metrics._predictions import Predictions, _listing
+from skcnn.metrics._predictions import Predictions
 from skcnn.metrics._resampling import resampled_headlines
 from skcnn.metrics._tables import class_figures_of, headline_of
-from skcnn.metrics._text import counted
+from skcnn.metrics._text import counted, values_text
 
 if TYPE_CHECKING:
     from numpy.random import RandomState
@@ -167,8 +167,8 @@ def check_same_samples(a: Predictions, b: Predictions) -> None:
         first = different[:1]
         raise ValueError(
             f"The true labels differ in {counted(len(different), 'row')}, first in row {first[0]}: "
-            f"{_listing(true_a[first])} and {_listing(true_b[first])}. A paired comparison needs the same samples "
-            "in the same order."
+            f"{values_text(true_a[first])} and {values_text(true_b[first])}. A paired comparison needs the same "
+            "samples in the same order."
         )
     if not np.array_equal(a.weights, b.weights):
         raise ValueError("The sample weights of the two models differ; give both the same, or none.")

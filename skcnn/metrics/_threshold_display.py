@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
-from skcnn.metrics._predictions import Predictions, _listing
-from skcnn.metrics._text import label_text
+from skcnn.metrics._predictions import Predictions
+from skcnn.metrics._text import label_text, values_text
 from skcnn.metrics._theme import SERIES
 from skcnn.metrics._thresholds import checked_binary, threshold_table_of
 
@@ -94,9 +94,9 @@ class ThresholdDisplay:
         predictions = Predictions.from_estimator(estimator, X, y, sample_weight=sample_weight)
         classes = list(predictions.classes)
         if pos_label is None and len(classes) != 2:
-            raise ValueError(f"There are {len(classes)} classes: give one of {_listing(classes)} as pos_label.")
+            raise ValueError(f"There are {len(classes)} classes: give one of {values_text(classes)} as pos_label.")
         if pos_label is not None and pos_label not in classes:
-            raise ValueError(f"pos_label is {pos_label!r}; one of {_listing(classes)} is accepted.")
+            raise ValueError(f"pos_label is {pos_label!r}; one of {values_text(classes)} is accepted.")
         return cls._from_checked(predictions, 1 if pos_label is None else classes.index(pos_label), name=name)
 
     @classmethod
