@@ -143,8 +143,8 @@ class ConfusionDisplay:
         """
         every = list(self.confusion.index)
         if n_classes is None:
-            chosen = self.most_confused_classes(len(every))
-            return chosen + [label for label in every if label not in chosen]
+            confused = self.most_confused_classes(len(every))
+            return confused + [label for label in every if label not in confused]
         pairs = most_confused_of(self.confusion, len(every) * n_classes)
         chosen: list[Any] = []
         for true, predicted in zip(pairs["true"], pairs["predicted"], strict=True):
