@@ -22,6 +22,8 @@ from typing import Any
 from skcnn import __version__
 from skcnn._members import packed_members
 
+__all__ = ["ModelFileError", "UntrustedTypesError", "load", "read_manifest", "save"]
+
 FORMAT = 1
 # What zipfile raises on damaged archives: RuntimeError where a flag says "encrypted" or names an unknown compression.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, EOFError, RuntimeError)

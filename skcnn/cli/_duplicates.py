@@ -40,7 +40,9 @@ def add_to(commands: Any) -> None:
     duplicates.add_argument(
         "--min-similarity", type=float, default=0.75, metavar="S", help="0 to 1 (default: %(default)s)"
     )
-    duplicates.add_argument("--show", type=int, default=20, metavar="N", help="pairs under each head (default: 20)")
+    duplicates.add_argument(
+        "--show", type=int, default=20, metavar="N", help="pairs under each head (default: %(default)s)"
+    )
     duplicates.add_argument("-o", "--output", metavar="TABLE", help="write all pairs, such as pairs.csv or .parquet")
     duplicates.add_argument("--json", action="store_true", help="print all pairs as JSON, and nothing else")
 

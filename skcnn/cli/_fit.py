@@ -26,7 +26,9 @@ def add_to(commands: Any) -> None:
     fit.add_argument(
         "--class-weight", choices=["balanced"], help="count all classes alike (costs log-loss where they are not)"
     )
-    fit.add_argument("--cv", type=int, default=5, help="folds of the estimate that is printed; 0 for none (default: 5)")
+    fit.add_argument(
+        "--cv", type=int, default=5, help="folds of the printed estimate; 0 for none (default: %(default)s)"
+    )
     fit.add_argument("--seed", type=int, default=0, help="of the folds and of the classifier (default: %(default)s)")
 
 

@@ -12,7 +12,9 @@ def add_to(commands: Any) -> None:
     predict = add_command(commands, "predict", run, "tell the classes of pictures, as tab-separated lines")
     predict.add_argument("model", help="a file that `skcnn fit` wrote")
     predict.add_argument("images", nargs="+", metavar="IMAGE", help="picture files or URLs")
-    predict.add_argument("--top", type=int, default=1, metavar="K", help="the K likeliest classes (default: 1)")
+    predict.add_argument(
+        "--top", type=int, default=1, metavar="K", help="the K likeliest classes (default: %(default)s)"
+    )
 
 
 def run(options: argparse.Namespace) -> None:

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 from skcnn.backbones import Backbone
 
 ENGINES = ("auto", "keras", "openvino")
+"""What the parameter ``engine`` may be."""
 PRECISIONS = ("float32", "bfloat16")
+"""What the parameter ``precision`` may be."""
 
 
 class Output(NamedTuple):

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 RESIZE_RULES = ("stretch", "crop", "pad")
+"""What the parameter ``resize`` may be."""
 
 #: A JPEG file is decoded smaller where what is left is still this many times the size wanted, so that the antialiased
 #: resizing has the last word. It is what Pillow's ``Image.thumbnail`` does.
@@ -136,6 +137,7 @@ def to_rgb_array(pixels: np.ndarray) -> np.ndarray:
 
 
 def check_range(pixels: np.ndarray) -> None:
+    """Refuse pixels that do not lie in [0, 255]."""
     if pixels.dtype == np.uint8 or pixels.dtype == bool or pixels.size == 0:
         return
     low, high = pixels.min(), pixels.max()

@@ -64,7 +64,8 @@ def calibration_frame(
     Raises
     ------
     ValueError
-        If the scores are not probabilities, or ``n_bins`` is less than 1.
+        If the scores are not probabilities, ``n_bins`` is less than 1, or predictions are refused as in
+        `headline_frame`.
 
     References
     ----------
@@ -224,6 +225,12 @@ class ReliabilityDisplay:
         -------
         ReliabilityDisplay
             Not drawn yet; call `plot`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the estimator gives no probabilities, or is refused as in `ClassifierReport.from_estimator`; or if
+            ``n_bins`` is less than 1.
         """
         predictions = Predictions.from_estimator(estimator, X, y, sample_weight=sample_weight)
         return cls._from_checked(predictions, n_bins, name=name)
@@ -252,6 +259,11 @@ class ReliabilityDisplay:
         -------
         ReliabilityDisplay
             Not drawn yet; call `plot`.
+
+        Raises
+        ------
+        ValueError
+            If predictions or ``n_bins`` are refused as in `calibration_frame`.
         """
         predictions = Predictions.from_arrays(y_true, y_score, classes=classes, sample_weight=sample_weight)
         return cls._from_checked(predictions, n_bins, name=name)
@@ -292,6 +304,11 @@ class ReliabilityDisplay:
         -------
         ReliabilityDisplay
             Itself, with the attributes ``ax_`` and ``figure_``.
+
+        Raises
+        ------
+        ValueError
+            If ``classes`` is empty, names one that is not there, or more than 6.
         """
         from matplotlib.figure import Figure
 

@@ -9,10 +9,10 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from skcnn.metrics._intervals import percentiles
-from skcnn.metrics._predictions import Predictions, _listing
+from skcnn.metrics._predictions import Predictions
 from skcnn.metrics._resampling import resampled_headlines
 from skcnn.metrics._tables import class_figures_of, headline_of
-from skcnn.metrics._text import counted
+from skcnn.metrics._text import counted, values_text
 
 if TYPE_CHECKING:
     from numpy.random import RandomState
@@ -69,7 +69,8 @@ def compare_predictions(
     Raises
     ------
     ValueError
-        If predictions are refused as in `headline_frame`, or a parameter as in `bootstrap_intervals`.
+        If predictions are refused as in `headline_frame`, or a parameter as in `bootstrap_intervals`, or if the two
+        are not of the same samples.
 
     Notes
     -----
@@ -144,6 +145,7 @@ def _one_note(note_a: str, note_b: str) -> str:
 
 
 def mcnemar_of(a: Predictions, b: Predictions) -> tuple[float, str]:
+    """Return the p-value of McNemar's exact test, NaN where samples have weights, and a note on what it is made of."""
     if a.sample_weight is not None:
         return np.nan, "no p-value: samples have weights"
     right_a, right_b = a.true == a.predicted, b.true == b.predicted
@@ -153,6 +155,7 @@ def mcnemar_of(a: Predictions, b: Predictions) -> tuple[float, str]:
 
 
 def check_same_samples(a: Predictions, b: Predictions) -> None:
+    """Refuse predictions whose true labels or weights show that they are not of the same samples in the same order."""
     if a.n_samples != b.n_samples:
         raise ValueError(
             f"The models were run on {a.n_samples:,} and {b.n_samples:,} samples; a paired comparison needs the same "
@@ -164,8 +167,8 @@ def check_same_samples(a: Predictions, b: Predictions) -> None:
         first = different[:1]
         raise ValueError(
             f"The true labels differ in {counted(len(different), 'row')}, first in row {first[0]}: "
-            f"{_listing(true_a[first])} and {_listing(true_b[first])}. A paired comparison needs the same samples "
-            "in the same order."
+            f"{values_text(true_a[first])} and {values_text(true_b[first])}. A paired comparison needs the same "
+            "samples in the same order."
         )
     if not np.array_equal(a.weights, b.weights):
         raise ValueError("The sample weights of the two models differ; give both the same, or none.")

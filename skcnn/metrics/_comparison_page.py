@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from skcnn.metrics._page import render
-from skcnn.metrics._svg import inline_svg
+from skcnn.metrics._svg import WIDTH, inline_svg
 from skcnn.metrics._text import label_text, percent_text
 from skcnn.metrics._theme import SERIES
 
 if TYPE_CHECKING:
     from skcnn.metrics._report_comparison import ReportComparison
-
-_WIDTH = 4.3
-"""Inches, as the pictures of a report."""
 
 
 def render_comparison(comparison: ReportComparison, *, n_pictures: int) -> str:
@@ -72,7 +69,7 @@ def _picture(comparison: ReportComparison) -> dict[str, Any]:
     height = 1 + 7 * (0.2 + 0.2 * len(others))
     return {
         "title": f"Difference from {label_text(comparison.names[0])}",
-        "svg": inline_svg(draw, (_WIDTH, height), "Differences between the classifiers"),
+        "svg": inline_svg(draw, (WIDTH, height), "Differences between the classifiers"),
         "caption": "A filled dot is a difference whose interval does not hold 0. Log-loss is drawn with its sign "
         "reversed, so that to the right is always better.",
         "legend": [{"color": color, "label": name, "value": None} for color, name in zip(colors, others, strict=True)],

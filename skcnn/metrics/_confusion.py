@@ -58,13 +58,20 @@ class ConfusionDisplay:
 
         Parameters
         ----------
-        estimator, X, y, sample_weight, name
+        estimator, X, y, sample_weight
             As in `ClassifierReport.from_estimator`.
+        name : str, default=None
+            Title of the picture.
 
         Returns
         -------
         ConfusionDisplay
             Not drawn yet; call `plot`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the estimator is refused as in `ClassifierReport.from_estimator`.
         """
         return cls(confusion_of(Predictions.from_estimator(estimator, X, y, sample_weight=sample_weight)), name=name)
 
@@ -91,6 +98,11 @@ class ConfusionDisplay:
         -------
         ConfusionDisplay
             Not drawn yet; call `plot`.
+
+        Raises
+        ------
+        ValueError
+            If labels are refused as in `confusion_frame`.
         """
         predictions = Predictions.from_arrays(y_true, y_pred=y_pred, classes=classes, sample_weight=sample_weight)
         return cls(confusion_of(predictions), name=name)
@@ -107,6 +119,11 @@ class ConfusionDisplay:
         -------
         DataFrame of shape (n_classes, n_classes)
             Rows are true classes, columns predicted ones.
+
+        Raises
+        ------
+        ValueError
+            If ``normalize`` is none of these.
         """
         return self.confusion.copy() if normalize is None else normalized(self.confusion, normalize)
 
@@ -126,8 +143,8 @@ class ConfusionDisplay:
         """
         every = list(self.confusion.index)
         if n_classes is None:
-            chosen = self.most_confused_classes(len(every))
-            return chosen + [label for label in every if label not in chosen]
+            confused = self.most_confused_classes(len(every))
+            return confused + [label for label in every if label not in confused]
         pairs = most_confused_of(self.confusion, len(every) * n_classes)
         chosen: list[Any] = []
         for true, predicted in zip(pairs["true"], pairs["predicted"], strict=True):
@@ -159,6 +176,11 @@ class ConfusionDisplay:
         -------
         ConfusionDisplay
             Itself, with the attributes ``ax_`` and ``figure_``.
+
+        Raises
+        ------
+        ValueError
+            If ``classes`` is empty or names one that is not there.
         """
         import matplotlib as mpl
         from matplotlib.figure import Figure

@@ -56,13 +56,20 @@ class _OneVsRestDisplay(ABC):
 
         Parameters
         ----------
-        estimator, X, y, sample_weight, name
+        estimator, X, y, sample_weight
             As in `ClassifierReport.from_estimator`.
+        name : str, default=None
+            Title of the legend.
 
         Returns
         -------
         Display
-            Not drawn yet; call ``plot()``.
+            Not drawn yet; call `plot`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the estimator gives no scores, or is refused as in `ClassifierReport.from_estimator`.
         """
         return cls._from_checked(Predictions.from_estimator(estimator, X, y, sample_weight=sample_weight), name=name)
 
@@ -80,13 +87,20 @@ class _OneVsRestDisplay(ABC):
 
         Parameters
         ----------
-        y_true, y_score, classes, sample_weight, name
+        y_true, y_score, classes, sample_weight
             As in `ClassifierReport.from_predictions`.
+        name : str, default=None
+            Title of the legend.
 
         Returns
         -------
         Display
-            Not drawn yet; call ``plot()``.
+            Not drawn yet; call `plot`.
+
+        Raises
+        ------
+        ValueError
+            If predictions are refused as in `headline_frame`.
         """
         return cls._from_checked(
             Predictions.from_arrays(y_true, y_score, classes=classes, sample_weight=sample_weight), name=name
@@ -176,6 +190,11 @@ class _OneVsRestDisplay(ABC):
         -------
         dict
             Label -> colour, in the order of the legend.
+
+        Raises
+        ------
+        ValueError
+            If ``classes`` names one without a curve, or more than 6.
         """
         defined = self.areas.dropna()
         if classes is None:
@@ -207,6 +226,11 @@ class _OneVsRestDisplay(ABC):
         -------
         Display
             Itself, with the attributes ``ax_`` and ``figure_``.
+
+        Raises
+        ------
+        ValueError
+            If ``classes`` is refused as in `colors`.
         """
         import matplotlib as mpl
         from matplotlib.figure import Figure

@@ -116,6 +116,12 @@ class PicturesDisplay:
         -------
         PicturesDisplay
             Not drawn yet; call `plot`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the estimator is refused as in `ClassifierReport.from_estimator`, X or a parameter as in
+            `from_predictions`.
         """
         images = as_images(X, root=root_of(estimator) if root is None else root)
         predictions = Predictions.from_estimator(estimator, X, y)

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
+from skcnn.metrics._text import values_text
+
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
@@ -75,8 +77,8 @@ class Predictions:
             )
         if classes is None and isinstance(y_score, pd.DataFrame) and y_score.shape[1] > 1:
             classes = y_score.columns
-        y_true = _labels(y_true, "y_true")
-        y_pred = None if y_pred is None else _labels(y_pred, "y_pred", len(y_true))
+        y_true = checked_labels(y_true, "y_true")
+        y_pred = None if y_pred is None else checked_labels(y_pred, "y_pred", len(y_true))
         score = None if y_score is None else _scores(y_score, len(y_true))
         classes = _classes(classes, y_true, y_pred, score)
 
@@ -104,10 +106,10 @@ class Predictions:
                 f"{type(estimator).__name__} predicts {len(estimator.classes_)} targets; a report is about one: "
                 "use from_predictions with the columns of one target."
             )
-        y_true = _labels(y, "y")
+        y_true = checked_labels(y, "y")
         classes = _classes(estimator.classes_, y_true, None, None)
         true = _encode(y_true, classes, "y")
-        predicted = _encode(_labels(estimator.predict(X), "predict(X)", len(y_true)), classes, "predict(X)")
+        predicted = _encode(checked_labels(estimator.predict(X), "predict(X)", len(y_true)), classes, "predict(X)")
         score, is_probability, note = _scores_of(estimator, X, len(true), len(classes))
         return cls(classes, true, predicted, score, _weights(sample_weight, len(true)), is_probability, note)
 
@@ -132,7 +134,8 @@ def _scores_of(estimator: Any, X: Any, n_samples: int, n_classes: int) -> tuple[
     return score, False, method
 
 
-def _labels(values: Any, what: str, n_samples: int | None = None) -> np.ndarray:
+def checked_labels(values: Any, what: str, n_samples: int | None = None) -> np.ndarray:
+    """Return labels as an array of shape (n_samples,), once it is known that none is missing."""
     labels = np.asarray(values)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
@@ -173,10 +176,10 @@ def _scores(values: Any, n_samples: int, what: str = "y_score") -> np.ndarray:
 def _classes(classes: Any, y_true: np.ndarray, y_pred: np.ndarray | None, score: np.ndarray | None) -> np.ndarray:
     n_columns = None if score is None else (2 if score.ndim == 1 else score.shape[1])
     if classes is not None:
-        classes = _labels(classes, "classes")
+        classes = checked_labels(classes, "classes")
         twice = pd.Index(classes)[pd.Index(classes).duplicated()]
         if len(twice):
-            raise ValueError(f"classes names {_listing(twice)} twice; each class has one column.")
+            raise ValueError(f"classes names {values_text(twice)} twice; each class has one column.")
         if n_columns is not None and n_columns != len(classes):
             raise ValueError(
                 f"y_score has {n_columns} columns, but classes names {len(classes)}; they must be as many."
@@ -200,8 +203,8 @@ def _encode(labels: np.ndarray, classes: np.ndarray, what: str) -> np.ndarray:
         unknown = pd.unique(pd.Series(labels[codes < 0]))
         where = _rows(np.flatnonzero(codes < 0))
         raise ValueError(
-            f"{what} holds labels that are not among the classes: {_listing(unknown)} in {where}. "
-            f"The classes are {_listing(classes)}. Drop these rows, or correct the labels or their type."
+            f"{what} holds labels that are not among the classes: {values_text(unknown)} in {where}. "
+            f"The classes are {values_text(classes)}. Drop these rows, or correct the labels or their type."
         )
     return codes
 
@@ -236,9 +239,4 @@ def _weights(sample_weight: Any, n_samples: int) -> np.ndarray | None:
 
 
 def _rows(rows: np.ndarray) -> str:
-    return ("row " if len(rows) == 1 else "rows ") + _listing(rows)
-
-
-def _listing(values: Any, limit: int = 5) -> str:
-    shown = ", ".join(repr(value.item() if isinstance(value, np.generic) else value) for value in list(values)[:limit])
-    return shown if len(values) <= limit else f"{shown} and {len(values) - limit} more"
+    return ("row " if len(rows) == 1 else "rows ") + values_text(rows)

@@ -178,7 +178,7 @@ class ClassifierReport(ReportDisplays):
         TypeError
             If it is no classifier, or one of several targets.
         ValueError
-            If ``y`` holds a label that the estimator does not know, or shapes do not fit.
+            If ``y`` holds a label that the estimator does not know, shapes do not fit, or ``top_k`` is less than 1.
         """
         predictions = Predictions.from_estimator(estimator, X, y, sample_weight=sample_weight)
         return cls(predictions, name=name or _name_of(estimator), top_k=top_k, estimator=estimator, X=X)
@@ -229,7 +229,8 @@ class ClassifierReport(ReportDisplays):
         Raises
         ------
         ValueError
-            If labels are missing or not among the classes, scores are not finite, or shapes do not fit.
+            If labels are missing or not among the classes, scores are not finite, shapes do not fit, or ``top_k`` is
+            less than 1.
         """
         predictions = Predictions.from_arrays(
             y_true, y_score, y_pred=y_pred, classes=classes, sample_weight=sample_weight
@@ -267,8 +268,8 @@ class ClassifierReport(ReportDisplays):
         Raises
         ------
         ValueError
-            If there are less than two reports, or if they are not of the same samples: the true labels, the weights or,
-            where both were made from files, the names of the files differ.
+            If there are less than two reports, if they are not of the same samples (the true labels, the weights or,
+            where both were made from files, the names of the files differ), or if their ``top_k`` differ.
         """
         return ReportComparison(
             reports,
@@ -300,6 +301,11 @@ class ClassifierReport(ReportDisplays):
         DataFrame of shape (7, 4)
             Index "figure" as in `headline_frame`; columns "value", "low", "high" and "note". ``headline`` has the
             values alone, at once.
+
+        Raises
+        ------
+        ValueError
+            If ``confidence_level`` or ``n_resamples`` is out of range.
         """
         asked = (confidence_level, n_resamples, random_state)
         if asked not in self._frames or random_state is None:

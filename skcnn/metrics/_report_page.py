@@ -9,7 +9,7 @@ import numpy as np
 from skcnn.metrics._confusion import MAX_LABELLED
 from skcnn.metrics._curves import singled_out
 from skcnn.metrics._page import render
-from skcnn.metrics._svg import inline_svg
+from skcnn.metrics._svg import WIDTH, inline_svg
 from skcnn.metrics._text import counted, figure_text
 from skcnn.metrics._threshold_display import FIGURE_LABELS
 from skcnn.metrics._thresholds import operating_point_of, threshold_table_of
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 _TABLE_FOLDED_ABOVE = 20
 _WEAKEST_SHOWN = 10
 _CURVES_OF_THRESHOLDS = ("tpr", "fpr", "ppv", "f1")
-_WIDE = 4.3
-"""Width of a picture in inches: its letters of 9 points are read on a telephone 390 pixels wide as they are."""
 
 
 def render_report(report: ClassifierReport, *, n_pictures: int) -> str:
@@ -74,7 +72,7 @@ def _curve_picture(display: OneVsRestRocDisplay | OneVsRestPrecisionRecallDispla
         legend.append({"color": "rest", "label": f"other {counted(n_rest, 'class')}", "value": None})
     return {
         "title": title,
-        "svg": inline_svg(lambda ax: display.plot(ax, classes=chosen, legend=False), (_WIDE, _WIDE), title),
+        "svg": inline_svg(lambda ax: display.plot(ax, classes=chosen, legend=False), (WIDTH, WIDTH), title),
         "caption": f"Each class against the rest; numbers are {measure}.{in_colour}",
         "legend": legend,
     }
@@ -90,7 +88,7 @@ def _probabilities(report: ClassifierReport) -> dict[str, Any]:
         together = display.calibration.iloc[0]
         content["reliability"] = {
             "title": "Reliability",
-            "svg": inline_svg(lambda ax: display.plot(ax, legend=False), (_WIDE, _WIDE), "Reliability diagram"),
+            "svg": inline_svg(lambda ax: display.plot(ax, legend=False), (WIDTH, WIDTH), "Reliability diagram"),
             "caption": "On the dashed line, what is given a probability happens that often; below it, less often: "
             "the classifier is too sure. Expected calibration error "
             f"{figure_text(together['ece'])}, Brier score {figure_text(together['brier'])}.",
@@ -129,7 +127,7 @@ def _thresholds(report: ClassifierReport) -> dict[str, Any] | None:
             "title": "What a threshold brings",
             "svg": inline_svg(
                 lambda ax: display.plot(ax, figures=_CURVES_OF_THRESHOLDS, legend=False),
-                (_WIDE, 3.4),
+                (WIDTH, 3.4),
                 "Threshold curves",
             ),
             "caption": "Where no sample has a score at or above a threshold, precision is not defined.",
@@ -151,7 +149,7 @@ def _confusion_pictures(report: ClassifierReport) -> list[dict[str, Any]]:
     whole = {
         "title": f"All {counted(n_classes, 'class')}",
         "caption": "Rows are true classes, columns predicted ones, in the order of the table below.",
-        "svg": inline_svg(display.plot, (_WIDE, _WIDE), "Confusion matrix of all classes"),
+        "svg": inline_svg(display.plot, (WIDTH, WIDTH), "Confusion matrix of all classes"),
         "legend": [],
     }
     chosen = display.most_confused_classes() if n_classes > MAX_LABELLED else []
@@ -161,7 +159,7 @@ def _confusion_pictures(report: ClassifierReport) -> list[dict[str, Any]]:
         "title": f"The {len(chosen)} most confused",
         "caption": "The classes of the commonest mistakes; colours are shares of all samples of a row's class.",
         "svg": inline_svg(
-            lambda ax: display.plot(ax, classes=chosen), (_WIDE, _WIDE), "Confusion matrix of the most confused classes"
+            lambda ax: display.plot(ax, classes=chosen), (WIDTH, WIDTH), "Confusion matrix of the most confused classes"
         ),
         "legend": [],
     }

@@ -43,6 +43,11 @@ def resampled_headlines(
     -------
     ndarray of shape (n_predictions, n_figures, n_resamples)
         Figures in the order of `HEADLINE_FIGURES`; NaN where one is not defined.
+
+    Raises
+    ------
+    ValueError
+        If ``n_resamples`` is less than 1.
     """
     if n_resamples < 1:
         raise ValueError(f"n_resamples is {n_resamples}; an int >= 1 is accepted, and 1000 is the default.")

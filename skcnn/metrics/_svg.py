@@ -15,6 +15,9 @@ from skcnn.metrics._theme import CSS_VARIABLES, PAGE_STYLE
 if TYPE_CHECKING:
     from markupsafe import Markup
 
+WIDTH = 4.3
+"""Width of a picture in inches: its letters of 9 points are read on a telephone 390 pixels wide as they are."""
+
 # matplotlib keeps its style in one table for the whole process.
 _style_lock = threading.Lock()
 

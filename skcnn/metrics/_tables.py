@@ -68,6 +68,12 @@ def headline_frame(
         average_precision_macro      mean average precision, each class against the rest
         ============================ =======================================================================
 
+    Raises
+    ------
+    ValueError
+        If labels are missing or not among the classes, scores are not finite, shapes do not fit, or ``top_k`` is less
+        than 1.
+
     Examples
     --------
     >>> from skcnn.metrics import headline_frame
@@ -116,6 +122,11 @@ def classification_frame(
         - ROC AUC of a class that has no sample, or has them all;
         - ROC AUC and average precision of all classes where there are no scores.
 
+    Raises
+    ------
+    ValueError
+        If predictions are refused as in `headline_frame`.
+
     Examples
     --------
     >>> from skcnn.metrics import classification_frame
@@ -160,6 +171,11 @@ def confusion_frame(
     DataFrame of shape (n_classes, n_classes)
         Rows (index "true") are true classes, columns ("predicted") predicted ones.
 
+    Raises
+    ------
+    ValueError
+        If labels are missing or not among ``classes``, shapes do not fit, or ``normalize`` is none of these.
+
     Examples
     --------
     >>> from skcnn.metrics import confusion_frame
@@ -195,6 +211,11 @@ def most_confused(
     DataFrame of shape (n_pairs, 4), n_pairs <= k
         Columns "true", "predicted", "count" (samples, or sum of their weights) and "rate" (share of the samples of the
         true class), the largest count first, the largest rate first among equal counts.
+
+    Raises
+    ------
+    ValueError
+        If labels are refused as in `confusion_frame`.
 
     Examples
     --------

@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
+
 
 def figure_text(value: float) -> str:
     """Return a figure with three decimals; one that would round to a perfect 1 or to 0 without being it says so."""
@@ -80,6 +82,12 @@ def listing(items: Iterable[str], limit: int = 8) -> str:
     """Return items joined by commas, at most ``limit`` of them."""
     items = list(items)
     return ", ".join(items) if len(items) <= limit else f"{', '.join(items[:limit])} and {len(items) - limit:,} more"
+
+
+def values_text(values: Any, limit: int = 5) -> str:
+    """Return labels or numbers as Python writes them, joined by commas, at most ``limit`` of them."""
+    shown = ", ".join(repr(value.item() if isinstance(value, np.generic) else value) for value in list(values)[:limit])
+    return shown if len(values) <= limit else f"{shown} and {len(values) - limit:,} more"
 
 
 def _width(text: str) -> int:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
-from skcnn.metrics._predictions import Predictions, _listing
-from skcnn.metrics._text import label_text
+from skcnn.metrics._predictions import Predictions
+from skcnn.metrics._text import label_text, values_text
 from skcnn.metrics._theme import SERIES
 from skcnn.metrics._thresholds import checked_binary, threshold_table_of
 
@@ -84,13 +84,19 @@ class ThresholdDisplay:
         -------
         ThresholdDisplay
             Not drawn yet; call `plot`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If ``pos_label`` is needed or is no class, the estimator gives no scores, or it is refused as in
+            `ClassifierReport.from_estimator`.
         """
         predictions = Predictions.from_estimator(estimator, X, y, sample_weight=sample_weight)
         classes = list(predictions.classes)
         if pos_label is None and len(classes) != 2:
-            raise ValueError(f"There are {len(classes)} classes: give one of {_listing(classes)} as pos_label.")
+            raise ValueError(f"There are {len(classes)} classes: give one of {values_text(classes)} as pos_label.")
         if pos_label is not None and pos_label not in classes:
-            raise ValueError(f"pos_label is {pos_label!r}; one of {_listing(classes)} is accepted.")
+            raise ValueError(f"pos_label is {pos_label!r}; one of {values_text(classes)} is accepted.")
         return cls._from_checked(predictions, 1 if pos_label is None else classes.index(pos_label), name=name)
 
     @classmethod
@@ -116,6 +122,11 @@ class ThresholdDisplay:
         -------
         ThresholdDisplay
             Not drawn yet; call `plot`.
+
+        Raises
+        ------
+        ValueError
+            If predictions or ``pos_label`` are refused as in `threshold_table`.
         """
         return cls(threshold_table_of(*checked_binary(y_true, y_score, pos_label, sample_weight)), name=name)
 
@@ -161,6 +172,11 @@ class ThresholdDisplay:
         -------
         ThresholdDisplay
             Itself, with the attributes ``ax_`` and ``figure_``.
+
+        Raises
+        ------
+        ValueError
+            If ``figures`` is empty or names what is no column to draw.
         """
         import matplotlib as mpl
         from matplotlib.figure import Figure

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from skcnn.metrics._predictions import Predictions, _labels, _listing
+from skcnn.metrics._predictions import Predictions, checked_labels
+from skcnn.metrics._text import values_text
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -231,7 +232,7 @@ def operating_point_of(
 
 def checked_binary(y_true: Any, y_score: Any, pos_label: Any, sample_weight: Any) -> tuple[Predictions, int]:
     """Check labels and the scores of the positive class; return predictions of two classes and 1, its number."""
-    labels = _labels(y_true, "y_true")
+    labels = checked_labels(y_true, "y_true")
     shape = np.shape(y_score)
     if len(shape) != 1:
         raise ValueError(
@@ -243,7 +244,7 @@ def checked_binary(y_true: Any, y_score: Any, pos_label: Any, sample_weight: Any
     # Where all samples are of one class, it may be the negative one.
     if not is_positive.any() and len(known := pd.unique(labels)) > 1:
         raise ValueError(
-            f"pos_label is {positive!r}, which is not among the labels {_listing(known)}; give one of them."
+            f"pos_label is {positive!r}, which is not among the labels {values_text(known)}; give one of them."
         )
     return Predictions.from_arrays(is_positive, y_score, classes=[False, True], sample_weight=sample_weight), 1
 
@@ -256,8 +257,8 @@ def positive_label(labels: np.ndarray, pos_label: Any) -> Any:
     if labels.dtype.kind in "biuf" and any(set(known) <= usual for usual in ({0, 1}, {-1, 1})):
         return 1
     raise ValueError(
-        f"The labels are {_listing(known)}: which of them is looked for? Give pos_label; without it, labels 0 and 1 or "
-        "-1 and 1 are accepted."
+        f"The labels are {values_text(known)}: which of them is looked for? Give pos_label; without it, labels 0 and 1 "
+        "or -1 and 1 are accepted."
     )
 
 

@@ -27,6 +27,11 @@ class TrainingCurveDisplay:
     name : str, default=None
         Title of the legend.
 
+    Raises
+    ------
+    ValueError
+        If ``history`` lacks the column "phase" or "epoch".
+
     Examples
     --------
     >>> import pandas as pd
@@ -58,7 +63,7 @@ class TrainingCurveDisplay:
         Returns
         -------
         TrainingCurveDisplay
-            Not drawn yet; call ``plot()``.
+            Not drawn yet; call `plot`.
         """
         return cls(estimator.history_, best_epoch=getattr(estimator, "best_epoch_", None), name=name)
 
@@ -88,6 +93,11 @@ class TrainingCurveDisplay:
         -------
         TrainingCurveDisplay
             Itself, with the attributes ``ax_`` and ``figure_``.
+
+        Raises
+        ------
+        ValueError
+            If the history has no such metric.
         """
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator

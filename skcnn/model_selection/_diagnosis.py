@@ -197,7 +197,7 @@ def diagnose_fit(
     Raises
     ------
     ValueError
-        If an error rate is not in [0, 1], or more rows are wrong than there are.
+        If an error rate is not in [0, 1], more rows are wrong than there are, or ``confidence_level`` is not in (0, 1).
 
     Notes
     -----

@@ -62,6 +62,11 @@ class TrainDevTestSplit:
             The parts of the first array, then those of the next, as `sklearn.model_selection.train_test_split`
             returns them: ``X_train, X_dev, X_test, y_train, y_dev, y_test = split.parts(X, y)``; with a train-dev
             part ``X_train, X_train_dev, X_dev, X_test, ...``.
+
+        Raises
+        ------
+        ValueError
+            If an array has not as many rows as X.
         """
         n_rows = sum(len(rows) for rows in self.rows().values()) + len(self.left_out)
         for array in arrays:

@@ -14,29 +14,16 @@ import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import (
-    check_is_fitted,
-)
+from sklearn.utils.validation import check_is_fitted
 
 from skcnn._image_input import ImageInputMixin
 from skcnn.feature_extraction import BottleneckFeatures
-from skcnn.images import (
-    RESIZE_RULES,
-    BadRow,
-    Images,
-    read_batches,
-)
+from skcnn.images import RESIZE_RULES, BadRow, Images, read_batches
 from skcnn.neural_network._augmentation import as_augmentation
 from skcnn.neural_network._data import picture_reader, undecodable
 from skcnn.neural_network._graph import Graph, head_graph, joined_graph
 from skcnn.neural_network._loss import Objective, as_optimizer
-from skcnn.neural_network._network import (
-    Design,
-    check_unfreeze,
-    initial_base,
-    initial_head,
-    plain_model,
-)
+from skcnn.neural_network._network import Design, check_unfreeze, initial_base, initial_head, plain_model
 from skcnn.neural_network._recipe import (
     checkpoint_of,
     design_of,
@@ -151,10 +138,11 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         From raw pixels (n, height, width, 3) in [0, 255] to probabilities: scaling is inside, so that
         ``model_.save("x.keras")`` serves anywhere. Built anew each time that it is asked for.
     history_ : DataFrame of shape (n_epochs, n_columns)
-        A row an epoch: ``phase`` ("head" or "fine"), ``epoch`` (from 1), ``loss``, ``accuracy``, ``learning_rate`` at
-        the end of the epoch, and with early stopping ``val_loss`` and ``val_accuracy``.
+        A row an epoch: ``phase`` ("head", "fine", or "partial" for those of :meth:`partial_fit`), ``epoch`` (from 1),
+        ``loss``, ``accuracy``, ``learning_rate`` at the end of the epoch, and with early stopping ``val_loss`` and
+        ``val_accuracy``.
     n_iter_ : int
-        Number of epochs, of both phases.
+        Number of epochs, of all phases.
     best_epoch_ : int
         Number of the epoch that the weights are from.
     n_features_in_ : int
@@ -413,6 +401,13 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples, n_classes), float64
             Columns as ``classes_``; rows add up to 1. NaN for rows without a picture where ``on_error="nan"``.
+
+        Raises
+        ------
+        BadImageError
+            If rows give no picture and ``on_error="raise"``.
+        ValueError
+            If a parameter that decides the form of the network was changed after ``fit``.
         """
         return self._probabilities(X, self.on_error)
 
@@ -432,6 +427,8 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         ------
         BadImageError
             If rows give no picture, whatever ``on_error`` is: there is no class for "no picture".
+        ValueError
+            As :meth:`predict_proba` does.
         """
         best = self._probabilities(X, "raise").argmax(axis=1)
         return self.classes_[best]
@@ -451,6 +448,13 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         DataFrame of shape (n_samples * k, 2)
             Columns ``class`` and ``probability``; the index has the levels ``row`` (the index of X where it is a frame
             or a Series, its position otherwise) and ``rank`` (from 1).
+
+        Raises
+        ------
+        BadImageError
+            If rows give no picture, as :meth:`predict` does.
+        ValueError
+            If ``k`` is less than 1, or as :meth:`predict_proba` does.
         """
         if not isinstance(k, (int, np.integer)) or k < 1:
             raise ValueError(f"k={k!r}; accepted: an int of at least 1")
@@ -473,6 +477,11 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples, n_features), float32
             NaN for rows without a picture where ``on_error="nan"``.
+
+        Raises
+        ------
+        BadImageError, ValueError
+            As :meth:`predict_proba` does.
         """
         check_is_fitted(self)
         images = self._check_input(X, reset=False)

@@ -307,6 +307,11 @@ def build_cnn(
         From pixels (n, height, width, 3) in [0, 255] to probabilities (n, n_classes), or (n, 1) of the second of two
         classes where the loss is a binary one.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If a parameter is not acceptable.
+
     Examples
     --------
     >>> from skcnn.neural_network import build_cnn

@@ -83,7 +83,6 @@ def settings_of(classifier: CNNClassifier, objective: Objective, seed: int) -> S
             f"callbacks={classifier.callbacks!r}; accepted: a sequence of callables that return a new Keras callback, "
             "such as [lambda: keras.callbacks.CSVLogger('log.csv')]"
         )
-    as_optimizer(classifier.optimizer)
     return Settings(
         optimizer=lambda: as_optimizer(classifier.optimizer)[0],
         loss=objective.loss,

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from skcnn.metrics._text import (
@@ -11,6 +12,7 @@ from skcnn.metrics._text import (
     percent_text,
     shorter_counts,
     signed_text,
+    values_text,
 )
 
 
@@ -104,3 +106,8 @@ def test_labels_are_one_printable_line():
 def test_listing():
     assert listing(["a", "b"]) == "a, b"
     assert listing("abcd", limit=2) == "a, b and 2 more"
+
+
+def test_values_are_written_as_python_writes_them():
+    assert values_text(np.array(["a", "b"])) == "'a', 'b'"
+    assert values_text(np.arange(2001), limit=2) == "0, 1 and 1,999 more"
