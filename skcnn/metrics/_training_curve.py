@@ -121,9 +121,9 @@ class TrainingCurveDisplay:
             if place != epoch.iloc[0]:
                 ax.axvline(place - 0.5, color=REST, linewidth=0.8, zorder=1)
             ax.annotate(
-                label_text(phase, 24), (place - 0.45, 1), xycoords=ax.get_xaxis_transform(), color=MUTED, fontsize=8,
-                va="top", parse_math=False,
-            )  # fmt: skip
+                label_text(phase, 24), (place - 0.45, 1.01), xycoords=ax.get_xaxis_transform(), color=MUTED, fontsize=8,
+                va="bottom", parse_math=False,
+            )  # fmt: skip  (above the axes, where no curve runs)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set(xlabel="Epoch", ylabel=metric.replace("_", " ").capitalize())
         if legend:
