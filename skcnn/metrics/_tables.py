@@ -215,7 +215,7 @@ def most_confused(
     Raises
     ------
     ValueError
-        If labels are refused as in `confusion_frame`.
+        If ``k`` is less than 1, or labels are refused as in `confusion_frame`.
 
     Examples
     --------
@@ -417,6 +417,8 @@ def normalized(counts: pd.DataFrame, by: str) -> pd.DataFrame:
 
 def most_confused_of(counts: pd.DataFrame, k: int) -> pd.DataFrame:
     """Make the table of `most_confused` from one of counts."""
+    if k < 1:
+        raise ValueError(f"k is {k}; an int >= 1 is accepted.")
     values = counts.to_numpy()
     mistakes = values.astype(float) - np.diag(np.diag(values)).astype(float)
     rates = normalized(counts, "true").to_numpy()

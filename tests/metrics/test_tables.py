@@ -232,6 +232,8 @@ def test_most_confused_by_hand():
     ]
     np.testing.assert_allclose(frame["rate"], [1, 1 / 2, 1 / 3])
     assert len(most_confused(y_true, y_pred, k=1)) == 1
+    with pytest.raises(ValueError, match="k is 0; an int >= 1"):
+        most_confused(y_true, y_pred, k=0)
     assert most_confused(y_true, y_true).empty
 
 
