@@ -32,7 +32,7 @@ def allot_rows(
         for part, size in counts.items():
             if size < len(names):
                 raise ValueError(
-                    f"{part} is to have {size:,} of {len(codes):,} rows, fewer than there are classes ({len(names):,}). "
+                    f"{part} is to have {size:,} of {len(codes):,} rows, fewer than its {len(names):,} classes. "
                     "Give other sizes, or set stratify=False."
                 )
     part = np.zeros(len(codes), np.int64)
