@@ -95,3 +95,12 @@ def test_no_keras(folders):
         "assert not {'keras', 'tensorflow'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_names_of_files_that_are_no_valid_text(folders, capsys):
+    Image.open("train/cat/3.png").save("test/cat/caf\udce9.png")
+    assert main(["duplicates", "train", "test", "--json"]) == 3
+    said = json.loads(capsys.readouterr().out)
+    assert "test/cat/caf\udce9.png" in {pair["path_b"] for pair in said}
+    assert main(["duplicates", "train", "test"]) == 3
+    assert "caf\\udce9.png" in capsys.readouterr().out

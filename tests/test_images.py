@@ -489,3 +489,9 @@ def test_thumbnails_keep_their_aspect_ratio_and_are_never_enlarged():
     images = as_images(pictures)
     shapes = [images.thumbnail(row, 100).shape for row in range(4)]
     assert shapes == [(100, 75, 3), (10, 100, 3), (20, 10, 3), (1, 100, 3)]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_is_a_bad_row_and_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    assert check_images([tmp_path / "pipe.png"])["reason"].tolist() == ["not a regular file"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import tempfile
@@ -21,6 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0, 1 (an error, told in a line), 2 (usage), 3 (`skcnn duplicates` found some) or 130 (interrupted).
     """
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file name may hold what the terminal's encoding has no letter for: better an odd letter than no answer.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         if options.starts_keras:
             _start_keras_quietly()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import warnings
@@ -70,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
     if options.output:
         write_table(pairs, options.output, suffix)
     if options.json:
-        print(pairs.to_json(orient="records", indent=1))
+        print(json.dumps(pairs.to_dict("records"), indent=1))
     else:
         _print(pairs, across, len(paths), options)
     return FOUND if len(pairs) else 0

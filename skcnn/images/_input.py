@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 from typing import Any
 
@@ -74,6 +75,9 @@ class Images:
         if "://" in path:
             return _read_url(path)
         try:
+            # A pipe or a device among the pictures: to read it may never end.
+            if not stat.S_ISREG(mode := os.stat(path).st_mode) and not stat.S_ISDIR(mode):
+                raise OSError("not a regular file")
             with open(path, "rb") as file:
                 return file.read()
         except FileNotFoundError:

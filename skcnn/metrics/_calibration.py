@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
-from skcnn.metrics._predictions import Predictions
+from skcnn.metrics._predictions import Predictions, check_count
 from skcnn.metrics._text import figure_text, label_text
 from skcnn.metrics._theme import REST, SERIES
 
@@ -129,8 +129,7 @@ def bins_of(predictions: Predictions, n_bins: int = N_BINS) -> pd.DataFrame:
             f"Calibration is about probabilities, and there are none: {predictions.score_note}. Give those of "
             "predict_proba, or make some with sklearn.calibration.CalibratedClassifierCV."
         )
-    if n_bins < 1:
-        raise ValueError(f"n_bins is {n_bins}; an int >= 1 is accepted, and 15 is the default.")
+    check_count(n_bins, "n_bins", N_BINS)
     edges = np.linspace(0, 1, n_bins + 1)
     probability, happened = _columns(predictions)
     n_columns = probability.shape[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -120,7 +121,9 @@ def bootstrap_intervals_of(
 
 def percentiles(resampled: np.ndarray, confidence_level: float) -> np.ndarray:
     """Return the two ends, (2, n_figures), of the percentile intervals of figures (n_figures, n_resamples)."""
-    if not 0 < confidence_level < 1:
-        raise ValueError(f"confidence_level is {confidence_level}; a share between 0 and 1, such as 0.95, is accepted.")
+    if not isinstance(confidence_level, Real) or not 0 < confidence_level < 1:
+        raise ValueError(
+            f"confidence_level is {confidence_level!r}; a share between 0 and 1, such as 0.95, is accepted."
+        )
     beyond = (1 - confidence_level) / 2
     return np.quantile(resampled, [beyond, 1 - beyond], axis=1)

@@ -39,6 +39,7 @@ def render(template: str, *, classes: Any, **content: Any) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_shown,
     )
     environment.filters.update(
         figure=figure_text,
@@ -57,6 +58,15 @@ def render(template: str, *, classes: Any, **content: Any) -> str:
     )
 
 
+def _shown(value: Any) -> Any:
+    """Return text as `label_text` does, with its line breaks and spaces that do not break; markup as it is."""
+    from markupsafe import Markup
+
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return "".join(character if character in "\n\u00a0" else label_text(character) for character in value)
+
+
 def _breakable(label: Any) -> Markup:
     """Return a label in which a line may break after an underscore, as it may after a hyphen."""
     from markupsafe import Markup, escape
@@ -67,6 +77,8 @@ def _breakable(label: Any) -> Markup:
 def write_page(path: str | os.PathLike[str], page: str) -> Path:
     """Write a page so that the file is, at any moment, the old one or the whole new one."""
     target = Path(os.path.realpath(path))  # A link is written through, not replaced.
+    if target.is_dir():
+        raise IsADirectoryError(f"{os.fspath(path)!r} is a folder; give the path of a file, such as 'report.html'.")
     if not target.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {str(target.parent)!r} for {target.name!r}; make it first.")
     beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -154,6 +155,8 @@ def checked_labels(values: Any, what: str, n_samples: int | None = None) -> np.n
 def _scores(values: Any, n_samples: int, what: str = "y_score") -> np.ndarray:
     try:
         score = np.asarray(values)
+        if score.dtype.kind in "cSUT":  # NumPy would make numbers of them: real parts, and of labels such as "1".
+            raise TypeError
         if score.dtype not in (np.float32, np.float64):
             score = score.astype(np.float64)
     except (TypeError, ValueError):
@@ -225,7 +228,7 @@ def _one_column_per_class(score: np.ndarray, n_classes: int, method: str = "y_sc
 def _weights(sample_weight: Any, n_samples: int) -> np.ndarray | None:
     if sample_weight is None:
         return None
-    weights = np.asarray(sample_weight, dtype=np.float64)
+    weights = as_numbers(sample_weight, "sample_weight", f"({n_samples},) is accepted, one number per sample")
     if weights.shape != (n_samples,):
         raise ValueError(f"sample_weight has shape {weights.shape}; ({n_samples},) is accepted, one number per sample.")
     bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
@@ -236,6 +239,20 @@ def _weights(sample_weight: Any, n_samples: int) -> np.ndarray | None:
     if not weights.any():
         raise ValueError("sample_weight is 0 for every sample; at least one must count.")
     return weights
+
+
+def as_numbers(values: Any, name: str, accepted: str) -> np.ndarray:
+    """Return values as floats; what is no number is refused by name."""
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} does not hold numbers; {accepted}.") from None
+
+
+def check_count(value: Any, name: str, default: int) -> None:
+    """Refuse what is no whole number from 1 on."""
+    if not isinstance(value, Integral) or value < 1:
+        raise ValueError(f"{name} is {value!r}; an int >= 1 is accepted, and {default} is the default.")
 
 
 def _rows(rows: np.ndarray) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -84,6 +85,8 @@ def _of_rows(images: Images) -> str:
             return "not digested: X holds URLs, which are not fetched a second time"
         try:
             if path is not None:
+                if not os.path.isfile(path):  # To read a pipe may never end.
+                    raise OSError
                 with open(path, "rb") as file:
                     content = file.read(_HEAD)
                     size = file.seek(0, 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,7 +17,7 @@ from skcnn.metrics._comparison import check_same_samples, mcnemar_of
 from skcnn.metrics._intervals import percentiles
 from skcnn.metrics._pictures import PicturesDisplay
 from skcnn.metrics._resampling import resampled_headlines
-from skcnn.metrics._text import counted, figure_text, interval_text, label_text, percent_text, signed_text
+from skcnn.metrics._text import counted, figure_text, interval_text, label_text, listing, percent_text, signed_text
 from skcnn.metrics._theme import MUTED, SERIES
 
 if TYPE_CHECKING:
@@ -73,7 +73,10 @@ class ReportComparison:
         random_state: int | None = 0,
         n_jobs: int | None = None,
     ) -> None:
-        self.reports = list(reports)
+        self.reports = list(reports) if isinstance(reports, Iterable) else [reports]
+        strange = [type(report).__name__ for report in self.reports if not hasattr(report, "headline_labels")]
+        if strange:
+            raise TypeError(f"A comparison is of ClassifierReports, in a list; {listing(strange)} was given.")
         if len(self.reports) < 2:
             raise ValueError(f"{counted(len(self.reports), 'report')} given; a comparison needs two or more.")
         self.confidence_level = confidence_level

@@ -15,7 +15,7 @@ from joblib import Parallel, delayed
 from scipy.sparse import csr_array
 from sklearn.utils import check_random_state
 
-from skcnn.metrics._predictions import Predictions
+from skcnn.metrics._predictions import Predictions, check_count
 from skcnn.metrics._tables import HEADLINE_FIGURES, place_of_true, top_k_of
 
 _CHUNK = 2**19
@@ -49,8 +49,7 @@ def resampled_headlines(
     ValueError
         If ``n_resamples`` is less than 1.
     """
-    if n_resamples < 1:
-        raise ValueError(f"n_resamples is {n_resamples}; an int >= 1 is accepted, and 1000 is the default.")
+    check_count(n_resamples, "n_resamples", 1000)
     # A sample that has no weight is none: a class whose draws were all such samples would have no figures.
     several = [_without_zero_weights(predictions) for predictions in several]
     # A seed for each resample: it does not matter how they are shared out.

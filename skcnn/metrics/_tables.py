@@ -14,7 +14,7 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
-from skcnn.metrics._predictions import Predictions
+from skcnn.metrics._predictions import Predictions, check_count
 from skcnn.metrics._text import counted, label_text, listing
 
 if TYPE_CHECKING:
@@ -328,8 +328,7 @@ def headline_of(predictions: Predictions, class_figures: pd.DataFrame, top_k: in
 
 def top_k_of(predictions: Predictions, top_k: int) -> int:
     """Return the number of highest scores that ``top_k_accuracy`` looks at."""
-    if top_k < 1:
-        raise ValueError(f"top_k is {top_k}; an int >= 1 is accepted.")
+    check_count(top_k, "top_k", 5)
     return max(1, min(top_k, predictions.n_classes - 1))
 
 
@@ -383,8 +382,7 @@ def place_of_true(predictions: Predictions) -> np.ndarray:
 
 def top_k_frame_of(predictions: Predictions, max_k: int = 10) -> pd.DataFrame:
     """Make the table of `top_k_frame`."""
-    if max_k < 1:
-        raise ValueError(f"max_k is {max_k}; an int >= 1 is accepted.")
+    check_count(max_k, "max_k", 10)
     n_k = min(max_k, predictions.n_classes - 1)
     at = np.bincount(place_of_true(predictions), weights=predictions.sample_weight, minlength=predictions.n_classes)
     counts = np.cumsum(at)[:n_k]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from skcnn.metrics._predictions import Predictions, checked_labels
+from skcnn.metrics._predictions import Predictions, as_numbers, checked_labels
 from skcnn.metrics._text import values_text
 
 if TYPE_CHECKING:
@@ -252,6 +253,8 @@ def checked_binary(y_true: Any, y_score: Any, pos_label: Any, sample_weight: Any
 def positive_label(labels: np.ndarray, pos_label: Any) -> Any:
     """Return the positive label: the one given, or 1 where that goes without saying."""
     if pos_label is not None:
+        if np.ndim(pos_label):
+            raise ValueError(f"pos_label is {pos_label!r}; one of the labels is accepted.")
         return pos_label
     known = pd.unique(labels)
     if labels.dtype.kind in "biuf" and any(set(known) <= usual for usual in ({0, 1}, {-1, 1})):
@@ -263,7 +266,7 @@ def positive_label(labels: np.ndarray, pos_label: Any) -> Any:
 
 
 def _thresholds(thresholds: Any) -> np.ndarray:
-    at = np.asarray(thresholds, dtype=float)
+    at = as_numbers(thresholds, "thresholds", "numbers of shape (n_thresholds,) are accepted")
     if at.ndim != 1 or np.isnan(at).any():
         what = f"has shape {at.shape}" if at.ndim != 1 else "has NaN"
         raise ValueError(f"thresholds {what}; numbers of shape (n_thresholds,) are accepted, infinity among them.")
@@ -271,15 +274,16 @@ def _thresholds(thresholds: Any) -> np.ndarray:
 
 
 def _share(value: float, name: str) -> float:
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} is {value}; a share in [0, 1] is accepted.")
+    if not isinstance(value, Real) or not 0 <= value <= 1:
+        raise ValueError(f"{name} is {value!r}; a share in [0, 1] is accepted.")
     return value
 
 
 def _total_cost(table: pd.DataFrame, costs: Any) -> np.ndarray:
-    costs = np.asarray(costs, dtype=float)
+    accepted = "finite numbers [[c_tn, c_fp], [c_fn, c_tp]] are accepted"
+    costs = as_numbers(costs, "costs", accepted)
     if costs.shape != (2, 2) or not np.isfinite(costs).all():
-        raise ValueError(f"costs is {costs.tolist()}; finite numbers [[c_tn, c_fp], [c_fn, c_tp]] are accepted.")
+        raise ValueError(f"costs is {costs.tolist()}; {accepted}.")
     return table[["tn", "fp", "fn", "tp"]].to_numpy(dtype=float) @ costs.ravel()
 
 

@@ -120,10 +120,11 @@ class TrainingCurveDisplay:
         for place, phase in zip(epoch[begins], self.history.loc[begins, "phase"], strict=True):
             if place != epoch.iloc[0]:
                 ax.axvline(place - 0.5, color=REST, linewidth=0.8, zorder=1)
+            # Above the axes, where no curve runs.
             ax.annotate(
                 label_text(phase, 24), (place - 0.45, 1.01), xycoords=ax.get_xaxis_transform(), color=MUTED, fontsize=8,
                 va="bottom", parse_math=False,
-            )  # fmt: skip  (above the axes, where no curve runs)
+            )  # fmt: skip
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set(xlabel="Epoch", ylabel=metric.replace("_", " ").capitalize())
         if legend:

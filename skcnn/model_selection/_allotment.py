@@ -29,6 +29,12 @@ def allot_rows(
     """
     if names is not None:
         _check_enough(np.bincount(codes), names, counts, "rows")
+        for name, size in counts.items():
+            if size < len(names):
+                raise ValueError(
+                    f"{name} is to have {size:,} of {len(codes):,} rows, fewer than its {len(names):,} classes. "
+                    "Give other sizes, or set stratify=False."
+                )
     part = np.zeros(len(codes), np.int64)
     left = np.arange(len(codes))
     for number, size in list(enumerate(counts.values()))[1:]:

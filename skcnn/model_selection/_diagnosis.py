@@ -223,10 +223,10 @@ def diagnose_fit(
     Work on data mismatch first: look at what is wrong in dev and not in train-dev, and get or make training pictures \
 like those: same camera, light, crop.
     """
-    if not 0 < confidence_level < 1:
+    if not isinstance(confidence_level, Real) or not 0 < confidence_level < 1:
         raise ValueError(f"confidence_level={confidence_level!r}; accepted: a number in (0, 1).")
     given = {"human": human, "train": train, "train_dev": train_dev, "dev": dev, "test": test}
-    rates = {part: _rate(part, error) for part, error in given.items() if error is not None}
+    rates = {part: _rate(part, error) for part, error in given.items() if error is not None or part in ("train", "dev")}
     rates = {"human": Rate(0.0, None), **rates}
     steps = [
         ("avoidable bias", "human", "train"),

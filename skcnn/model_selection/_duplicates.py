@@ -7,6 +7,7 @@ import os
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
+from numbers import Real
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -120,7 +121,7 @@ def find_duplicates(
     0      0      6   train    test  exact     False
     1      1      7   train    test   near      True
     """
-    if not 0 < min_similarity <= 1:
+    if not isinstance(min_similarity, Real) or not 0 < min_similarity <= 1:
         raise ValueError(f"min_similarity={min_similarity!r}; accepted: a number in (0, 1].")
     if on_error not in ("raise", "skip"):
         raise ValueError(f"on_error={on_error!r}; accepted: 'raise', 'skip'.")

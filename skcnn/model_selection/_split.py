@@ -177,7 +177,7 @@ def train_dev_test_split(
     n_rows = _num_samples(X)
     random = check_random_state(random_state)
     labels = _labels(y, stratify, n_rows)
-    groups = None if groups is None else column_or_1d(groups)
+    groups = None if groups is None else _numbered(groups)
     target = np.ones(n_rows, bool) if from_target is None else _mask(from_target)
     check_consistent_length(X, target, groups, y)
 
@@ -232,6 +232,7 @@ def _labels(y: ArrayLike | None, stratify: bool | ArrayLike, n_rows: int) -> np.
     if isinstance(stratify, (bool, np.bool_)):
         if not stratify or y is None:
             return None
+        _refuse_missing(y, "y")
         if type_of_target(y, input_name="y") not in ("binary", "multiclass"):
             raise ValueError(
                 f"y is {type_of_target(y)}, which has no classes to keep the shares of: stratify=False, or "
@@ -240,14 +241,31 @@ def _labels(y: ArrayLike | None, stratify: bool | ArrayLike, n_rows: int) -> np.
         given = y
     else:
         given = stratify
+    if np.ndim(given) == 0:
+        raise ValueError(f"stratify={given!r}; accepted: True, False, or labels to stratify by, one for each row.")
     labels = column_or_1d(given)
+    _refuse_missing(labels, "stratify")
     if len(labels) != n_rows:
         raise ValueError(f"X has {n_rows:,} rows, and the labels to stratify by {len(labels):,}.")
     return labels
 
 
+def _refuse_missing(values: ArrayLike, name: str) -> None:
+    missing = np.flatnonzero(pd.isna(np.asarray(values)))
+    if len(missing):
+        raise ValueError(f"{name} has missing values, first in row {missing[0]:,}; fill them in, or drop these rows.")
+
+
+def _numbered(groups: ArrayLike) -> np.ndarray:
+    """Return the groups by number, whatever their types."""
+    groups = column_or_1d(groups)
+    # A row of an unknown group could be in a part that its group is not in.
+    _refuse_missing(groups, "groups")
+    return pd.factorize(groups, sort=True)[0]
+
+
 def _mask(from_target: ArrayLike) -> np.ndarray:
-    mask = column_or_1d(from_target)
+    mask = column_or_1d(np.asarray(from_target))
     if mask.dtype != bool:
         raise ValueError(f"from_target has dtype {mask.dtype}; booleans are accepted, such as source == 'phone'.")
     if mask.all() or not mask.any():

@@ -162,3 +162,13 @@ def test_samples_without_weight_do_not_count():
 def test_parameters_out_of_range(parameters, message):
     with pytest.raises(ValueError, match=message):
         bootstrap_intervals([0, 1], y_pred=[0, 1], **{"n_resamples": 5} | parameters)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [({"n_resamples": 9.5}, "n_resamples is 9.5"), ({"confidence_level": "95"}, "confidence_level is '95'"),
+     ({"top_k": 1.5, "n_resamples": 5}, "top_k is 1.5")],
+)  # fmt: skip
+def test_parameters_of_another_type_are_refused(given, said):
+    with pytest.raises(ValueError, match=said):
+        bootstrap_intervals([0, 1, 2], np.eye(3), **given)

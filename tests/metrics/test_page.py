@@ -526,3 +526,19 @@ def test_in_chromium_tables_are_sorted_and_filtered(tmp_path):
     assert seen["nothing"] == []
     assert seen["height"] == 0
     assert seen["focus"] is True
+
+
+def test_a_page_holds_no_marks_that_hide_or_turn_text(tmp_path):
+    odd = "a\u202eb\u2028c\ud800d\x00e"
+    report = ClassifierReport.from_predictions(["e", "f"] * 3, [0.2, 0.8] * 3, name=odd)
+    comparison = ClassifierReport.compare([report, report])
+    for page in (report.to_html(tmp_path / "a.html"), comparison.to_html(tmp_path / "b.html")):
+        text = page.read_text("utf-8")
+        assert "a\ufffdb\ufffdc\ufffdd\ufffde" in text
+        assert not set("\u202e\u2028\x00") & set(text)
+
+
+def test_a_folder_is_no_place_for_a_page(tmp_path):
+    with pytest.raises(IsADirectoryError, match=r"is a folder; give the path of a file"):
+        made_up(["a", "b"], 10).to_html(tmp_path)
+    assert list(tmp_path.parent.glob(".*.part")) == []

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -122,3 +123,9 @@ def test_the_report_tells_both_digests(picture_files):
 def copied(source, target) -> str:
     target.write_bytes(Path(source).read_bytes())
     return str(target)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    assert digest_of_input([tmp_path / "pipe.png"]) == "not digested: no row of X is a picture that can be read"

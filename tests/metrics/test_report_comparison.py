@@ -201,3 +201,9 @@ def test_it_is_written_as_a_page(comparison, tmp_path):
     page = comparison.to_html(tmp_path / "comparison.html").read_text("utf-8")
     assert page.startswith("<!DOCTYPE html>")
     assert "weak (2)" in page
+
+
+@pytest.mark.parametrize("given", [["a.html", "b.html"], {"a": 1, "b": 2}, "ab", report(1, 1.0, "one"), [1, 2]])
+def test_what_is_no_list_of_reports_is_refused(given):
+    with pytest.raises((TypeError, ValueError), match=r"ClassifierReports, in a list|1 report given"):
+        ClassifierReport.compare(given)

@@ -236,3 +236,31 @@ def test_a_class_that_is_missing_is_told():
         operating_point([0, 0], [0.1, 0.2], min_recall=0.5)
     with pytest.raises(ValueError, match="there is no negative sample"):
         operating_point([1, 1], [0.1, 0.2], max_fpr=0.5)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"thresholds": ["high"]}, "thresholds does not hold numbers"),
+        ({"sample_weight": ["a", "b"]}, "sample_weight does not hold numbers"),
+        ({"pos_label": [1]}, r"pos_label is \[1\]; one of the labels"),
+        ({"y_score": ["0", "1"]}, "y_score does not hold numbers"),
+        ({"y_score": [1j, 0]}, "y_score does not hold numbers"),
+    ],
+)
+def test_what_is_no_number_is_refused_by_name(given, said):
+    with pytest.raises(ValueError, match=said):
+        threshold_table(**{"y_true": [0, 1], "y_score": [0.1, 0.2], **given})
+
+
+@pytest.mark.parametrize(
+    ("demand", "said"),
+    [
+        ({"min_recall": "0.9"}, "min_recall is '0.9'; a share"),
+        ({"costs": [[1], [2, 3]]}, "costs does not hold numbers; finite numbers"),
+        ({"costs": {"fp": 1}}, "costs does not hold numbers; finite numbers"),
+    ],
+)
+def test_a_demand_that_is_no_number_is_refused_by_name(demand, said):
+    with pytest.raises(ValueError, match=said):
+        operating_point([0, 1], [0.1, 0.2], **demand)

@@ -132,3 +132,9 @@ def test_display_draws_where_it_is_told():
 
     ax = Figure().subplots()
     assert FitDiagnosisDisplay(diagnose_fit(train=0.1, dev=0.2)).plot(ax).ax_ is ax
+
+
+@pytest.mark.parametrize("part", ["train", "dev"])
+def test_train_and_dev_are_needed(part):
+    with pytest.raises(ValueError, match=f"{part}=None; accepted"):
+        diagnose_fit(**{"train": 0.1, "dev": 0.2, part: None})

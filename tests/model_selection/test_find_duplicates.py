@@ -188,3 +188,8 @@ def test_real_photographs(shared):
     assert len(planted & found) >= 39
     # The roses 19 and 20 are one photograph, once in yellow and once in grey.
     assert {(a % 80, b % 80) for a, b in found if a % 80 != b % 80} <= {(19, 20), (20, 19)}
+
+
+def test_a_similarity_that_is_no_number_is_refused():
+    with pytest.raises(ValueError, match=r"min_similarity='0\.9'; accepted"):
+        find_duplicates(np.zeros((2, 8, 8), np.uint8), min_similarity="0.9")

@@ -176,3 +176,36 @@ def test_stratify_by_something_else_or_not_at_all():
 def test_wrong_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         train_dev_test_split(np.zeros(20), **arguments)
+
+
+@pytest.mark.parametrize("missing", [None, np.nan])
+def test_rows_of_an_unknown_group_are_refused(missing):
+    groups = np.array(["a", "b", missing, "c"] * 5, dtype=object)
+    with pytest.raises(ValueError, match="groups has missing values, first in row 2"):
+        train_dev_test_split(range(20), groups=groups)
+
+
+def test_groups_of_mixed_types():
+    groups = np.array([1, 2, 3, "a", "b"] * 4, dtype=object)
+    split = train_dev_test_split(range(20), groups=groups, random_state=0)
+    parts = [set(groups[rows]) for rows in split.rows().values()]
+    assert sum(map(len, parts)) == 5
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"stratify": None}, "stratify=None; accepted: True, False, or labels"),
+        ({"y": np.array(["a", None] * 10, dtype=object)}, "y has missing values, first in row 1"),
+        ({"y": list(range(5)) * 4, "dev_size": 4}, "dev is to have 4 of 20 rows, fewer than its 5 classes"),
+    ],
+)
+def test_labels_that_cannot_be_stratified_by(given, said):
+    with pytest.raises(ValueError, match=said):
+        train_dev_test_split(range(20), **{"y": [0, 1] * 10, **given})
+
+
+def test_from_target_as_pandas_booleans():
+    target = pd.Series([True] * 15 + [False] * 5, dtype="boolean")
+    split = train_dev_test_split(range(20), from_target=target, random_state=0)
+    assert set(split.dev) | set(split.test) <= set(range(15))
