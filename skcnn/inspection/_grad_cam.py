@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -135,6 +136,10 @@ class GradCAMDisplay:
         RuntimeError
             If Keras runs on a backend that has no gradients.
         """
+        if not isinstance(batch_size, Integral) or batch_size < 1:
+            raise ValueError(f"batch_size={batch_size!r}; an int >= 1 is accepted.")
+        if np.ndim(target) > 1:
+            raise ValueError(f"target has shape {np.shape(target)}; one label, or one for each picture, is accepted.")
         scored = scored_network(estimator)
         reader = scored.reader
         images = as_images(X, root=reader.root)
@@ -204,6 +209,8 @@ class GradCAMDisplay:
         """
         import matplotlib as mpl
 
+        if not 0 <= alpha <= 1:
+            raise ValueError(f"alpha={alpha!r}; a number in [0, 1] is accepted.")
         colors = mpl.colormaps[cmap](self.heatmaps)[..., :3] * 255
         return np.rint((1 - alpha) * self.pictures + alpha * colors).astype(np.uint8)
 

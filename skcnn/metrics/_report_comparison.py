@@ -307,7 +307,7 @@ class ReportComparison:
         for name, report, of_this in zip(self.names, self.reports, resampled, strict=True):
             part = pd.DataFrame({"value": report.headline})
             part["low"], part["high"] = percentiles(of_this, self.confidence_level)
-            is_first = report is self.reports[0]
+            is_first = name == self.names[0]  # A report may be compared with itself.
             part["difference"] = np.nan if is_first else report.headline - self.reports[0].headline
             differences = np.full_like(of_this, np.nan) if is_first else of_this - resampled[0]
             part["difference_low"], part["difference_high"] = percentiles(differences, self.confidence_level)

@@ -335,3 +335,12 @@ def test_gradient_of():
     gradient, cube = gradient_of(lambda x, w: (ops.sum(w * x**3), (x**3,)))(x, w)
     np.testing.assert_allclose(gradient, [9.0, -12.0])
     np.testing.assert_allclose(cube, [1.0, 8.0])
+
+
+def test_parameters_out_of_range_are_refused():
+    pipe = logistic()
+    for given in ({"batch_size": 0}, {"batch_size": 1.5}, {"target": [["one"]]}):
+        with pytest.raises(ValueError, match=r"batch_size=|target has shape \(1, 1\)"):
+            GradCAMDisplay.from_estimator(pipe, X[:1], **given)
+    with pytest.raises(ValueError, match=r"alpha=-1; a number in \[0, 1\]"):
+        GradCAMDisplay.from_estimator(pipe, X[:1]).overlays(alpha=-1)

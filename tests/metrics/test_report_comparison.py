@@ -207,3 +207,16 @@ def test_it_is_written_as_a_page(comparison, tmp_path):
 def test_what_is_no_list_of_reports_is_refused(given):
     with pytest.raises((TypeError, ValueError), match=r"ClassifierReports, in a list|1 report given"):
         ClassifierReport.compare(given)
+
+
+def test_a_report_compared_with_itself_differs_by_nothing():
+    one = report(1, 1.0, "one")
+    rows = ClassifierReport.compare([one, one]).frame().xs("one (2)", level="report")
+    assert rows["difference"].dropna().tolist() == [0.0] * rows["value"].count()
+    assert rows.loc["accuracy", "p_value"] == 1
+
+
+def test_names_are_told_apart_whatever_they_are():
+    comparison = ClassifierReport.compare([report(seed, 1.0, name) for seed, name in enumerate(["a", "a", "a (2)"])])
+    assert len(set(comparison.names)) == 3
+    assert comparison.frame().index.is_unique
