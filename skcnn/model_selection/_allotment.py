@@ -29,10 +29,10 @@ def allot_rows(
     """
     if names is not None:
         _check_enough(np.bincount(codes), names, counts, "rows")
-        for part, size in counts.items():
+        for name, size in counts.items():
             if size < len(names):
                 raise ValueError(
-                    f"{part} is to have {size:,} of {len(codes):,} rows, fewer than its {len(names):,} classes. "
+                    f"{name} is to have {size:,} of {len(codes):,} rows, fewer than its {len(names):,} classes. "
                     "Give other sizes, or set stratify=False."
                 )
     part = np.zeros(len(codes), np.int64)
