@@ -101,7 +101,8 @@ def find_duplicates(
     Not found: crops of a tenth or more at one side, rotations, and vertical flips. A picture of a single colour has no
     details: only its exact copies are found. The 8 x 8 stage compares all pairs (100,000 pictures: 1e10 products of
     vectors of 64 numbers), and hands on at most 100 partners of a picture: of hundreds of near copies of one picture
-    not every pair is reported, but each copy with some other.
+    not every pair is reported, but each copy with some other. Of more than 100 exact copies, each is reported with the
+    first copy in every group.
 
     References
     ----------
@@ -135,19 +136,28 @@ def find_duplicates(
     seen = _Seen.of(images, max_pixels, verbose)
     if seen.bad:
         _tell(bad_rows_frame(seen.bad), len(images), on_error)
-    pairs = [
-        _Pair(a, b, "exact", 1.0, False)
-        for rows in seen.copies
-        for place, a in enumerate(rows)
-        for b in rows[place + 1 :]
-    ]
+    pairs = []
+    for rows in seen.copies:
+        anchors = _anchors(rows, groups)
+        found = {(min(a, b), max(a, b)) for a in anchors for b in rows if a != b}
+        pairs += [_Pair(a, b, "exact", 1.0, False) for a, b in found]
     for first, second, similarity, mirrored in _near(seen, min_similarity, verbose):
         pairs += [
             _Pair(min(a, b), max(a, b), "near", similarity, mirrored)
-            for a in seen.copies[first]
-            for b in seen.copies[second]
+            for a in _anchors(seen.copies[first], groups)
+            for b in _anchors(seen.copies[second], groups)
         ]
     return _frame(pairs, images, groups)
+
+
+def _anchors(rows: list[int], groups: np.ndarray | None) -> list[int]:
+    """Return the copies of one content that pairs are told of: of very many, the first in each group."""
+    if len(rows) <= _MOST_PARTNERS:
+        return rows
+    if groups is None:
+        return rows[:1]
+    first = pd.Series(groups[rows]).drop_duplicates().index
+    return [rows[place] for place in first]
 
 
 class _Seen(NamedTuple):

@@ -129,6 +129,18 @@ def test_many_copies_of_one_picture_stay_connected(photographs, monkeypatch):
     assert reached == set(range(8))
 
 
+def test_very_many_exact_copies_are_paired_with_the_first_of_each_group():
+    X = np.zeros((301, 8, 8, 3), np.uint8)
+    X[200] = 255  # another picture
+    pairs = find_duplicates(X, groups=["train"] * 150 + ["test"] * 151)
+    assert (pairs["kind"] == "exact").all()
+    assert set(map(tuple, pairs[["row_a", "row_b"]].to_numpy())) == {
+        (min(a, b), max(a, b)) for a in (0, 150) for b in range(301) if a != b and b != 200
+    }
+    assert (find_duplicates(X)["row_a"] == 0).all()
+    assert len(find_duplicates(X)) == 299
+
+
 def test_blocks_change_nothing(photographs, monkeypatch):
     X = [jpeg(image) for image in photographs] + [CHANGES["cropped"](image) for image in photographs]
     whole = find_duplicates(X)
