@@ -381,14 +381,14 @@ def test_threads_share_the_work(engine, paths, expected, tmp_path, kind):
     results = {}
 
     def work(index):
-        results[index] = features_in(cache, n_jobs=1 + index % 2).transform(paths)
+        with parallel_config(backend="threading"):  # holds for the thread that says it
+            results[index] = features_in(cache, n_jobs=1 + index % 2).transform(paths)
 
     threads = [threading.Thread(target=work, args=(index,)) for index in range(4)]
-    with parallel_config(backend="threading"):
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
     assert not any(thread.is_alive() for thread in threads)
     for index in range(4):
         np.testing.assert_array_equal(results[index], expected)

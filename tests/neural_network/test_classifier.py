@@ -554,15 +554,15 @@ def test_predict_top_k(task, tiny):
 
 def test_pickles_hold_weights_and_no_graph(task):
     X, y = task
-    classifier = CNNClassifier("ResNet20", head_epochs=1, epochs=1, random_state=0).fit(X, y)
+    classifier = CNNClassifier("ResNet20", image_size=16, head_epochs=1, epochs=1, random_state=0).fit(X, y)
     content = pickle.dumps(classifier)
     assert len(content) < 1_250_000  # 270,000 float32 and no optimizer
     again = pickle.loads(content)
     same(again.predict_proba(X), classifier.predict_proba(X))
-    partial = CNNClassifier("ResNet20", random_state=0).partial_fit(X, y, classes=np.unique(y))
+    partial = CNNClassifier("ResNet20", image_size=16, random_state=0).partial_fit(X, y, classes=np.unique(y))
     assert partial._optimizer
     assert pickle.loads(pickle.dumps(partial))._optimizer == []
-    assert len(pickle.dumps(CNNClassifier("ResNet20", head_epochs=1, epochs=0).fit(X, y))) < 10_000
+    assert len(pickle.dumps(CNNClassifier("ResNet20", image_size=16, head_epochs=1, epochs=0).fit(X, y))) < 10_000
 
 
 def test_from_scratch(task):
@@ -574,7 +574,7 @@ def test_from_scratch(task):
     assert scratch.fit(X, y).history_["accuracy"].iloc[-1] > 0.8
     other = clone(scratch).set_params(random_state=1, epochs=1).fit(X, y)
     assert np.abs(other._base[0] - scratch._base[0]).max() > 1e-2
-    with pytest.warns(UserWarning, match="batch_norm='train'"):
+    with pytest.raises(UserWarning, match="batch_norm='train'"):  # an error in these tests, before anything is built
         clone(scratch).set_params(batch_norm="inference", epochs=1).fit(X, y)
 
 
@@ -604,8 +604,9 @@ def test_bfloat16(task, tiny):
 
 def test_augmentation_changes_training_alone(task, tiny):
     X, y = task
+    plain = tiny().fit(X, y).predict_proba(X)
     for augmentation in ("light", "standard", keras.layers.RandomContrast(0.9), [keras.layers.RandomFlip()]):
         classifier = tiny(augmentation=augmentation).fit(X, y)
-        assert np.abs(classifier.predict_proba(X) - tiny().fit(X, y).predict_proba(X)).max() > 1e-4
+        assert np.abs(classifier.predict_proba(X) - plain).max() > 1e-4
         same(classifier.predict_proba(X), classifier.predict_proba(X))  # nothing random about it
         assert not any("random" in layer.name for layer in classifier.model_.layers)
