@@ -65,7 +65,17 @@ def test_code_blocks_run(page: Path):
 
 
 def test_pages_have_code():
-    pages = "index what_x_may_be backbones once_and_fast fine_tuning splits report inspection imbalance".split()
+    pages = [
+        "index",
+        "what_x_may_be",
+        "backbones",
+        "once_and_fast",
+        "fine_tuning",
+        "splits",
+        "report",
+        "inspection",
+        "imbalance",
+    ]
     for name in ("README.md", *(f"docs/{page}.md" for page in pages)):
         assert any(language == "python" for language, _, _ in blocks(ROOT / name))
 
