@@ -217,9 +217,15 @@ def is_about_writing(error: BaseException) -> bool:
 
 def _is_cache(connection: sqlite3.Connection) -> bool:
     """Tell whether a database is a cache (True) or empty (False); anything else is an error."""
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (n_tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    # In one view: another process may be setting it up.
+    connection.execute("BEGIN")
+    try:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (n_tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    finally:
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
     if (application, version, n_tables) == (0, 0, 0):
         return False
     if application != APPLICATION_ID:

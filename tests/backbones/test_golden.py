@@ -7,6 +7,7 @@ features of 1e-11, which pass any comparison: so BatchNorm's statistics are set 
 from __future__ import annotations
 
 import importlib
+import os
 from types import SimpleNamespace
 
 import keras
@@ -81,7 +82,17 @@ def draw_weights(network: keras.Model, x: np.ndarray) -> None:
         network(x, training=True)
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+LARGE = pytest.mark.skipif(
+    "SKCNN_ALL_BACKBONES" not in os.environ, reason="takes half a minute to build: set SKCNN_ALL_BACKBONES"
+)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=LARGE if name in ("InceptionResNetV2", "NASNetMobile") else ()) for name in FAMILIES
+    ],
+)
 def case(request, tmp_path_factory):
     backbone = get_backbone(request.param)
     size = backbone.image_size[0]

@@ -4,16 +4,18 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 
 import numpy as np
 import pytest
 
 from skcnn.cache import FeatureCache, content_digest
-from skcnn.cache._store import open_store
+from skcnn.cache._store import FormatError, Store, _is_cache, open_store
 
 DIGESTS = [content_digest(b"%d" % index) for index in range(96)]
 RECORDS = {digest: np.full(500, index, "float32") for index, digest in enumerate(DIGESTS)}
@@ -260,3 +262,28 @@ def test_a_forked_child_that_ends_takes_nothing_away(tmp_path, processes):
     assert parent.communicate("\n")[0] == "1\n"
     assert len(dict(cache.get_many("net", [b"1" * 32]))) == 1
     assert len(os.listdir(tmp_path / "owners")) == 1  # this process's
+
+
+def test_a_folder_that_is_being_set_up_is_no_stranger(tmp_path):
+    for attempt in range(20):
+        file = tmp_path / f"{attempt}.sqlite"
+        strange, over = [], threading.Event()
+
+        def look(file=file, strange=strange, over=over):
+            with closing(sqlite3.connect(file, timeout=30, isolation_level=None)) as connection:
+                try:
+                    while not over.is_set() and not _is_cache(connection):
+                        pass
+                except FormatError as error:
+                    strange.append(error)
+
+        onlookers = [threading.Thread(target=look) for _ in range(2)]
+        for onlooker in onlookers:
+            onlooker.start()
+        with closing(sqlite3.connect(file, timeout=30, isolation_level=None)) as connection:
+            Store._set_up(connection)
+            over.set()
+            for onlooker in onlookers:
+                onlooker.join(60)
+            assert _is_cache(connection)
+        assert strange == []

@@ -34,7 +34,6 @@ def killed_after(n_epochs, monkeypatch):
 
 
 OPTIONS = {
-    "plain": {},
     "everything": {
         "early_stopping": True,
         "validation_fraction": 0.2,
