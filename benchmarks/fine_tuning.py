@@ -3,8 +3,8 @@
     python benchmarks/fine_tuning.py flowers5/ --weights mobilenet_v2_1.0_224.weights.h5
 
 The folder holds a folder a class and ``source_split.csv`` (file, label, split). The linear classifier is a
-LogisticRegression with C chosen by cross-validation on the training pictures; the schedule of the fine-tuning is what the
-options say, and nothing chooses it here.
+LogisticRegression with C chosen by cross-validation on the training pictures; the schedule of the fine-tuning is what
+the options say, and nothing chooses it here.
 """
 
 from __future__ import annotations
