@@ -402,7 +402,7 @@ parent.postMessage({task: window.name, width: innerWidth, faults, smallest, pape
 </script>
 """
 # A window of Chromium is at least 500 pixels wide; a frame is as wide as a telephone.
-FRAMES = """<!DOCTYPE html><title></title><script>
+FRAMES = """<!DOCTYPE html><meta charset="utf-8"><title></title><script>
 const seen = [];
 onmessage = message => { seen.push(message.data); document.title = JSON.stringify(seen); };
 </script>
@@ -439,7 +439,7 @@ def in_chromium(path, folder, *options: str) -> tuple[str, str]:
         path.as_uri(),
     ]
     environment = {**os.environ, "HOME": str(folder)}
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, env=environment)
     return result.stdout, result.stderr
 
 
