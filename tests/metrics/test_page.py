@@ -434,6 +434,8 @@ def in_chromium(path, folder, *options: str) -> tuple[str, str]:
         *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
         *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
         *("--disable-dev-shm-usage", f"--user-data-dir={folder / 'profile'}", "--window-size=1400,2400"),
+        # Messages between frames come after the page has loaded: let them.
+        "--virtual-time-budget=10000",
         *options,
         "--dump-dom",
         path.as_uri(),
