@@ -6,7 +6,9 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn.datasets
 from PIL import Image
+from sklearn.utils import Bunch
 
 import skcnn
 from skcnn.cache import FeatureCache
@@ -178,12 +180,18 @@ def test_a_folder_that_is_no_cache_is_left_alone(action, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_demo(tmp_path, capsys):
+def test_demo(tmp_path, capsys, monkeypatch, cache):
+    # The whole of it but for the number of digits, which costs a minute.
+    for module, name in ((skcnn.datasets, "load_digit_images"), (sklearn.datasets, "load_digits")):
+        digits = getattr(module, name)()
+        few = Bunch(data=digits.data[:300], target=digits.target[:300])
+        monkeypatch.setattr(module, name, lambda few=few: few)
     html = tmp_path / "demo.html"
     assert main(["demo", "--html", str(html), "--quiet"]) == 0
     out = capsys.readouterr().out
     assert "logistic regression on raw pixels" in out
-    assert re.search(r"[\d,]+ passes of a picture through the network; without the cache: [\d,]+", out)
+    # 6 candidates in 5 folds and the refit ask for 210 pictures each, then come the 90 of the test.
+    assert "took 300 passes of a picture through the network; without the cache: 6,600." in out
     assert html.exists()
 
 
