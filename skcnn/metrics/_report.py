@@ -112,7 +112,7 @@ class ClassifierReport(ReportDisplays):
     1           0  11  5
     2           0   0  9
     >>> report.most_confused()
-       true  predicted  count    rate
+       true  predicted  count   share
     0     1          2      5  0.3125
     """
 
@@ -299,7 +299,7 @@ class ClassifierReport(ReportDisplays):
         Returns
         -------
         DataFrame of shape (7, 4)
-            Index "figure" as in `headline_frame`; columns "value", "low", "high" and "note". ``headline`` has the
+            Index "metric" as in `headline_frame`; columns "value", "low", "high" and "note". ``headline`` has the
             values alone, at once.
 
         Raises

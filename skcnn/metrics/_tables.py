@@ -55,7 +55,7 @@ def headline_frame(
     Returns
     -------
     DataFrame of shape (7, 2)
-        Index "figure", named as scikit-learn's scorers are; columns "value" (float) and "note" (str): the reason where
+        Index "metric", named as scikit-learn's scorers are; columns "value" (float) and "note" (str): the reason where
         the value is NaN, else what one has to know about it, else empty.
 
         ============================ =======================================================================
@@ -79,7 +79,7 @@ def headline_frame(
     >>> from skcnn.metrics import headline_frame
     >>> frame = headline_frame(["cat", "dog", "dog", "cat"], [0.1, 0.8, 0.6, 0.7])
     >>> frame["value"].round(3)
-    figure
+    metric
     accuracy                   0.750
     balanced_accuracy          0.750
     log_loss                   0.511
@@ -193,9 +193,9 @@ def most_confused(
     y_true: ArrayLike,
     y_pred: ArrayLike,
     *,
-    k: int = 10,
     classes: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
+    k: int = 10,
 ) -> pd.DataFrame:
     """List the commonest mistakes.
 
@@ -209,8 +209,8 @@ def most_confused(
     Returns
     -------
     DataFrame of shape (n_pairs, 4), n_pairs <= k
-        Columns "true", "predicted", "count" (samples, or sum of their weights) and "rate" (share of the samples of the
-        true class), the largest count first, the largest rate first among equal counts.
+        Columns "true", "predicted", "count" (samples, or sum of their weights) and "share" (of the samples of the true
+        class), the largest count first, the largest share first among equal counts.
 
     Raises
     ------
@@ -221,8 +221,8 @@ def most_confused(
     --------
     >>> from skcnn.metrics import most_confused
     >>> most_confused(["a", "b", "b", "b"], ["a", "a", "b", "b"]).round(2)
-      true predicted  count  rate
-    0    b         a      1  0.33
+      true predicted  count  share
+    0    b         a      1   0.33
     """
     return most_confused_of(confusion_frame(y_true, y_pred, classes=classes, sample_weight=sample_weight), k)
 
@@ -323,7 +323,7 @@ def headline_of(predictions: Predictions, class_figures: pd.DataFrame, top_k: in
     if predictions.score is None:
         for figure in ("log_loss", "top_k_accuracy", "roc_auc_ovr", "average_precision_macro"):
             rows[figure] = (np.nan, f"no scores: {predictions.score_note}")
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "note"]).rename_axis("figure")
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "note"]).rename_axis("metric")
 
 
 def top_k_of(predictions: Predictions, top_k: int) -> int:
@@ -419,16 +419,16 @@ def most_confused_of(counts: pd.DataFrame, k: int) -> pd.DataFrame:
         raise ValueError(f"k is {k}; an int >= 1 is accepted.")
     values = counts.to_numpy()
     mistakes = values.astype(float) - np.diag(np.diag(values)).astype(float)
-    rates = normalized(counts, "true").to_numpy()
+    shares = normalized(counts, "true").to_numpy()
     true, predicted = np.nonzero(mistakes > 0)
-    order = np.lexsort((-rates[true, predicted], -mistakes[true, predicted]))[:k]
+    order = np.lexsort((-shares[true, predicted], -mistakes[true, predicted]))[:k]
     true, predicted = true[order], predicted[order]
     return pd.DataFrame(
         {
             "true": counts.index[true],
             "predicted": counts.columns[predicted],
             "count": values[true, predicted],
-            "rate": rates[true, predicted],
+            "share": shares[true, predicted],
         }
     )
 

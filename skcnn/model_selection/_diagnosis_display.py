@@ -69,17 +69,17 @@ class FitDiagnosisDisplay:
                 gap = gaps[part]
                 before = 100 * self.diagnosis.rates[gap.first].error
                 real = gap.verdict in ("real", "unknown")
-                if gap.size > 0:
+                if gap.difference > 0:
                     ax.barh(place, error - before, left=before, color=_STEP if real else _UNSURE, height=0.55)
                 if gap.first in rates:  # how far the one before came
                     ax.plot(
                         [before, before],
-                        [place - 1, place + (0.275 if gap.size > 0 else -0.275)],
+                        [place - 1, place + (0.275 if gap.difference > 0 else -0.275)],
                         color=_INK,
                         linewidth=0.8,
                     )
                 note = "" if gap.verdict in ("real", "unknown") else f" ({gap.verdict})"
-                text = f"{error:.1f} %  {gap.name} {100 * gap.size:+.1f}{note}"
+                text = f"{error:.1f} %  {gap.name} {100 * gap.difference:+.1f}{note}"
             else:
                 text = f"{error:.1f} %"
             if high > low:
