@@ -11,7 +11,7 @@ import pandas as pd
 
 from skcnn.images import Images, as_images
 from skcnn.metrics._calibration import ReliabilityDisplay
-from skcnn.metrics._confusion import MAX_LABELLED, ConfusionDisplay
+from skcnn.metrics._confusion_display import MAX_LABELLED, ConfusionDisplay
 from skcnn.metrics._curves import OneVsRestPrecisionRecallDisplay, OneVsRestRocDisplay, singled_out
 from skcnn.metrics._pictures import Kind, PicturesDisplay
 from skcnn.metrics._predictions import Predictions

@@ -71,6 +71,9 @@ def threshold_table(
 
     See Also
     --------
+    operating_point : One row of it.
+    classification_frame : Figures at the predicted labels; there tpr is called recall and ppv precision, as in
+        scikit-learn. Here every ratio has the name that tells what it is made of.
     sklearn.metrics.roc_curve : Two of the columns.
     sklearn.metrics.confusion_matrix_at_thresholds : Four of them, at every distinct score.
 
@@ -101,7 +104,8 @@ def operating_point(
 ) -> pd.Series:
     """Find the threshold that meets a demand at the least price.
 
-    Give one demand. Choose on a development set: on the samples that a threshold was chosen on, its figures flatter.
+    Give one demand; in the columns of the table recall is ``tpr``, and precision is ``ppv``. Choose on a development
+    set: on the samples that a threshold was chosen on, its figures flatter.
 
     Parameters
     ----------

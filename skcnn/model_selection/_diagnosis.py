@@ -113,7 +113,18 @@ class FitDiagnosis:
         return pd.DataFrame(rows).set_index("name").rename_axis("gap")
 
     def plot(self, ax: Axes | None = None) -> FitDiagnosisDisplay:
-        """Return `FitDiagnosisDisplay` of it, drawn as its ``plot(ax)`` does."""
+        """Draw the gaps.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            As in `FitDiagnosisDisplay.plot`.
+
+        Returns
+        -------
+        FitDiagnosisDisplay
+            Drawn: it has the attributes ``ax_`` and ``figure_``.
+        """
         from skcnn.model_selection._diagnosis_display import FitDiagnosisDisplay
 
         return FitDiagnosisDisplay(self).plot(ax)

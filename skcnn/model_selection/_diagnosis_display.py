@@ -23,6 +23,8 @@ class FitDiagnosisDisplay:
     ----------
     diagnosis : FitDiagnosis
         From `diagnose_fit`.
+    name : str, default=None
+        Title of the picture.
 
     Examples
     --------
@@ -33,8 +35,9 @@ class FitDiagnosisDisplay:
     'Error rate, %'
     """
 
-    def __init__(self, diagnosis: FitDiagnosis) -> None:
+    def __init__(self, diagnosis: FitDiagnosis, *, name: str | None = None) -> None:
         self.diagnosis = diagnosis
+        self.name = name
 
     def frame(self) -> pd.DataFrame:
         """Return what is drawn: `FitDiagnosis.frame`."""
@@ -101,6 +104,8 @@ class FitDiagnosisDisplay:
         ax.set_xticks([tick for tick in ax.get_xticks() if tick <= min(right, 100)])
         ax.set(xlabel="Error rate, %")
         ax.spines[["top", "right"]].set_visible(False)
+        if self.name:
+            ax.set_title(self.name, parse_math=False)
         self.ax_ = ax
         self.figure_ = ax.figure
         return self

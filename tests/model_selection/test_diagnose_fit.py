@@ -132,9 +132,10 @@ def test_display_draws_where_it_is_told():
     from matplotlib.figure import Figure
 
     ax = Figure().subplots()
-    display = FitDiagnosisDisplay(diagnose_fit(train=0.1, dev=0.2))
+    display = FitDiagnosisDisplay(diagnose_fit(train=0.1, dev=0.2), name="cost $5 and $6")
     assert display.plot(ax) is display
     assert display.ax_ is ax
+    assert ax.get_title() == "cost $5 and $6"
     assert diagnose_fit(train=0.1, dev=0.2).plot(ax).ax_ is ax
 
 
