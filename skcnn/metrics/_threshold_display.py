@@ -116,7 +116,7 @@ class ThresholdDisplay:
         y_true, y_score, pos_label, sample_weight
             As in `threshold_table`.
         name : str, default=None
-            Title of the legend.
+            Title of the legend. None takes ``pos_label``, where it is given.
 
         Returns
         -------
@@ -128,7 +128,8 @@ class ThresholdDisplay:
         ValueError
             If predictions or ``pos_label`` are refused as in `threshold_table`.
         """
-        return cls(threshold_table_of(*checked_binary(y_true, y_score, pos_label, sample_weight)), name=name)
+        table = threshold_table_of(*checked_binary(y_true, y_score, pos_label, sample_weight))
+        return cls(table, name=label_text(pos_label, 24) if name is None and pos_label is not None else name)
 
     @classmethod
     def _from_checked(cls, predictions: Predictions, number: int, *, name: str | None = None) -> Self:
@@ -161,8 +162,8 @@ class ThresholdDisplay:
         ax : matplotlib Axes, default=None
             Where to draw. None makes a figure of its own, outside pyplot: it is ``figure_``, and has a ``savefig``.
         metrics : sequence of str, default=("tpr", "fpr", "ppv", "f1")
-            Columns of the table to draw, among "tpr", "fpr", "ppv", "npv", "f1" and "accuracy". Accuracy is not among
-            the default ones: where one class is rare it is high wherever the threshold lies.
+            Columns of the table to draw, among "tpr" (recall), "fpr", "ppv" (precision), "npv", "f1" and "accuracy".
+            Accuracy is not among the default ones: where one class is rare it is high wherever the threshold lies.
         point : Series, default=None
             What `operating_point` chose; it is marked.
         legend : bool, default=True
@@ -184,7 +185,10 @@ class ThresholdDisplay:
         metrics = list(metrics)
         unknown = [metric for metric in metrics if metric not in METRIC_LABELS]
         if unknown or not metrics:
-            raise ValueError(f"metrics names {unknown or 'none'!r}; some of {list(METRIC_LABELS)} are accepted.")
+            raise ValueError(
+                f"metrics names {unknown or 'none'!r}; some of {list(METRIC_LABELS)} are accepted (recall is 'tpr', "
+                "precision 'ppv')."
+            )
         if ax is None:
             ax = Figure(figsize=(6, 4), layout="constrained").subplots()
         table = self._drawn()

@@ -78,6 +78,8 @@ def test_from_estimator():
     display = ThresholdDisplay.from_estimator(estimator, X, y, pos_label="virginica")
     golden = threshold_table(y, estimator.predict_proba(X)[:, 2], pos_label="virginica")
     pd.testing.assert_frame_equal(display.frame(), golden)
+    same = ThresholdDisplay.from_predictions(y, estimator.predict_proba(X)[:, 2], pos_label="virginica")
+    assert same.name == display.name
     assert display.plot().ax_.get_legend().get_title().get_text() == "virginica"
     with pytest.raises(ValueError, match="There are 3 classes: give one of 'setosa', 'versicolor', 'virginica'"):
         ThresholdDisplay.from_estimator(estimator, X, y)
