@@ -35,7 +35,7 @@ TRUSTED_TYPES = frozenset(
     {
         "skcnn.ensemble.BaggedSGDClassifier",
         "skcnn.feature_extraction.BottleneckFeatures",
-        "skcnn.neural_network._classifier.CNNClassifier",
+        "skcnn.neural_network.CNNClassifier",
         "sklearn.metrics._scorer._PassthroughScorer",
         "sklearn.metrics._scorer._Scorer",
         "sklearn.utils._bunch.Bunch",

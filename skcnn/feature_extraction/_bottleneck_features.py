@@ -103,7 +103,8 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
         network, so this is for clusters (joblib's backends of Dask and Ray). On a machine with a GPU the processes of
         joblib's own backend would pile their networks up on it: there it is this one process that runs.
     random_state : int, default=0
-        Seed of ``weights=None``; nothing else is random.
+        Seed of ``weights=None``; nothing else is random. None is not accepted: all clones of a search are to have one
+        network, and the cache knows features by it.
     verbose : int, default=0
         1 shows a progress bar of the images that go through the network, in a terminal and in a notebook.
 

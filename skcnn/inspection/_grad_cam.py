@@ -37,12 +37,12 @@ class GradCAMDisplay:
 
     Parameters
     ----------
-    pictures : ndarray of shape (n, height, width, 3), uint8
-        Pictures, as the network takes them.
-    heatmaps : ndarray of shape (n, height, width), float32
-        In [0, 1]: the part of the largest value in the same picture.
-    rows : DataFrame of shape (n, 5)
+    rows : DataFrame of shape (n_samples, 5)
         What `frame` returns.
+    pictures : ndarray of shape (n_samples, height, width, 3), uint8
+        Pictures, as the network takes them.
+    heatmaps : ndarray of shape (n_samples, height, width), float32
+        In [0, 1]: the part of the largest value in the same picture.
     layer : str
         Name of the layer that the feature maps are from.
     name : str, default=None
@@ -77,11 +77,11 @@ class GradCAMDisplay:
     """
 
     def __init__(
-        self, pictures: np.ndarray, heatmaps: np.ndarray, rows: pd.DataFrame, *, layer: str, name: str | None = None
+        self, rows: pd.DataFrame, pictures: np.ndarray, heatmaps: np.ndarray, *, layer: str, name: str | None = None
     ) -> None:
+        self.rows = rows
         self.pictures = pictures
         self.heatmaps = heatmaps
-        self.rows = rows
         self.layer = layer
         self.name = name
 
@@ -179,7 +179,7 @@ class GradCAMDisplay:
                 "peak": peaks,
             }
         )
-        return cls(pictures, heatmaps, rows, layer=feature_map.name, name=name)
+        return cls(rows, pictures, heatmaps, layer=feature_map.name, name=name)
 
     def frame(self) -> pd.DataFrame:
         """Return what was looked for in each picture.

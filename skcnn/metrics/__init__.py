@@ -7,13 +7,14 @@ figure that is not defined (the recall of a class that has no sample, say) is Na
 
 from skcnn.metrics._calibration import ReliabilityDisplay, calibration_frame
 from skcnn.metrics._comparison import compare_predictions
-from skcnn.metrics._confusion import ConfusionDisplay
+from skcnn.metrics._confusion import confusion_frame, most_confused
+from skcnn.metrics._confusion_display import ConfusionDisplay
 from skcnn.metrics._curves import OneVsRestPrecisionRecallDisplay, OneVsRestRocDisplay
 from skcnn.metrics._intervals import bootstrap_intervals
 from skcnn.metrics._pictures import PicturesDisplay
 from skcnn.metrics._report import ClassifierReport
 from skcnn.metrics._report_comparison import ReportComparison
-from skcnn.metrics._tables import classification_frame, confusion_frame, headline_frame, most_confused, top_k_frame
+from skcnn.metrics._tables import classification_frame, headline_frame, top_k_frame
 from skcnn.metrics._threshold_display import ThresholdDisplay
 from skcnn.metrics._thresholds import operating_point, threshold_table
 from skcnn.metrics._training_curve import TrainingCurveDisplay

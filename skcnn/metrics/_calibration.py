@@ -67,6 +67,11 @@ def calibration_frame(
         If the scores are not probabilities, ``n_bins`` is less than 1, or predictions are refused as in
         `headline_frame`.
 
+    See Also
+    --------
+    sklearn.calibration.calibration_curve : Of two classes, bin by bin: its ``prob_pred`` is the probability, its
+        ``prob_true`` the share.
+
     References
     ----------
     .. [1] C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, "On Calibration of Modern Neural Networks", ICML 2017,

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 def compare_predictions(
     y_true: ArrayLike,
-    score_a: ArrayLike | None = None,
-    score_b: ArrayLike | None = None,
+    y_score_a: ArrayLike | None = None,
+    y_score_b: ArrayLike | None = None,
     *,
-    pred_a: ArrayLike | None = None,
-    pred_b: ArrayLike | None = None,
+    y_pred_a: ArrayLike | None = None,
+    y_pred_b: ArrayLike | None = None,
     classes: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     top_k: int = 5,
@@ -43,10 +43,10 @@ def compare_predictions(
     ----------
     y_true : array-like of shape (n_samples,)
         True labels.
-    score_a, score_b : array-like of shape (n_samples, n_classes) or (n_samples,), default=None
+    y_score_a, y_score_b : array-like of shape (n_samples, n_classes) or (n_samples,), default=None
         Scores of the two models for the same samples in the same order, as ``y_score`` in
         `ClassifierReport.from_predictions`.
-    pred_a, pred_b : array-like of shape (n_samples,), default=None
+    y_pred_a, y_pred_b : array-like of shape (n_samples,), default=None
         Predicted labels. None takes the class of the highest score.
     classes, sample_weight, top_k
         As in `headline_frame`, for both models.
@@ -56,15 +56,16 @@ def compare_predictions(
     Returns
     -------
     DataFrame of shape (7, 7)
-        Index "figure" as in `headline_frame`, and the columns
+        Index "metric" as in `headline_frame`, and the columns
 
-        ==================== ===================================================================================
-        a, b                 the figures of the two models
-        difference           b less a: above 0 model b is better, but for ``log_loss``, where it is worse
-        low, high            percentile interval of the difference [1]_; one without 0 in it tells the models apart
-        p_value              of McNemar's exact test [2]_, for ``accuracy`` only, NaN for the others
-        note                 why a figure is NaN, and what else one has to know about it
-        ==================== ===================================================================================
+        =============================== ============================================================================
+        a, b                            the figures of the two models
+        difference                      b less a: above 0 model b is better, but for ``log_loss``, where it is worse
+        difference_low, difference_high percentile interval of the difference [1]_; one without 0 in it tells the
+                                        models apart
+        p_value                         of McNemar's exact test [2]_, for ``accuracy`` only, NaN for the others
+        note                            why a figure is NaN, and what else one has to know about it
+        =============================== ============================================================================
 
     Raises
     ------
@@ -91,8 +92,8 @@ def compare_predictions(
     --------
     >>> from skcnn.metrics import compare_predictions
     >>> y_true = ["cat"] * 50 + ["dog"] * 50
-    >>> pred_a, pred_b = ["cat"] * 40 + ["dog"] * 60, ["cat"] * 48 + ["dog"] * 52
-    >>> frame = compare_predictions(y_true, pred_a=pred_a, pred_b=pred_b, random_state=0)
+    >>> y_pred_a, y_pred_b = ["cat"] * 40 + ["dog"] * 60, ["cat"] * 48 + ["dog"] * 52
+    >>> frame = compare_predictions(y_true, y_pred_a=y_pred_a, y_pred_b=y_pred_b, random_state=0)
     >>> frame.loc["accuracy", ["a", "b", "difference", "p_value"]].astype(float).round(4).to_dict()
     {'a': 0.9, 'b': 0.98, 'difference': 0.08, 'p_value': 0.0078}
     >>> frame.loc["accuracy", "note"]
@@ -100,7 +101,7 @@ def compare_predictions(
     """
     a, b = (
         Predictions.from_arrays(y_true, score, y_pred=predicted, classes=classes, sample_weight=sample_weight)
-        for score, predicted in ((score_a, pred_a), (score_b, pred_b))
+        for score, predicted in ((y_score_a, y_pred_a), (y_score_b, y_pred_b))
     )
     return comparison_of(
         a,
@@ -131,7 +132,8 @@ def comparison_of(
     )
     frame = pd.DataFrame({"a": headline_a["value"], "b": headline_b["value"]})
     frame["difference"] = frame["b"] - frame["a"]
-    frame["low"], frame["high"] = percentiles(resampled_b - resampled_a, confidence_level)
+    ends = percentiles(resampled_b - resampled_a, confidence_level)
+    frame["difference_low"], frame["difference_high"] = ends
     frame["p_value"] = np.nan
     frame["note"] = [_one_note(*notes) for notes in zip(headline_a["note"], headline_b["note"], strict=True)]
     frame.loc["accuracy", ["p_value", "note"]] = mcnemar_of(a, b)

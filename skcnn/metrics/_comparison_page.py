@@ -46,7 +46,7 @@ def render_comparison(comparison: ReportComparison, *, n_pictures: int) -> str:
             }
             for display in displays
         ],
-        agreement=[row for _, row in comparison.agreement_frame().iterrows()],
+        agreement=[row for _, row in comparison.agreement_frame.iterrows()],
         agreement_labels={
             "both_right": "by both",
             "only_first": f"only by {comparison.names[0]}",

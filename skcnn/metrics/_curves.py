@@ -310,7 +310,8 @@ class OneVsRestRocDisplay(_OneVsRestDisplay):
     Parameters
     ----------
     curves : DataFrame
-        Points of the curves: columns "class", "false_positive_rate", "true_positive_rate", "threshold".
+        Points of the curves: columns "class", "fpr" and "tpr" (false and true positive rate),
+        "threshold".
     areas : Series
         Area under the curve of each class; NaN for a class that has no sample, or has them all.
     micro : DataFrame, default=None
@@ -333,8 +334,8 @@ class OneVsRestRocDisplay(_OneVsRestDisplay):
     >>> figure = display.plot().figure_
     """
 
-    _x = "false_positive_rate"
-    _y = "true_positive_rate"
+    _x = "fpr"
+    _y = "tpr"
     _area = "roc_auc"
     _x_label = "False positive rate"
     _y_label = "True positive rate"

@@ -54,7 +54,7 @@ def bootstrap_intervals(
     Returns
     -------
     DataFrame of shape (7, 4)
-        Index "figure" as in `headline_frame`; columns "value" (of the test set itself), "low", "high" and "note":
+        Index "metric" as in `headline_frame`; columns "value" (of the test set itself), "low", "high" and "note":
         why a value is NaN, or why an interval is not to be trusted.
 
     Raises

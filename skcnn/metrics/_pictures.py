@@ -93,7 +93,7 @@ class PicturesDisplay:
         size: int = 128,
         root: str | os.PathLike[str] | None = None,
         max_pixels: int | None = None,
-        random_state: int = 0,
+        random_state: int | None = 0,
         name: str | None = None,
     ) -> Self:
         """Make the Display from a fitted classifier of pictures.
@@ -144,7 +144,7 @@ class PicturesDisplay:
         size: int = 128,
         root: str | os.PathLike[str] | None = None,
         max_pixels: int | None = None,
-        random_state: int = 0,
+        random_state: int | None = 0,
         name: str | None = None,
     ) -> Self:
         """Make the Display from predictions.
@@ -169,8 +169,9 @@ class PicturesDisplay:
             Folder or URL that relative paths in X start from. None is the current folder.
         max_pixels : int, default=None
             Larger pictures are not decoded; None stands for Pillow's own limit.
-        random_state : int, default=0
-            Seed of the examples.
+        random_state : int or None, default=0
+            Seed of the examples. An int, as in all that is shown to people, so that they see the same each time; None
+            draws anew.
         name : str, default=None
             Title of the picture.
 
@@ -202,7 +203,7 @@ class PicturesDisplay:
         n_pictures: int | None = None,
         size: int = 128,
         max_pixels: int | None = None,
-        random_state: int = 0,
+        random_state: int | None = 0,
         name: str | None = None,
     ) -> Self:
         """Make the Display from checked predictions."""
@@ -303,7 +304,7 @@ class PicturesDisplay:
         return [first, Line(true, before="true: ")] if self.kind == "worst_errors" else [first]
 
 
-def _chosen(predictions: Predictions, kind: Kind, n_pictures: int, random_state: int) -> np.ndarray:
+def _chosen(predictions: Predictions, kind: Kind, n_pictures: int, random_state: int | None) -> np.ndarray:
     """Return the rows to show, in order."""
     is_right = predictions.true == predictions.predicted
     if kind == "examples":

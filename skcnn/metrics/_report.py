@@ -13,6 +13,7 @@ import pandas as pd
 
 from skcnn.images import as_images
 from skcnn.metrics._calibration import calibration_of
+from skcnn.metrics._confusion import confusion_of, most_confused_of
 from skcnn.metrics._intervals import bootstrap_intervals_of
 from skcnn.metrics._pictures import root_of
 from skcnn.metrics._predictions import Predictions
@@ -22,9 +23,7 @@ from skcnn.metrics._report_displays import ReportDisplays
 from skcnn.metrics._report_text import summary_of, text_of
 from skcnn.metrics._tables import (
     class_figures_of,
-    confusion_of,
     headline_of,
-    most_confused_of,
     top_k_frame_of,
     top_k_of,
     undefined_notes,
@@ -112,7 +111,7 @@ class ClassifierReport(ReportDisplays):
     1           0  11  5
     2           0   0  9
     >>> report.most_confused()
-       true  predicted  count    rate
+       true  predicted  count   share
     0     1          2      5  0.3125
     """
 
@@ -141,8 +140,8 @@ class ClassifierReport(ReportDisplays):
         y: ArrayLike,
         *,
         sample_weight: ArrayLike | None = None,
-        name: str | None = None,
         top_k: int = 5,
+        name: str | None = None,
     ) -> Self:
         """Make the report of a fitted classifier on test data.
 
@@ -160,11 +159,11 @@ class ClassifierReport(ReportDisplays):
             True labels. They may lack classes that the estimator knows, not the other way round.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights >= 0, for every figure, curve and count.
-        name : str, default=None
-            What the report calls the classifier. None takes the name of its class, or of the steps of a pipeline.
         top_k : int, default=5
             A sample counts for "top_k_accuracy" if its true class is among the ``top_k`` highest scores; 5 is the
             custom of image classification. `headline_frame` says what happens with no more classes than that.
+        name : str, default=None
+            What the report calls the classifier. None takes the name of its class, or of the steps of a pipeline.
 
         Returns
         -------
@@ -193,8 +192,8 @@ class ClassifierReport(ReportDisplays):
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         X: Any = None,
-        name: str | None = None,
         top_k: int = 5,
+        name: str | None = None,
     ) -> Self:
         """Make the report from what a classifier returned.
 
@@ -216,10 +215,10 @@ class ClassifierReport(ReportDisplays):
             Weights >= 0, for every figure, curve and count.
         X : array-like of n_samples images, default=None
             The pictures in the same order, of which the page then shows some: see :func:`skcnn.images.as_images`.
-        name : str, default=None
-            What the report calls the classifier. None says "Classifier".
         top_k : int, default=5
             As in `from_estimator`.
+        name : str, default=None
+            What the report calls the classifier. None says "Classifier".
 
         Returns
         -------
@@ -294,12 +293,13 @@ class ClassifierReport(ReportDisplays):
         confidence_level, n_resamples, n_jobs
             As in `bootstrap_intervals`.
         random_state : int or None, default=0
-            Seed of the draws. An int, so that the frame of a report and its page say the same; None draws anew.
+            Seed of the draws. An int where `bootstrap_intervals` has None, so that the frame of a report and its page
+            say the same, today and tomorrow; None draws anew.
 
         Returns
         -------
         DataFrame of shape (7, 4)
-            Index "figure" as in `headline_frame`; columns "value", "low", "high" and "note". ``headline`` has the
+            Index "metric" as in `headline_frame`; columns "value", "low", "high" and "note". ``headline`` has the
             values alone, at once.
 
         Raises

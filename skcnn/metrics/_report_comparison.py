@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,6 @@ from skcnn.metrics._theme import MUTED, SERIES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from skcnn.metrics._report import ClassifierReport
 
@@ -46,6 +45,10 @@ class ReportComparison:
         The reports, in order.
     names : list of str
         Their names; one that occurs a second time is numbered.
+    agreement_frame : DataFrame of shape (n_reports - 1, 5)
+        On how many samples the first report and each other one are right and wrong. Index "report"; columns
+        "both_right", "only_first", "only_this", "both_wrong" (samples, also where they have weights) and "p_value" (of
+        McNemar's exact test; NaN where samples have weights).
     summary : str
         The comparison in a sentence for each report after the first.
 
@@ -58,7 +61,7 @@ class ReportComparison:
     >>> comparison = ClassifierReport.compare([first, second])
     >>> comparison.frame().loc[("accuracy", "second"), ["value", "difference", "p_value"]].round(3).to_dict()
     {'value': 0.98, 'difference': 0.08, 'p_value': 0.008}
-    >>> comparison.agreement_frame()  # doctest: +NORMALIZE_WHITESPACE
+    >>> comparison.agreement_frame  # doctest: +NORMALIZE_WHITESPACE
             both_right  only_first  only_this  both_wrong  p_value
     report
     second          90           0          8           2  0.007812
@@ -102,7 +105,7 @@ class ReportComparison:
         Returns
         -------
         DataFrame of shape (7 * n_reports, 7)
-            Index "figure" (as in `headline_frame`) and "report". Columns "value", "low" and "high" (the figure and its
+            Index "metric" (as in `headline_frame`) and "report". Columns "value", "low" and "high" (the figure and its
             interval, as in `bootstrap_intervals`); "difference" (from the first report: above 0 is better, but for
             ``log_loss``), "difference_low" and "difference_high" (its paired interval: one without 0 in it tells the
             two apart) and "p_value" (of McNemar's exact test, for ``accuracy`` only). The last four are NaN for the
@@ -110,15 +113,9 @@ class ReportComparison:
         """
         return self._frame.copy()
 
+    @cached_property
     def agreement_frame(self) -> pd.DataFrame:
-        """Count on how many samples the first report and each other one are right and wrong.
-
-        Returns
-        -------
-        DataFrame of shape (n_reports - 1, 5)
-            Index "report"; columns "both_right", "only_first", "only_this", "both_wrong" (samples, also where they have
-            weights) and "p_value" (of McNemar's exact test; NaN where samples have weights).
-        """
+        """On how many samples the first report and each other one are right and wrong."""
         rows = {}
         first = _is_right(self.reports[0])
         for name, report in zip(self.names[1:], self.reports[1:], strict=True):
@@ -129,13 +126,13 @@ class ReportComparison:
         return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("report")
 
     def class_frame(
-        self, figure: Literal["precision", "recall", "f1", "roc_auc", "average_precision"] = "f1"
+        self, metric: Literal["precision", "recall", "f1", "roc_auc", "average_precision"] = "f1"
     ) -> pd.DataFrame:
         """Return a figure of each class, a column for each report.
 
         Parameters
         ----------
-        figure : {"precision", "recall", "f1", "roc_auc", "average_precision"}, default="f1"
+        metric : {"precision", "recall", "f1", "roc_auc", "average_precision"}, default="f1"
             A column of `classification_frame`. F1 is hurt by both kinds of mistakes about a class.
 
         Returns
@@ -143,7 +140,7 @@ class ReportComparison:
         DataFrame of shape (n_classes, n_reports)
             Index "class", in the order of the first report; NaN where a report does not know a class.
         """
-        columns = [report.classification_frame[figure] for report in self.reports]
+        columns = [report.classification_frame[metric] for report in self.reports]
         # By position, for labels that pandas would read as a mask.
         classes = pd.Index(self.reports[0].classes, name="class")
         for column in columns[1:]:
@@ -154,7 +151,7 @@ class ReportComparison:
             values[name] = np.where(where < 0, np.nan, column.to_numpy()[where])
         return pd.DataFrame(values, index=classes.rename("class"))
 
-    def plot(self, ax: Axes | None = None) -> Figure:
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the differences from the first report with their intervals.
 
         A dot is filled where the interval does not hold 0. To the right is better, for log-loss too: its difference is
@@ -163,12 +160,12 @@ class ReportComparison:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure of its own, outside pyplot.
+            Where to draw. None makes a figure of its own, outside pyplot: it is ``figure_``, and has a ``savefig``.
 
         Returns
         -------
-        matplotlib Figure
-            It has a ``savefig``, and a notebook shows it.
+        ReportComparison
+            Itself, with the attributes ``ax_`` and ``figure_``.
         """
         from matplotlib.figure import Figure
 
@@ -202,8 +199,9 @@ class ReportComparison:
             for written, name in zip(box.get_texts(), lines, strict=True):
                 written.set_parse_math(False)
                 written.set_text(label_text(name, 30))
-        figure: Any = ax.figure
-        return figure
+        self.ax_ = ax
+        self.figure_ = ax.figure
+        return self
 
     def picture_displays(self, n_pictures: int = 12) -> list[PicturesDisplay]:
         """Return the Displays of the pictures that one alone of the first report and another one has right.

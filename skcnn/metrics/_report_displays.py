@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
 from skcnn.images import Images, as_images
 from skcnn.metrics._calibration import ReliabilityDisplay
-from skcnn.metrics._confusion import MAX_LABELLED, ConfusionDisplay
+from skcnn.metrics._confusion_display import MAX_LABELLED, ConfusionDisplay
 from skcnn.metrics._curves import OneVsRestPrecisionRecallDisplay, OneVsRestRocDisplay, singled_out
 from skcnn.metrics._pictures import Kind, PicturesDisplay
 from skcnn.metrics._predictions import Predictions
 from skcnn.metrics._text import label_text
 from skcnn.metrics._threshold_display import ThresholdDisplay
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 class ReportDisplays:
@@ -33,17 +30,17 @@ class ReportDisplays:
     _X: Any
     _root: Any
 
-    def plot(self) -> Figure:
+    def plot(self) -> Self:
         """Draw the confusion matrix, the curves and, of probabilities, the reliability diagram in one figure.
 
         With more than 12 classes, the part of the matrix with the commonest mistakes is there too; with two, the
-        figures of all thresholds.
+        figures of all thresholds. What needs scores is left out where there are none.
 
         Returns
         -------
-        matplotlib Figure
-            Made outside pyplot; it has a ``savefig``, and a notebook shows it. What needs scores is left out where
-            there are none.
+        ClassifierReport
+            Itself, with the attributes ``axes_`` (an array: these are several) and ``figure_`` (made outside pyplot; it
+            has a ``savefig``).
         """
         from matplotlib.figure import Figure
 
@@ -63,7 +60,9 @@ class ReportDisplays:
         for ax in places[len(draw) :]:
             ax.remove()
         figure.suptitle(label_text(self.name), parse_math=False)
-        return figure
+        self.axes_ = places[: len(draw)]
+        self.figure_ = figure
+        return self
 
     def confusion_display(self) -> ConfusionDisplay:
         """Return the Display of the confusion matrix.

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skcnn.metrics._confusion import MAX_LABELLED
+from skcnn.metrics._confusion_display import MAX_LABELLED
 from skcnn.metrics._curves import singled_out
 from skcnn.metrics._page import render
 from skcnn.metrics._svg import WIDTH, inline_svg
 from skcnn.metrics._text import counted, figure_text
-from skcnn.metrics._threshold_display import FIGURE_LABELS
+from skcnn.metrics._threshold_display import METRIC_LABELS
 from skcnn.metrics._thresholds import operating_point_of, threshold_table_of
 
 if TYPE_CHECKING:
@@ -116,8 +116,8 @@ def _thresholds(report: ClassifierReport) -> dict[str, Any] | None:
         except ValueError:  # No threshold meets it.
             points.append((demand, None))
     legend = [
-        {"color": f"series-{number}", "label": FIGURE_LABELS[figure], "value": None}
-        for number, figure in enumerate(_CURVES_OF_THRESHOLDS)
+        {"color": f"series-{number}", "label": METRIC_LABELS[metric], "value": None}
+        for number, metric in enumerate(_CURVES_OF_THRESHOLDS)
     ]
     return {
         "positive": report.classes[1],
@@ -126,7 +126,7 @@ def _thresholds(report: ClassifierReport) -> dict[str, Any] | None:
         "picture": {
             "title": "What a threshold brings",
             "svg": inline_svg(
-                lambda ax: display.plot(ax, figures=_CURVES_OF_THRESHOLDS, legend=False),
+                lambda ax: display.plot(ax, metrics=_CURVES_OF_THRESHOLDS, legend=False),
                 (WIDTH, 3.4),
                 "Threshold curves",
             ),

@@ -57,7 +57,7 @@ def text_of(report: ClassifierReport, frame: pd.DataFrame | None = None) -> str:
     if not pairs.empty:
         lines += ["", "Most confused:"]
         lines += [
-            f"  {quoted(pair.true)} taken for {quoted(pair.predicted)}: {count_text(pair[2])} ({pair.rate:.1%})"
+            f"  {quoted(pair.true)} taken for {quoted(pair.predicted)}: {count_text(pair[2])} ({pair.share:.1%})"
             for pair in pairs.itertuples(index=False)
         ]
     if report.notes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -55,7 +55,7 @@ def headline_frame(
     Returns
     -------
     DataFrame of shape (7, 2)
-        Index "figure", named as scikit-learn's scorers are; columns "value" (float) and "note" (str): the reason where
+        Index "metric", named as scikit-learn's scorers are; columns "value" (float) and "note" (str): the reason where
         the value is NaN, else what one has to know about it, else empty.
 
         ============================ =======================================================================
@@ -79,7 +79,7 @@ def headline_frame(
     >>> from skcnn.metrics import headline_frame
     >>> frame = headline_frame(["cat", "dog", "dog", "cat"], [0.1, 0.8, 0.6, 0.7])
     >>> frame["value"].round(3)
-    figure
+    metric
     accuracy                   0.750
     balanced_accuracy          0.750
     log_loss                   0.511
@@ -142,89 +142,6 @@ def classification_frame(
     return class_figures_of(
         Predictions.from_arrays(y_true, y_score, y_pred=y_pred, classes=classes, sample_weight=sample_weight)
     )
-
-
-def confusion_frame(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    *,
-    classes: ArrayLike | None = None,
-    sample_weight: ArrayLike | None = None,
-    normalize: Literal["true", "pred", "all"] | None = None,
-) -> pd.DataFrame:
-    """Count how often samples of each class are predicted as each class.
-
-    Parameters
-    ----------
-    y_true, y_pred : array-like of shape (n_samples,)
-        True and predicted labels.
-    classes : array-like of shape (n_classes,), default=None
-        Labels of the rows and columns, in order. None takes the sorted labels of ``y_true`` and ``y_pred``.
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weights. With weights the cells are sums of weights.
-    normalize : {"true", "pred", "all"}, default=None
-        Divide by the total of the row, of the column or of the table. What would be divided by zero is NaN
-        (scikit-learn's `confusion_matrix` gives 0).
-
-    Returns
-    -------
-    DataFrame of shape (n_classes, n_classes)
-        Rows (index "true") are true classes, columns ("predicted") predicted ones.
-
-    Raises
-    ------
-    ValueError
-        If labels are missing or not among ``classes``, shapes do not fit, or ``normalize`` is none of these.
-
-    Examples
-    --------
-    >>> from skcnn.metrics import confusion_frame
-    >>> confusion_frame(["a", "b", "b", "b"], ["a", "a", "b", "b"])  # doctest: +NORMALIZE_WHITESPACE
-    predicted  a  b
-    true
-    a          1  0
-    b          1  2
-    """
-    counts = confusion_of(Predictions.from_arrays(y_true, y_pred=y_pred, classes=classes, sample_weight=sample_weight))
-    return counts if normalize is None else normalized(counts, normalize)
-
-
-def most_confused(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    *,
-    k: int = 10,
-    classes: ArrayLike | None = None,
-    sample_weight: ArrayLike | None = None,
-) -> pd.DataFrame:
-    """List the commonest mistakes.
-
-    Parameters
-    ----------
-    y_true, y_pred, classes, sample_weight
-        As in `confusion_frame`.
-    k : int, default=10
-        How many pairs of classes at most.
-
-    Returns
-    -------
-    DataFrame of shape (n_pairs, 4), n_pairs <= k
-        Columns "true", "predicted", "count" (samples, or sum of their weights) and "rate" (share of the samples of the
-        true class), the largest count first, the largest rate first among equal counts.
-
-    Raises
-    ------
-    ValueError
-        If ``k`` is less than 1, or labels are refused as in `confusion_frame`.
-
-    Examples
-    --------
-    >>> from skcnn.metrics import most_confused
-    >>> most_confused(["a", "b", "b", "b"], ["a", "a", "b", "b"]).round(2)
-      true predicted  count  rate
-    0    b         a      1  0.33
-    """
-    return most_confused_of(confusion_frame(y_true, y_pred, classes=classes, sample_weight=sample_weight), k)
 
 
 def top_k_frame(
@@ -323,7 +240,7 @@ def headline_of(predictions: Predictions, class_figures: pd.DataFrame, top_k: in
     if predictions.score is None:
         for figure in ("log_loss", "top_k_accuracy", "roc_auc_ovr", "average_precision_macro"):
             rows[figure] = (np.nan, f"no scores: {predictions.score_note}")
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "note"]).rename_axis("figure")
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "note"]).rename_axis("metric")
 
 
 def top_k_of(predictions: Predictions, top_k: int) -> int:
@@ -388,49 +305,6 @@ def top_k_frame_of(predictions: Predictions, max_k: int = 10) -> pd.DataFrame:
     counts = np.cumsum(at)[:n_k]
     index = pd.RangeIndex(1, n_k + 1, name="k")
     return pd.DataFrame({"count": counts, "top_k_accuracy": counts / at.sum()}, index=index)
-
-
-def confusion_of(predictions: Predictions) -> pd.DataFrame:
-    """Make the table of `confusion_frame`, of counts."""
-    # scikit-learn's confusion_matrix warns where there is one class, for no reason that holds here.
-    n_classes = predictions.n_classes
-    cells = predictions.true * n_classes + predictions.predicted
-    counts = np.bincount(cells, weights=predictions.sample_weight, minlength=n_classes**2)
-    return pd.DataFrame(
-        counts.reshape(n_classes, n_classes),
-        index=pd.Index(predictions.classes, name="true"),
-        columns=pd.Index(predictions.classes, name="predicted"),
-    )
-
-
-def normalized(counts: pd.DataFrame, by: str) -> pd.DataFrame:
-    """Divide a table of counts by its rows ("true"), its columns ("pred") or its total ("all")."""
-    values = counts.to_numpy(dtype=float)
-    totals = {"true": values.sum(axis=1, keepdims=True), "pred": values.sum(axis=0, keepdims=True), "all": values.sum()}
-    if by not in totals:
-        raise ValueError(f"normalize is {by!r}; 'true', 'pred', 'all' and None are accepted.")
-    with np.errstate(invalid="ignore"):
-        return pd.DataFrame(values / totals[by], index=counts.index, columns=counts.columns)
-
-
-def most_confused_of(counts: pd.DataFrame, k: int) -> pd.DataFrame:
-    """Make the table of `most_confused` from one of counts."""
-    if k < 1:
-        raise ValueError(f"k is {k}; an int >= 1 is accepted.")
-    values = counts.to_numpy()
-    mistakes = values.astype(float) - np.diag(np.diag(values)).astype(float)
-    rates = normalized(counts, "true").to_numpy()
-    true, predicted = np.nonzero(mistakes > 0)
-    order = np.lexsort((-rates[true, predicted], -mistakes[true, predicted]))[:k]
-    true, predicted = true[order], predicted[order]
-    return pd.DataFrame(
-        {
-            "true": counts.index[true],
-            "predicted": counts.columns[predicted],
-            "count": values[true, predicted],
-            "rate": rates[true, predicted],
-        }
-    )
 
 
 def undefined_notes(class_figures: pd.DataFrame, predictions: Predictions) -> list[str]:

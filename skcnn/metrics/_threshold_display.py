@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
 
-FIGURE_LABELS = {
+METRIC_LABELS = {
     "tpr": "recall (TPR)",
     "fpr": "false positive rate",
     "ppv": "precision (PPV)",
@@ -116,7 +116,7 @@ class ThresholdDisplay:
         y_true, y_score, pos_label, sample_weight
             As in `threshold_table`.
         name : str, default=None
-            Title of the legend.
+            Title of the legend. None takes ``pos_label``, where it is given.
 
         Returns
         -------
@@ -128,7 +128,8 @@ class ThresholdDisplay:
         ValueError
             If predictions or ``pos_label`` are refused as in `threshold_table`.
         """
-        return cls(threshold_table_of(*checked_binary(y_true, y_score, pos_label, sample_weight)), name=name)
+        table = threshold_table_of(*checked_binary(y_true, y_score, pos_label, sample_weight))
+        return cls(table, name=label_text(pos_label, 24) if name is None and pos_label is not None else name)
 
     @classmethod
     def _from_checked(cls, predictions: Predictions, number: int, *, name: str | None = None) -> Self:
@@ -150,7 +151,7 @@ class ThresholdDisplay:
         self,
         ax: Axes | None = None,
         *,
-        figures: Sequence[str] = ("tpr", "fpr", "ppv", "f1"),
+        metrics: Sequence[str] = ("tpr", "fpr", "ppv", "f1"),
         point: pd.Series | None = None,
         legend: bool = True,
     ) -> Self:
@@ -160,9 +161,9 @@ class ThresholdDisplay:
         ----------
         ax : matplotlib Axes, default=None
             Where to draw. None makes a figure of its own, outside pyplot: it is ``figure_``, and has a ``savefig``.
-        figures : sequence of str, default=("tpr", "fpr", "ppv", "f1")
-            Columns of the table to draw, among "tpr", "fpr", "ppv", "npv", "f1" and "accuracy". Accuracy is not among
-            the default ones: where one class is rare it is high wherever the threshold lies.
+        metrics : sequence of str, default=("tpr", "fpr", "ppv", "f1")
+            Columns of the table to draw, among "tpr" (recall), "fpr", "ppv" (precision), "npv", "f1" and "accuracy".
+            Accuracy is not among the default ones: where one class is rare it is high wherever the threshold lies.
         point : Series, default=None
             What `operating_point` chose; it is marked.
         legend : bool, default=True
@@ -176,23 +177,26 @@ class ThresholdDisplay:
         Raises
         ------
         ValueError
-            If ``figures`` is empty or names what is no column to draw.
+            If ``metrics`` is empty or names what is no column to draw.
         """
         import matplotlib as mpl
         from matplotlib.figure import Figure
 
-        figures = list(figures)
-        unknown = [figure for figure in figures if figure not in FIGURE_LABELS]
-        if unknown or not figures:
-            raise ValueError(f"figures names {unknown or 'none'!r}; some of {list(FIGURE_LABELS)} are accepted.")
+        metrics = list(metrics)
+        unknown = [metric for metric in metrics if metric not in METRIC_LABELS]
+        if unknown or not metrics:
+            raise ValueError(
+                f"metrics names {unknown or 'none'!r}; some of {list(METRIC_LABELS)} are accepted (recall is 'tpr', "
+                "precision 'ppv')."
+            )
         if ax is None:
             ax = Figure(figsize=(6, 4), layout="constrained").subplots()
         table = self._drawn()
-        for figure, color in zip(figures, SERIES, strict=False):
+        for metric, color in zip(metrics, SERIES, strict=False):
             # The figures of a threshold hold for all thresholds above the next lower score.
             ax.plot(
-                table["threshold"], table[figure], color=color, linewidth=1.6, drawstyle="steps-pre",
-                label=FIGURE_LABELS[figure], zorder=3,
+                table["threshold"], table[metric], color=color, linewidth=1.6, drawstyle="steps-pre",
+                label=METRIC_LABELS[metric], zorder=3,
             )  # fmt: skip
         if point is not None and np.isfinite(point["threshold"]):
             ink = mpl.rcParams["text.color"]
@@ -200,8 +204,8 @@ class ThresholdDisplay:
                 point["threshold"], color=ink, linewidth=1, linestyle="--", zorder=2,
                 label=f"threshold {point['threshold']:.3g}",
             )  # fmt: skip
-            for figure, color in zip(figures, SERIES, strict=False):
-                ax.plot(point["threshold"], point[figure], "o", color=color, markersize=5, zorder=4)
+            for metric, color in zip(metrics, SERIES, strict=False):
+                ax.plot(point["threshold"], point[metric], "o", color=color, markersize=5, zorder=4)
         ax.set(xlabel="Threshold: positive from this score on", ylabel="Share", ylim=(-0.02, 1.02))
         if legend:
             # Above the axes: within them there is no corner that a curve may not pass.

@@ -23,8 +23,8 @@ def threshold_table(
     y_score: ArrayLike,
     *,
     pos_label: Any = None,
-    thresholds: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
+    thresholds: ArrayLike | None = None,
 ) -> pd.DataFrame:
     """Count true and false positives and negatives at each threshold, and the figures made of them.
 
@@ -41,11 +41,11 @@ def threshold_table(
     pos_label : label, default=None
         The positive class. None takes 1 (or True) where the labels are 0 and 1, or -1 and 1, as scikit-learn does; of
         other labels nothing tells which one is looked for.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights >= 0. With weights the counts are sums of weights.
     thresholds : array-like of shape (n_thresholds,), default=None
         The thresholds to look at, in any order. None takes infinity (nothing is called positive) and every distinct
         score of a sample that has a weight, from the highest down: all there is to choose between.
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weights >= 0. With weights the counts are sums of weights.
 
     Returns
     -------
@@ -71,6 +71,9 @@ def threshold_table(
 
     See Also
     --------
+    operating_point : One row of it.
+    classification_frame : Figures at the predicted labels; there tpr is called recall and ppv precision, as in
+        scikit-learn. Here every ratio has the name that tells what it is made of.
     sklearn.metrics.roc_curve : Two of the columns.
     sklearn.metrics.confusion_matrix_at_thresholds : Four of them, at every distinct score.
 
@@ -93,15 +96,16 @@ def operating_point(
     y_score: ArrayLike,
     *,
     pos_label: Any = None,
+    sample_weight: ArrayLike | None = None,
     min_recall: float | None = None,
     max_fpr: float | None = None,
     min_precision: float | None = None,
     costs: ArrayLike | None = None,
-    sample_weight: ArrayLike | None = None,
 ) -> pd.Series:
     """Find the threshold that meets a demand at the least price.
 
-    Give one demand. Choose on a development set: on the samples that a threshold was chosen on, its figures flatter.
+    Give one demand; in the columns of the table recall is ``tpr``, and precision is ``ppv``. Choose on a development
+    set: on the samples that a threshold was chosen on, its figures flatter.
 
     Parameters
     ----------

@@ -18,6 +18,8 @@ _NEEDED = ("phase", "epoch")
 class TrainingCurveDisplay:
     """Loss or accuracy by epoch, on the rows learned from and on those set aside.
 
+    Make it with `from_estimator`, or from a history of another training.
+
     Parameters
     ----------
     history : DataFrame

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from skcnn.model_selection._diagnosis_display import FitDiagnosisDisplay
 
 Error = float | tuple[int, int]
@@ -53,18 +55,18 @@ class Gap(NamedTuple):
     name: str
     first: str
     second: str
-    size: float
-    low: float
-    high: float
+    difference: float
+    difference_low: float
+    difference_high: float
 
     @property
     def verdict(self) -> str:
         """Whether it is "real", "within noise", "negative", or "unknown" since no counts were given."""
-        if math.isnan(self.low):
+        if math.isnan(self.difference_low):
             return "unknown"
-        if self.low > 0:
+        if self.difference_low > 0:
             return "real"
-        return "negative" if self.high < 0 else "within noise"
+        return "negative" if self.difference_high < 0 else "within noise"
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class FitDiagnosis:
     rates : dict of str to Rate
         Error rates by part, in the order human, train, train_dev, dev, test. Where ``human`` was not given it is 0.
     gaps : list of Gap
-        Differences between neighbours: name, first, second, size, low, high, verdict.
+        Differences between neighbours: name, first, second, difference, difference_low, difference_high, verdict.
     human_known : bool
         Whether ``human`` was given; the whole training error counts as avoidable where it was not.
     confidence_level : float
@@ -93,8 +95,8 @@ class FitDiagnosis:
     @property
     def largest(self) -> Gap | None:
         """The gap to work on: the largest that is not within noise or negative; None where there is none."""
-        open_gaps = [gap for gap in self.gaps if gap.size > 0 and gap.verdict in ("real", "unknown")]
-        return max(open_gaps, key=lambda gap: gap.size, default=None)
+        open_gaps = [gap for gap in self.gaps if gap.difference > 0 and gap.verdict in ("real", "unknown")]
+        return max(open_gaps, key=lambda gap: gap.difference, default=None)
 
     def frame(self) -> pd.DataFrame:
         """Return the gaps.
@@ -102,22 +104,33 @@ class FitDiagnosis:
         Returns
         -------
         DataFrame
-            A row for each gap: ``first`` and ``second`` (the parts that it lies between), ``size`` (difference of the
-            error rates), ``low`` and ``high`` (its interval; NaN where no counts were given), ``verdict`` ("real",
-            "within noise", "negative", "unknown") and ``next`` (what makes it smaller; "" unless it is a gap to work
-            on).
+            Index "gap"; columns "first" and "second" (the parts that it lies between), "difference" (of the error
+            rates), "difference_low" and "difference_high" (its interval; NaN where no counts were given), "verdict"
+            ("real", "within noise", "negative", "unknown") and "next" (what makes it smaller; "" unless it is a gap to
+            work on).
         """
         rows = [{**gap._asdict(), "verdict": gap.verdict, "next": self._next(gap)} for gap in self.gaps]
-        return pd.DataFrame(rows).set_index("name")
+        return pd.DataFrame(rows).set_index("name").rename_axis("gap")
 
-    def plot(self) -> FitDiagnosisDisplay:
-        """Return `FitDiagnosisDisplay` of it, drawn in a figure of its own."""
+    def plot(self, ax: Axes | None = None) -> FitDiagnosisDisplay:
+        """Draw the gaps.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            As in `FitDiagnosisDisplay.plot`.
+
+        Returns
+        -------
+        FitDiagnosisDisplay
+            Drawn: it has the attributes ``ax_`` and ``figure_``.
+        """
         from skcnn.model_selection._diagnosis_display import FitDiagnosisDisplay
 
-        return FitDiagnosisDisplay(self).plot()
+        return FitDiagnosisDisplay(self).plot(ax)
 
     def _next(self, gap: Gap) -> str:
-        return ADVICE[gap.name] if gap.size > 0 and gap.verdict in ("real", "unknown") else ""
+        return ADVICE[gap.name] if gap.difference > 0 and gap.verdict in ("real", "unknown") else ""
 
     def __str__(self) -> str:
         known = {part: rate for part, rate in self.rates.items() if part != "human" or self.human_known}
@@ -125,7 +138,7 @@ class FitDiagnosis:
         lines = [f"Error rates: {parts}"]
         for gap in self.gaps:
             between = f"{NAMES[gap.first] if gap.first in known else 'none wrong'} to {NAMES[gap.second]}"
-            lines.append(f"  {gap.name:20s}{between:20s}{100 * gap.size:+6.1f} points{self._in_words(gap)}")
+            lines.append(f"  {gap.name:20s}{between:20s}{100 * gap.difference:+6.1f} points{self._in_words(gap)}")
         if self.largest is None:
             lines.append(
                 "No gap stands out: what is left is what people get wrong, or smaller than these sets can show."
@@ -145,7 +158,7 @@ class FitDiagnosis:
     def _in_words(self, gap: Gap) -> str:
         if gap.verdict == "unknown":
             return ""
-        interval = f"  [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
+        interval = f"  [{100 * gap.difference_low:+.1f}, {100 * gap.difference_high:+.1f}]"
         if gap.verdict == "within noise":
             return f"{interval}  within sampling noise"
         if gap.verdict == "negative":
@@ -244,17 +257,17 @@ like those: same camera, light, crop.
 
 def _gap(name: str, first: str, second: str, rates: dict[str, Rate], confidence_level: float) -> Gap:
     before, after = rates[first], rates[second]
-    size = after.error - before.error
+    difference = after.error - before.error
     if before.n_rows is None and after.n_rows is None:
-        return Gap(name, first, second, size, math.nan, math.nan)
+        return Gap(name, first, second, difference, math.nan, math.nan)
     (low_before, high_before), (low_after, high_after) = (rate.interval(confidence_level) for rate in (before, after))
     return Gap(
         name,
         first,
         second,
-        size,
-        size - math.hypot(after.error - low_after, high_before - before.error),
-        size + math.hypot(high_after - after.error, before.error - low_before),
+        difference,
+        difference - math.hypot(after.error - low_after, high_before - before.error),
+        difference + math.hypot(high_after - after.error, before.error - low_before),
     )
 
 

@@ -23,6 +23,8 @@ class FitDiagnosisDisplay:
     ----------
     diagnosis : FitDiagnosis
         From `diagnose_fit`.
+    name : str, default=None
+        Title of the picture.
 
     Examples
     --------
@@ -33,8 +35,9 @@ class FitDiagnosisDisplay:
     'Error rate, %'
     """
 
-    def __init__(self, diagnosis: FitDiagnosis) -> None:
+    def __init__(self, diagnosis: FitDiagnosis, *, name: str | None = None) -> None:
         self.diagnosis = diagnosis
+        self.name = name
 
     def frame(self) -> pd.DataFrame:
         """Return what is drawn: `FitDiagnosis.frame`."""
@@ -69,17 +72,17 @@ class FitDiagnosisDisplay:
                 gap = gaps[part]
                 before = 100 * self.diagnosis.rates[gap.first].error
                 real = gap.verdict in ("real", "unknown")
-                if gap.size > 0:
+                if gap.difference > 0:
                     ax.barh(place, error - before, left=before, color=_STEP if real else _UNSURE, height=0.55)
                 if gap.first in rates:  # how far the one before came
                     ax.plot(
                         [before, before],
-                        [place - 1, place + (0.275 if gap.size > 0 else -0.275)],
+                        [place - 1, place + (0.275 if gap.difference > 0 else -0.275)],
                         color=_INK,
                         linewidth=0.8,
                     )
                 note = "" if gap.verdict in ("real", "unknown") else f" ({gap.verdict})"
-                text = f"{error:.1f} %  {gap.name} {100 * gap.size:+.1f}{note}"
+                text = f"{error:.1f} %  {gap.name} {100 * gap.difference:+.1f}{note}"
             else:
                 text = f"{error:.1f} %"
             if high > low:
@@ -101,6 +104,8 @@ class FitDiagnosisDisplay:
         ax.set_xticks([tick for tick in ax.get_xticks() if tick <= min(right, 100)])
         ax.set(xlabel="Error rate, %")
         ax.spines[["top", "right"]].set_visible(False)
+        if self.name:
+            ax.set_title(self.name, parse_math=False)
         self.ax_ = ax
         self.figure_ = ax.figure
         return self

@@ -9,4 +9,7 @@ from skcnn.neural_network._classifier import CNNClassifier
 from skcnn.neural_network._graph import clear_graphs
 from skcnn.neural_network._network import build_cnn
 
+# What saved files and pickles call it.
+CNNClassifier.__module__ = __name__
+
 __all__ = ["CNNClassifier", "CheckpointError", "build_cnn", "clear_graphs"]

@@ -299,7 +299,8 @@ def build_cnn(
     backbone, weights, image_size, pooling, hidden_layer_sizes, dropout, unfreeze, batch_norm
         As :class:`CNNClassifier` takes them. ``unfreeze=None`` trains the head alone.
     random_state : int, default=0
-        Seed of weights that are drawn at random.
+        Seed of weights that are drawn at random. An int: SciKeras calls the builder in every fit, and the fits of a
+        search are to start alike.
 
     Returns
     -------

@@ -27,16 +27,16 @@ def test_figures_and_differences():
     np.testing.assert_allclose(frame["a"], headline_frame(y_true, score_a)["value"])
     np.testing.assert_allclose(frame["b"], headline_frame(y_true, score_b)["value"])
     np.testing.assert_allclose(frame["difference"], frame["b"] - frame["a"])
-    assert (frame["low"] < frame["difference"]).all()
-    assert (frame["difference"] < frame["high"]).all()
-    assert frame.loc["log_loss", "high"] < 0 < frame.loc["accuracy", "low"]
+    assert (frame["difference_low"] < frame["difference"]).all()
+    assert (frame["difference"] < frame["difference_high"]).all()
+    assert frame.loc["log_loss", "difference_high"] < 0 < frame.loc["accuracy", "difference_low"]
 
 
 def test_pairs_make_narrow_intervals():
     y_true, score_a, score_b = models()
     frame = compare_predictions(y_true, score_a, score_b, n_resamples=300, random_state=0)
     alone = bootstrap_intervals(y_true, score_a, n_resamples=300, random_state=0)
-    width, width_alone = frame["high"] - frame["low"], alone["high"] - alone["low"]
+    width, width_alone = frame["difference_high"] - frame["difference_low"], alone["high"] - alone["low"]
     for figure in ("accuracy", "log_loss", "roc_auc_ovr", "average_precision_macro"):
         assert width[figure] < 0.8 * width_alone[figure], figure
 
@@ -44,7 +44,7 @@ def test_pairs_make_narrow_intervals():
 def test_a_model_beside_itself_differs_in_nothing():
     y_true, score, _ = models()
     frame = compare_predictions(y_true, score, score, n_resamples=50, random_state=0)
-    assert (frame[["difference", "low", "high"]] == 0).all(axis=None)
+    assert (frame[["difference", "difference_low", "difference_high"]] == 0).all(axis=None)
     assert frame.loc["accuracy", "p_value"] == 1
 
 
@@ -54,7 +54,7 @@ def test_mcnemar_by_hand():
     pred_a, pred_b = np.zeros(40, int), np.zeros(40, int)
     pred_b[:2] = 1
     pred_a[2:11] = 1
-    row = compare_predictions(y_true, pred_a=pred_a, pred_b=pred_b, n_resamples=5, random_state=0).loc["accuracy"]
+    row = compare_predictions(y_true, y_pred_a=pred_a, y_pred_b=pred_b, n_resamples=5, random_state=0).loc["accuracy"]
     assert row["p_value"] == pytest.approx(2 * 67 / 2048)
     assert row["p_value"] == pytest.approx(2 * binom.cdf(2, 11, 0.5))
     assert row["note"] == "only a is right on 2 samples, only b on 9"
@@ -75,14 +75,14 @@ def test_order_of_classes_does_not_matter():
     b = Predictions.from_arrays(names[y_true], score_b, classes=names)
     turned = Predictions.from_arrays(names[y_true], score_b[:, [2, 0, 1]], classes=names[[2, 0, 1]])
     got, golden = (comparison_of(a, other, n_resamples=50, random_state=0) for other in (turned, b))
-    columns = ["a", "b", "difference", "low", "high", "p_value"]
+    columns = ["a", "b", "difference", "difference_low", "difference_high", "p_value"]
     np.testing.assert_allclose(got[columns].astype(float), golden[columns].astype(float))
 
 
 def test_notes_say_which_model():
     y_true, score_a, _ = models()
     pred_b = score_a.argmax(axis=1)
-    frame = compare_predictions(y_true, score_a, pred_b=pred_b, n_resamples=5, random_state=0)
+    frame = compare_predictions(y_true, score_a, y_pred_b=pred_b, n_resamples=5, random_state=0)
     assert frame.loc["roc_auc_ovr", "note"] == "b: no scores: none were given"
     assert np.isnan(frame.loc["roc_auc_ovr", "difference"])
 

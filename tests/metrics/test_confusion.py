@@ -1,95 +1,59 @@
+"""The table of which class is taken for which, against scikit-learn's and by hand."""
+
 import numpy as np
 import pytest
-from sklearn.datasets import load_iris
-from sklearn.linear_model import LogisticRegression
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix
 
-from skcnn.metrics import ConfusionDisplay
-
-# True class 0 is taken for 3 twice, 1 for 2 once; the others are right.
-Y_TRUE = np.array([0, 0, 0, 1, 1, 2, 3, 4])
-Y_PRED = np.array([3, 3, 0, 2, 1, 2, 3, 4])
+from skcnn.metrics import confusion_frame, most_confused
 
 
-def many(n_classes: int = 120) -> ConfusionDisplay:
-    rng = np.random.default_rng(0)
-    y_true = rng.integers(0, n_classes, 4000)
-    wrong = rng.random(4000) < 0.1
-    names = np.array([f"class {number:03d}" for number in range(n_classes)])
-    y_pred = np.where(wrong, rng.integers(0, n_classes, 4000), y_true)
-    return ConfusionDisplay.from_predictions(names[y_true], names[y_pred], classes=names)
+@st.composite
+def labels_and_weights(draw):
+    """True and predicted class numbers, some of them without a sample; and weights, some of them 0."""
+    n_classes, n_samples = draw(st.integers(2, 7)), draw(st.integers(1, 40))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    y_true, y_pred = rng.integers(0, draw(st.integers(1, n_classes)), n_samples), rng.integers(0, n_classes, n_samples)
+    weight = np.append(1, rng.integers(0, 4, n_samples - 1) / 2) if draw(st.booleans()) else None
+    return n_classes, y_true, y_pred, weight
 
 
-def test_frame_is_scikit_learns():
-    display = ConfusionDisplay.from_predictions(Y_TRUE, Y_PRED)
-    np.testing.assert_array_equal(display.frame(), confusion_matrix(Y_TRUE, Y_PRED))
-    golden = confusion_matrix(Y_TRUE, Y_PRED, normalize="true")
-    np.testing.assert_allclose(display.frame(normalize="true"), golden)
+@settings(deadline=None, derandomize=True, max_examples=20)
+@given(labels_and_weights())
+def test_confusion_is_scikit_learns(task):
+    n_classes, y_true, y_pred, weight = task
+    labels = np.arange(n_classes)
+    for normalize in (None, "true", "pred", "all"):
+        frame = confusion_frame(y_true, y_pred, classes=labels, sample_weight=weight, normalize=normalize)
+        golden = confusion_matrix(y_true, y_pred, labels=labels, sample_weight=weight, normalize=normalize)
+        np.testing.assert_allclose(frame.fillna(0), golden)
 
 
-def test_from_estimator():
-    X, y = load_iris(return_X_y=True)
-    estimator = LogisticRegression(max_iter=500).fit(X, y)
-    golden = confusion_matrix(y, estimator.predict(X))
-    np.testing.assert_array_equal(ConfusionDisplay.from_estimator(estimator, X, y).frame(), golden)
+def test_confusion_normalised_by_an_empty_row_is_nan():
+    frame = confusion_frame(["a", "b"], ["a", "a"], classes=["a", "b", "c"], normalize="true")
+    assert frame.loc["c"].isna().all()
+    assert frame.loc["b"].tolist() == [1, 0, 0]
+    with pytest.raises(ValueError, match="normalize is 'rows'"):
+        confusion_frame(["a"], ["a"], normalize="rows")
 
 
-def test_few_classes_have_every_name_and_number():
-    display = ConfusionDisplay.from_predictions(Y_TRUE, Y_PRED, name="cost $5 and $6").plot()
-    ax = display.ax_
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["0", "1", "2", "3", "4"]
-    numbers = {tuple(map(int, text.get_position()[::-1])): text.get_text() for text in ax.texts}
-    assert numbers == {(0, 0): "1", (0, 3): "2", (1, 1): "1", (1, 2): "1", (2, 2): "1", (3, 3): "1", (4, 4): "1"}
-    display.figure_.draw_without_rendering()
+def test_most_confused_by_hand():
+    # c is taken for a twice (of 2), b for a twice (of 4), a for b once (of 3).
+    y_true, y_pred = list("aaabbbbcc"), list("aabaabbaa")
+    frame = most_confused(y_true, y_pred)
+    assert list(zip(frame["true"], frame["predicted"], frame["count"], strict=True)) == [
+        ("c", "a", 2),
+        ("b", "a", 2),
+        ("a", "b", 1),
+    ]
+    np.testing.assert_allclose(frame["share"], [1, 1 / 2, 1 / 3])
+    assert len(most_confused(y_true, y_pred, k=1)) == 1
+    with pytest.raises(ValueError, match="k is 0; an int >= 1"):
+        most_confused(y_true, y_pred, k=0)
+    assert most_confused(y_true, y_true).empty
 
 
-def test_colours_are_shares_of_the_true_class():
-    cells = ConfusionDisplay.from_predictions(Y_TRUE, Y_PRED).plot().ax_.get_images()[0].get_array()
-    opacity = cells[..., 3]
-    assert opacity[4, 4] == 1
-    assert opacity[0, 1] == 0
-    assert opacity[0, 3] > opacity[1, 2] > opacity[0, 0] > 0  # 2 of 3, 1 of 2 (both wrong), 1 of 3.
-    assert cells[0, 3, 0] > cells[0, 3, 2]  # Wrong is red,
-    assert cells[0, 0, 2] > cells[0, 0, 0]  # right is blue.
-
-
-def test_120_classes_have_some_names_and_no_number():
-    ax = many().plot().ax_
-    labels = [label.get_text() for label in ax.get_yticklabels()]
-    assert labels == [f"class {number:03d}" for number in range(0, 120, 10)]
-    assert len(ax.texts) == 0
-
-
-def test_confused_classes_are_neighbours():
-    display = ConfusionDisplay.from_predictions(Y_TRUE, Y_PRED)
-    assert display.most_confused_classes() == [0, 3, 1, 2]
-    assert display.most_confused_classes(3) == [0, 3]
-    assert display.most_confused_classes(None) == [0, 3, 1, 2, 4]
-    right = ConfusionDisplay.from_predictions(Y_TRUE, Y_TRUE)
-    assert right.most_confused_classes() == []
-    assert right.most_confused_classes(None) == [0, 1, 2, 3, 4]
-    assert len(many().most_confused_classes()) <= 12
-
-
-def test_part_of_the_matrix():
-    display = many()
-    chosen = display.most_confused_classes()
-    ax = display.plot(classes=chosen).ax_
-    assert [label.get_text() for label in ax.get_yticklabels()] == chosen
-    counts = display.frame().loc[chosen, chosen].to_numpy()
-    assert sorted(int(text.get_text()) for text in ax.texts) == sorted(counts[counts > 0])
-    # Shares are of all samples of the class, not of those in the part.
-    share = display.frame(normalize="true").loc[chosen[0], chosen[0]]
-    assert ax.get_images()[0].get_array()[0, 0, 3] == pytest.approx(0.15 + 0.85 * share)
-
-
-def test_boolean_classes_are_labels_and_not_a_mask():
-    display = ConfusionDisplay.from_predictions([True, False, True], [True, True, True]).plot(classes=[True, False])
-    assert [label.get_text() for label in display.ax_.get_yticklabels()] == ["True", "False"]
-
-
-def test_unknown_classes_are_refused():
-    display = ConfusionDisplay.from_predictions(Y_TRUE, Y_PRED)
-    for classes in ([], [7]):
-        with pytest.raises(ValueError, match=r"at least one of \[0, 1, 2, 3, 4\] is accepted"):
-            display.plot(classes=classes)
+def test_boolean_labels():
+    pair = most_confused([True, False, True, False], [True, False, False, False])
+    assert pair.iloc[0].tolist() == [True, False, 1, 0.5]

@@ -231,7 +231,7 @@ def test_comparison_has_every_figure():
     for column, write in (("value", figure_text), ("difference", signed_text)):
         for value in frame[column].dropna():
             assert any(write(value) == part.strip() for part in text)
-    for count in comparison.agreement_frame().iloc[0, :4]:
+    for count in comparison.agreement_frame.iloc[0, :4]:
         assert str(int(count)) in text
     for label in comparison.class_frame().index:
         assert label in text

@@ -175,7 +175,7 @@ def test_what_needs_scores_is_none_without():
     assert report.curve_displays() == []
     one_class = ClassifierReport.from_predictions(["a", "a"], [[1.0], [1.0]], classes=["a"])
     assert one_class.reliability_display() is None
-    one_class.plot().draw_without_rendering()
+    one_class.plot().figure_.draw_without_rendering()
 
 
 def test_pictures_of_an_estimator_are_those_of_its_x(pictures):
@@ -202,14 +202,14 @@ def test_pictures_must_be_as_many_as_labels(pictures):
 
 
 def test_plot_has_a_panel_for_each_picture(report):
-    figure = report.plot()
-    labels = [ax.get_xlabel().splitlines()[0] for ax in figure.axes]
+    assert report.plot() is report
+    labels = [ax.get_xlabel().splitlines()[0] for ax in report.axes_]
     assert labels == ["Predicted class", "False positive rate", "Recall", "Highest probability of a sample"]
-    figure.draw_without_rendering()
+    report.figure_.draw_without_rendering()
     without_scores = ClassifierReport.from_predictions([0, 1], y_pred=[0, 0]).plot()
-    assert [ax.get_xlabel() for ax in without_scores.axes] == ["Predicted class"]
+    assert [ax.get_xlabel() for ax in without_scores.axes_] == ["Predicted class"]
     binary = ClassifierReport.from_predictions([0, 1, 1], [0.2, 0.4, 0.9]).plot()
-    assert [ax.get_xlabel().splitlines()[0] for ax in binary.axes][3:] == [
+    assert [ax.get_xlabel().splitlines()[0] for ax in binary.axes_][3:] == [
         "Probability of the class",
         "Threshold: positive from this score on",
     ]
@@ -219,7 +219,7 @@ def test_plot_of_many_classes_shows_the_most_confused():
     rng = np.random.default_rng(0)
     y_true = rng.integers(0, 40, 800)
     report = ClassifierReport.from_predictions(y_true, rng.dirichlet(np.ones(40), 800), name="cost $5 and $6")
-    axes = report.plot().axes
+    axes = report.plot().axes_
     assert len(axes) == 5
     assert len(axes[1].get_yticks()) <= 12
 

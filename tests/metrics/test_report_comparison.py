@@ -30,15 +30,12 @@ def test_figures_and_differences_are_those_of_the_functions(comparison):
     y_true, first = scores(1, 1)
     _, second = scores(2, 3)
     frame = comparison.frame()
-    assert frame.index.names == ["figure", "report"]
+    assert frame.index.names == ["metric", "report"]
     alone = bootstrap_intervals(y_true, second, n_resamples=200, random_state=0)
     pd.testing.assert_frame_equal(frame.xs("strong", level="report")[["value", "low", "high"]], alone.iloc[:, :3])
     paired = compare_predictions(y_true, first, second, n_resamples=200, random_state=0)
-    columns = {"difference_low": "low", "difference_high": "high"}
-    pd.testing.assert_frame_equal(
-        frame.xs("strong", level="report")[["difference", *columns, "p_value"]].rename(columns=columns),
-        paired[["difference", "low", "high", "p_value"]],
-    )
+    columns = ["difference", "difference_low", "difference_high", "p_value"]
+    pd.testing.assert_frame_equal(frame.xs("strong", level="report")[columns], paired[columns])
     assert frame.xs("weak", level="report").iloc[:, 3:].isna().all(axis=None)
 
 
@@ -53,7 +50,7 @@ def test_agreement_by_hand():
         ClassifierReport.from_predictions(list("aaaabb"), y_pred=list(predicted), name=predicted)
         for predicted in ("aaabba", "abbbbb")
     ]
-    agreement = ClassifierReport.compare(reports, n_resamples=2).agreement_frame()
+    agreement = ClassifierReport.compare(reports, n_resamples=2).agreement_frame
     assert agreement.loc["abbbbb"].to_dict() == {
         "both_right": 2, "only_first": 2, "only_this": 1, "both_wrong": 1, "p_value": 1.0,
     }  # fmt: skip
@@ -65,7 +62,7 @@ def test_agreement_of_weighted_samples_has_no_p_value():
         for predicted in (["a", "a"], ["a", "b"])
     ]
     comparison = ClassifierReport.compare(reports, n_resamples=2)
-    assert np.isnan(comparison.agreement_frame()["p_value"].iloc[0])
+    assert np.isnan(comparison.agreement_frame["p_value"].iloc[0])
     assert "McNemar" not in comparison.summary
 
 
@@ -117,22 +114,23 @@ def test_long_names_that_shorten_alike_keep_a_column_each():
 
 
 def test_plot_shows_each_difference(comparison):
-    (ax,) = comparison.plot().axes
+    ax = comparison.plot().ax_
     ticks = [label.get_text() for label in ax.get_yticklabels()]
     assert ticks == [
         f"{x} (reversed)" if x == "Log-loss" else x for x in comparison.reports[0].headline_labels.values()
     ]
     dots = np.concatenate([dots.get_offsets() for dots in ax.collections])
     expected = comparison.frame()["difference"].dropna()
-    signs = np.where(expected.index.get_level_values("figure") == "log_loss", -1, 1)
+    signs = np.where(expected.index.get_level_values("metric") == "log_loss", -1, 1)
     np.testing.assert_allclose(dots[:, 0], signs * expected)
-    comparison.plot().draw_without_rendering()
+    assert comparison.plot() is comparison
+    comparison.figure_.draw_without_rendering()
 
 
 def test_figures_that_are_not_defined_are_left_out_of_the_picture():
     reports = [ClassifierReport.from_predictions(["a", "b"] * 9, y_pred=["a", x] * 9) for x in "ab"]
     comparison = ClassifierReport.compare(reports, n_resamples=5)
-    (ax,) = comparison.plot().axes
+    ax = comparison.plot().ax_
     assert [label.get_text() for label in ax.get_yticklabels()] == ["Accuracy", "Balanced accuracy", "Macro F1"]
     assert comparison.frame().loc["log_loss"].isna().all(axis=None)
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from skcnn.metrics import classification_frame, confusion_frame, headline_frame, most_confused, top_k_frame
+from skcnn.metrics import classification_frame, headline_frame, top_k_frame
 
 
 @st.composite
@@ -95,17 +95,6 @@ def test_class_figures_are_scikit_learns(task):
             assert row["average_precision"] == pytest.approx(golden)
         else:
             assert np.isnan(row["average_precision"])
-
-
-@settings(deadline=None, derandomize=True, max_examples=20)
-@given(tasks())
-def test_confusion_is_scikit_learns(task):
-    y_true, y_score, weight = task
-    y_pred, labels = y_score.argmax(axis=1), np.arange(y_score.shape[1])
-    for normalize in (None, "true", "pred", "all"):
-        frame = confusion_frame(y_true, y_pred, classes=labels, sample_weight=weight, normalize=normalize)
-        golden = metrics.confusion_matrix(y_true, y_pred, labels=labels, sample_weight=weight, normalize=normalize)
-        np.testing.assert_allclose(frame.fillna(0), golden)
 
 
 def test_order_and_type_of_labels_change_nothing():
@@ -213,31 +202,6 @@ def test_one_class_in_all():
     assert (frame["note"][frame["value"].isna()] != "").all()
 
 
-def test_confusion_normalised_by_an_empty_row_is_nan():
-    frame = confusion_frame(["a", "b"], ["a", "a"], classes=["a", "b", "c"], normalize="true")
-    assert frame.loc["c"].isna().all()
-    assert frame.loc["b"].tolist() == [1, 0, 0]
-    with pytest.raises(ValueError, match="normalize is 'rows'"):
-        confusion_frame(["a"], ["a"], normalize="rows")
-
-
-def test_most_confused_by_hand():
-    # c is taken for a twice (of 2), b for a twice (of 4), a for b once (of 3).
-    y_true, y_pred = list("aaabbbbcc"), list("aabaabbaa")
-    frame = most_confused(y_true, y_pred)
-    assert list(zip(frame["true"], frame["predicted"], frame["count"], strict=True)) == [
-        ("c", "a", 2),
-        ("b", "a", 2),
-        ("a", "b", 1),
-    ]
-    np.testing.assert_allclose(frame["rate"], [1, 1 / 2, 1 / 3])
-    assert len(most_confused(y_true, y_pred, k=1)) == 1
-    with pytest.raises(ValueError, match="k is 0; an int >= 1"):
-        most_confused(y_true, y_pred, k=0)
-    assert most_confused(y_true, y_true).empty
-
-
 def test_boolean_labels():
     y_true, y_score = [True, False, True, False], [0.9, 0.2, 0.4, 0.3]
     assert classification_frame(y_true, y_score)["recall"].tolist() == [1, 0.5]
-    assert most_confused(y_true, [True, False, False, False]).iloc[0].tolist() == [True, False, 1, 0.5]

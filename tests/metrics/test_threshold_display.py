@@ -28,7 +28,7 @@ def test_frame_is_the_table():
 @pytest.mark.parametrize("n_samples", [50, 5000])
 def test_curves_pass_through_the_figures(n_samples):
     y_true, y_score = task(n_samples)
-    display = ThresholdDisplay.from_predictions(y_true, y_score).plot(figures=["tpr", "ppv"])
+    display = ThresholdDisplay.from_predictions(y_true, y_score).plot(metrics=["tpr", "ppv"])
     assert display.ax_.get_xlim()[0] < y_score.min()
     for line, figure in zip(display.ax_.get_lines(), ["tpr", "ppv"], strict=True):
         x, y = line.get_data()
@@ -38,7 +38,7 @@ def test_curves_pass_through_the_figures(n_samples):
 
 
 def test_probabilities_are_drawn_from_0_to_1():
-    display = ThresholdDisplay.from_predictions([0, 1, 1, 0], [0.2, 0.8, 0.6, 0.7]).plot(figures=["tpr"])
+    display = ThresholdDisplay.from_predictions([0, 1, 1, 0], [0.2, 0.8, 0.6, 0.7]).plot(metrics=["tpr"])
     x, y = display.ax_.get_lines()[0].get_data()
     assert x.tolist() == [0, 0.2, 0.6, 0.7, 0.8, 1]
     assert y.tolist() == [1, 1, 1, 0.5, 0.5, 0]
@@ -61,14 +61,14 @@ def test_point_is_marked():
 def test_plot_draws_what_and_where_it_is_told():
     ax = Figure().subplots()
     display = ThresholdDisplay.from_predictions(*task())
-    assert display.plot(ax, figures=["npv", "accuracy"], legend=False) is display
+    assert display.plot(ax, metrics=["npv", "accuracy"], legend=False) is display
     assert display.ax_ is ax
     assert len(ax.get_lines()) == 2
     assert ax.get_legend() is None
-    with pytest.raises(ValueError, match=r"figures names \['recall'\]; some of \['tpr'"):
-        display.plot(figures=["recall"])
-    with pytest.raises(ValueError, match="figures names 'none'"):
-        display.plot(figures=[])
+    with pytest.raises(ValueError, match=r"metrics names \['recall'\]; some of \['tpr'"):
+        display.plot(metrics=["recall"])
+    with pytest.raises(ValueError, match="metrics names 'none'"):
+        display.plot(metrics=[])
 
 
 def test_from_estimator():
@@ -78,6 +78,8 @@ def test_from_estimator():
     display = ThresholdDisplay.from_estimator(estimator, X, y, pos_label="virginica")
     golden = threshold_table(y, estimator.predict_proba(X)[:, 2], pos_label="virginica")
     pd.testing.assert_frame_equal(display.frame(), golden)
+    same = ThresholdDisplay.from_predictions(y, estimator.predict_proba(X)[:, 2], pos_label="virginica")
+    assert same.name == display.name
     assert display.plot().ax_.get_legend().get_title().get_text() == "virginica"
     with pytest.raises(ValueError, match="There are 3 classes: give one of 'setosa', 'versicolor', 'virginica'"):
         ThresholdDisplay.from_estimator(estimator, X, y)

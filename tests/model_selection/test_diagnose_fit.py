@@ -9,8 +9,9 @@ def test_gaps_of_two_sources():
     # Machine Learning Yearning, chapter 41: human 0 %, training 1 %, training dev 1.5 %, dev 10 %: data mismatch.
     diagnosis = diagnose_fit(human=0.0, train=0.01, train_dev=0.015, dev=0.10)
     frame = diagnosis.frame()
+    assert frame.index.name == "gap"
     assert list(frame.index) == ["avoidable bias", "variance", "data mismatch"]
-    np.testing.assert_allclose(frame["size"], [0.01, 0.005, 0.085])
+    np.testing.assert_allclose(frame["difference"], [0.01, 0.005, 0.085])
     assert frame[["first", "second"]].to_numpy().tolist() == [
         ["human", "train"],
         ["train", "train_dev"],
@@ -40,7 +41,7 @@ def test_the_largest_gap_is_worked_on_first(errors, name):
 def test_interval_of_a_difference():
     # Newcombe 1998, table II, example (a), method 10: 56/70 against 48/80 gives 0.0524 to 0.3339.
     gap = diagnose_fit(train=(48, 80), dev=(56, 70)).gaps[1]
-    assert (gap.size, gap.low, gap.high) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
+    assert (gap.difference, gap.difference_low, gap.difference_high) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
 
 
 @pytest.mark.parametrize(("n_wrong", "n_rows"), [(0, 20), (3, 50), (50, 50), (400, 10_000)])
@@ -53,7 +54,7 @@ def test_interval_of_a_rate_is_wilsons(n_wrong, n_rows):
 def test_against_an_exact_rate_the_interval_is_that_of_the_other():
     gap = diagnose_fit(human=0.01, train=(40, 2000), dev=0.05).gaps[0]
     expected = binomtest(40, 2000).proportion_ci(0.95, method="wilson")
-    assert (gap.low, gap.high) == pytest.approx((expected.low - 0.01, expected.high - 0.01))
+    assert (gap.difference_low, gap.difference_high) == pytest.approx((expected.low - 0.01, expected.high - 0.01))
 
 
 def test_what_may_be_chance_is_said_and_not_worked_on():
@@ -70,14 +71,14 @@ def test_what_may_be_chance_is_said_and_not_worked_on():
 
 def test_without_counts_nothing_is_said_of_chance():
     diagnosis = diagnose_fit(human=0.0, train=0.01, dev=0.03)
-    assert diagnosis.frame()[["low", "high"]].isna().all(axis=None)
+    assert diagnosis.frame()[["difference_low", "difference_high"]].isna().all(axis=None)
     assert set(diagnosis.frame()["verdict"]) == {"unknown"}
     assert "Give (number wrong, number of rows)" in str(diagnosis)
 
 
 def test_without_human_the_whole_training_error_counts():
     diagnosis = diagnose_fit(train=0.2, dev=0.25)
-    assert diagnosis.gaps[0].size == pytest.approx(0.2)
+    assert diagnosis.gaps[0].difference == pytest.approx(0.2)
     assert "human= is not given" in str(diagnosis)
     assert "human" not in str(diagnosis).splitlines()[0]
     assert "human= is not given" not in str(diagnose_fit(train=0.2, dev=0.25, human=0.1))
@@ -122,7 +123,7 @@ def test_display(errors, tmp_path):
     ]
     drawn = " ".join(text.get_text() for text in display.ax_.texts)
     for gap in diagnosis.gaps:
-        assert f"{gap.name} {100 * gap.size:+.1f}" in drawn
+        assert f"{gap.name} {100 * gap.difference:+.1f}" in drawn
     assert display.frame().equals(diagnosis.frame())
     assert diagnosis.plot().figure_ is not display.figure_
 
@@ -131,7 +132,11 @@ def test_display_draws_where_it_is_told():
     from matplotlib.figure import Figure
 
     ax = Figure().subplots()
-    assert FitDiagnosisDisplay(diagnose_fit(train=0.1, dev=0.2)).plot(ax).ax_ is ax
+    display = FitDiagnosisDisplay(diagnose_fit(train=0.1, dev=0.2), name="cost $5 and $6")
+    assert display.plot(ax) is display
+    assert display.ax_ is ax
+    assert ax.get_title() == "cost $5 and $6"
+    assert diagnose_fit(train=0.1, dev=0.2).plot(ax).ax_ is ax
 
 
 @pytest.mark.parametrize("part", ["train", "dev"])

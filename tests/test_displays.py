@@ -1,0 +1,44 @@
+"""The Displays have one form: scikit-learn's, with ``frame()`` beside ``plot()``."""
+
+import inspect
+
+import pytest
+
+import skcnn.inspection
+import skcnn.metrics
+import skcnn.model_selection
+
+DISPLAYS = [
+    getattr(module, name)
+    for module in (skcnn.metrics, skcnn.model_selection, skcnn.inspection)
+    for name in module.__all__
+    if name.endswith("Display")
+]
+#: How those are made that cannot be made from predictions, and why.
+MADE_OTHERWISE = {
+    "TrainingCurveDisplay": {"from_estimator"},  # from a history
+    "GradCAMDisplay": {"from_estimator"},  # needs gradients
+    "FitDiagnosisDisplay": set(),  # from a diagnosis
+}
+#: What stands before the star; all else is given by name.
+BY_PLACE = {
+    "from_estimator": ["estimator", "X", "y"],
+    "from_predictions": ["y_true", "y_score", "y_pred"],
+    "plot": ["self", "ax"],
+}
+
+
+@pytest.mark.parametrize("display", DISPLAYS)
+def test_it_has_the_form_of_a_display(display):
+    made_by = MADE_OTHERWISE.get(display.__name__, {"from_estimator", "from_predictions"})
+    assert {name for name in vars(display) | vars(display.__base__) if name.startswith("from_")} == made_by
+    assert list(inspect.signature(display).parameters)[-1] == "name"
+    for method in [*made_by, "plot"]:
+        parameters = inspect.signature(getattr(display, method)).parameters.values()
+        by_place = [parameter.name for parameter in parameters if parameter.kind != parameter.KEYWORD_ONLY]
+        assert set(by_place) <= set(BY_PLACE[method]), method
+        assert inspect.signature(getattr(display, method)).return_annotation == "Self", method
+    for method in made_by:
+        assert list(inspect.signature(getattr(display, method)).parameters)[-1] == "name", method
+    assert inspect.signature(display.plot).parameters["ax"].default is None
+    assert callable(display.frame)
