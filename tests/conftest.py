@@ -1,6 +1,7 @@
 """What the tests share: real images and weights where SKCNN_SHARED names them, and a fresh memory cache."""
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,9 @@ import pytest
 from PIL import Image
 
 from skcnn.cache import memory_cache
+
+# No window is opened, whatever the machine can show.
+os.environ["MPLBACKEND"] = "agg"
 
 
 def pytest_collection_modifyitems(items):
@@ -33,6 +37,14 @@ def user_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("user-cache")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    """Pyplot holds no figure of another test."""
+    yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
 
 
 @pytest.fixture

@@ -190,8 +190,8 @@ def test_demo(tmp_path, capsys, monkeypatch, cache):
     assert main(["demo", "--html", str(html), "--quiet"]) == 0
     out = capsys.readouterr().out
     assert "logistic regression on raw pixels" in out
-    # 6 candidates in 5 folds and the refit ask for 210 pictures each, then come the 90 of the test.
-    assert "took 300 passes of a picture through the network; without the cache: 6,600." in out
+    # 210 pictures for each of 3 layers and the 90 of the test; not for every fold of 6 candidates.
+    assert "took 720 passes of a picture through the network; without the cache: 6,600." in out
     assert html.exists()
 
 

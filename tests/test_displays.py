@@ -2,6 +2,7 @@
 
 import inspect
 
+import matplotlib.pyplot as plt
 import pytest
 
 import skcnn.inspection
@@ -42,3 +43,12 @@ def test_it_has_the_form_of_a_display(display):
         assert list(inspect.signature(getattr(display, method)).parameters)[-1] == "name", method
     assert inspect.signature(display.plot).parameters["ax"].default is None
     assert callable(display.frame)
+
+
+def test_a_new_figure_is_pyplots_and_given_axes_are_used():
+    display = skcnn.metrics.OneVsRestROCDisplay.from_predictions(["a", "b"], [0.2, 0.8])
+    assert display.plot().figure_.number in plt.get_fignums()  # so that plt.show() shows it
+    figure, ax = plt.subplots()
+    assert display.plot(ax).ax_ is ax
+    assert display.figure_ is figure
+    assert len(plt.get_fignums()) == 2

@@ -46,7 +46,6 @@ def machine_of_a_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
     table = importlib.import_module("skcnn.backbones._table").TABLE
     monkeypatch.setitem(table, "MobileNetV2", replace(table["MobileNetV2"], builder=without_download))
-    monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.chdir(tmp_path)
     yield
     # Both know the stand-in by the name of the real network.

@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> None:
             "ResNet20 features + BaggedSGDClassifier": report.headline,
         }
     )
-    print(f"\nOn the {len(X_test)} test pictures:\n\n{table.round(3).to_string()}\n")
+    print(f"\nOn the {len(X_test)} test pictures:\n\n{table.rename_axis(None).round(3).to_string()}\n")
     candidates = pd.DataFrame(search.cv_results_).sort_values("rank_test_score")
     print("The search (mean of 5 folds, best first):\n")
     for _, row in candidates.head(5).iterrows():

@@ -297,7 +297,7 @@ class ReliabilityDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure of its own, outside pyplot: it is ``figure_``, and has a ``savefig``.
+            Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
         classes : sequence of labels, default=None
             The classes to draw, each against the rest, at most 6. None draws all classes together (the most probable
             class of each sample), and with two classes the second, whose probability says all.
@@ -314,11 +314,11 @@ class ReliabilityDisplay:
         ValueError
             If ``classes`` is empty, names one that is not there, or more than 6.
         """
-        from matplotlib.figure import Figure
-
         columns = self._columns_of(classes)
         if ax is None:
-            ax = Figure(figsize=(5, 5), layout="constrained").subplots()
+            import matplotlib.pyplot as plt
+
+            _, ax = plt.subplots(figsize=(5, 5), layout="constrained")
         ax.plot([0, 1], [0, 1], color=REST, linewidth=1, linestyle="--", zorder=1)
         entries = []
         for column, color in zip(columns, SERIES, strict=False):

@@ -167,7 +167,7 @@ class ConfusionDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure of its own, outside pyplot: it is ``figure_``, and has a ``savefig``.
+            Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
         classes : sequence of labels, default=None
             The classes to show, in this order; None shows all. Colours remain shares of all samples of the true
             class, those predicted as a class that is not shown included.
@@ -183,7 +183,6 @@ class ConfusionDisplay:
             If ``classes`` is empty or names one that is not there.
         """
         import matplotlib as mpl
-        from matplotlib.figure import Figure
 
         shown = list(self.confusion.index) if classes is None else list(classes)
         # By position: pandas would read a list of the labels True and False as a mask.
@@ -191,7 +190,9 @@ class ConfusionDisplay:
         if not shown or (where < 0).any():
             raise ValueError(f"classes is {shown!r}; at least one of {list(self.confusion.index)!r} is accepted.")
         if ax is None:
-            ax = Figure(figsize=(5, 5), layout="constrained").subplots()
+            import matplotlib.pyplot as plt
+
+            _, ax = plt.subplots(figsize=(5, 5), layout="constrained")
         counts = self.confusion.to_numpy()[np.ix_(where, where)]
         rates = normalized(self.confusion, "true").fillna(0).to_numpy()[np.ix_(where, where)]
         n_shown = len(shown)

@@ -216,7 +216,7 @@ class _OneVsRestDisplay(ABC):
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure of its own, outside pyplot: it is ``figure_``, and has a ``savefig``.
+            Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
         classes : sequence of labels, default=None
             See `colors`.
         legend : bool, default=True
@@ -233,11 +233,12 @@ class _OneVsRestDisplay(ABC):
             If ``classes`` is refused as in `colors`.
         """
         import matplotlib as mpl
-        from matplotlib.figure import Figure
 
         colors = self.colors(classes)
         if ax is None:
-            ax = Figure(figsize=(5, 5), layout="constrained").subplots()
+            import matplotlib.pyplot as plt
+
+            _, ax = plt.subplots(figsize=(5, 5), layout="constrained")
         entries = []
         for label, points in self.curves.groupby("class", sort=False):
             style: dict[str, Any] = _REST_STYLE

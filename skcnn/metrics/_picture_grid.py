@@ -95,11 +95,11 @@ def _columns(n_pictures: int) -> int:
 
 def _prepared(ax: Axes | None, width: float, height: float, name: str | None) -> tuple[Axes, float]:
     """Return axes without a frame for so many points, and by how much these are scaled in them."""
-    from matplotlib.figure import Figure
-
     if ax is None:
+        import matplotlib.pyplot as plt
+
         title = 20 if name else 0
-        ax = Figure(figsize=((width + 12) / 72, (height + title + 12) / 72), layout="constrained").subplots()
+        _, ax = plt.subplots(figsize=((width + 12) / 72, (height + title + 12) / 72), layout="constrained")
     ax.set(xlim=(0, width), ylim=(-height, 0), aspect="equal")
     ax.set_axis_off()
     if name:

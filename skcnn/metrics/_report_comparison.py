@@ -160,21 +160,21 @@ class ReportComparison:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure of its own, outside pyplot: it is ``figure_``, and has a ``savefig``.
+            Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
 
         Returns
         -------
         ReportComparison
             Itself, with the attributes ``ax_`` and ``figure_``.
         """
-        from matplotlib.figure import Figure
-
         others = self.names[1:]
         frame = self._frame.dropna(subset=["difference"])
         figures = [figure for figure in self.reports[0].headline.index if figure in frame.index.get_level_values(0)]
         if ax is None:
+            import matplotlib.pyplot as plt
+
             height = 1.2 + len(figures) * (0.25 + 0.2 * len(others))
-            ax = Figure(figsize=(6, height), layout="constrained").subplots()
+            _, ax = plt.subplots(figsize=(6, height), layout="constrained")
             ax.set_title(f"Difference from {label_text(self.names[0], 40)}", parse_math=False)
         step = 0.7 / len(others)
         lines = {}

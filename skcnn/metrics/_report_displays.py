@@ -39,10 +39,9 @@ class ReportDisplays:
         Returns
         -------
         ClassifierReport
-            Itself, with the attributes ``axes_`` (an array: these are several) and ``figure_`` (made outside pyplot; it
-            has a ``savefig``).
+            Itself, with the attributes ``axes_`` (an array: these are several) and ``figure_``.
         """
-        from matplotlib.figure import Figure
+        import matplotlib.pyplot as plt
 
         curves, confusion = self.curve_displays(), self.confusion_display()
         chosen = singled_out(curves)
@@ -53,7 +52,7 @@ class ReportDisplays:
         draw += [display.plot for display in (self.reliability_display(), self.threshold_display()) if display]
         n_columns = min(3, len(draw)) if len(draw) != 4 else 2
         n_rows = -(-len(draw) // n_columns)
-        figure = Figure(figsize=(5.5 * n_columns, 5.5 * n_rows), layout="constrained")
+        figure = plt.figure(figsize=(5.5 * n_columns, 5.5 * n_rows), layout="constrained")
         places = np.ravel(figure.subplots(n_rows, n_columns))
         for ax, draw_on in zip(places, draw, strict=False):
             draw_on(ax)

@@ -160,7 +160,7 @@ class ThresholdDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure of its own, outside pyplot: it is ``figure_``, and has a ``savefig``.
+            Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
         metrics : sequence of str, default=("tpr", "fpr", "ppv", "f1")
             Columns of the table to draw, among "tpr" (recall), "fpr", "ppv" (precision), "npv", "f1" and "accuracy".
             Accuracy is not among the default ones: where one class is rare it is high wherever the threshold lies.
@@ -180,7 +180,6 @@ class ThresholdDisplay:
             If ``metrics`` is empty or names what is no column to draw.
         """
         import matplotlib as mpl
-        from matplotlib.figure import Figure
 
         metrics = list(metrics)
         unknown = [metric for metric in metrics if metric not in METRIC_LABELS]
@@ -190,7 +189,9 @@ class ThresholdDisplay:
                 "precision 'ppv')."
             )
         if ax is None:
-            ax = Figure(figsize=(6, 4), layout="constrained").subplots()
+            import matplotlib.pyplot as plt
+
+            _, ax = plt.subplots(figsize=(6, 4), layout="constrained")
         table = self._drawn()
         for metric, color in zip(metrics, SERIES, strict=False):
             # The figures of a threshold hold for all thresholds above the next lower score.

@@ -85,7 +85,7 @@ class TrainingCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure of its own, outside pyplot: it is ``figure_``, and has a ``savefig``.
+            Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
         metric : str, default="loss"
             A column of the history, such as "accuracy" or "learning_rate".
         legend : bool, default=True
@@ -101,7 +101,6 @@ class TrainingCurveDisplay:
         ValueError
             If the history has no such metric.
         """
-        from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
 
         columns = [column for column in (metric, f"val_{metric}") if column in self.history]
@@ -109,7 +108,9 @@ class TrainingCurveDisplay:
             given = [c for c in self.history if c not in _NEEDED and not str(c).startswith("val_")]
             raise ValueError(f"metric={metric!r}; the history has {', '.join(map(repr, given))}.")
         if ax is None:
-            ax = Figure(figsize=(6, 4), layout="constrained").subplots()
+            import matplotlib.pyplot as plt
+
+            _, ax = plt.subplots(figsize=(6, 4), layout="constrained")
         epoch = self.history["epoch"]
         for column, label, color in zip(columns, ("learned from", "set aside"), SERIES, strict=False):
             ax.plot(epoch, self.history[column], color=color, linewidth=1.6, marker=".", label=label, zorder=3)

@@ -49,20 +49,20 @@ class FitDiagnosisDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure of its own, outside pyplot: it is ``figure_``, and has a ``savefig``.
+            Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
 
         Returns
         -------
         FitDiagnosisDisplay
             Itself, with the attributes ``ax_`` and ``figure_``.
         """
-        from matplotlib.figure import Figure
-
         rates = {
             part: rate for part, rate in self.diagnosis.rates.items() if part != "human" or self.diagnosis.human_known
         }
         if ax is None:
-            ax = Figure(figsize=(6.4, 0.8 + 0.55 * len(rates)), layout="constrained").subplots()
+            import matplotlib.pyplot as plt
+
+            _, ax = plt.subplots(figsize=(6.4, 0.8 + 0.55 * len(rates)), layout="constrained")
         gaps = {gap.second: gap for gap in self.diagnosis.gaps}
         intervals = {part: rate.interval(self.diagnosis.confidence_level) for part, rate in rates.items()}
         for place, (part, rate) in enumerate(rates.items()):
