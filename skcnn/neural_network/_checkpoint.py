@@ -52,6 +52,8 @@ class Checkpoint:
             content = self.path.read_bytes()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise CheckpointError(f"checkpoint={str(self.path.parent)!r}: {error}. Give another folder.") from None
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as archive:
                 state = json.loads(str(archive["state"]))
@@ -63,11 +65,11 @@ class Checkpoint:
                 lists: dict[str, Any] = {
                     name: [archive[f"{name}_{index}"] for index in range(state["lengths"][name])] for name in _LISTS
                 }
+                return Progress(**lists, **state["progress"])
         except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             if isinstance(error, CheckpointError):
                 raise
             raise CheckpointError(f"The checkpoint {self.path} is damaged: {error}. Delete it to begin anew.") from None
-        return Progress(**lists, **state["progress"])
 
     def save(self, progress: Progress) -> None:
         """Write down where the run stands."""
@@ -106,15 +108,21 @@ def run_identity(parameters: list[Any], images: Images, *arrays: np.ndarray) -> 
         digest.update(f"{array.shape} {array.dtype.str}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     for row in range(len(images)):
-        path = images.path(row)
-        if path is None:
-            content = images.read(row)
-            if isinstance(content, np.ndarray):
-                digest.update(f"{content.shape} {content.dtype.str}".encode())
-            digest.update(content if isinstance(content, bytes) else np.ascontiguousarray(content).tobytes())
-        elif "://" in path:
-            digest.update(path.encode())
-        else:
-            status = os.stat(path)
-            digest.update(f"{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}".encode())
+        try:
+            digest.update(_row_identity(images, row))
+        except (ValueError, TypeError, OSError) as error:  # no picture, which on_error="nan" leaves out
+            digest.update(type(error).__name__.encode())
     return digest.hexdigest()
+
+
+def _row_identity(images: Images, row: int) -> bytes:
+    path = images.path(row)
+    if path is None:
+        content = images.read(row)
+        if isinstance(content, bytes):
+            return content
+        return f"{content.shape} {content.dtype.str}".encode() + np.ascontiguousarray(content).tobytes()
+    if "://" in path:
+        return path.encode()
+    status = os.stat(path)
+    return f"{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}".encode()

@@ -121,10 +121,12 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
     checkpoint : path-like or None, default=None
         Folder where a run writes down where it stands after every epoch. A run that was killed goes on from there when
         ``fit`` is called again with the same parameters and data, and ends as it would have. Every run has a file of
-        its own, so that a search may share the folder; delete it when all is done. Needs an int as ``random_state``.
+        its own, so that a search may share the folder; delete it when all is done. Needs an int as ``random_state``,
+        and a loss that is no mere function.
     callbacks : sequence of callables or None, default=None
         Each is called without arguments, once a phase, and returns a ``keras.callbacks.Callback``: a class or a
-        function, as a callback itself would be shared between fits.
+        function, as a callback itself would be shared between fits. Those that set the learning rate are refused:
+        ``learning_rate_schedule`` does that.
     random_state : int, RandomState instance or None, default=None
         Of first weights, order, dropout, augmentation and the rows set aside. Global seeds are left alone.
     verbose : int, default=0
@@ -207,7 +209,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
     _base: list[np.ndarray]
     _head: list[np.ndarray]
     _history: list[dict[str, Any]]
-    _optimizer: list[np.ndarray]
+    _optimizer: dict[tuple[str, Any], list[np.ndarray]]
 
     def __init__(
         self,
@@ -304,31 +306,32 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         images = self._check_input(X, reset=True)
         y = check_labels(y, len(images))
         phases = phases_of(self)
-        checked = check_weights(y, sample_weight, self.class_weight, len(images))
-        self.classes_ = np.unique(y)
-        if len(self.classes_) < 2:
-            raise ValueError(
-                f"y holds one class only, {self.classes_.tolist()[0]!r}: a classifier needs at least 2 classes."
-            )
-        self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        self._begin()
+        classes = np.unique(y)
+        checked = check_weights(y, classes, sample_weight, self.class_weight)
+        self._begin(classes)
         design, objective = self._design(phases)
+        settings = settings_of(self, objective, self._seed)
+        for phase in phases:
+            if not self._uses_features(phase):
+                with self._joined_graph(design, objective, phase.unfreeze):
+                    pass  # a layer that there is not, say, is told now, and not after the first phase
+        progress = save = None
+        if self.checkpoint is not None:
+            checkpoint = checkpoint_of(self, design, objective, images, y, checked)
+            progress, save = checkpoint.load(), checkpoint.save
         rows, features = self._rows(images, y, checked, objective, design, phases[0])
         validation = None
         if self.early_stopping:
             rows, validation = set_aside(rows, self.validation_fraction, self._seed)
-        n_features = self._n_features(design)
-        units = [*design.hidden_layer_sizes, design.n_outputs]
-        progress, save = Progress(head=initial_head(n_features, units, self._seed)), None
-        if self.checkpoint is not None:
-            checkpoint = checkpoint_of(self, design, objective, images, y, checked)
-            progress, save = checkpoint.load() or progress, checkpoint.save
+        if progress is None:
+            units = [*design.hidden_layer_sizes, design.n_outputs]
+            progress = Progress(head=initial_head(self._n_features(design), units, self._seed))
 
         def source(phase: Phase) -> Source:
             return self._source(design, objective, phase, images, features)
 
         if not progress.finished:
-            run(progress, phases, source, rows, validation, settings_of(self, objective, self._seed), save)
+            run(progress, phases, source, rows, validation, settings, save)
         self._base, self._head, self._history = progress.base, progress.head, progress.history
         self.best_epoch_, self.n_iter_ = progress.best_epoch, len(progress.history)
         self._token = uuid.uuid4().hex
@@ -364,26 +367,27 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
             raise ValueError("classes must be passed on the first call to partial_fit.")
         if classes is not None:
             classes = np.unique(classes)
-            if is_first:
-                self.classes_ = classes
-            elif not np.array_equal(classes, self.classes_):
+            if not is_first and not np.array_equal(classes, self.classes_):
                 raise ValueError(f"classes={classes!r} is not the same as on last call, {self.classes_!r}.")
-        if unknown := sorted(set(np.unique(y)) - set(self.classes_)):
+        else:
+            classes = self.classes_
+        if unknown := sorted(set(np.unique(y)) - set(classes)):
             raise ValueError(f"y contains classes that are not among those of the first call: {unknown!r}")
+        checked = check_weights(y, classes, sample_weight, self.class_weight)
         if is_first:
-            self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-            self._begin()
+            self._begin(classes)
         phase = Phase("partial", 1, float(self.learning_rate), check_unfreeze(self.unfreeze))
         design, objective = self._design([phase] if is_first else None)
         if is_first:
             units = [*design.hidden_layer_sizes, design.n_outputs]
             self._head = initial_head(self._n_features(design), units, self._seed)
-        checked = check_weights(y, sample_weight, self.class_weight, len(images))
         rows, features = self._rows(images, y, checked, objective, design, phase)
         progress = Progress(base=self._base, head=self._head, history=[*self._history])
         settings = replace(settings_of(self, objective, self._seed), schedule="constant")
         source = self._source(design, objective, phase, images, features)
-        self._optimizer = run_epoch(progress, phase, source, rows, settings, self._optimizer)
+        # The state is of use only to the same optimizer, over the same layers.
+        kind = (as_optimizer(self.optimizer)[1], phase.unfreeze)
+        self._optimizer = {kind: run_epoch(progress, phase, source, rows, settings, self._optimizer.get(kind, []))}
         self._base, self._head, self._history = progress.base, progress.head, progress.history
         self.n_iter_ = self.best_epoch_ = len(progress.history)
         self._token = uuid.uuid4().hex
@@ -504,8 +508,14 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         return pd.DataFrame(self._history)
 
-    def _begin(self) -> None:
-        self._base, self._head, self._history, self._optimizer = [], [], [], []
+    def _begin(self, classes: np.ndarray) -> None:
+        """Forget what was learned, and begin with these classes."""
+        if len(classes) < 2:
+            raise ValueError(f"y holds one class only, {classes.tolist()[0]!r}: a classifier needs at least 2 classes.")
+        self.__dict__.pop("_token", None)  # a fit that fails leaves nothing to predict with
+        self.classes_ = classes
+        self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        self._base, self._head, self._history, self._optimizer = [], [], [], {}
 
     def _design(self, phases: list[Phase] | None = None) -> tuple[Design, Objective]:
         """Return what the parameters ask for; ``phases`` are given where training is about to begin."""
@@ -516,6 +526,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
             "backbone": design.backbone.name,
             "weights": weights,
             "pooling": design.pooling,
+            "image_size": design.image_size if design.pooling is None else None,  # a flattened map has its size
             "hidden_layer_sizes": design.hidden_layer_sizes,
             "loss": design.activation,
         }
@@ -635,7 +646,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         """Return the state for pickle, or for a file that must be whole by itself; the optimizer's is left behind."""
         state = dict(super().__getstate__())
         if "_optimizer" in state:
-            state["_optimizer"] = []
+            state["_optimizer"] = {}
         return pack(state)
 
     def __setstate__(self, state: dict[str, Any]) -> None:

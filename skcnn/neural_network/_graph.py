@@ -53,6 +53,7 @@ class Graph:
         )  # fmt: skip
         self.lock = threading.RLock()
         self.holds: str | None = None
+        self.learns = False
         self._initial_optimizer: list[np.ndarray] = []
 
     def put(self, base: list[np.ndarray], head: list[np.ndarray], token: str | None = None) -> None:
@@ -163,6 +164,11 @@ def _locked(key: tuple[Any, ...], build: Any) -> Iterator[Graph]:
             _warn_of_shared_gpu()
             graph = _graphs[key] = build()
     with graph.lock:
+        if graph.learns:  # the lock keeps other threads out, and not a callback
+            raise RuntimeError(
+                "A callback called an estimator whose compiled network is the very one in training: it would put other "
+                "weights in. Call it after fit, or in another process."
+            )
         yield graph
 
 

@@ -81,7 +81,9 @@ def as_objective(loss: Any, n_classes: int) -> Objective:
         if n_classes != 2:
             raise ValueError(f"loss={name!r} is for 2 classes, and y has {n_classes}: 'auto' takes any number.")
         return Objective(loss, "binary", 1, "sigmoid", identity)
-    labels = "index" if stem.startswith("sparse") else "one_hot"
+    # One loss of class indices is not called sparse.
+    is_sparse = stem.startswith("sparse") or stem == "categoricalgeneralizedcrossentropy"
+    labels = "index" if is_sparse else "one_hot"
     return Objective(loss, labels, n_classes, "softmax", identity)
 
 

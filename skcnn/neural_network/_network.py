@@ -222,7 +222,7 @@ def first_open_layer(design: Design, network: Any, unfreeze: Any) -> int:
     if unfreeze == "all":
         return 0
     if isinstance(unfreeze, float):
-        return round(n_layers * (1 - unfreeze))
+        return min(round(n_layers * (1 - unfreeze)), n_layers - 1)
     if isinstance(unfreeze, int):
         if not -n_layers <= unfreeze < n_layers:
             raise ValueError(f"unfreeze={unfreeze}, but {design.backbone.name} has {n_layers} layers.")
@@ -233,8 +233,9 @@ def first_open_layer(design: Design, network: Any, unfreeze: Any) -> int:
     for layer in design.backbone.layers:
         if layer.name == unfreeze:
             operation = design.backbone.layer_output(network, unfreeze)._keras_history.operation
-            place = network.operations.index(operation)
-            return next((names.index(o.name) for o in network.operations[place:] if o.name in names), n_layers)
+            operations = getattr(network, "operations", network.layers)  # a Sequential has layers alone
+            later = operations[operations.index(operation) :]
+            return next((names.index(o.name) for o in later if o.name in names), n_layers)
     close = difflib.get_close_matches(unfreeze, names, n=3)
     hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
     raise ValueError(f"unfreeze={unfreeze!r}, but {design.backbone.name} has no such layer.{hint}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skcnn._keras import import_keras
 from skcnn.backbones import as_backbone
 from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.images import Images, as_image_size
@@ -77,11 +78,17 @@ def extractor_of(classifier: CNNClassifier, n_classes: int, seed: int, on_error:
 
 def settings_of(classifier: CNNClassifier, objective: Objective, seed: int) -> Settings:
     """Return what holds for all phases."""
-    callbacks = tuple(classifier.callbacks or ())
-    if not all(callable(make) for make in callbacks):
+    callbacks = classifier.callbacks or ()
+    if not isinstance(callbacks, (list, tuple)) or not all(callable(make) for make in callbacks):
         raise TypeError(
             f"callbacks={classifier.callbacks!r}; accepted: a sequence of callables that return a new Keras callback, "
             "such as [lambda: keras.callbacks.CSVLogger('log.csv')]"
+        )
+    optimizer = as_optimizer(classifier.optimizer)[0]
+    if classifier.early_stopping and optimizer.use_ema:
+        raise ValueError(
+            "early_stopping=True keeps the weights of the best epoch, and the optimizer's use_ema=True averages those "
+            "of all epochs: leave one of them out."
         )
     return Settings(
         optimizer=lambda: as_optimizer(classifier.optimizer)[0],
@@ -92,7 +99,7 @@ def settings_of(classifier: CNNClassifier, objective: Objective, seed: int) -> S
         batch_size=int(classifier.batch_size),
         seed=seed,
         verbose=int(classifier.verbose),
-        callbacks=callbacks,
+        callbacks=tuple(callbacks),
     )
 
 
@@ -109,6 +116,11 @@ def checkpoint_of(
         raise ValueError(
             f"checkpoint={classifier.checkpoint!r} with random_state={classifier.random_state!r}: a run can be taken "
             "up again only if it can be told from others. Give an int as random_state."
+        )
+    if not isinstance(classifier.loss, (str, import_keras().losses.Loss)):
+        raise ValueError(
+            f"checkpoint={classifier.checkpoint!r} with loss={classifier.loss!r}: a function cannot be known again in "
+            "another process. Give a loss of Keras, or an object of a subclass of keras.losses.Loss."
         )
     given = {name: value for name, value in classifier.get_params(deep=False).items() if name not in _NOT_OF_THE_RUN}
     # Objects count by what they are, and not by where they lie in memory.

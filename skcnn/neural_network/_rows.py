@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import train_test_split
-from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -36,10 +36,16 @@ def check_labels(y: Any, n_rows: int) -> np.ndarray:
     return y
 
 
-def check_weights(y: np.ndarray, sample_weight: Any, class_weight: Any, n_rows: int) -> np.ndarray:
+def check_weights(y: np.ndarray, classes: np.ndarray, sample_weight: Any, class_weight: Any) -> np.ndarray:
     """Return float32 weights (n_rows,), those of the classes included; the caller's array stays as it is."""
-    weights = _check_sample_weight(sample_weight, np.empty((n_rows, 1)), dtype=np.float64, ensure_non_negative=True)
-    if class_weight is not None:
+    weights = _check_sample_weight(sample_weight, np.empty((len(y), 1)), dtype=np.float64, ensure_non_negative=True)
+    if isinstance(class_weight, dict):
+        # Of all classes, as y of partial_fit may lack some.
+        by_class = compute_class_weight(class_weight, classes=classes, y=y)
+        if not (np.isfinite(by_class) & (by_class >= 0)).all():
+            raise ValueError(f"class_weight={class_weight!r}; accepted: finite weights of at least 0")
+        weights = weights * by_class[np.searchsorted(classes, y)]
+    elif class_weight is not None:
         weights = weights * compute_sample_weight(class_weight, y)
     if not weights.any():
         raise ValueError("All weights are 0: there is nothing to learn from.")

@@ -178,6 +178,7 @@ def _run_phase(
             graph.set_dropout(settings.dropout)
             keeper = _keeper_class()(graph, progress, number, phase, batches, settings, save, keep_optimizer)
             try:
+                graph.learns = True
                 history = model.fit(
                     batches,
                     epochs=phase.epochs,
@@ -185,7 +186,7 @@ def _run_phase(
                     validation_data=held_out,
                     shuffle=False,
                     verbose=min(int(settings.verbose), 2),
-                    callbacks=[*(make() for make in settings.callbacks), keeper],
+                    callbacks=[*map(_made, settings.callbacks), keeper],
                 )
             except Exception:
                 for dataset in (batches, held_out):
@@ -193,7 +194,7 @@ def _run_phase(
                         raise dataset.error from None
                 raise
             finally:
-                graph.holds = None
+                graph.holds, graph.learns = None, False
             return dict(history.history)
 
         drive(
@@ -255,10 +256,8 @@ def _keeper_class() -> Any:
             is_best = "val_loss" in row and progress.best_epoch == len(progress.history)
             losses = [row["val_loss"] for row in _rows_of(progress, self.phase) if "val_loss" in row]
             stops = bool(losses) and is_over(losses, self.settings.patience)
-            is_last = stops or epoch + 1 == self.phase.epochs or self.model.stop_training
-            if is_best or is_last or self.save is not None:
-                base, progress.head = self.graph.take()
-                progress.base = base if self.phase.unfreeze is not None else progress.base
+            if is_best or self.save is not None:
+                self._take()
             if is_best:
                 progress.best_base, progress.best_head = progress.base, progress.head
             if self.save is not None or self.keep_optimizer:
@@ -268,7 +267,30 @@ def _keeper_class() -> Any:
             if self.save is not None:
                 self.save(progress)
 
+        def on_train_end(self, logs: Any = None) -> None:
+            # Not before: callbacks and averaging optimizers put other weights in once the last epoch is over.
+            if "val_loss" not in self.progress.history[-1]:
+                self._take()
+
+        def _take(self) -> None:
+            base, self.progress.head = self.graph.take()
+            self.progress.base = base if self.phase.unfreeze is not None else self.progress.base
+
     return Keeper
+
+
+def _made(make: Callable[[], Any]) -> Any:
+    """Return the callback that a factory makes."""
+    callbacks = import_keras().callbacks
+    callback = make()
+    if not isinstance(callback, callbacks.Callback):
+        raise TypeError(f"callbacks holds {make!r}, which returned {callback!r}, and no Keras callback")
+    if isinstance(callback, (callbacks.LearningRateScheduler, callbacks.ReduceLROnPlateau)):
+        raise ValueError(
+            f"{type(callback).__name__} among the callbacks would have no effect: learning_rate and "
+            "learning_rate_schedule ('cosine', 'plateau') decide."
+        )
+    return callback
 
 
 def _plateau(settings: Settings) -> int:

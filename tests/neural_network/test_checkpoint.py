@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from skcnn.images import as_images
 from skcnn.neural_network import CheckpointError, CNNClassifier
 from skcnn.neural_network import _checkpoint as module
+from skcnn.neural_network._checkpoint import run_identity
 
 
 class KilledError(BaseException):
@@ -103,6 +105,24 @@ def test_damaged_and_foreign_checkpoints(task, tiny, tmp_path):
     path.write_bytes(next(other.iterdir()).read_bytes())
     with pytest.raises(CheckpointError, match="checkpoint of another run"):
         tiny(checkpoint=tmp_path).fit(X, y)
+
+
+def test_needs_a_loss_that_can_be_known_again(task, tiny, tmp_path):
+    with pytest.raises(ValueError, match="known again"):
+        tiny(checkpoint=tmp_path, loss=lambda y, p: keras.ops.mean((y - p) ** 2)).fit(*task)
+
+
+def test_a_folder_that_is_none(task, tiny, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"")
+    with pytest.raises(CheckpointError, match="Give another folder"):
+        tiny(checkpoint=path).fit(*task)
+
+
+def test_rows_without_a_picture(tmp_path):
+    images = as_images(np.array([str(tmp_path / "none.png"), None, b"junk"], object))
+    assert run_identity([], images) == run_identity([], images)
+    assert run_identity([], images) != run_identity([], images.take([0, 1]))
 
 
 @pytest.mark.parametrize("random_state", [None, np.random.RandomState(0)])

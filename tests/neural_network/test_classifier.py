@@ -3,6 +3,7 @@
 import copy
 import pickle
 import random
+import types
 
 import keras
 import numpy as np
@@ -12,10 +13,13 @@ from PIL import Image
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
+from skcnn.backbones import as_backbone
 from skcnn.cache import memory_cache
 from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.images import BadImageError, BadImageWarning
 from skcnn.neural_network import CNNClassifier
+from skcnn.neural_network._loss import as_objective
+from skcnn.neural_network._network import first_open_layer
 
 
 def same(a, b):
@@ -102,9 +106,16 @@ def test_unfreeze(task, tiny, tiny_network, unfreeze, n_moved):
 
 
 @pytest.mark.parametrize("unfreeze", ["no_such_layer", 99, -99, 0.0, 1.5, True, ""])
-def test_unfreeze_refused(task, tiny, unfreeze):
+def test_unfreeze_refused(task, tiny, unfreeze, cache):
     with pytest.raises(ValueError, match="unfreeze="):
         tiny(unfreeze=unfreeze).fit(*task)
+    assert cache.info().passes == 0  # told before anything is computed
+
+
+@pytest.mark.parametrize("unfreeze", ["output", 0.01])
+def test_first_open_layer(tiny_network, unfreeze):
+    design = types.SimpleNamespace(backbone=as_backbone(tiny_network))
+    assert first_open_layer(design, tiny_network, unfreeze) == len(tiny_network.layers) - 1
 
 
 def test_unfreeze_by_a_name_of_the_table(task):
@@ -253,6 +264,11 @@ def test_training_is_what_keras_does(task, tiny, tiny_network):
     assert np.abs(trained.model_.get_weights()[0] - start.model_.get_weights()[0]).max() > 1e-3
 
 
+def test_a_loss_of_class_indices_that_is_not_called_sparse():
+    objective = as_objective(keras.losses.CategoricalGeneralizedCrossEntropy(), 3)
+    assert float(objective.loss(objective.encode(np.array([2])), np.array([[0.0, 0.0, 1.0]]))) < 1e-3
+
+
 def test_label_smoothing_is_seen(task, tiny):
     X, y = task
     smooth = tiny(loss=keras.losses.CategoricalCrossentropy(label_smoothing=0.5), head_epochs=60, epochs=0).fit(X, y)
@@ -277,6 +293,12 @@ def test_label_smoothing_is_seen(task, tiny):
         ({"augmentation": [3]}, TypeError, "augmentation holds 3"),
         ({"hidden_layer_sizes": (3, -1)}, ValueError, "hidden_layer_sizes"),
         ({"callbacks": [3]}, TypeError, "callbacks=.3.; accepted"),
+        ({"callbacks": keras.callbacks.TerminateOnNaN}, TypeError, "callbacks=.*; accepted"),
+        ({"callbacks": [lambda: None]}, TypeError, "returned None, and no Keras callback"),
+        ({"callbacks": [lambda: keras.callbacks.ReduceLROnPlateau()]}, ValueError, "learning_rate_schedule"),
+        ({"optimizer": keras.optimizers.SGD(use_ema=True), "early_stopping": True}, ValueError, "use_ema=True"),
+        ({"class_weight": {"red": -1.0}}, ValueError, "class_weight=.*; accepted"),
+        ({"class_weight": {"red": np.nan}}, ValueError, "class_weight=.*; accepted"),
         ({"head_epochs": 0, "epochs": 0}, ValueError, "nothing would be learned"),
         ({"dropout": 1.0}, ValueError, "'dropout' parameter"),
         ({"early_stopping": True, "validation_fraction": 0.01}, ValueError, "does not work out"),
@@ -302,6 +324,12 @@ def test_another_network_after_fit_is_refused(task, tiny, changed):
     classifier.set_params(**changed).fit(X, y).predict(X)
 
 
+def test_another_size_after_fit_is_refused_where_it_counts(task):
+    flat = CNNClassifier("ResNet20", image_size=16, pooling=None, head_epochs=1, epochs=0).fit(*task)
+    with pytest.raises(ValueError, match="image_size was changed after fit"):
+        flat.set_params(image_size=32).predict(task[0])
+
+
 def test_other_weights_after_fit_are_refused_where_they_count(task):
     X, y = task
     frozen = CNNClassifier("ResNet20", image_size=16, head_epochs=1, epochs=0, random_state=0).fit(X, y)
@@ -320,6 +348,16 @@ def test_misspelled_parameter():
 def test_one_class_is_refused(task, tiny):
     with pytest.raises(ValueError, match="one class only, 'red'"):
         tiny().fit(task[0], ["red"] * 30)
+    with pytest.raises(ValueError, match="one class only, 'red'"):
+        tiny().partial_fit(task[0], ["red"] * 30, classes=["red"])
+
+
+def test_a_fit_that_fails_leaves_nothing_to_predict_with(task, tiny):
+    classifier = tiny(epochs=0).fit(*task)
+    with pytest.raises(ZeroDivisionError):
+        classifier.set_params(callbacks=[lambda: 1 / 0]).fit(*task)
+    with pytest.raises(NotFittedError):
+        classifier.predict(task[0])
 
 
 def test_y_is_checked(task, tiny):
@@ -501,6 +539,25 @@ def test_callbacks_are_factories(task, tiny):
     assert seen == [0, 1, 2, 0, 1]
 
 
+def test_a_callback_cannot_use_the_network_in_training(task, tiny):
+    other = tiny(epochs=0).fit(*task)
+
+    def factory():
+        return keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: other.predict(task[0]))
+
+    with pytest.raises(RuntimeError, match="in training"):
+        tiny(epochs=0, callbacks=[factory]).fit(*task)
+    assert other.predict(task[0]).shape == (30,)
+
+
+def test_averaged_weights_are_kept(task, tiny):
+    # With a momentum of 1 the average is what the first step gave.
+    averaging = keras.optimizers.SGD(use_ema=True, ema_momentum=1.0)
+    averaged = tiny(epochs=0, batch_size=30, head_epochs=3, optimizer=averaging).fit(*task)
+    once = tiny(epochs=0, batch_size=30, head_epochs=1, optimizer="sgd").fit(*task)
+    np.testing.assert_allclose(averaged._head[0], once._head[0], atol=1e-6)
+
+
 def test_a_loss_that_is_not_finite(task, tiny):
     with pytest.raises(ValueError, match="smaller learning rate"):
         tiny(epochs=8, learning_rate=1e30, optimizer="sgd").fit(*task)
@@ -522,6 +579,19 @@ def test_partial_fit(task, tiny):
         classifier.partial_fit(X, y, classes=["a", "b"])
     with pytest.raises(ValueError, match="not among"):
         classifier.partial_fit(X, np.where(y == "red", "blue", y))
+
+
+def test_partial_fit_with_another_optimizer(task, tiny):
+    X, y = task
+    some = y != "water"
+    classifier = tiny(unfreeze=None, class_weight={"red": 2.0, "water": 3.0})  # of a class that these rows lack
+    for n_steps in (3, 6):
+        classifier.partial_fit(X[some], y[some], classes=np.unique(y))
+        (state,) = classifier._optimizer.values()
+        assert state[0] == n_steps
+    classifier.set_params(optimizer="sgd").partial_fit(X, y)
+    (state,) = classifier._optimizer.values()
+    assert state[0] == 4
 
 
 def test_partial_fit_goes_on_after_fit(task, tiny):
@@ -560,7 +630,7 @@ def test_pickles_hold_weights_and_no_graph(task):
     same(again.predict_proba(X), classifier.predict_proba(X))
     partial = CNNClassifier("ResNet20", image_size=16, random_state=0).partial_fit(X, y, classes=np.unique(y))
     assert partial._optimizer
-    assert pickle.loads(pickle.dumps(partial))._optimizer == []
+    assert pickle.loads(pickle.dumps(partial))._optimizer == {}
     assert len(pickle.dumps(CNNClassifier("ResNet20", image_size=16, head_epochs=1, epochs=0).fit(X, y))) < 10_000
 
 
