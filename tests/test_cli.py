@@ -238,15 +238,10 @@ def test_whatever_names_hold(folders, tmp_path, monkeypatch, capsys):
     # A warning is a line, without the place in the source.
     assert err.startswith("skcnn: warning: load_image_folder('data') passed over 1 symbolic link")
     assert err.count("\n") == 1
-    out, err = said("evaluate", "m.skcnn", "data", "--html", "r.html")
+    out, err = said("evaluate", "m.skcnn", "data")
     assert r"caf\udce9" in out
     assert err.startswith("skcnn: warning: ")
-    assert "<script>\x1b" not in Path("r.html").read_text("utf-8")
-    assert (
-        r"caf\udce9"
-        in said("compare", "m.skcnn", "m.skcnn", "data", "--html", "c.html")[0] + Path("c.html").read_text()
-    )
-    out, _ = said("predict", "m.skcnn", *(os.path.join("data", name, "a\nb.png") for name in classes.values()))
+    out, _ = said("predict", "m.skcnn", *(f"data/{name}/a\nb.png" for name in classes.values()))
     assert [line.split("\t")[0] for line in out.splitlines()] == [
         r"data/caf\udce9/a\nb.png",
         r"data/<script>\x1b[2J/a\nb.png",
