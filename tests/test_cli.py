@@ -217,6 +217,22 @@ def test_bad_pictures_are_named(model, capsys):
     assert "row 0: none.jpg: no such file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("classes", "cv", "message"),
+    [
+        (["0"], "5", "has one class, 0: at least two"),
+        (["0", "1"], "21", "--cv 21: from 2 to 20 folds"),
+        (["0", "1"], "1", "--cv 1:"),
+    ],
+)
+def test_too_little_to_learn_from_is_told_at_once(folders, tmp_path, classes, cv, message, monkeypatch, capsys):
+    monkeypatch.setattr("skcnn.feature_extraction.BottleneckFeatures.fit", None)  # nothing goes through a network
+    table = load_image_folder(folders / "train", categories=classes).frame
+    table.to_csv(tmp_path / "data.csv", index=False)
+    assert main(["fit", str(tmp_path / "data.csv"), "-o", str(tmp_path / "m.skcnn"), "--cv", cv, *RESNET20]) == 1
+    assert message in capsys.readouterr().err
+
+
 @pytest.mark.filterwarnings("default:load_image_folder")
 def test_whatever_names_hold(folders, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -176,7 +176,7 @@ class _Tree:
     """The entries below `root`: class folders, the pictures in them, and what is passed over."""
 
     def __init__(self, root: str, follow_links: bool):
-        if not os.path.lexists(root):
+        if not os.path.exists(root):
             raise FileNotFoundError(f"The folder {root!r} does not exist (searched from {os.getcwd()!r}).")
         if not os.path.isdir(root):
             raise NotADirectoryError(

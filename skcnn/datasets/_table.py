@@ -71,7 +71,7 @@ def load_image_table(
     TypeError
         If `csv` is neither a path nor a DataFrame, or a path in the table is not a string or path-like.
     ValueError
-        If a column is not there, a path or label is missing, or the table has no rows.
+        If the file is no table, a column is not there, a path or label is missing, or the table has no rows.
 
     Warns
     -----
@@ -135,6 +135,8 @@ def _read(csv: str, path: str) -> pd.DataFrame:
     types = {path: str}
     try:
         return pd.read_csv(csv, dtype=types)
+    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+        raise ValueError(f"{csv!r} is no CSV table with a header line: {str(error).rstrip('.')}.") from None
     except UnicodeDecodeError:
         warnings.warn(
             f"{csv!r} is not UTF-8 throughout. Its paths are taken byte by byte, and labels are written with escapes "

@@ -266,7 +266,8 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         self.class_count_ = np.bincount(codes, weights=weight)
         if len(self.classes_) < 2:
             raise ValueError(
-                f"{type(self).__name__} needs at least two classes; the rows given have 1 class, {self.classes_[0]!r}."
+                f"{type(self).__name__} needs at least two classes; the rows given have 1 class, "
+                f"{self.classes_.tolist()[0]!r}."
             )
         self._filter_features(X, weight)
         class_weight = compute_class_weight(self.class_weight, classes=self.classes_, y=y, sample_weight=weight)

@@ -170,6 +170,13 @@ def test_some_missing_files_are_left_to_the_estimator(folder: Path):
     assert len(table.data) == 2
 
 
+@pytest.mark.parametrize("content", ["", "path,label\n1.png,a\n2.png,b,c,d\n"])
+def test_a_file_that_is_no_table(folder: Path, content: str):
+    (folder / "table.csv").write_text(content)
+    with pytest.raises(ValueError, match=r"table\.csv' is no CSV table with a header line: "):
+        load_image_table(folder / "table.csv")
+
+
 def test_missing_csv(folder: Path):
     with pytest.raises(FileNotFoundError, match=r"none\.csv"):
         load_image_table(folder / "none.csv")
