@@ -263,6 +263,13 @@ def test_bad_categories(flowers: Path):
 def test_root_is_missing(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"flowrs' does not exist \(searched from"):
         load_image_folder(tmp_path / "flowrs")
+    link = tmp_path / "link"
+    try:
+        link.symlink_to(tmp_path / "flowrs")
+    except (OSError, NotImplementedError):
+        return
+    with pytest.raises(FileNotFoundError, match="link' does not exist"):
+        load_image_folder(link)
 
 
 def test_root_is_a_file(tmp_path: Path):
