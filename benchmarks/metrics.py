@@ -1,4 +1,4 @@
-"""Time what is slow about figures: thresholds by the million, and resamples of many classes.
+"""Time what is slow about figures: thresholds by the million, resamples of many classes, and the page that shows them.
 
 One command::
 
@@ -7,6 +7,10 @@ One command::
 Labels and scores are drawn at random, some of them equal. Rounds are interleaved: what else the machine does falls on
 all alike. ``scikit-learn`` resamples as one would by hand: draw rows, take them, call its functions; that is timed for
 a few resamples and shown for one. The figures of both are compared first, and a row that differs shows no speed.
+
+A page is timed from the arrays of predictions to the file, with the intervals of its figures, 1,000 resamples. Its
+pictures are made up, a JPEG file for each sample; it shows the worst errors and what the classifier is surest of. A
+page without all classes, the accuracy or its pictures shows neither size nor speed.
 """
 
 from __future__ import annotations
@@ -15,14 +19,17 @@ import argparse
 import json
 import os
 import platform
+import tempfile
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from _rounds import interleaved, median, table
+from PIL import Image
 from sklearn import metrics
 
-from skcnn.metrics import threshold_table
+from skcnn.metrics import ClassifierReport, threshold_table
 from skcnn.metrics._predictions import Predictions
 from skcnn.metrics._resampling import resampled_headlines, resampled_weights
 
@@ -58,14 +65,60 @@ def by_hand(predictions: Predictions, seed: int) -> list[float]:
     ]
 
 
+def made_up_pictures(n_samples: int, folder: Path, rng: np.random.Generator) -> list[str]:
+    """Write a JPEG file of 320 x 240 pixels for each sample, of a hundred different ones; return their paths."""
+    contents, paths = [], []
+    for number in range(min(n_samples, 100)):
+        coarse = Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8))
+        coarse.resize((320, 240), Image.Resampling.BICUBIC).save(folder / f"{number}.jpg")
+        contents.append((folder / f"{number}.jpg").read_bytes())
+    for number in range(n_samples):
+        paths.append(str(folder / f"{number}.jpg"))
+        Path(paths[-1]).write_bytes(contents[number % len(contents)])
+    return paths
+
+
+def write_page(predictions: Predictions, names: list[str], path: Path, pictures: list[str] | None) -> None:
+    """Make a report of predictions, and its page."""
+    y_true = np.array(names)[predictions.true]
+    ClassifierReport.from_predictions(y_true, predictions.score, classes=names, X=pictures).to_html(path)
+
+
+def page_is_right(predictions: Predictions, names: list[str], path: Path, n_pictures: int) -> bool:
+    """Tell whether a page names every class and holds the accuracy and as many pictures as it should."""
+    page = path.read_text("utf-8")
+    accuracy = f"{metrics.accuracy_score(predictions.true, predictions.score.argmax(axis=1)):.3f}"
+    return accuracy in page and all(name in page for name in names) and page.count("data:image/jpeg") == n_pictures
+
+
+def time_pages(predictions: Predictions, n_rounds: int, rng: np.random.Generator) -> dict[str, dict]:
+    """Return megabytes and seconds of pages with and without pictures; None where a page is not right."""
+    n_samples, n_classes = predictions.score.shape
+    names = [f"class {number:03d}" for number in range(n_classes)]
+    report = {}
+    with tempfile.TemporaryDirectory() as folder:
+        pictures = made_up_pictures(n_samples, Path(folder), rng)
+        # 12 of the worst errors, and as many of the surest, are what a page shows by default.
+        pages = {"page": (None, 0), "page with pictures": (pictures, 24)}
+        paths = {name: Path(folder) / f"{name}.html" for name in pages}
+        runs = {name: partial(write_page, predictions, names, paths[name], X) for name, (X, _) in pages.items()}
+        rounds = interleaved(runs, n_rounds)
+        for name, (_, n_pictures) in pages.items():
+            right = page_is_right(predictions, names, paths[name], n_pictures)
+            report[name] = {clock: median(rounds, name, clock) if right else None for clock in ("wall", "cpu")}
+            report[name]["megabytes"] = paths[name].stat().st_size / 1e6 if right else None
+    return report
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scores", type=int, default=1_000_000, help="scores of the table of thresholds")
-    parser.add_argument("--samples", type=int, default=10_000, help="samples of the bootstrap")
-    parser.add_argument("--classes", type=int, default=120, help="classes of the bootstrap, more than 5")
+    parser.add_argument("--samples", type=int, default=10_000, help="samples of the bootstrap and of the page")
+    parser.add_argument("--classes", type=int, default=120, help="classes of them, more than 5")
     parser.add_argument("--resamples", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--page-rounds", type=int, default=3, help="rounds of the pages; 0 leaves them out")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args(arguments)
     rng = np.random.default_rng(0)
@@ -108,6 +161,16 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"{len(os.sched_getaffinity(0))} cores of {platform.machine()}; {versions}; ", end="")
     print(f"bootstrap of {options.samples:,} samples x {options.classes} classes.\n")
     print(table(["what", "seconds", "processor", "a resample, ms of the processor"], rows))
+    if options.page_rounds:
+        pages = time_pages(predictions, options.page_rounds, rng)
+        report.update(pages)
+        print(f"\nThe page of {options.samples:,} samples x {options.classes} classes; ", end="")
+        print(f"median of {options.page_rounds}, load average {os.getloadavg()[0]:.1f}.\n")
+        rows = []
+        for name, label in (("page", "without pictures"), ("page with pictures", "with 24 pictures")):
+            figures = (pages[name][what] for what in ("megabytes", "wall", "cpu"))
+            rows.append([label, *("WRONG" if figure is None else f"{figure:.2f}" for figure in figures)])
+        print(table(["page", "MB", "seconds", "processor"], rows))
     if options.json:
         options.json.write_text(json.dumps(report, indent=1))
 

@@ -199,11 +199,28 @@ METRICS = ["--scores", "500", "--samples", "200", "--classes", "7", "--resamples
 
 
 def test_metrics_shows_speed_of_right_figures_only(script, tmp_path, capsys, monkeypatch):
-    report = run(module := script("metrics"), tmp_path, *METRICS)
-    assert set(report) == {"thresholds", "roc_curve", "resamples", "two threads", "by hand"}
+    report = run(module := script("metrics"), tmp_path, *METRICS, "--page-rounds", "1")
+    pages = {"page", "page with pictures"}
+    assert set(report) == {"thresholds", "roc_curve", "resamples", "two threads", "by hand"} | pages
+    assert 0.01 < report["page"]["megabytes"] < report["page with pictures"]["megabytes"]
     assert "| 3 resamples, 7 figures |" in (markdown := capsys.readouterr().out)
+    assert "| with 24 pictures |" in markdown
     assert "WRONG" not in markdown
     right = module.resampled_headlines
     monkeypatch.setattr(module, "resampled_headlines", lambda *args, **options: right(*args, **options) * 1.001)
-    assert run(module, tmp_path, *METRICS)["resamples"]["cpu"] is None
+    assert run(module, tmp_path, *METRICS, "--page-rounds", "0")["resamples"]["cpu"] is None
     assert "| 3 resamples, 7 figures | WRONG | WRONG |" in capsys.readouterr().out
+
+
+def test_metrics_knows_a_page_that_is_not_right(script, tmp_path):
+    metrics, names = script("metrics"), ["class 0", "class 1"]
+    predictions = metrics.Predictions.from_arrays([0, 1, 1, 0], [0.1, 0.9, 0.4, 0.2])
+    page = tmp_path / "page.html"
+    for text, right in [
+        ("0.750 class 0 class 1 data:image/jpeg", True),
+        ("0.751 class 0 class 1 data:image/jpeg", False),
+        ("0.750 class 0 data:image/jpeg", False),
+        ("0.750 class 0 class 1", False),
+    ]:
+        page.write_text(text)
+        assert metrics.page_is_right(predictions, names, page, 1) is right

@@ -1,7 +1,10 @@
+import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -220,6 +223,57 @@ def test_errors_are_one_line(arguments, message, tmp_path, monkeypatch, capsys):
 def test_bad_pictures_are_named(model, capsys):
     assert main(["predict", str(model), "none.jpg"]) == 1
     assert "row 0: none.jpg: no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("classes", "cv", "message"),
+    [
+        (["0"], "5", "has one class, 0: at least two"),
+        (["0", "1"], "21", "--cv 21: from 2 to 20 folds"),
+        (["0", "1"], "1", "--cv 1:"),
+    ],
+)
+def test_too_little_to_learn_from_is_told_at_once(folders, tmp_path, classes, cv, message, monkeypatch, capsys):
+    monkeypatch.setattr("skcnn.feature_extraction.BottleneckFeatures.fit", None)  # nothing goes through a network
+    table = load_image_folder(folders / "train", categories=classes).frame
+    table.to_csv(tmp_path / "data.csv", index=False)
+    assert main(["fit", str(tmp_path / "data.csv"), "-o", str(tmp_path / "m.skcnn"), "--cv", cv, *RESNET20]) == 1
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("default:load_image_folder")
+def test_whatever_names_hold(folders, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    classes = {"0": "caf\udce9", "1": "<script>\x1b[2J"}
+    for digit, name in classes.items():
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for place, file in enumerate(["\udcff.png", "a\nb.png", "\u202e.png"]):
+            shutil.copy(folders / "train" / digit / f"{place}.png", tmp_path / "data" / name / file)
+    (tmp_path / "data" / "caf\udce9" / "out.png").symlink_to(folders / "train" / "0" / "9.png")
+
+    def said(*arguments) -> tuple[str, str]:
+        assert main([*arguments, "--quiet"]) == 0
+        out, err = capsys.readouterr()
+        assert not set("\x1b\u202e\udce9\udcff") & set(out + err)
+        return out, err
+
+    out, err = said("fit", "data", "-o", "m.skcnn", "--backbone", "ResNet20", "--cv", "0")
+    assert r"6 pictures of 2 classes: <script>\x1b[2J, caf\udce9" in out
+    # A warning is a line, without the place in the source.
+    assert err.startswith("skcnn: warning: load_image_folder('data') passed over 1 symbolic link")
+    assert err.count("\n") == 1
+    out, err = said("evaluate", "m.skcnn", "data")
+    assert r"caf\udce9" in out
+    assert err.startswith("skcnn: warning: ")
+    out, _ = said("predict", "m.skcnn", *(f"data/{name}/a\nb.png" for name in classes.values()))
+    assert [line.split("\t")[0] for line in out.splitlines()] == [
+        r"data/caf\udce9/a\nb.png",
+        r"data/<script>\x1b[2J/a\nb.png",
+    ]
+    for table in ("f.csv", "f.parquet"):
+        said("extract", "data", "-o", table, "--backbone", "ResNet20")
+    assert os.fsencode("data/caf\udce9/\udcff.png") in Path("f.csv").read_bytes()
+    assert r"data/caf\udce9/\udcff.png" in set(pd.read_parquet("f.parquet")["path"])
 
 
 def test_debug_shows_the_traceback():

@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -6,6 +7,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from skcnn.cli import main
+
+pytestmark = pytest.mark.filterwarnings("default::skcnn.images.BadImageWarning")
 
 
 @pytest.fixture
@@ -97,10 +100,21 @@ def test_no_keras(folders):
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
-def test_names_of_files_that_are_no_valid_text(folders, capsys):
-    Image.open("train/cat/3.png").save("test/cat/caf\udce9.png")
+def test_names_of_files_are_shown_as_text_and_kept_in_tables(folders, capsys):
+    names = ["test/cat/caf\udce9.png", "test/cat/\x1b[2J\n\u202e.png", "test/caf\udce9/1.png"]
+    (folders / "test" / "caf\udce9").mkdir()
+    for name in names:
+        Image.open("train/cat/3.png").save(name)
     assert main(["duplicates", "train", "test", "--json"]) == 3
-    said = json.loads(capsys.readouterr().out)
-    assert "test/cat/caf\udce9.png" in {pair["path_b"] for pair in said}
-    assert main(["duplicates", "train", "test"]) == 3
-    assert "caf\\udce9.png" in capsys.readouterr().out
+    assert set(names) <= {pair["path_b"] for pair in json.loads(capsys.readouterr().out)}
+
+    (folders / "test" / "cat" / "\x1b.png").write_bytes(b"no picture")
+    assert main(["duplicates", "test", "-o", "pairs.csv"]) == main(["duplicates", "test", "-o", "pairs.parquet"]) == 3
+    out, err = capsys.readouterr()
+    for shown in (r"test/cat/caf\udce9.png", r"test/cat/\x1b[2J\n\u202e.png", r"caf\udce9 and cat"):
+        assert shown in out
+    assert r"test/cat/\x1b.png: not a picture" in err
+    assert not set("\x1b\u202e\udce9") & set(out + err)
+    # As the operating system writes the names; Parquet takes no such text.
+    assert os.fsencode(names[0]) in (folders / "pairs.csv").read_bytes()
+    assert r"test/cat/caf\udce9.png" in set(pd.read_parquet("pairs.parquet")[["path_a", "path_b"]].to_numpy().ravel())

@@ -495,3 +495,10 @@ def test_thumbnails_keep_their_aspect_ratio_and_are_never_enlarged():
 def test_a_pipe_is_a_bad_row_and_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     assert check_images([tmp_path / "pipe.png"])["reason"].tolist() == ["not a regular file"]
+
+
+def test_a_name_in_a_message_is_one_line():
+    with pytest.raises(BadImageError) as caught:
+        raise BadImageError(bad_rows_frame([BadRow(0, "a\n  row 1: b.png", "no such file")]), 2)
+    assert str(caught.value).splitlines()[1] == r"  row 0: a\n  row 1: b.png: no such file"
+    assert caught.value.bad_rows["path"].tolist() == ["a\n  row 1: b.png"]

@@ -7,9 +7,12 @@ import io
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Sequence
+from typing import TextIO
 
 from skcnn import __version__
+from skcnn._text import printable_text
 from skcnn.cli import _backbones, _cache, _compare, _demo, _duplicates, _evaluate, _extract, _fit, _predict
 from skcnn.cli._demo import demo_search
 
@@ -28,7 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.starts_keras:
             _start_keras_quietly()
-        code: int | None = options.command(options)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            code: int | None = options.command(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
         print("skcnn: interrupted", file=sys.stderr)
@@ -40,9 +45,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if options.debug:
             raise
-        print(f"skcnn: error: {error or type(error).__name__}", file=sys.stderr)
+        _tell("error", error)
         return 1
     return code or 0
+
+
+def _tell(what: str, trouble: Warning | Exception | str) -> None:
+    """Write to standard error what is amiss: lines for people, whatever names are in them."""
+    lines = (str(trouble) or type(trouble).__name__).split("\n")
+    print(f"skcnn: {what}: " + "\n".join(map(printable_text, lines)), file=sys.stderr)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    # As `warnings.showwarning` is called. Where in the source it was is nothing to who typed a command.
+    _tell("warning", message)
 
 
 def _parser() -> argparse.ArgumentParser:

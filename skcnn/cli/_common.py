@@ -10,14 +10,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skcnn._text import printable_text, valid_labels
+
 if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
     from sklearn.utils import Bunch
 
 TABLE_WRITERS: dict[str, Callable[[Any, str], None]] = {
-    ".parquet": lambda frame, path: frame.to_parquet(path, index=False),
-    ".csv": lambda frame, path: frame.to_csv(path, index=False),
+    # Parquet holds no text but UTF-8. A CSV file has the true names, as a shell would write them.
+    ".parquet": lambda frame, path: _valid(frame).to_parquet(path, index=False),
+    ".csv": lambda frame, path: frame.to_csv(path, index=False, errors="surrogateescape"),
 }
 
 
@@ -124,6 +127,11 @@ def write_table(frame: pd.DataFrame, path: str, suffix: str) -> None:
         os.replace(unfinished, path)
 
 
+def _valid(frame: pd.DataFrame) -> pd.DataFrame:
+    texts = frame.select_dtypes(["object", "string"])
+    return frame.assign(**{name: valid_labels(column.to_numpy(dtype=object)) for name, column in texts.items()})
+
+
 def with_progress(pipeline: Pipeline, options: argparse.Namespace) -> Pipeline:
     if "bottleneckfeatures" in getattr(pipeline, "named_steps", {}):
         pipeline.set_params(bottleneckfeatures__verbose=verbose(options))
@@ -131,5 +139,5 @@ def with_progress(pipeline: Pipeline, options: argparse.Namespace) -> Pipeline:
 
 
 def listed(names: Sequence[Any], most: int = 8) -> str:
-    shown = ", ".join(map(str, names[:most]))
+    shown = ", ".join(map(printable_text, names[:most]))
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from skcnn._text import printable_text
 from skcnn.cli._common import add_command, add_data, check_writable, load_data, with_progress
 
 
@@ -46,7 +47,7 @@ def run(options: argparse.Namespace) -> None:
         for name, pipeline in zip(names, pipelines, strict=True)
     ]
     comparison = ClassifierReport.compare(reports)
-    print(f"{reports[0].n_samples:,} pictures of {Path(options.data).name}.\n{comparison}")
+    print(f"{reports[0].n_samples:,} pictures of {printable_text(Path(options.data).name)}.\n{comparison}")
     if options.html:
         comparison.to_html(options.html)
         print(f"\nComparison: {options.html}")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
-import warnings
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skcnn._text import printable_text
 from skcnn.cli._common import TABLE_WRITERS, add_command, check_writable, listed, verbose, write_table
 
 if TYPE_CHECKING:
@@ -49,7 +48,6 @@ def add_to(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from skcnn.images import BadImageWarning
     from skcnn.model_selection import find_duplicates
 
     suffix = Path(options.output or "").suffix.lower()
@@ -58,13 +56,9 @@ def run(options: argparse.Namespace) -> int:
             raise ValueError(f"{options.output}: the ending tells the format; accepted: {', '.join(TABLE_WRITERS)}")
         check_writable(options.output)
     paths, groups = _pictures(options.folders)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", BadImageWarning)
-        pairs = find_duplicates(
-            paths, groups, min_similarity=options.min_similarity, on_error="skip", verbose=verbose(options)
-        )
-    for warning in caught:
-        print(f"skcnn: {warning.message}", file=sys.stderr)
+    pairs = find_duplicates(
+        paths, groups, min_similarity=options.min_similarity, on_error="skip", verbose=verbose(options)
+    )
     across = pairs["group_a"] != pairs["group_b"]
     if options.across:
         pairs, across = pairs[across], across[across]
@@ -134,7 +128,7 @@ def _print(pairs: pd.DataFrame, across: pd.Series, n_pictures: int, options: arg
         print(f"\n{head} ({len(chosen):,}): {listed(between)}")
         for pair in chosen.head(options.show).itertuples():
             how = "exact" if pair.kind == "exact" else f"{pair.similarity:.2f}{' mirrored' if pair.mirrored else ''}"
-            print(f"  {how:15s}{pair.path_a}\n{'':17s}{pair.path_b}")
+            print(f"  {how:15s}{printable_text(pair.path_a)}\n{'':17s}{printable_text(pair.path_b)}")
         if len(chosen) > options.show:
             print(f"  ... and {len(chosen) - options.show:,} more; -o pairs.csv writes all")
     print()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from typing import Any
 
 from skcnn.cli._common import add_command, add_data, add_features, check_writable, features_from, listed, load_data
@@ -36,6 +37,19 @@ def _alpha(text: str) -> float | str:
     return "auto" if text == "auto" else float(text)
 
 
+def _check_enough(target: Any, options: argparse.Namespace) -> None:
+    """Refuse, before pictures go through a network, what ends in an error behind it."""
+    sizes = Counter(target.tolist())
+    if len(sizes) < 2:
+        raise ValueError(f"{options.data} has one class, {listed(list(sizes))}: at least two are needed to tell apart.")
+    most = max(sizes.values())
+    if options.cv and not 2 <= options.cv <= most:
+        raise ValueError(
+            f"--cv {options.cv}: from 2 to {most:,} folds are accepted, the pictures of the largest class; 0 is for no "
+            "estimate."
+        )
+
+
 def run(options: argparse.Namespace) -> None:
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
@@ -51,6 +65,7 @@ def run(options: argparse.Namespace) -> None:
         BaggedSGDClassifier(alpha=options.alpha, class_weight=options.class_weight, random_state=options.seed),
     )
     X = photos.frame[["path"]]
+    _check_enough(photos.target, options)
     print(f"{len(X)} pictures of {len(photos.target_names)} classes: {listed(photos.target_names)}")
     pipeline.fit(X, photos.target)
     pipeline[0].set_params(verbose=0)

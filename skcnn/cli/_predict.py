@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from skcnn._text import printable_text
 from skcnn.cli._common import add_command
 
 
@@ -28,4 +29,4 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError(f"--top {options.top}: a positive number is wanted")
     for path, row in zip(options.images, probabilities, strict=True):
         for index in np.argsort(-row, kind="stable")[: options.top]:
-            print(f"{path}\t{pipeline.classes_[index]}\t{row[index]:.4f}")
+            print(f"{printable_text(path)}\t{printable_text(pipeline.classes_[index])}\t{row[index]:.4f}")

@@ -14,6 +14,7 @@ import pandas as pd
 from PIL import Image
 from sklearn.utils import Bunch
 
+from skcnn._text import valid_text
 from skcnn.datasets._natural import natural_key
 
 # Formats with an extension in Pillow's registry that Pillow cannot turn into pixels: it only writes the first two, and
@@ -80,7 +81,8 @@ def load_image_folder(
             One column ``path`` (str): `root` as it was given, followed by the way to the file. Ordered by class, then
             by path, both in natural order ('2' before '10'): the same tree always gives the same rows.
         target : ndarray of shape (n_samples,), dtype str
-            The label of each picture: the name of its class folder. Classifiers take strings as they are.
+            The label of each picture: the name of its class folder. Classifiers take strings as they are. Bytes of a
+            name that are not UTF-8 are written as escapes; paths keep the true names.
         target_names : list of str
             The labels in natural order. `classes_` of a fitted classifier is ordered as text ('10' before '2');
             where the order matters to a reader, hand on this list.
@@ -139,15 +141,13 @@ def load_image_folder(
     """
     root = os.path.expanduser(os.fspath(root))
     tree = _Tree(root, follow_links)
-    if categories is not None:
-        _check_categories(root, categories, tree.class_names)
-    names = [name for name in tree.class_names if categories is None or name in categories]
+    names = tree.class_names if categories is None else _chosen(categories, tree.class_names, root)
 
     paths, target, empty = [], [], []
     for name in names:
         images = tree.images(name)
         paths += images
-        target += [name] * len(images)
+        target += [valid_text(name)] * len(images)
         if not images:
             empty.append(name)
     if not paths or empty:
@@ -161,9 +161,13 @@ def load_image_folder(
             stacklevel=2,
         )
 
-    frame = pd.DataFrame({"path": _text(paths), "label": _text(target)})
+    frame = pd.DataFrame({"path": text_column(paths), "label": pd.Series(target, dtype=str)})
     photos = Bunch(
-        data=frame[["path"]], target=np.array(target), target_names=names, frame=frame, passed_over=tree.passed_over()
+        data=frame[["path"]],
+        target=np.array(target),
+        target_names=[valid_text(name) for name in names],
+        frame=frame,
+        passed_over=tree.passed_over(),
     )
     return (photos.data, photos.target) if return_X_y else photos
 
@@ -172,7 +176,7 @@ class _Tree:
     """The entries below `root`: class folders, the pictures in them, and what is passed over."""
 
     def __init__(self, root: str, follow_links: bool):
-        if not os.path.lexists(root):
+        if not os.path.exists(root):
             raise FileNotFoundError(f"The folder {root!r} does not exist (searched from {os.getcwd()!r}).")
         if not os.path.isdir(root):
             raise NotADirectoryError(
@@ -263,27 +267,28 @@ def _listing(folder: str) -> list[os.DirEntry[str]]:
         return sorted(entries, key=lambda entry: natural_key(entry.name))
 
 
-def _text(names: list[str]) -> pd.Series:
+def text_column(paths: list[str]) -> pd.Series:
+    """Return paths as a column of text, those that are not UTF-8 (of an old archive, say) by their true names."""
     try:
-        return pd.Series(names, dtype=str)
-    except (
-        UnicodeEncodeError
-    ):  # a name that is not UTF-8, say of an old archive, which the text of pandas 3 cannot hold
-        return pd.Series(names, dtype=object)
+        return pd.Series(paths, dtype=str)
+    except UnicodeEncodeError:  # Arrow, which holds the text of pandas 3 by default, takes nothing else.
+        with pd.option_context("mode.string_storage", "python"):
+            return pd.Series(paths, dtype=str)
 
 
 def _count(items: Sequence[object], noun: str) -> str:
     return f"{len(items)} {noun}{'' if len(items) == 1 else 's'}"
 
 
-def _check_categories(root: str, categories: Sequence[str], class_names: list[str]) -> None:
+def _chosen(categories: Sequence[str], class_names: list[str], root: str) -> list[str]:
     if isinstance(categories, str):
         raise TypeError(f"categories must be a list of folder names, got the string {categories!r}: [{categories!r}].")
-    unknown = sorted(set(categories).difference(class_names), key=str)
+    unknown = sorted(set(categories).difference(class_names, map(valid_text, class_names)), key=str)
     if unknown or not len(categories):
         raise ValueError(
             f"categories names {unknown} (of {list(categories)}); the folders in {root!r} are {class_names}."
         )
+    return [name for name in class_names if name in categories or valid_text(name) in categories]
 
 
 def _nothing_to_load(root: str, names: list[str], empty: list[str], tree: _Tree) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
+from skcnn._text import valid_labels
+from skcnn.datasets._folder import text_column
 from skcnn.datasets._natural import natural_key
 
 
@@ -68,7 +71,12 @@ def load_image_table(
     TypeError
         If `csv` is neither a path nor a DataFrame, or a path in the table is not a string or path-like.
     ValueError
-        If a column is not there, a path or label is missing, or the table has no rows.
+        If the file is no table, a column is not there, a path or label is missing, or the table has no rows.
+
+    Warns
+    -----
+    UserWarning
+        If a CSV file is not UTF-8 throughout: its paths are taken byte by byte, and labels are written with escapes.
 
     See Also
     --------
@@ -96,8 +104,7 @@ def load_image_table(
         frame, name = csv.copy(), "the DataFrame"
     elif isinstance(csv, (str, os.PathLike)):
         csv = os.path.expanduser(os.fspath(csv))
-        # Text, so that a file called 007 keeps its name; pandas leaves alone a column that is not there.
-        frame, name = pd.read_csv(csv, dtype={path: str}), repr(csv)
+        frame, name = _read(csv, path), repr(csv)
         root = os.path.dirname(csv) if root is None else root
     else:
         raise TypeError(f"csv must be the path of a CSV file or a pandas DataFrame, got a {type(csv).__name__}.")
@@ -106,20 +113,39 @@ def load_image_table(
     _check_columns(frame, columns, name)
     for column in columns:
         _check_not_missing(frame[column], name)
-    frame[path] = _resolve(frame[path], None if root is None else os.path.expanduser(os.fspath(root)))
+    files = _resolve(frame[path], None if root is None else os.path.expanduser(os.fspath(root)))
+    frame[path] = text_column(files).array
     if not any("://" in file or os.path.exists(file) for file in frame[path]):
         raise FileNotFoundError(
             f"None of the {len(frame)} files in {name} exists; the first would be {frame[path].iloc[0]!r} (searched "
             f"from {os.getcwd()!r}). Say with root= which folder the paths start from."
         )
 
-    target = None if label is None else np.array(frame[label].tolist())
+    target = None if label is None else valid_labels(np.array(frame[label].tolist()))
     target_names = None
     if target is not None and target.dtype.kind != "f":
         in_text = target.dtype.kind == "U"
         target_names = sorted(np.unique(target).tolist(), key=natural_key if in_text else None)
     data = frame.drop(columns=columns[1:])
     return (data, target) if return_X_y else Bunch(data=data, target=target, target_names=target_names, frame=frame)
+
+
+def _read(csv: str, path: str) -> pd.DataFrame:
+    # Text, so that a file called 007 keeps its name; pandas leaves alone a column that is not there.
+    types = {path: str}
+    try:
+        return pd.read_csv(csv, dtype=types)
+    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+        raise ValueError(f"{csv!r} is no CSV table with a header line: {str(error).rstrip('.')}.") from None
+    except UnicodeDecodeError:
+        warnings.warn(
+            f"{csv!r} is not UTF-8 throughout. Its paths are taken byte by byte, and labels are written with escapes "
+            "such as \\udce9. If the table is in another encoding, read it with pandas.read_csv(..., encoding=...) and "
+            "give the DataFrame.",
+            stacklevel=3,
+        )
+        with pd.option_context("mode.string_storage", "python"):
+            return pd.read_csv(csv, dtype=types, encoding_errors="surrogateescape")
 
 
 def _check_columns(frame: pd.DataFrame, columns: list[str], name: str) -> None:

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from skcnn._text import printable_text
+
 
 class BadRow(NamedTuple):
     """A row that gives no picture: its position in X, its path (or None) and what is wrong with it."""
@@ -48,7 +50,7 @@ class BadImageWarning(UserWarning):
 def _describe(bad_rows: pd.DataFrame, n_rows: int, shown: int = 20) -> str:
     lines = [f"{len(bad_rows)} of {n_rows} images cannot be used:"]
     for row, path, reason in bad_rows.head(shown).itertuples(index=False):
-        lines.append(f"  row {row}: {path + ': ' if isinstance(path, str) else ''}{reason}")
+        lines.append(f"  row {row}: {printable_text(path) + ': ' if isinstance(path, str) else ''}{reason}")
     if len(bad_rows) > shown:
         lines.append(f"  ... and {len(bad_rows) - shown} more (all in the attribute bad_rows)")
     return "\n".join(lines)

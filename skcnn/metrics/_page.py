@@ -9,6 +9,7 @@ from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skcnn._text import printable_text
 from skcnn.metrics._text import count_text, counted, figure_text, file_text, label_text, signed_text
 
 if TYPE_CHECKING:
@@ -59,12 +60,12 @@ def render(template: str, *, classes: Any, **content: Any) -> str:
 
 
 def _shown(value: Any) -> Any:
-    """Return text as `label_text` does, with its line breaks and spaces that do not break; markup as it is."""
+    """Return text as `printable_text` does, but with its line breaks; markup as it is."""
     from markupsafe import Markup
 
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
-    return "".join(character if character in "\n\u00a0" else label_text(character) for character in value)
+    return "\n".join(map(printable_text, value.split("\n")))
 
 
 def _breakable(label: Any) -> Markup:

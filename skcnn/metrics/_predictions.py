@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
+from skcnn._text import valid_labels
 from skcnn.metrics._text import values_text
 
 
@@ -136,8 +137,16 @@ def _scores_of(estimator: Any, X: Any, n_samples: int, n_classes: int) -> tuple[
 
 
 def checked_labels(values: Any, what: str, n_samples: int | None = None) -> np.ndarray:
-    """Return labels as an array of shape (n_samples,), once it is known that none is missing."""
+    """Return labels as an array of shape (n_samples,), once it is known that none is missing.
+
+    Labels that are text are fit for the tables that they end up in.
+    """
+    _refuse_masked(values, what)
     labels = np.asarray(values)
+    if labels.dtype.kind == "U" and not isinstance(values, np.ndarray):
+        # NumPy makes text of whatever lies beside text in a list: 1 becomes "1", and a missing value "nan".
+        as_given = np.asarray(values, dtype=object)
+        labels = labels if all(isinstance(label, str) for label in as_given.flat) else as_given
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:
@@ -149,10 +158,19 @@ def checked_labels(values: Any, what: str, n_samples: int | None = None) -> np.n
     missing = np.flatnonzero(pd.isna(labels))
     if len(missing):
         raise ValueError(f"{what} has missing values in {_rows(missing)}; drop these rows first.")
-    return labels
+    return valid_labels(labels)
+
+
+def _refuse_masked(values: Any, what: str) -> None:
+    """Refuse an array that hides some of its values: they would count as if they were valid."""
+    if np.ma.is_masked(values):
+        mask = np.atleast_1d(np.ma.getmaskarray(values))
+        masked = np.flatnonzero(mask.reshape(len(mask), -1).any(axis=1))
+        raise ValueError(f"{what} is masked in {_rows(masked)}; drop these rows of all that is given, or fill them.")
 
 
 def _scores(values: Any, n_samples: int, what: str = "y_score") -> np.ndarray:
+    _refuse_masked(values, what)
     try:
         score = np.asarray(values)
         if score.dtype.kind in "cSUT":  # NumPy would make numbers of them: real parts, and of labels such as "1".
@@ -191,7 +209,9 @@ def _classes(classes: Any, y_true: np.ndarray, y_pred: np.ndarray | None, score:
     try:
         classes = np.unique(y_true if y_pred is None else np.concatenate([y_true, y_pred]))
     except TypeError:
-        raise ValueError("The labels are of types that cannot be sorted together; pass classes= in order.") from None
+        raise ValueError(
+            "The labels are of types that cannot be sorted together; pass classes= in order, or make all of them text."
+        ) from None
     if n_columns is not None and n_columns != len(classes):
         raise ValueError(
             f"y_score is for {n_columns} classes, but the labels are of {len(classes)}; pass classes=, the labels of "
@@ -243,6 +263,7 @@ def _weights(sample_weight: Any, n_samples: int) -> np.ndarray | None:
 
 def as_numbers(values: Any, name: str, accepted: str) -> np.ndarray:
     """Return values as floats; what is no number is refused by name."""
+    _refuse_masked(values, name)
     try:
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from skcnn._text import printable_text
+
 
 def figure_text(value: float) -> str:
     """Return a figure with three decimals; one that would round to a perfect 1 or to 0 without being it says so."""
@@ -58,12 +60,11 @@ def counted(count: int, noun: str) -> str:
 
 
 def label_text(label: Any, width: int | None = None) -> str:
-    """Return a class label as one line of printable text, shortened in its middle where it is wider than ``width``.
+    """Return a class label as `printable_text` does, shortened in its middle where it is wider than ``width``.
 
-    Control characters, marks that turn the direction of writing and the like are shown as U+FFFD. The middle is what
-    is left out because names tend to differ at their ends ("n02085620-Chihuahua").
+    The middle is what is left out because names tend to differ at their ends ("n02085620-Chihuahua").
     """
-    text = "".join(character if character.isprintable() else "\ufffd" for character in str(label))
+    text = printable_text(label)
     if width is None or _width(text) <= width:
         return text
     for kept in range(min(width - 1, len(text)), 0, -1):

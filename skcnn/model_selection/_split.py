@@ -14,6 +14,7 @@ from sklearn.utils import _safe_indexing, check_consistent_length, check_random_
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _num_samples
 
+from skcnn._text import valid_labels
 from skcnn.model_selection._allotment import allot_groups, allot_rows
 
 LARGE = 100_000
@@ -90,7 +91,7 @@ class TrainDevTestSplit:
         sizes = pd.Series({part: len(rows) for part, rows in self.rows().items()}, name="rows")
         frame = pd.DataFrame({"rows": sizes, "share": sizes / sizes.sum()})
         if y is not None:
-            labels = pd.Series(np.asarray(y))
+            labels = pd.Series(valid_labels(np.asarray(y)))
             counts = {part: labels.iloc[rows].value_counts() for part, rows in self.rows().items()}
             frame = frame.join(pd.DataFrame(counts).fillna(0).astype("int64").sort_index().T)
         return frame.rename_axis(index="part")

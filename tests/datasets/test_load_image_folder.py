@@ -222,11 +222,20 @@ def test_a_root_that_is_a_link_is_its_own_tree(flowers: Path):
 def test_names_that_are_not_utf8(flowers: Path):
     name = os.fsdecode(b"\xe9.png")
     try:
-        shutil.copy(flowers / "roses" / "1.png", flowers / "roses" / name)
+        (flowers / os.fsdecode(b"caf\xe9")).mkdir()
+        shutil.copy(flowers / "roses" / "1.png", flowers / os.fsdecode(b"caf\xe9") / name)
     except (OSError, UnicodeError):
         pytest.skip("the file system takes only UTF-8")
-    paths = load_image_folder(flowers).data["path"]
-    assert sum(os.path.exists(path) for path in paths) == 6
+    photos = load_image_folder(flowers)
+    paths = photos.data["path"]
+    assert pd.api.types.is_string_dtype(paths)
+    assert all(os.path.exists(path) for path in paths)
+    # Labels are no names of files: what every table takes.
+    assert photos.target_names == [r"caf\udce9", "daisy", "roses"]
+    assert photos.target.tolist().count(r"caf\udce9") == 1
+    assert photos.frame.groupby("label").size()[r"caf\udce9"] == 1
+    for category in (r"caf\udce9", os.fsdecode(b"caf\xe9")):
+        assert load_image_folder(flowers, categories=[category]).target.tolist() == [r"caf\udce9"]
 
 
 # --- categories ----------------------------------------------------------------------------------------------------
@@ -254,6 +263,13 @@ def test_bad_categories(flowers: Path):
 def test_root_is_missing(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"flowrs' does not exist \(searched from"):
         load_image_folder(tmp_path / "flowrs")
+    link = tmp_path / "link"
+    try:
+        link.symlink_to(tmp_path / "flowrs")
+    except (OSError, NotImplementedError):
+        return
+    with pytest.raises(FileNotFoundError, match="link' does not exist"):
+        load_image_folder(link)
 
 
 def test_root_is_a_file(tmp_path: Path):

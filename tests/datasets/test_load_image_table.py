@@ -115,6 +115,23 @@ def test_names_of_digits_stay_text(folder: Path):
 # --- errors that say what to do ------------------------------------------------------------------------------------
 
 
+def test_paths_that_are_not_utf8(folder: Path):
+    try:
+        (folder / os.fsdecode(b"\xe9.png")).write_bytes((folder / "1.png").read_bytes())
+    except (OSError, UnicodeError):
+        pytest.skip("the file system takes only UTF-8")
+    (folder / "table.csv").write_bytes(b"path,label,age\n1.png,caf\xc3\xa9,1\n\xe9.png,caf\xe9,2\n")
+    with pytest.warns(UserWarning, match=r"table.csv' is not UTF-8 throughout.*pandas\.read_csv\(") as said:
+        table = load_image_table(folder / "table.csv")
+    assert said[0].filename == __file__
+    assert [os.path.exists(path) for path in table.data["path"]] == [True, True]
+    assert table.target_names == [r"caf\udce9", "café"]
+    assert table.data["age"].tolist() == [1, 2]
+    again = load_image_table(table.frame)
+    assert again.data["path"].tolist() == table.data["path"].tolist()
+    assert again.target.tolist() == table.target.tolist()
+
+
 def test_missing_columns_are_named_with_those_that_are_there(folder: Path):
     csv = write(folder, filename=["1.png"], label=["a"])
     with pytest.raises(ValueError, match=r"no column 'path' in .*its columns are \['filename', 'label'\].*path="):
@@ -151,6 +168,13 @@ def test_wrong_root(folder: Path, tmp_path: Path):
 def test_some_missing_files_are_left_to_the_estimator(folder: Path):
     table = load_image_table(write(folder, path=["gone.png", "1.png"], label=["a", "b"]))
     assert len(table.data) == 2
+
+
+@pytest.mark.parametrize("content", ["", "path,label\n1.png,a\n2.png,b,c,d\n"])
+def test_a_file_that_is_no_table(folder: Path, content: str):
+    (folder / "table.csv").write_text(content)
+    with pytest.raises(ValueError, match=r"table\.csv' is no CSV table with a header line: "):
+        load_image_table(folder / "table.csv")
 
 
 def test_missing_csv(folder: Path):

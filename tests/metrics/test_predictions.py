@@ -9,6 +9,7 @@ from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
+from skcnn.metrics import ClassifierReport, threshold_table
 from skcnn.metrics._predictions import Predictions
 
 Y_SCORE = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.2, 0.3, 0.5], [0.5, 0.4, 0.1]])
@@ -121,6 +122,42 @@ def test_arguments_are_not_changed():
 def test_errors_say_what_was_given(arguments, message):
     with pytest.raises(ValueError, match=message):
         Predictions.from_arrays(**arguments)
+
+
+@pytest.mark.parametrize("given", [[1, "a", "a", 1], [[1], ["a"], ["a"], [1]], (True, "a", "a", True)])
+def test_numbers_among_text_stay_numbers(given):
+    with pytest.raises(ValueError, match="types that cannot be sorted together; pass classes= in order"):
+        Predictions.from_arrays(given, y_pred=given)
+    predictions = Predictions.from_arrays(given, y_pred=given, classes=["a", 1])
+    assert predictions.true.tolist() == [1, 0, 0, 1]
+    assert predictions.classes.tolist() == ["a", 1]
+    with pytest.raises(ValueError, match=r"not among the classes: 1 in rows 0, 3|not among the classes: True"):
+        Predictions.from_arrays(given, y_pred=["a"] * 4, classes=["a", "1"])
+
+
+def test_a_missing_label_in_a_list_of_text_is_missing():
+    with pytest.raises(ValueError, match="y_true has missing values in row 1; drop these rows first"):
+        Predictions.from_arrays(["a", float("nan"), "b"], y_pred=["a", "a", "b"])
+
+
+@pytest.mark.parametrize("name", ["y_true", "y_pred", "y_score", "sample_weight"])
+def test_masked_values_are_not_taken_for_valid_ones(name):
+    given = {"y_true": Y_TRUE, "y_score": Y_SCORE, "y_pred": Y_TRUE, "sample_weight": np.ones(4)}
+    masked = given | {name: np.ma.array(given[name])}
+    assert Predictions.from_arrays(**masked).n_samples == 4
+    masked[name][2] = np.ma.masked
+    with pytest.raises(ValueError, match=rf"{name} is masked in row 2; drop these rows of all that is given"):
+        Predictions.from_arrays(**masked)
+
+
+def test_labels_that_are_no_utf8_are_fit_for_tables():
+    labels = ["caf\udce9", "rose", "rose"]
+    report = ClassifierReport.from_predictions(labels, y_pred=["rose", "rose", "caf\udce9"], classes=labels[:2])
+    assert list(report.classification_frame.index) == [r"caf\udce9", "rose"]
+    assert report.most_confused()["true"].tolist() == [r"caf\udce9", "rose"]
+    assert r"caf\udce9" in str(report)
+    table = threshold_table(labels, [0.9, 0.1, 0.2], pos_label="caf\udce9", thresholds=[0.5])
+    assert table["tp"].tolist() == [1]
 
 
 def test_long_lists_in_errors_are_cut():

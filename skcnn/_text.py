@@ -1,0 +1,50 @@
+"""Text from the data, made fit for tables and terminals: the names of files and classes hold whatever they like."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# Halves of characters, as which Python holds the bytes of a file name that are no UTF-8.
+_HALF = re.compile("[\ud800-\udfff]")
+# These, controls, ends of lines and what turns the direction of writing. Not: spaces that do not break, and what joins
+# or parts the letters of Persian, Hindi and emoji.
+_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable_text(text: Any) -> str:
+    """Return text as one line for people: what would end it, turn it or steer a terminal is written as Python does.
+
+    A path is opened, and written to files, as it is.
+    """
+    return _UNFIT.sub(_escaped, str(text))
+
+
+def valid_text(text: str) -> str:
+    """Return text that every table and file takes: bytes of a name that are no UTF-8 are written as escapes.
+
+    The text types of pandas and of Parquet refuse such names. Different names stay different, up to a name that has
+    these very letters.
+    """
+    return _HALF.sub(_escaped, text)
+
+
+def valid_labels(labels: np.ndarray) -> np.ndarray:
+    """Return an array of labels with those that are text as `valid_text` has them; others are left alone."""
+    if labels.dtype.kind not in "OU":
+        return labels
+    given = labels.ravel().tolist()
+    if not _HALF.search("".join(label for label in given if isinstance(label, str))):
+        return labels
+    valid = labels.astype(object)
+    for place, label in enumerate(given):
+        if isinstance(label, str):
+            valid.flat[place] = valid_text(label)
+    return valid.astype(object if labels.dtype.kind == "O" else str)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode("ascii")
