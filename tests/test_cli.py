@@ -14,7 +14,7 @@ from PIL import Image
 from sklearn.utils import Bunch
 
 import skcnn
-from skcnn.cache import FeatureCache
+from skcnn.cache import FeatureCache, memory_cache
 from skcnn.cli import main
 from skcnn.datasets import load_digit_images, load_image_folder
 
@@ -183,7 +183,8 @@ def test_a_folder_that_is_no_cache_is_left_alone(action, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_demo(tmp_path, capsys, monkeypatch, cache):
+def test_demo(tmp_path, capsys, monkeypatch):
+    memory_cache().clear()
     # The whole of it but for the number of digits, which costs a minute.
     for module, name in ((skcnn.datasets, "load_digit_images"), (sklearn.datasets, "load_digits")):
         digits = getattr(module, name)()

@@ -46,7 +46,7 @@ def test_it_has_the_form_of_a_display(display):
 
 
 def test_a_new_figure_is_pyplots_and_given_axes_are_used():
-    display = skcnn.metrics.OneVsRestROCDisplay.from_predictions(["a", "b"], [0.2, 0.8])
+    display = skcnn.metrics.OneVsRestRocDisplay.from_predictions(["a", "b"], [0.2, 0.8])
     assert display.plot().figure_.number in plt.get_fignums()  # so that plt.show() shows it
     figure, ax = plt.subplots()
     assert display.plot(ax).ax_ is ax
