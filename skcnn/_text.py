@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 # Halves of characters, as which Python holds the bytes of a file name that are no UTF-8.
 _HALF = re.compile("[\ud800-\udfff]")
-# These, controls, ends of lines and what turns the direction of writing. Not: spaces that do not break, and what joins
-# or parts the letters of Persian, Hindi and emoji.
-_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# These, controls, ends of lines, what turns the direction of writing, what is never seen, and what XML refuses. Not:
+# spaces that do not break, and what joins or parts the letters of Persian, Hindi and emoji.
+_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2060\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]")
 
 
 def printable_text(text: Any) -> str:
@@ -32,6 +32,11 @@ def valid_text(text: str) -> str:
     return _HALF.sub(_escaped, text)
 
 
+def valid_label(label: Any) -> Any:
+    """Return a label as `valid_text` has it, if it is text."""
+    return valid_text(label) if isinstance(label, str) else label
+
+
 def valid_labels(labels: np.ndarray) -> np.ndarray:
     """Return an array of labels with those that are text as `valid_text` has them; others are left alone."""
     if labels.dtype.kind not in "OU":
@@ -41,8 +46,7 @@ def valid_labels(labels: np.ndarray) -> np.ndarray:
         return labels
     valid = labels.astype(object)
     for place, label in enumerate(given):
-        if isinstance(label, str):
-            valid.flat[place] = valid_text(label)
+        valid.flat[place] = valid_label(label)
     return valid.astype(object if labels.dtype.kind == "O" else str)
 
 

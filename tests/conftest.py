@@ -1,4 +1,4 @@
-"""What the tests share: real images and weights where SKCNN_SHARED names them, and a fresh memory cache."""
+"""What the tests share: real images and weights where SKCNN_SHARED names them, fresh caches, no windows."""
 
 import os
 import sys

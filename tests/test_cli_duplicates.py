@@ -108,12 +108,12 @@ def test_names_of_files_are_shown_as_text_and_kept_in_tables(folders, capsys):
     assert main(["duplicates", "train", "test", "--json"]) == 3
     assert set(names) <= {pair["path_b"] for pair in json.loads(capsys.readouterr().out)}
 
-    (folders / "test" / "cat" / "\x1b.png").write_bytes(b"no picture")
+    (folders / "test" / "cat" / "\x1b\udce9.png").write_bytes(b"no picture")
     assert main(["duplicates", "test", "-o", "pairs.csv"]) == main(["duplicates", "test", "-o", "pairs.parquet"]) == 3
     out, err = capsys.readouterr()
     for shown in (r"test/cat/caf\udce9.png", r"test/cat/\x1b[2J\n\u202e.png", r"caf\udce9 and cat"):
         assert shown in out
-    assert r"test/cat/\x1b.png: not a picture" in err
+    assert r"test/cat/\x1b\udce9.png: not a picture" in err
     assert not set("\x1b\u202e\udce9") & set(out + err)
     # As the operating system writes the names; Parquet takes no such text.
     assert os.fsencode(names[0]) in (folders / "pairs.csv").read_bytes()

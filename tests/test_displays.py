@@ -37,7 +37,7 @@ def test_it_has_the_form_of_a_display(display):
     for method in [*made_by, "plot"]:
         parameters = inspect.signature(getattr(display, method)).parameters.values()
         by_place = [parameter.name for parameter in parameters if parameter.kind != parameter.KEYWORD_ONLY]
-        assert set(by_place) <= set(BY_PLACE[method]), method
+        assert by_place == [name for name in BY_PLACE[method] if name in by_place] != [], method
         assert inspect.signature(getattr(display, method)).return_annotation == "Self", method
     for method in made_by:
         assert list(inspect.signature(getattr(display, method)).parameters)[-1] == "name", method

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "cache": {"_keras", "images"},
     "engines": {"_keras", "images", "backbones", "cache"},
     "feature_extraction": {"_keras", "_members", "_image_input", "images", "backbones", "cache", "engines"},
-    "neural_network": {"_keras", "_members", "_image_input", "images", "backbones", "feature_extraction"},
+    "neural_network": {"_keras", "_members", "_text", "_image_input", "images", "backbones", "feature_extraction"},
     "inspection": {"_keras", "images", "backbones", "feature_extraction", "neural_network", "metrics"},
     "utils": {"_keras", "images", "backbones", "cache", "engines", "feature_extraction", "neural_network"},
     "persistence": {"", "_keras", "_members", "images", "backbones", "feature_extraction", "neural_network"},

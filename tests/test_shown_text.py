@@ -12,6 +12,7 @@ from skcnn._text import printable_text, valid_labels, valid_text
         ("nu\u202egnp.exe \u2066x\u2069", r"nu\u202egnp.exe \u2066x\u2069"),
         ("one\u2028two\u2029", r"one\u2028two\u2029"),
         ("caf\udce9", r"caf\udce9"),
+        ("a\u200b\u2060\ufeff\ufffe\uffff", r"a\u200b\u2060\ufeff\ufffe\uffff"),
         (7, "7"),
     ],
 )

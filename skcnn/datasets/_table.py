@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
-from skcnn._text import valid_labels
+from skcnn._text import valid_labels, valid_text
 from skcnn.datasets._folder import text_column
 from skcnn.datasets._natural import natural_key
 
@@ -121,8 +121,12 @@ def load_image_table(
             f"from {os.getcwd()!r}). Say with root= which folder the paths start from."
         )
 
-    target = None if label is None else valid_labels(np.array(frame[label].tolist()))
-    target_names = None
+    target = target_names = None
+    if label is not None:
+        labels = np.array(frame[label].tolist())
+        target = valid_labels(labels)
+        if target is not labels:
+            frame[label] = target
     if target is not None and target.dtype.kind != "f":
         in_text = target.dtype.kind == "U"
         target_names = sorted(np.unique(target).tolist(), key=natural_key if in_text else None)
@@ -134,18 +138,20 @@ def _read(csv: str, path: str) -> pd.DataFrame:
     # Text, so that a file called 007 keeps its name; pandas leaves alone a column that is not there.
     types = {path: str}
     try:
-        return pd.read_csv(csv, dtype=types)
+        try:
+            return pd.read_csv(csv, dtype=types)
+        except UnicodeDecodeError:
+            with pd.option_context("mode.string_storage", "python"):
+                frame = pd.read_csv(csv, dtype=types, encoding_errors="surrogateescape")
     except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
         raise ValueError(f"{csv!r} is no CSV table with a header line: {str(error).rstrip('.')}.") from None
-    except UnicodeDecodeError:
-        warnings.warn(
-            f"{csv!r} is not UTF-8 throughout. Its paths are taken byte by byte, and labels are written with escapes "
-            "such as \\udce9. If the table is in another encoding, read it with pandas.read_csv(..., encoding=...) and "
-            "give the DataFrame.",
-            stacklevel=3,
-        )
-        with pd.option_context("mode.string_storage", "python"):
-            return pd.read_csv(csv, dtype=types, encoding_errors="surrogateescape")
+    warnings.warn(
+        f"{csv!r} is not UTF-8 throughout. Its paths are taken byte by byte, and labels are written with escapes such "
+        "as \\udce9. If the table is in another encoding, read it with pandas.read_csv(..., encoding=...) and give the "
+        "DataFrame.",
+        stacklevel=3,
+    )
+    return frame.rename(columns=valid_text)
 
 
 def _check_columns(frame: pd.DataFrame, columns: list[str], name: str) -> None:

@@ -58,5 +58,6 @@ def _describe(bad_rows: pd.DataFrame, n_rows: int, shown: int = 20) -> str:
 
 def bad_rows_frame(bad_rows: Sequence[BadRow]) -> pd.DataFrame:
     """Return bad rows as a DataFrame (``row`` int64, ``path``, ``reason``), in the order of X."""
-    frame = pd.DataFrame(sorted(bad_rows), columns=list(BadRow._fields))
-    return frame.astype({"row": "int64", "path": object, "reason": object})
+    # Objects from the first: pandas' own text type refuses names that are no UTF-8.
+    frame = pd.DataFrame(sorted(bad_rows), columns=list(BadRow._fields), dtype=object)
+    return frame.astype({"row": "int64"})

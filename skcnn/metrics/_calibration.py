@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
+from skcnn._text import valid_label
 from skcnn.metrics._predictions import Predictions, check_count
 from skcnn.metrics._text import figure_text, label_text
-from skcnn.metrics._theme import REST, SERIES
+from skcnn.metrics._theme import REST, SERIES, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -316,9 +317,7 @@ class ReliabilityDisplay:
         """
         columns = self._columns_of(classes)
         if ax is None:
-            import matplotlib.pyplot as plt
-
-            _, ax = plt.subplots(figsize=(5, 5), layout="constrained")
+            ax = new_axes(5, 5)
         ax.plot([0, 1], [0, 1], color=REST, linewidth=1, linestyle="--", zorder=1)
         entries = []
         for column, color in zip(columns, SERIES, strict=False):
@@ -359,7 +358,7 @@ class ReliabilityDisplay:
         known = list(self.calibration.index[1:])
         if classes is None:
             return [2] if len(known) == 2 else [0]
-        classes = list(classes)
+        classes = [valid_label(label) for label in classes]
         unknown = [label for label in classes if label not in known]
         if unknown or not classes:
             raise ValueError(f"classes names {unknown or 'none'!r}; labels among {known!r} are accepted.")

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 import pandas as pd
 
+from skcnn._text import valid_label
 from skcnn.metrics._confusion import confusion_of, most_confused_of, normalized
 from skcnn.metrics._predictions import Predictions
 from skcnn.metrics._text import label_text, shorter_counts
-from skcnn.metrics._theme import RIGHT, WRONG
+from skcnn.metrics._theme import RIGHT, WRONG, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -184,15 +185,13 @@ class ConfusionDisplay:
         """
         import matplotlib as mpl
 
-        shown = list(self.confusion.index) if classes is None else list(classes)
+        shown = list(self.confusion.index) if classes is None else [valid_label(label) for label in classes]
         # By position: pandas would read a list of the labels True and False as a mask.
         where = self.confusion.index.get_indexer(pd.Index(shown))
         if not shown or (where < 0).any():
             raise ValueError(f"classes is {shown!r}; at least one of {list(self.confusion.index)!r} is accepted.")
         if ax is None:
-            import matplotlib.pyplot as plt
-
-            _, ax = plt.subplots(figsize=(5, 5), layout="constrained")
+            ax = new_axes(5, 5)
         counts = self.confusion.to_numpy()[np.ix_(where, where)]
         rates = normalized(self.confusion, "true").fillna(0).to_numpy()[np.ix_(where, where)]
         n_shown = len(shown)

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import auc, precision_recall_curve, roc_curve
 
+from skcnn._text import valid_label
 from skcnn.metrics._predictions import Predictions
 from skcnn.metrics._tables import sides_of
 from skcnn.metrics._text import figure_text, label_text
-from skcnn.metrics._theme import REST, SERIES
+from skcnn.metrics._theme import REST, SERIES, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -199,7 +200,7 @@ class _OneVsRestDisplay(ABC):
         defined = self.areas.dropna()
         if classes is None:
             classes = defined.index if len(defined) <= len(SERIES) else defined.sort_values(kind="stable").index[:5]
-        classes = list(classes)
+        classes = [valid_label(label) for label in classes]
         unknown = [label for label in classes if label not in defined.index]
         if unknown:
             raise ValueError(f"classes names {unknown!r}; those with a curve are {list(defined.index)!r}.")
@@ -236,9 +237,7 @@ class _OneVsRestDisplay(ABC):
 
         colors = self.colors(classes)
         if ax is None:
-            import matplotlib.pyplot as plt
-
-            _, ax = plt.subplots(figsize=(5, 5), layout="constrained")
+            ax = new_axes(5, 5)
         entries = []
         for label, points in self.curves.groupby("class", sort=False):
             style: dict[str, Any] = _REST_STYLE
@@ -311,8 +310,7 @@ class OneVsRestRocDisplay(_OneVsRestDisplay):
     Parameters
     ----------
     curves : DataFrame
-        Points of the curves: columns "class", "fpr" and "tpr" (false and true positive rate),
-        "threshold".
+        Points of the curves: columns "class", "fpr" and "tpr" (false and true positive rate), "threshold".
     areas : Series
         Area under the curve of each class; NaN for a class that has no sample, or has them all.
     micro : DataFrame, default=None

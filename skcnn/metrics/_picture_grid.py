@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from skcnn.metrics._text import label_text
-from skcnn.metrics._theme import MUTED, REST
+from skcnn.metrics._theme import MUTED, REST, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,7 +62,7 @@ def draw_grid(groups: Sequence[Group], *, nothing: str, name: str | None, ax: Ax
     name : str or None
         Title.
     ax : matplotlib Axes or None
-        Where to draw. None makes a figure of its own, as large as the grid.
+        Where to draw. None makes a new figure by pyplot, as large as the grid.
     """
     widest = max((len(group.cells) for group in groups), default=1)
     side_by_side = min(max(1, _columns(sum(len(group.cells) for group in groups)) // widest), max(1, len(groups)))
@@ -96,10 +96,8 @@ def _columns(n_pictures: int) -> int:
 def _prepared(ax: Axes | None, width: float, height: float, name: str | None) -> tuple[Axes, float]:
     """Return axes without a frame for so many points, and by how much these are scaled in them."""
     if ax is None:
-        import matplotlib.pyplot as plt
-
         title = 20 if name else 0
-        _, ax = plt.subplots(figsize=((width + 12) / 72, (height + title + 12) / 72), layout="constrained")
+        ax = new_axes((width + 12) / 72, (height + title + 12) / 72)
     ax.set(xlim=(0, width), ylim=(-height, 0), aspect="equal")
     ax.set_axis_off()
     if name:

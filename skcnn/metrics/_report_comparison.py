@@ -18,7 +18,7 @@ from skcnn.metrics._intervals import percentiles
 from skcnn.metrics._pictures import PicturesDisplay
 from skcnn.metrics._resampling import resampled_headlines
 from skcnn.metrics._text import counted, figure_text, interval_text, label_text, listing, percent_text, signed_text
-from skcnn.metrics._theme import MUTED, SERIES
+from skcnn.metrics._theme import MUTED, SERIES, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -171,10 +171,8 @@ class ReportComparison:
         frame = self._frame.dropna(subset=["difference"])
         figures = [figure for figure in self.reports[0].headline.index if figure in frame.index.get_level_values(0)]
         if ax is None:
-            import matplotlib.pyplot as plt
-
             height = 1.2 + len(figures) * (0.25 + 0.2 * len(others))
-            _, ax = plt.subplots(figsize=(6, height), layout="constrained")
+            ax = new_axes(6, height)
             ax.set_title(f"Difference from {label_text(self.names[0], 40)}", parse_math=False)
         step = 0.7 / len(others)
         lines = {}

@@ -1,6 +1,11 @@
-"""Colours of the pictures, and how they become those of a page that may be light or dark."""
+"""How pictures look: their colours, how these become those of a page that may be light or dark, and new figures."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 INK = "#1b1f24"
 MUTED = "#59636e"
@@ -49,3 +54,10 @@ PAGE_STYLE = {
     "xtick.major.size": 3.0,
     "ytick.major.size": 3.0,
 }
+
+
+def new_axes(width: float, height: float) -> Axes:
+    """Return the axes of a new figure of so many inches. It is pyplot's, so that ``plt.show()`` shows it."""
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(figsize=(width, height), layout="constrained")[1]

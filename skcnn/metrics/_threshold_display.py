@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
+from skcnn._text import valid_label
 from skcnn.metrics._predictions import Predictions
 from skcnn.metrics._text import label_text, values_text
-from skcnn.metrics._theme import SERIES
+from skcnn.metrics._theme import SERIES, new_axes
 from skcnn.metrics._thresholds import checked_binary, threshold_table_of
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class ThresholdDisplay:
             `ClassifierReport.from_estimator`.
         """
         predictions = Predictions.from_estimator(estimator, X, y, sample_weight=sample_weight)
-        classes = list(predictions.classes)
+        classes, pos_label = list(predictions.classes), valid_label(pos_label)
         if pos_label is None and len(classes) != 2:
             raise ValueError(f"There are {len(classes)} classes: give one of {values_text(classes)} as pos_label.")
         if pos_label is not None and pos_label not in classes:
@@ -189,9 +190,7 @@ class ThresholdDisplay:
                 "precision 'ppv')."
             )
         if ax is None:
-            import matplotlib.pyplot as plt
-
-            _, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+            ax = new_axes(6, 4)
         table = self._drawn()
         for metric, color in zip(metrics, SERIES, strict=False):
             # The figures of a threshold hold for all thresholds above the next lower score.

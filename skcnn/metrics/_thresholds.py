@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from skcnn._text import valid_text
+from skcnn._text import valid_label
 from skcnn.metrics._predictions import Predictions, as_numbers, checked_labels
 from skcnn.metrics._text import values_text
 
@@ -260,7 +260,7 @@ def positive_label(labels: np.ndarray, pos_label: Any) -> Any:
     if pos_label is not None:
         if np.ndim(pos_label):
             raise ValueError(f"pos_label is {pos_label!r}; one of the labels is accepted.")
-        return valid_text(pos_label) if isinstance(pos_label, str) else pos_label
+        return valid_label(pos_label)
     known = pd.unique(labels)
     if labels.dtype.kind in "biuf" and any(set(known) <= usual for usual in ({0, 1}, {-1, 1})):
         return 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 
 from skcnn.metrics._text import label_text
-from skcnn.metrics._theme import MUTED, REST, SERIES
+from skcnn.metrics._theme import MUTED, REST, SERIES, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -108,9 +108,7 @@ class TrainingCurveDisplay:
             given = [c for c in self.history if c not in _NEEDED and not str(c).startswith("val_")]
             raise ValueError(f"metric={metric!r}; the history has {', '.join(map(repr, given))}.")
         if ax is None:
-            import matplotlib.pyplot as plt
-
-            _, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+            ax = new_axes(6, 4)
         epoch = self.history["epoch"]
         for column, label, color in zip(columns, ("learned from", "set aside"), SERIES, strict=False):
             ax.plot(epoch, self.history[column], color=color, linewidth=1.6, marker=".", label=label, zorder=3)

@@ -17,6 +17,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skcnn._image_input import ImageInputMixin
+from skcnn._text import valid_labels
 from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.images import RESIZE_RULES, BadRow, Images, read_batches
 from skcnn.neural_network._augmentation import as_augmentation
@@ -122,7 +123,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         Folder where a run writes down where it stands after every epoch. A run that was killed goes on from there when
         ``fit`` is called again with the same parameters and data, and ends as it would have. Every run has a file of
         its own, so that a search may share the folder; delete it when all is done. Needs an int as ``random_state``,
-        and a loss that is no mere function.
+        and a loss that is no mere function. Callbacks are not among what a run is known by.
     callbacks : sequence of callables or None, default=None
         Each is called without arguments, once a phase, and returns a ``keras.callbacks.Callback``: a class or a
         function, as a callback itself would be shared between fits. Those that set the learning rate are refused:
@@ -466,8 +467,9 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
         labels = X.index if isinstance(X, (pd.DataFrame, pd.Series)) else pd.RangeIndex(len(probabilities))
         index = pd.MultiIndex.from_product([labels, range(1, order.shape[1] + 1)], names=["row", "rank"])
+        classes = valid_labels(self.classes_)[order]
         values = np.take_along_axis(probabilities, order, axis=1)
-        return pd.DataFrame({"class": self.classes_[order].ravel(), "probability": values.ravel()}, index=index)
+        return pd.DataFrame({"class": classes.ravel(), "probability": values.ravel()}, index=index)
 
     def features(self, X: Any) -> np.ndarray:
         """Return the features that the head sees, from the network as it was trained.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from skcnn.neural_network._classifier import CNNClassifier
 
 _NOT_OF_THE_RUN = ("root", "cache", "checkpoint", "callbacks", "verbose")
-"""Parameters that do not change what is learned."""
+"""Parameters that a run is not known by: they do not change what is learned, and callbacks cannot be told apart."""
 
 
 def phases_of(classifier: CNNClassifier) -> list[Phase]:

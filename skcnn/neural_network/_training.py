@@ -264,13 +264,16 @@ def _keeper_class() -> Any:
                 progress.optimizer = self.graph.optimizer_state()
             if stops:
                 self.model.stop_training = True
-            if self.save is not None:
+            if self.save is not None and not self.model.stop_training and progress.epoch < self.phase.epochs:
                 self.save(progress)
 
         def on_train_end(self, logs: Any = None) -> None:
             # Not before: callbacks and averaging optimizers put other weights in once the last epoch is over.
             if "val_loss" not in self.progress.history[-1]:
                 self._take()
+            self.progress.epoch = self.phase.epochs  # it is over, also where a callback ended it
+            if self.save is not None:
+                self.save(self.progress)
 
         def _take(self) -> None:
             base, self.progress.head = self.graph.take()

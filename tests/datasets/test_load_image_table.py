@@ -120,16 +120,24 @@ def test_paths_that_are_not_utf8(folder: Path):
         (folder / os.fsdecode(b"\xe9.png")).write_bytes((folder / "1.png").read_bytes())
     except (OSError, UnicodeError):
         pytest.skip("the file system takes only UTF-8")
-    (folder / "table.csv").write_bytes(b"path,label,age\n1.png,caf\xc3\xa9,1\n\xe9.png,caf\xe9,2\n")
+    (folder / "table.csv").write_bytes(b"path,label,age,\xe9t\xe9\n1.png,caf\xc3\xa9,1,2\n\xe9.png,caf\xe9,2,1\n")
     with pytest.warns(UserWarning, match=r"table.csv' is not UTF-8 throughout.*pandas\.read_csv\(") as said:
         table = load_image_table(folder / "table.csv")
     assert said[0].filename == __file__
     assert [os.path.exists(path) for path in table.data["path"]] == [True, True]
     assert table.target_names == [r"caf\udce9", "café"]
-    assert table.data["age"].tolist() == [1, 2]
+    assert table.frame["label"].tolist() == table.target.tolist() == ["café", r"caf\udce9"]
+    assert table.data["age"].tolist() == table.data[r"\udce9t\udce9"].tolist()[::-1] == [1, 2]
     again = load_image_table(table.frame)
     assert again.data["path"].tolist() == table.data["path"].tolist()
     assert again.target.tolist() == table.target.tolist()
+
+
+def test_a_picture_is_no_table(folder: Path):
+    # Its bytes are no UTF-8, and byte by byte it has rows of other lengths.
+    (folder / "photo.csv").write_bytes(b"\xff\xd8\n1,2,3,4\n5\n1,2,3,4,5,6\n")
+    with pytest.raises(ValueError, match=r"photo.csv' is no CSV table with a header line"):
+        load_image_table(folder / "photo.csv")
 
 
 def test_missing_columns_are_named_with_those_that_are_there(folder: Path):

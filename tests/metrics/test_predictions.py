@@ -9,7 +9,14 @@ from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
-from skcnn.metrics import ClassifierReport, threshold_table
+from skcnn.metrics import (
+    ClassifierReport,
+    ConfusionDisplay,
+    OneVsRestRocDisplay,
+    ReliabilityDisplay,
+    ThresholdDisplay,
+    threshold_table,
+)
 from skcnn.metrics._predictions import Predictions
 
 Y_SCORE = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.2, 0.3, 0.5], [0.5, 0.4, 0.1]])
@@ -158,6 +165,16 @@ def test_labels_that_are_no_utf8_are_fit_for_tables():
     assert r"caf\udce9" in str(report)
     table = threshold_table(labels, [0.9, 0.1, 0.2], pos_label="caf\udce9", thresholds=[0.5])
     assert table["tp"].tolist() == [1]
+
+
+def test_displays_take_the_labels_as_they_were_given():
+    labels = ["caf\udce9", "rose"]
+    X, y = [[0.0], [1.0], [2.0]], [*labels, labels[0]]
+    estimator = KNeighborsClassifier(n_neighbors=1).fit(X, y)
+    assert OneVsRestRocDisplay.from_estimator(estimator, X, y).colors([labels[0]]).keys() == {r"caf\udce9"}
+    ConfusionDisplay.from_estimator(estimator, X, y).plot(classes=labels)
+    ReliabilityDisplay.from_estimator(estimator, X, y).plot(classes=labels[:1])
+    assert ThresholdDisplay.from_estimator(estimator, X, y, pos_label=labels[0]).frame()["tp"].max() == 2
 
 
 def test_long_lists_in_errors_are_cut():

@@ -47,6 +47,8 @@ OPTIONS = {
         "class_weight": "balanced",
     },
     "cosine": {"learning_rate_schedule": "cosine", "optimizer": keras.optimizers.SGD(momentum=0.9)},
+    # The weights at the end of a phase are not those of its last epoch.
+    "averaged": {"optimizer": keras.optimizers.SGD(use_ema=True, ema_momentum=0.9)},
 }
 
 
