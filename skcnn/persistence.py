@@ -119,6 +119,12 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
 
     with packed_members({}) as members:
         members["estimator.skops"] = skops.io.dumps(estimator)
+    nameless = [name for name in skops.io.get_untrusted_types(data=members["estimator.skops"]) if "<" in name]
+    if nameless:  # lambdas, and what is defined inside functions
+        raise TypeError(
+            f"{type(estimator).__name__} holds {', '.join(sorted(nameless))}, which cannot be found again without its "
+            "code: give a function or class that is defined at the top of a module, by its name."
+        )
     manifest = {
         "format": FORMAT,
         "estimator": type(estimator).__name__,

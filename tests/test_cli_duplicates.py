@@ -34,7 +34,7 @@ def folders(tmp_path, monkeypatch):
 def test_parts_of_a_split(folders, capsys):
     assert main(["duplicates", "train/", "test/", "--quiet"]) == 3
     out, err = capsys.readouterr()
-    assert "10 pictures. 3 pairs of duplicates (2 exact copies, 1 near), 2 across folders." in out
+    assert "10 pictures. Pairs of duplicates: 3 (2 exact, 1 near), 2 across folders." in out
     across, within = out.split("Within a folder (1): train/")
     assert "ACROSS folders (2): test/ and train/" in across
     lines = [line.split() for line in across.splitlines() if line.startswith("  ")]

@@ -132,6 +132,12 @@ def test_published_weights_are_named_not_copied(task, tmp_path):
     assert manifest["versions"]["skcnn"] == skcnn.__version__
 
 
+def test_functions_without_a_name_are_refused(tmp_path):
+    with pytest.raises(TypeError, match=r"Pipeline holds .*<lambda>, which cannot be found again without its code"):
+        skcnn.save(make_pipeline(FunctionTransformer(lambda X: X), LogisticRegression()), tmp_path / "m.skcnn")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_callable_is_refused_with_what_to_do(task, tmp_path):
     features = BottleneckFeatures(lambda input_shape: keras.Sequential([keras.Input(input_shape)]), image_size=8)
     with pytest.raises(TypeError, match="register_backbone"):

@@ -110,13 +110,13 @@ def _walk(folder: str) -> Iterator[str]:
 
 
 def _print(pairs: pd.DataFrame, across: pd.Series, n_pictures: int, options: argparse.Namespace) -> None:
-    where = "across folders " if options.across else ""
+    where = " across folders" if options.across else ""
     if pairs.empty:
-        print(f"{n_pictures:,} pictures, no duplicates {where}among them.")
+        print(f"{n_pictures:,} pictures, no duplicates{where} among them.")
         return
     exact = int((pairs["kind"] == "exact").sum())
     print(
-        f"{n_pictures:,} pictures. {len(pairs):,} pairs of duplicates {where}({exact:,} exact copies, "
+        f"{n_pictures:,} pictures. Pairs of duplicates{where}: {len(pairs):,} ({exact:,} exact, "
         f"{len(pairs) - exact:,} near), {int(across.sum()):,} across folders."
     )
     for head, chosen in (("ACROSS folders", pairs[across]), ("Within a folder", pairs[~across])):

@@ -50,7 +50,7 @@ class ReportComparison:
         "both_right", "only_first", "only_this", "both_wrong" (samples, also where they have weights) and "p_value" (of
         McNemar's exact test; NaN where samples have weights).
     summary : str
-        The comparison in a sentence for each report after the first.
+        What accuracy says of each report after the first, and which other metrics tell it from the first.
 
     Examples
     --------
@@ -139,7 +139,15 @@ class ReportComparison:
         -------
         DataFrame of shape (n_classes, n_reports)
             Index "class", in the order of the first report; NaN where a report does not know a class.
+
+        Raises
+        ------
+        ValueError
+            If ``metric`` is none of these.
         """
+        accepted = ("precision", "recall", "f1", "roc_auc", "average_precision")
+        if metric not in accepted:
+            raise ValueError(f"metric is {metric!r}; one of {accepted} is accepted.")
         columns = [report.classification_frame[metric] for report in self.reports]
         # By position, for labels that pandas would read as a mask.
         classes = pd.Index(self.reports[0].classes, name="class")
@@ -262,7 +270,7 @@ class ReportComparison:
 
     @property
     def summary(self) -> str:
-        """The comparison in a sentence for each report after the first."""
+        """What accuracy says of each report after the first, and which other metrics tell it from the first."""
         rows = self._frame.loc["accuracy"]
         sentences = []
         for name, row in list(rows.iterrows())[1:]:
@@ -278,7 +286,23 @@ class ReportComparison:
                 f"{signed_text(row['difference_low'])} to {signed_text(row['difference_high'])}"
                 f"{'' if np.isnan(row['p_value']) else p_value})."
             )
+            sentences += self._by_other_metrics(name)
         return " ".join(sentences)
+
+    def _by_other_metrics(self, name: str) -> list[str]:
+        """Return a sentence for each of a pair of reports that metrics other than accuracy speak for beyond doubt."""
+        better: dict[str, list[str]] = {name: [], self.names[0]: []}
+        for metric, row in self._frame.xs(name, level="report").drop(index="accuracy").iterrows():
+            if row["difference_low"] > 0 or row["difference_high"] < 0:
+                is_larger = row["difference"] > 0
+                winner = name if is_larger != (metric == "log_loss") else self.names[0]
+                better[winner].append(self.reports[0].headline_labels[metric])
+        pairs = zip(better, reversed(better), better.values(), strict=True)
+        return [
+            f"\u201c{winner}\u201d is better than \u201c{other}\u201d by {', '.join(metrics)}."
+            for winner, other, metrics in pairs
+            if metrics
+        ]
 
     def __repr__(self) -> str:
         labels = self.reports[0].headline_labels

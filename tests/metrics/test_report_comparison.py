@@ -87,12 +87,35 @@ def test_classes_may_stand_in_another_order_and_one_may_know_more():
     assert np.isnan(table.loc["d", "first"])
 
 
+def test_summary_names_metrics_that_accuracy_hides():
+    # The same classes are predicted, with other probabilities.
+    y = np.tile([0, 1], 50)
+    sure, unsure = np.where(y, 0.875, 0.125), np.where(y, 0.625, 0.375)
+    wrong = np.arange(100) < 10
+    a, b = (
+        ClassifierReport.from_predictions(y, np.where(wrong, 1 - score, score), name=name)
+        for score, name in ((sure, "sure"), (unsure, "unsure"))
+    )
+    summary = ClassifierReport.compare([b, a], n_resamples=50).summary
+    assert summary.startswith("By accuracy these samples do not tell “sure” and “unsure” apart")
+    assert summary.endswith("“sure” is better than “unsure” by Log-loss.")
+    assert ClassifierReport.compare([a, b], n_resamples=50).summary.endswith(
+        "“sure” is better than “unsure” by Log-loss."
+    )
+
+
+def test_only_known_metrics_have_a_class_frame(comparison):
+    with pytest.raises(ValueError, match=r"metric is 'sensitivity'; one of \('precision', 'recall'"):
+        comparison.class_frame("sensitivity")
+
+
 def test_summary_says_which_is_better(comparison):
     frame = comparison.frame().loc["accuracy"]
-    first, second = comparison.summary.split("). ")
+    first, better, second = comparison.summary.split(". ")[:3]
     assert first.startswith("“strong” has a higher accuracy than “weak”: ")
     assert f"difference +{frame.loc['strong', 'difference']:.3f} (95\u00a0% interval +" in first
-    assert first.endswith("McNemar\u2019s p\u00a0<\u00a00.001")
+    assert first.endswith("McNemar\u2019s p\u00a0<\u00a00.001)")
+    assert better.startswith("“strong” is better than “weak” by ")
     assert second.startswith("By accuracy these samples do not tell “weak (2)” and “weak” apart: ")
     reverse = ClassifierReport.compare(comparison.reports[1::-1], n_resamples=200)
     assert reverse.summary.startswith("“weak” has a lower accuracy than “strong”")
