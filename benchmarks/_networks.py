@@ -13,7 +13,7 @@ from skcnn.engines import Output, Plan
 
 
 def random_weights(name: str, pixels: np.ndarray, path: Path) -> str:
-    """Write random weights of a network, as a training would leave them: normalisation fits the pictures.
+    """Write random weights of a network, as a training would leave them: normalisation fits the images.
 
     Fresh BatchNormalization layers pass everything on as it is, and an engine that left them out would go unnoticed.
 

@@ -4,7 +4,7 @@ One command::
 
     python benchmarks/cache.py --data flowers/ --weights mobilenet_v2.weights.h5 --json cache.json
 
-``lookup``: a second run over pictures whose features are in a directory, in microseconds an image, with what it is
+``lookup``: a second run over images whose features are in a directory, in microseconds an image, with what it is
 made of; the same in a new process, which imports no Keras; and what the cache adds to a first run.
 
 ``search``: GridSearchCV over 8 candidates x 5 folds x 2 backbones: without a cache, with ``Pipeline(memory=)``, with
@@ -29,8 +29,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _images import image_files
 from _networks import plan_of
-from _pictures import picture_files
 from _rounds import describe, interleaved, machine, median, table, timed
 from sklearn.linear_model import RidgeClassifier
 from sklearn.model_selection import GridSearchCV
@@ -138,7 +138,7 @@ def search(paths: list[str], work: Path, settings: argparse.Namespace) -> list[d
     rows: list[dict[str, Any]] = []
     for name, cache, memory, n_jobs in ways:
         features = BottleneckFeatures(weights=None, engine=settings.engine, cache=cache)
-        for backbone in settings.backbones:  # networks are built before; the picture is none of those searched
+        for backbone in settings.backbones:  # networks are built before; the image is none of those searched
             features.set_params(backbone=backbone).transform(np.zeros((1, 8, 8, 3), np.uint8))
         steps = [("features", features), ("head", RidgeClassifier())]
         runner = GridSearchCV(Pipeline(steps, memory=memory), grid, cv=N_FOLDS, n_jobs=n_jobs)
@@ -215,7 +215,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     both = ["lookup", "search"]
     parser.add_argument("--parts", nargs="+", choices=both, default=both, help="default: %(default)s")
-    parser.add_argument("--data", metavar="FOLDER", help="pictures, a folder a class; default: generated ones")
+    parser.add_argument("--data", metavar="FOLDER", help="images, a folder a class; default: generated ones")
     parser.add_argument(
         "--backbones", nargs="+", default=["MobileNetV2", "MobileNet"], metavar="NAME", help="default: %(default)s"
     )
@@ -233,7 +233,7 @@ def main(arguments: list[str] | None = None) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        paths = picture_files(work / "pictures", max(settings.images, settings.search_images), None, settings.data)
+        paths = image_files(work / "images", max(settings.images, settings.search_images), None, settings.data)
         report: dict[str, Any] = {"settings": vars(settings)}
         if "lookup" in settings.parts:
             report["lookup"] = lookup(paths[: settings.images], work, settings)

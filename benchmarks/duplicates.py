@@ -4,16 +4,16 @@ One command::
 
     python benchmarks/duplicates.py --data flowers/ --json duplicates.json
 
-Pictures of a folder are the one part of a split, changed copies of some of them the other: as JPEG of quality 50, at
+Images of a folder are the one part of a split, changed copies of some of them the other: as JPEG of quality 50, at
 half the size, mirrored, cropped (5 % and 10 % of each side's length in all, from the middle, and 5 % at a corner), and
 all of that together. A copy is found if the pair of it and its original is reported.
 
-A reported pair is right if it was planted, if both are copies of one picture, or if the two originals are known to be
-duplicates: those of the flower photos that are listed in this file were looked at, one by one, and are the same
-photograph (recoloured, re-edited, cropped) or the next shot of a series. Any other pair counts as wrong;
-``--pictures`` draws these for looking at.
+A reported pair is right if it was planted, if both are copies of one image, or if the two originals are known to be
+duplicates: those of the flower images that are listed in this file were looked at, one by one, and are the same
+image (recoloured, re-edited, cropped) or the next shot of a series. Any other pair counts as wrong;
+``--images`` draws these for looking at.
 
-The rivals, from ``imagehash`` where that is installed: perceptual and difference hashes of the picture and of its
+The rivals, from ``imagehash`` where that is installed: perceptual and difference hashes of the image and of its
 mirror image, at the threshold that finds most while 99 % of the pairs are right.
 """
 
@@ -65,7 +65,7 @@ KINDS: dict[str, tuple[Callable[[Image.Image], Image.Image], int]] = {
     ),
 }
 
-#: Pairs of the flower photos that were looked at and are duplicates.
+#: Pairs of the flower images that were looked at and are duplicates.
 KNOWN = {
     ("daisy/9467543719_c4800becbb_m.jpg", "daisy/11834945233_a53b7a92ac_m.jpg"),
     ("daisy/19177263840_6a316ea639.jpg", "daisy/19178753159_a471bf4b6b.jpg"),
@@ -158,8 +158,8 @@ def draw(pairs: list[Pair], X: list[bytes], path: str) -> None:
     sheet = Image.new("RGB", (4 * 340, max(1, -(-len(pairs) // 4)) * 170), "white")
     for place, pair in enumerate(pairs):
         for side, row in enumerate(pair):
-            picture = decode_bytes(X[row]).resize((160, 160))
-            sheet.paste(picture, ((place % 4) * 340 + side * 164, (place // 4) * 170))
+            image = decode_bytes(X[row]).resize((160, 160))
+            sheet.paste(image, ((place % 4) * 340 + side * 164, (place // 4) * 170))
     sheet.save(path)
 
 
@@ -171,10 +171,10 @@ def as_markdown(report: dict[str, Any]) -> str:
     lines.append(["of them right", *(f"{way['precision']:.2%}" for way in ways.values())])
     alone = report["originals alone"]
     return (
-        f"{describe(report['machine'])}. {report['originals']:,} pictures, {report['copies']} copies of each kind; "
+        f"{describe(report['machine'])}. {report['originals']:,} images, {report['copies']} copies of each kind; "
         f"load average {report['load']:.1f}.\n\n"
         f"{table(['found', *ways], lines)}\n\n"
-        f"`find_duplicates` on the {report['originals']:,} pictures alone: {alone['pairs']} pairs, "
+        f"`find_duplicates` on the {report['originals']:,} images alone: {alone['pairs']} pairs, "
         f"{alone['wrong']} of them wrong, in {alone['wall']:.0f} s ({alone['cpu']:.0f} s of processor time).\n"
     )
 
@@ -182,11 +182,11 @@ def as_markdown(report: dict[str, Any]) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Run what the arguments ask for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", metavar="FOLDER", required=True, help="pictures, a folder a class")
+    parser.add_argument("--data", metavar="FOLDER", required=True, help="images, a folder a class")
     parser.add_argument("--copies", type=int, default=300, help="of each kind (default: %(default)s)")
     parser.add_argument("--hashes", nargs="*", default=["phash:8", "phash:16", "dhash:8"], help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of originals (default: %(default)s)")
-    parser.add_argument("--pictures", metavar="FILE", help="where to draw the pairs that count as wrong")
+    parser.add_argument("--images", metavar="FILE", help="where to draw the pairs that count as wrong")
     parser.add_argument("--json", metavar="FILE", help="where to write the numbers")
     settings = parser.parse_args(arguments)
 
@@ -223,8 +223,8 @@ def main(arguments: list[str] | None = None) -> None:
         "load": os.getloadavg()[0],
     }
     print(as_markdown(report))
-    if settings.pictures:
-        draw(ways["`find_duplicates`"]["wrong"][:200], X, settings.pictures)
+    if settings.images:
+        draw(ways["`find_duplicates`"]["wrong"][:200], X, settings.images)
     if settings.json:
         Path(settings.json).write_text(json.dumps(report, indent=1))
 

@@ -1,6 +1,6 @@
-"""Compare BaggedSGDClassifier's two solvers, and a plain logistic regression, on features of pictures.
+"""Compare BaggedSGDClassifier's two solvers, and a plain logistic regression, on features of images.
 
-One command, on folders of pictures (a folder a class) or on features that were saved as an ``.npz`` with X and y::
+One command, on folders of images (a folder a class) or on features that were saved as an ``.npz`` with X and y::
 
     OMP_NUM_THREADS=1 python benchmarks/ensemble.py flowers/ --weights mobilenet_v2.weights.h5
     OMP_NUM_THREADS=1 python benchmarks/ensemble.py flowers.npz --log flowers.jsonl
@@ -33,15 +33,15 @@ from skcnn.ensemble import BaggedSGDClassifier
 
 
 def load_features(data: Path, backbone: str, weights: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the features, (n_samples, n_features), and the labels of an ``.npz`` or of a folder of pictures."""
+    """Return the features, (n_samples, n_features), and the labels of an ``.npz`` or of a folder of images."""
     if data.is_file():
         with np.load(data) as archive:
             return archive["X"], archive["y"]
     from skcnn.datasets import load_image_folder
     from skcnn.feature_extraction import BottleneckFeatures
 
-    photos = load_image_folder(data)
-    return BottleneckFeatures(backbone, weights=weights, verbose=1).transform(photos.data), np.asarray(photos.target)
+    dataset = load_image_folder(data)
+    return BottleneckFeatures(backbone, weights=weights, verbose=1).transform(dataset.data), np.asarray(dataset.target)
 
 
 def candidates(seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def table(rows: pd.DataFrame) -> str:
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", nargs="+", type=Path, help="folders of pictures, or .npz files with X and y")
+    parser.add_argument("data", nargs="+", type=Path, help="folders of images, or .npz files with X and y")
     parser.add_argument("--backbone", default="MobileNetV2", help="network for folders (default: MobileNetV2)")
     parser.add_argument("--weights", default="pretrained", help="its weights, by name or path (default: pretrained)")
     parser.add_argument("--folds", type=int, default=5)

@@ -6,13 +6,13 @@ One command::
 
 For each backbone it times skcnn's engines in each precision, Keras's ``predict`` and ``predict_on_batch`` on arrays,
 ``image_dataset_from_directory`` + ``predict`` on files, and, where they are installed, ONNX Runtime and torchvision.
-All take the same pictures. Without ``--weights`` weights are random, with normalisation that fits the pictures.
+All take the same images. Without ``--weights`` weights are random, with normalisation that fits the images.
 
 Rounds are interleaved, and their order turns: what counts is the median over the rounds of the ratio within a round,
 in seconds on the wall and of the processor. A product of matrices in every round tells what share of the machine's
 float32 peak a network reaches. A row whose features are not those of Keras's ``predict`` says so and shows no speed.
 
-skcnn's cache is off, and its batches have the size that it chooses; ``auto`` has settled before the rounds. Pictures
+skcnn's cache is off, and its batches have the size that it chooses; ``auto`` has settled before the rounds. Images
 have the network's size already; with ``--keep-size`` all resize, and Keras, without antialiasing, gets other features.
 
 On a GPU, with KERAS_BACKEND=jax or torch and no TensorFlow, it is the same command.
@@ -33,8 +33,8 @@ from typing import Any
 
 import _competitors as competitors
 import numpy as np
+from _images import image_files
 from _networks import keras_model, plan_of, random_weights
-from _pictures import picture_files
 from _rounds import describe, interleaved, machine, matrix_product, median, ratio, show_ratio, table
 from platformdirs import user_cache_path
 
@@ -150,7 +150,7 @@ def measure(name: str, weights: str | None, work: Path, settings: argparse.Names
     """Measure one backbone."""
     print(f"{name}:", file=sys.stderr)
     size = None if settings.keep_size else get_backbone(name).image_size
-    paths = picture_files(work / name, settings.images, size, settings.data)
+    paths = image_files(work / name, settings.images, size, settings.data)
     if weights is None:
         batch = next(read_batches(as_images(paths), range(min(16, len(paths))), get_backbone(name).image_size))
         weights = random_weights(name, batch.pixels, work / f"{name}.weights.h5")
@@ -184,7 +184,7 @@ def measure(name: str, weights: str | None, work: Path, settings: argparse.Names
 
 
 def first_calls(name: str, weights: str, paths: list[str], settings: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return the seconds to the first features of a few pictures, in a first process and in a second one."""
+    """Return the seconds to the first features of a few images, in a first process and in a second one."""
     rows = []
     for engine in settings.engines:
         row: dict[str, Any] = {"engine": engine}
@@ -212,7 +212,7 @@ def as_markdown(report: dict[str, Any]) -> str:
     sized = "their own" if settings["keep_size"] else "the network's"
     peak = min(one["peak_gflops"] for one in report["backbones"])
     head = (
-        f"{describe(report['machine'])}. {settings['images']} pictures of {sized} size; "
+        f"{describe(report['machine'])}. {settings['images']} images of {sized} size; "
         f"{settings['rounds']} interleaved rounds; load average {min(loads):.1f} to {max(loads):.1f}; "
         f"peak (a product of matrices) {peak:.0f} GFLOP/s. Images per second on the wall and of the processor; ratios "
         "are medians of rounds (range)."
@@ -242,7 +242,7 @@ def as_markdown(report: dict[str, Any]) -> str:
         for row in one.get("first_call", [])
     ]
     if calls:
-        parts += ["**Seconds to the features of 8 pictures in a new process** (imports of Keras included)"]
+        parts += ["**Seconds to the features of 8 images in a new process** (imports of Keras included)"]
         parts += [table(["backbone", "engine", "nothing at hand", "second process (export at hand)"], calls)]
     skipped = [f"- {one['backbone']}, {line}" for one in report["backbones"] for line in one["skipped"]]
     return "\n\n".join(parts + (["Skipped:\n\n" + "\n".join(skipped)] if skipped else []))
@@ -270,7 +270,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--backbones", nargs="+", default=BACKBONES, metavar="NAME", help="default: %(default)s")
     parser.add_argument("--engines", nargs="+", default=["auto", "keras", "openvino"], help="default: %(default)s")
     parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16"], help="default: %(default)s")
-    parser.add_argument("--data", metavar="FOLDER", help="pictures, a folder a class; default: generated ones")
+    parser.add_argument("--data", metavar="FOLDER", help="images, a folder a class; default: generated ones")
     parser.add_argument(
         "--weights", metavar="FILE", help="of the first backbone; default: random ones, as of the others"
     )
@@ -279,7 +279,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--batch-size", type=int, default=32, help="of the others (default: %(default)s); skcnn takes its own"
     )
-    parser.add_argument("--keep-size", action="store_true", help="leave pictures at their size: everybody resizes")
+    parser.add_argument("--keep-size", action="store_true", help="leave images at their size: everybody resizes")
     parser.add_argument(
         "--least-cosine", type=float, default=0.95, help="of Keras's features from files (default: %(default)s)"
     )

@@ -3,9 +3,9 @@
     python benchmarks/fine_tuning.py flowers5/ --weights mobilenet_v2_1.0_224.weights.h5
 
 The folder holds a folder a class and ``source_split.csv`` (file, label, split). The linear classifier is a
-LogisticRegression with C chosen by cross-validation on the training pictures. The epochs of fine-tuning are chosen
-among those given, too: by the log-loss on a fifth of the training pictures that is set aside, with the seed 0. The test
-pictures choose nothing.
+LogisticRegression with C chosen by cross-validation on the training images. The epochs of fine-tuning are chosen
+among those given, too: by the log-loss on a fifth of the training images that is set aside, with the seed 0. The test
+images choose nothing.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""How much memory a process takes, however many pictures it extracts, candidates it searches and networks it trains.
+"""How much memory a process takes, however many images it extracts, candidates it searches and networks it trains.
 
 One command (Linux)::
 
     python benchmarks/memory.py --data flowers/ --weights mobilenet_v2.weights.h5 --json memory.json
 
-``growth``: the resident size of a process of its own that extracted 128 pictures, and of one that extracted 2,048,
+``growth``: the resident size of a process of its own that extracted 128 images, and of one that extracted 2,048,
 without a cache, with ``cache="memory"`` (whose records stay, by design) and with a directory.
 
 ``candidates``: how much the resident size of a process grows over a GridSearchCV of 20 candidates, after one of a
@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _pictures import picture_files
+from _images import image_files
 from _rounds import describe, machine, resident_megabytes, table
 from sklearn.linear_model import RidgeClassifier
 from sklearn.model_selection import GridSearchCV
@@ -146,7 +146,7 @@ def as_markdown(report: dict[str, Any]) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print Markdown, and write JSON where asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", metavar="FOLDER", help="pictures, a folder a class; default: generated ones")
+    parser.add_argument("--data", metavar="FOLDER", help="images, a folder a class; default: generated ones")
     parser.add_argument("--backbone", default="MobileNetV2", help="default: %(default)s")
     parser.add_argument("--weights", metavar="FILE", help="default: random ones")
     parser.add_argument("--engine", default="keras", help="default: %(default)s")
@@ -161,7 +161,7 @@ def main(arguments: list[str] | None = None) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        paths = picture_files(work / "pictures", max(settings.images), None, settings.data)
+        paths = image_files(work / "images", max(settings.images), None, settings.data)
         report = {"settings": vars(settings), **measure(paths, work, settings)}
         report |= {"machine": machine(), "load": os.getloadavg()[0]}
     print(as_markdown(report))

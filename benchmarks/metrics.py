@@ -9,8 +9,8 @@ all alike. ``scikit-learn`` resamples as one would by hand: draw rows, take them
 a few resamples and shown for one. The figures of both are compared first, and a row that differs shows no speed.
 
 A page is timed from the arrays of predictions to the file, with the intervals of its figures, 1,000 resamples. Its
-pictures are made up, a JPEG file for each sample; it shows the worst errors and what the classifier is surest of. A
-page without all classes, the accuracy or its pictures shows neither size nor speed.
+images are made up, a JPEG file for each sample; it shows the worst errors and what the classifier is surest of. A
+page without all classes, the accuracy or its images shows neither size nor speed.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def by_hand(predictions: Predictions, seed: int) -> list[float]:
     ]
 
 
-def made_up_pictures(n_samples: int, folder: Path, rng: np.random.Generator) -> list[str]:
+def made_up_images(n_samples: int, folder: Path, rng: np.random.Generator) -> list[str]:
     """Write a JPEG file of 320 x 240 pixels for each sample, of a hundred different ones; return their paths."""
     contents, paths = [], []
     for number in range(min(n_samples, 100)):
@@ -78,33 +78,33 @@ def made_up_pictures(n_samples: int, folder: Path, rng: np.random.Generator) -> 
     return paths
 
 
-def write_page(predictions: Predictions, names: list[str], path: Path, pictures: list[str] | None) -> None:
+def write_page(predictions: Predictions, names: list[str], path: Path, images: list[str] | None) -> None:
     """Make a report of predictions, and its page."""
     y_true = np.array(names)[predictions.true]
-    ClassifierReport.from_predictions(y_true, predictions.score, classes=names, X=pictures).to_html(path)
+    ClassifierReport.from_predictions(y_true, predictions.score, classes=names, X=images).to_html(path)
 
 
-def page_is_right(predictions: Predictions, names: list[str], path: Path, n_pictures: int) -> bool:
-    """Tell whether a page names every class and holds the accuracy and as many pictures as it should."""
+def page_is_right(predictions: Predictions, names: list[str], path: Path, n_images: int) -> bool:
+    """Tell whether a page names every class and holds the accuracy and as many images as it should."""
     page = path.read_text("utf-8")
     accuracy = f"{metrics.accuracy_score(predictions.true, predictions.score.argmax(axis=1)):.3f}"
-    return accuracy in page and all(name in page for name in names) and page.count("data:image/jpeg") == n_pictures
+    return accuracy in page and all(name in page for name in names) and page.count("data:image/jpeg") == n_images
 
 
 def time_pages(predictions: Predictions, n_rounds: int, rng: np.random.Generator) -> dict[str, dict]:
-    """Return megabytes and seconds of pages with and without pictures; None where a page is not right."""
+    """Return megabytes and seconds of pages with and without images; None where a page is not right."""
     n_samples, n_classes = predictions.score.shape
     names = [f"class {number:03d}" for number in range(n_classes)]
     report = {}
     with tempfile.TemporaryDirectory() as folder:
-        pictures = made_up_pictures(n_samples, Path(folder), rng)
+        images = made_up_images(n_samples, Path(folder), rng)
         # 12 of the worst errors, and as many of the surest, are what a page shows by default.
-        pages = {"page": (None, 0), "page with pictures": (pictures, 24)}
+        pages = {"page": (None, 0), "page with images": (images, 24)}
         paths = {name: Path(folder) / f"{name}.html" for name in pages}
         runs = {name: partial(write_page, predictions, names, paths[name], X) for name, (X, _) in pages.items()}
         rounds = interleaved(runs, n_rounds)
-        for name, (_, n_pictures) in pages.items():
-            right = page_is_right(predictions, names, paths[name], n_pictures)
+        for name, (_, n_images) in pages.items():
+            right = page_is_right(predictions, names, paths[name], n_images)
             report[name] = {clock: median(rounds, name, clock) if right else None for clock in ("wall", "cpu")}
             report[name]["megabytes"] = paths[name].stat().st_size / 1e6 if right else None
     return report
@@ -167,7 +167,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"\nThe page of {options.samples:,} samples x {options.classes} classes; ", end="")
         print(f"median of {options.page_rounds}, load average {os.getloadavg()[0]:.1f}.\n")
         rows = []
-        for name, label in (("page", "without pictures"), ("page with pictures", "with 24 pictures")):
+        for name, label in (("page", "without images"), ("page with images", "with 24 images")):
             figures = (pages[name][what] for what in ("megabytes", "wall", "cpu"))
             rows.append([label, *("WRONG" if figure is None else f"{figure:.2f}" for figure in figures)])
         print(table(["page", "MB", "seconds", "processor"], rows))

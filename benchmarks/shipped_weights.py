@@ -4,8 +4,8 @@ One command::
 
     python benchmarks/shipped_weights.py --data cifar10_jpeg.npz
 
-The probe is a logistic regression on the average-pooled features of 5,000 training pictures, judged on 5,000 test
-pictures, with the shipped weights and with random ones. The digits are split five times (seeds 0 to 4, stratified,
+The probe is a logistic regression on the average-pooled features of 5,000 training images, judged on 5,000 test
+images, with the shipped weights and with random ones. The digits are split five times (seeds 0 to 4, stratified,
 30 % to test on), and the demo's search is held against logistic regression on raw pixels. ``--data`` is as for
 ``train_resnet20.py``; without it only the digits are run.
 """
@@ -33,7 +33,7 @@ def probe(path: str, n_samples: int = 5000) -> None:
     x_train, y_train, x_test, y_test = load_cifar10(path)
     rows = np.random.default_rng(0).permutation(len(x_train))[:n_samples]
     test_rows = np.random.default_rng(1).permutation(len(x_test))[:n_samples]
-    print(f"| linear probe, {n_samples} CIFAR-10 pictures | test accuracy |\n|---|---|")
+    print(f"| linear probe, {n_samples} CIFAR-10 images | test accuracy |\n|---|---|")
     for weights in ("cifar10", None):
         classifier = make_pipeline(
             BottleneckFeatures("ResNet20", weights=weights, cache=None, batch_size=256),

@@ -7,7 +7,7 @@ One command::
 ``--data`` takes an ``.npz`` with ``x_train, y_train, x_test, y_test`` (uint8 pixels) or with the packed JPEG bytes
 ``train_jpeg, train_offset, train_y`` and the same for ``test``. Without it, ``keras.datasets.cifar10`` is used.
 
-The recipe is He et al. (2016), section 4.2 (batches of 128, SGD with momentum 0.9, pictures shifted by up to 4 pixels
+The recipe is He et al. (2016), section 4.2 (batches of 128, SGD with momentum 0.9, images shifted by up to 4 pixels
 and flipped), with a cosine schedule in place of the steps so that far fewer epochs do. A run that is killed goes on
 from its last epoch when the command is given again. The test set is looked at once, after the last epoch.
 """
@@ -42,16 +42,16 @@ def load_cifar10(path: str | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
         parts: list[np.ndarray] = []
         for split in ("train", "test"):
             packed, offsets = archive[f"{split}_jpeg"].tobytes(), archive[f"{split}_offset"].astype(int)
-            pictures = [
+            images = [
                 np.asarray(Image.open(io.BytesIO(packed[start:stop])).convert("RGB"))
                 for start, stop in pairwise(offsets)
             ]
-            parts += [np.stack(pictures), archive[f"{split}_y"].astype("int64")]
+            parts += [np.stack(images), archive[f"{split}_y"].astype("int64")]
     return parts[0], parts[1], parts[2], parts[3]
 
 
 class ShiftedAndFlipped(keras.utils.PyDataset):
-    """Shuffled batches of pictures shifted by up to ``shift`` pixels and flipped left to right; a seed per epoch."""
+    """Shuffled batches of images shifted by up to ``shift`` pixels and flipped left to right; a seed per epoch."""
 
     def __init__(self, x: np.ndarray, y: np.ndarray, batch_size: int, seed: int, shift: int = 4):
         super().__init__()
@@ -153,7 +153,7 @@ def main() -> None:
 | | |
 |---|---|
 | network | ResNet20 (`skcnn/backbones/_resnet20.py`), {model.count_params():,} parameters, float32 |
-| data | CIFAR-10: {len(x_train):,} training pictures, {len(x_test):,} test pictures. {arguments.data_note} |
+| data | CIFAR-10: {len(x_train):,} training images, {len(x_test):,} test images. {arguments.data_note} |
 | input | RGB, 32 x 32, scaled to [-1, 1] |
 | recipe | {arguments.epochs} epochs of SGD: batches of {arguments.batch_size}, Nesterov momentum 0.9, learning rate \
 {arguments.learning_rate} with cosine decay to 0, decoupled weight decay {arguments.weight_decay} (not on BatchNorm \

@@ -1,4 +1,4 @@
-"""How fast CNNClassifier trains, beside ``keras.Model.fit`` written by hand on the same decoded pictures.
+"""How fast CNNClassifier trains, beside ``keras.Model.fit`` written by hand on the same decoded images.
 
 One command::
 

@@ -9,7 +9,7 @@ Or the network is trained along::
 
     datasets -> images -> neural_network (head on cached features, then layers unfrozen) -> metrics
 
-``inspection`` shows where in a picture either of them looked.
+``inspection`` shows where in an image either of them looked.
 
 Importing ``skcnn`` loads neither Keras nor matplotlib: these come when something needs them.
 """

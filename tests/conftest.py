@@ -56,8 +56,8 @@ def cache():
 
 
 @pytest.fixture
-def pictures() -> np.ndarray:
-    """Six different pictures, (6, 40, 30, 3) uint8: smooth colours with a bright square each."""
+def images() -> np.ndarray:
+    """Six different images, (6, 40, 30, 3) uint8: smooth colours with a bright square each."""
     generator = np.random.default_rng(0)
     pixels = np.empty((6, 40, 30, 3), np.uint8)
     for index in range(6):
@@ -69,10 +69,10 @@ def pictures() -> np.ndarray:
 
 
 @pytest.fixture
-def picture_files(pictures, tmp_path) -> list[str]:
-    """The same pictures as PNG files."""
+def image_files(images, tmp_path) -> list[str]:
+    """The same images as PNG files."""
     paths = []
-    for index, pixels in enumerate(pictures):
-        paths.append(str(tmp_path / f"picture{index}.png"))
+    for index, pixels in enumerate(images):
+        paths.append(str(tmp_path / f"image{index}.png"))
         Image.fromarray(pixels).save(paths[-1])
     return paths

@@ -27,10 +27,10 @@ def script(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def folder(picture_files, tmp_path) -> str:
-    """A folder with one class of six pictures."""
+def folder(image_files, tmp_path) -> str:
+    """A folder with one class of six images."""
     (tmp_path / "data" / "things").mkdir(parents=True)
-    for path in map(Path, picture_files):
+    for path in map(Path, image_files):
         path.rename(tmp_path / "data" / "things" / path.name)
     return str(tmp_path / "data")
 
@@ -89,8 +89,8 @@ def test_what_is_not_installed_is_named(script):
     assert not bench.runs
 
 
-def test_first_call(script, picture_files):
-    assert script("extraction").first_call("ResNet20", None, "keras", picture_files) > 0
+def test_first_call(script, image_files):
+    assert script("extraction").first_call("ResNet20", None, "keras", image_files) > 0
 
 
 def test_flops_counted_by_hand(script):
@@ -106,7 +106,7 @@ def test_flops_counted_by_hand(script):
     assert script("_networks").count_flops(keras.Model(inputs, outputs)) == 2 * multiplications
 
 
-def test_random_weights_normalise_the_pictures(script, tmp_path):
+def test_random_weights_normalise_the_images(script, tmp_path):
     networks = script("_networks")
     pixels = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
     path = networks.random_weights("ResNet20", pixels, tmp_path / "random.weights.h5")
@@ -165,7 +165,7 @@ def test_memory(script, tmp_path, capsys, monkeypatch):
 def test_duplicates(script, folder, tmp_path, capsys):
     duplicates = script("duplicates")
     sheet = tmp_path / "wrong.png"
-    options = ["--data", folder, "--copies", "2", "--hashes", "dhash:8", "--pictures", str(sheet)]
+    options = ["--data", folder, "--copies", "2", "--hashes", "dhash:8", "--images", str(sheet)]
     report = run(duplicates, tmp_path, *options)
     assert (report["originals"], report["copies"]) == (6, 2)
     found = report["ways"]["`find_duplicates`"]["found"]
@@ -200,11 +200,11 @@ METRICS = ["--scores", "500", "--samples", "200", "--classes", "7", "--resamples
 
 def test_metrics_shows_speed_of_right_figures_only(script, tmp_path, capsys, monkeypatch):
     report = run(module := script("metrics"), tmp_path, *METRICS, "--page-rounds", "1")
-    pages = {"page", "page with pictures"}
+    pages = {"page", "page with images"}
     assert set(report) == {"thresholds", "roc_curve", "resamples", "two threads", "by hand"} | pages
-    assert 0.01 < report["page"]["megabytes"] < report["page with pictures"]["megabytes"]
+    assert 0.01 < report["page"]["megabytes"] < report["page with images"]["megabytes"]
     assert "| 3 resamples, 7 figures |" in (markdown := capsys.readouterr().out)
-    assert "| with 24 pictures |" in markdown
+    assert "| with 24 images |" in markdown
     assert "WRONG" not in markdown
     right = module.resampled_headlines
     monkeypatch.setattr(module, "resampled_headlines", lambda *args, **options: right(*args, **options) * 1.001)

@@ -23,12 +23,12 @@ RESNET20 = ["--backbone", "ResNet20", "--quiet"]
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """Digits 0, 1 and 10 (which are twos), 20 pictures each, in two folders: train and test."""
+    """Digits 0, 1 and 10 (which are twos), 20 images each, in two folders: train and test."""
     root = tmp_path_factory.mktemp("digits")
     digits = load_digit_images()
     for digit, name in ((0, "0"), (1, "1"), (2, "10")):
-        pictures = digits.data[digits.target == digit][:40]
-        for index, pixels in enumerate(pictures):
+        images = digits.data[digits.target == digit][:40]
+        for index, pixels in enumerate(images):
             folder = root / ("train" if index < 20 else "test") / name
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(folder / f"{index}.png")
@@ -46,7 +46,7 @@ def test_fit_tells_what_it_did(folders, tmp_path, capsys):
     path = tmp_path / "model.skcnn"
     assert main(["fit", str(folders / "train"), "-o", str(path), *RESNET20, "--cv", "4"]) == 0
     out = capsys.readouterr().out
-    assert "60 pictures of 3 classes: 0, 1, 10" in out
+    assert "60 images of 3 classes: 0, 1, 10" in out
     assert "4-fold cross-validation" in out
     assert re.search(r"[Aa]ccuracy", out)
     assert f"Saved: {path}" in out
@@ -71,7 +71,7 @@ def test_compare(folders, model, tmp_path, capsys):
     test = str(folders / "test")
     assert main(["compare", str(model), str(other), test, "--html", str(html), "--quiet"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("60 pictures of test.\n")
+    assert out.startswith("60 images of test.\n")
     header = next(line for line in out.splitlines() if line.split()[-1:] == ["difference"])
     assert header.split() == ["digits", "coarse", "difference"]
     accuracy = next(line for line in out.splitlines() if line.startswith("Accuracy"))
@@ -115,7 +115,7 @@ def test_extract(folders, tmp_path, suffix, read, capsys):
     assert frame.shape == (60, 2 + 16 + 64)
     assert list(frame.columns[:3]) == ["path", "label", "ResNet20_stage1_unit3_avg_0"]
     assert sorted(frame["label"].astype(str).unique()) == ["0", "1", "10"]
-    assert "60 pictures, 80 features" in capsys.readouterr().out
+    assert "60 images, 80 features" in capsys.readouterr().out
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
@@ -126,7 +126,7 @@ def test_a_table_in_place_of_a_folder(folders, tmp_path, capsys):
     )
     frame.to_csv(tmp_path / "train.csv", index=False)
     assert main(["fit", str(tmp_path / "train.csv"), "-o", str(tmp_path / "m.skcnn"), *RESNET20, "--cv", "0"]) == 0
-    assert "60 pictures of 3 classes" in capsys.readouterr().out
+    assert "60 images of 3 classes" in capsys.readouterr().out
 
 
 def test_backbones(capsys):
@@ -194,8 +194,8 @@ def test_demo(tmp_path, capsys, monkeypatch):
     assert main(["demo", "--html", str(html), "--quiet"]) == 0
     out = capsys.readouterr().out
     assert "logistic regression on raw pixels" in out
-    # 210 pictures for each of 3 layers and the 90 of the test; not for every fold of 6 candidates.
-    assert "took 720 passes of a picture through the network; without the cache: 6,600." in out
+    # 210 images for each of 3 layers and the 90 of the test; not for every fold of 6 candidates.
+    assert "took 720 passes of an image through the network; without the cache: 6,600." in out
     assert html.exists()
 
 
@@ -221,7 +221,7 @@ def test_errors_are_one_line(arguments, message, tmp_path, monkeypatch, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_bad_pictures_are_named(model, capsys):
+def test_bad_images_are_named(model, capsys):
     assert main(["predict", str(model), "none.jpg"]) == 1
     assert "row 0: none.jpg: no such file" in capsys.readouterr().err
 
@@ -259,7 +259,7 @@ def test_whatever_names_hold(folders, tmp_path, monkeypatch, capsys):
         return out, err
 
     out, err = said("fit", "data", "-o", "m.skcnn", "--backbone", "ResNet20", "--cv", "0")
-    assert r"6 pictures of 2 classes: <script>\x1b[2J, caf\udce9" in out
+    assert r"6 images of 2 classes: <script>\x1b[2J, caf\udce9" in out
     # A warning is a line, without the place in the source.
     assert err.startswith("skcnn: warning: load_image_folder('data') passed over 1 symbolic link")
     assert err.count("\n") == 1

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.filterwarnings("default::skcnn.images.BadImageWarning")
 
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
-    """Two parts of a split: test/ holds an exact copy, a mirrored one and a file that is no picture."""
+    """Two parts of a split: test/ holds an exact copy, a mirrored one and a file that is no image."""
     generator = np.random.default_rng(0)
     for part in ("train", "test"):
         for label in ("cat", "dog"):
@@ -25,8 +25,8 @@ def folders(tmp_path, monkeypatch):
     images[1].save(tmp_path / "test" / "dog" / "copy.PNG")
     ImageOps.mirror(images[2]).save(tmp_path / "test" / "cat" / "mirrored.jpg")
     images[5].save(tmp_path / "test" / "cat" / "new.png")
-    (tmp_path / "test" / "cat" / "bad.jpg").write_bytes(b"no picture")
-    (tmp_path / "test" / "cat" / "notes.txt").write_text("no picture either")
+    (tmp_path / "test" / "cat" / "bad.jpg").write_bytes(b"no image")
+    (tmp_path / "test" / "cat" / "notes.txt").write_text("no image either")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -34,7 +34,7 @@ def folders(tmp_path, monkeypatch):
 def test_parts_of_a_split(folders, capsys):
     assert main(["duplicates", "train/", "test/", "--quiet"]) == 3
     out, err = capsys.readouterr()
-    assert "10 pictures. Pairs of duplicates: 3 (2 exact, 1 near), 2 across folders." in out
+    assert "10 images. Pairs of duplicates: 3 (2 exact, 1 near), 2 across folders." in out
     across, within = out.split("Within a folder (1): train/")
     assert "ACROSS folders (2): test/ and train/" in across
     lines = [line.split() for line in across.splitlines() if line.startswith("  ")]
@@ -42,7 +42,7 @@ def test_parts_of_a_split(folders, capsys):
     assert lines[2][1:] == ["mirrored", "train/cat/2.png"]
     assert "train/cat/0.png" in within
     assert "train/cat/10.png" in within
-    assert "row 6: test/cat/bad.jpg: not a picture" in err
+    assert "row 6: test/cat/bad.jpg: not an image" in err
 
 
 def test_one_folder_is_split_by_its_folders(folders, capsys):
@@ -66,7 +66,7 @@ def test_json(folders, capsys):
 
 def test_none_found(folders, capsys):
     assert main(["duplicates", "test", "--quiet"]) == 0
-    assert "4 pictures, no duplicates among them." in capsys.readouterr().out
+    assert "4 images, no duplicates among them." in capsys.readouterr().out
     assert main(["duplicates", "test", "--across", "--json", "--quiet"]) == 0
     assert json.loads(capsys.readouterr().out) == []
 
@@ -75,7 +75,7 @@ def test_none_found(folders, capsys):
     ("arguments", "message"),
     [
         (["none/"], "none/: no such folder"),
-        (["train/dog"], "train/dog: there are no pictures in it"),
+        (["train/dog"], "train/dog: there are no images in it"),
         (["train", "train/cat"], "train/cat lies in train"),
         (["train", "./train/"], "share no file"),
         (["train", "-o", "pairs.xls"], ".parquet"),
@@ -108,12 +108,12 @@ def test_names_of_files_are_shown_as_text_and_kept_in_tables(folders, capsys):
     assert main(["duplicates", "train", "test", "--json"]) == 3
     assert set(names) <= {pair["path_b"] for pair in json.loads(capsys.readouterr().out)}
 
-    (folders / "test" / "cat" / "\x1b\udce9.png").write_bytes(b"no picture")
+    (folders / "test" / "cat" / "\x1b\udce9.png").write_bytes(b"no image")
     assert main(["duplicates", "test", "-o", "pairs.csv"]) == main(["duplicates", "test", "-o", "pairs.parquet"]) == 3
     out, err = capsys.readouterr()
     for shown in (r"test/cat/caf\udce9.png", r"test/cat/\x1b[2J\n\u202e.png", r"caf\udce9 and cat"):
         assert shown in out
-    assert r"test/cat/\x1b\udce9.png: not a picture" in err
+    assert r"test/cat/\x1b\udce9.png: not an image" in err
     assert not set("\x1b\u202e\udce9") & set(out + err)
     # As the operating system writes the names; Parquet takes no such text.
     assert os.fsencode(names[0]) in (folders / "pairs.csv").read_bytes()

@@ -31,7 +31,7 @@ def blocks(page: Path) -> list[tuple[str, int, str]]:
 
 @pytest.fixture
 def machine_of_a_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Stand in for what a reader has: photos in ``flowers/``, and the weights of MobileNetV2 (here random ones)."""
+    """Stand in for what a reader has: images in ``flowers/``, and the weights of MobileNetV2 (here random ones)."""
     generator = np.random.default_rng(0)
     for name in ("daisy", "tulips"):
         (tmp_path / "flowers" / name).mkdir(parents=True)

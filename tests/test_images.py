@@ -34,15 +34,15 @@ def encoded(image: Image.Image, format: str = "PNG", **options) -> bytes:
     return buffer.getvalue()
 
 
-def all_forms(pictures, paths):
-    """The same pictures in every form that X may take."""
+def all_forms(images, paths):
+    """The same images in every form that X may take."""
     as_bytes = [Path(path).read_bytes() for path in paths]
-    objects = np.empty((len(pictures), 1), object)
-    objects[:, 0] = list(pictures)
+    objects = np.empty((len(images), 1), object)
+    objects[:, 0] = list(images)
     return {
-        "uint8 array": pictures,
-        "float array": pictures.astype("float32"),
-        "integer array": pictures.astype("int64"),
+        "uint8 array": images,
+        "float array": images.astype("float32"),
+        "integer array": images.astype("int64"),
         "list of paths": paths,
         "list of Path": [Path(path) for path in paths],
         "tuple of paths": tuple(paths),
@@ -53,23 +53,23 @@ def all_forms(pictures, paths):
         "list of lists": [[path] for path in paths],
         "list of bytes": as_bytes,
         "object array of bytes": np.array(as_bytes, object),
-        "PIL images": [Image.fromarray(pixels) for pixels in pictures],
-        "list of arrays": list(pictures),
+        "PIL images": [Image.fromarray(pixels) for pixels in images],
+        "list of arrays": list(images),
         "Series": pd.Series(paths, index=range(10, 10 + len(paths))),
         "frame": pd.DataFrame({"path": paths}),
-        "frame of arrays": pd.DataFrame({"picture": list(pictures)}),
+        "frame of arrays": pd.DataFrame({"image": list(images)}),
         "polars Series": pl.Series(paths),
         "polars frame": pl.DataFrame({"path": paths}),
-        "mixed": [paths[0], as_bytes[1], *pictures[2:4], Image.fromarray(pictures[4]), Path(paths[5])],
+        "mixed": [paths[0], as_bytes[1], *images[2:4], Image.fromarray(images[4]), Path(paths[5])],
     }
 
 
-def test_every_form_of_X_gives_the_same_pixels(pictures, picture_files):
-    for name, X in all_forms(pictures, picture_files).items():
-        images = as_images(X)
-        assert len(images) == 6, name
+def test_every_form_of_X_gives_the_same_pixels(images, image_files):
+    for name, X in all_forms(images, image_files).items():
+        checked = as_images(X)
+        assert len(checked) == 6, name
         for row in range(6):
-            assert np.array_equal(images.decode(row, (40, 30)), pictures[row]), name
+            assert np.array_equal(checked.decode(row, (40, 30)), images[row]), name
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_every_form_of_X_gives_the_same_pixels(pictures, picture_files):
         (Image.new("RGB", (2, 2)), r"put it in a list"),
         (np.zeros((5, 7)), r"shape \(5, 7\)"),
         (np.zeros(5), r"shape \(5,\)"),
-        (np.zeros((40, 30, 3), np.uint8), r"one picture.*X\[np.newaxis\]"),
+        (np.zeros((40, 30, 3), np.uint8), r"one image.*X\[np.newaxis\]"),
         (np.zeros((2, 3, 40, 30), np.uint8), r"Channels come last"),
         (np.zeros((2, 40, 30, 2), np.uint8), r"shape \(2, 40, 30, 2\)"),
         (np.zeros((2, 0, 30, 3), np.uint8), r"shape \(2, 0, 30, 3\)"),
@@ -196,8 +196,8 @@ def test_first_frame_of_an_animation():
     assert decode_bytes(content).getpixel((0, 0)) == (255, 0, 0)
 
 
-def photograph(height, width):
-    """Something like a photograph: smooth, with edges and a little noise."""
+def make_image(height, width):
+    """Something like an image: smooth, with edges and a little noise."""
     rng = np.random.default_rng(0)
     coarse = Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8))
     smooth = coarse.resize((width, height), Image.Resampling.BICUBIC)
@@ -217,7 +217,7 @@ def differences(content, size, rule="stretch"):
 @pytest.mark.parametrize("rule", ["stretch", "crop", "pad"])
 @pytest.mark.parametrize("quality", [50, 95])
 def test_a_large_jpeg_is_decoded_smaller(rule, quality):
-    content = encoded(photograph(1200, 1600), "JPEG", quality=quality)
+    content = encoded(make_image(1200, 1600), "JPEG", quality=quality)
     assert decode_bytes(content).size == (1600, 1200)
     assert decode_bytes(content, size=(224, 224)).size == (800, 600)
     mean, largest = differences(content, (224, 224), rule)
@@ -248,17 +248,17 @@ def test_a_jpeg_is_never_decoded_below_twice_the_size(width, height, size, expec
 
 
 def test_a_jpeg_that_is_not_large_is_left_alone():
-    content = encoded(photograph(375, 500), "JPEG")
+    content = encoded(make_image(375, 500), "JPEG")
     assert differences(content, (224, 224)) == (0, 0)
     for format in ("PNG", "WEBP", "TIFF", "BMP"):
-        assert differences(encoded(photograph(600, 800), format), (64, 64)) == (0, 0)
+        assert differences(encoded(make_image(600, 800), format), (64, 64)) == (0, 0)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_large_jpeg_is_turned(orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    content = encoded(photograph(600, 1000), "JPEG", exif=exif)
+    content = encoded(make_image(600, 1000), "JPEG", exif=exif)
     drafted = decode_bytes(content, size=(96, 120))
     assert drafted.size == ((500, 300) if orientation < 5 else (300, 500))
     assert differences(content, (96, 120))[0] <= 1
@@ -266,7 +266,7 @@ def test_a_large_jpeg_is_turned(orientation):
 
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
 def test_a_large_jpeg_of_another_mode(mode):
-    content = encoded(photograph(800, 800).convert(mode), "JPEG")
+    content = encoded(make_image(800, 800).convert(mode), "JPEG")
     drafted = decode_bytes(content, size=(100, 100))
     assert (drafted.mode, drafted.size) == ("RGB", (200, 200))
     assert differences(content, (100, 100))[0] <= 1
@@ -274,7 +274,7 @@ def test_a_large_jpeg_of_another_mode(mode):
 
 def test_a_large_progressive_jpeg_and_one_without_subsampling():
     for options in ({"progressive": True}, {"subsampling": 0}, {"subsampling": 2}):
-        content = encoded(photograph(800, 800), "JPEG", **options)
+        content = encoded(make_image(800, 800), "JPEG", **options)
         assert decode_bytes(content, size=(100, 100)).size == (200, 200)
         assert differences(content, (100, 100))[0] <= 1, options
 
@@ -282,13 +282,13 @@ def test_a_large_progressive_jpeg_and_one_without_subsampling():
 @pytest.mark.parametrize("share", [0.3, 0.7, 0.98])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}], ids=["baseline", "progressive"])
 def test_a_large_jpeg_that_is_cut_off_is_refused(share, options):
-    content = encoded(photograph(1200, 1600), "JPEG", **options)
+    content = encoded(make_image(1200, 1600), "JPEG", **options)
     with pytest.raises(OSError, match="truncated"):
         decode_bytes(content[: int(share * len(content))], size=(64, 64))
 
 
-def test_max_pixels_is_about_the_whole_picture():
-    content = encoded(photograph(600, 800), "JPEG")
+def test_max_pixels_is_about_the_whole_image():
+    content = encoded(make_image(600, 800), "JPEG")
     with pytest.raises(ValueError, match="800 x 600 = 480000 pixels, more than max_pixels=479999"):
         decode_bytes(content, 479_999, (32, 32))
     assert decode_bytes(content, 480_000, (32, 32)).size == (100, 75)
@@ -329,13 +329,13 @@ def test_any_size_gives_the_size_asked_for(height, width, to_height, to_width, r
     assert as_images([pixels[0]]).decode(0, (to_height, to_width), resize=rule).shape == (to_height, to_width, 3)
 
 
-def bad_inputs(tmp_path, picture):
-    (tmp_path / "text.jpg").write_text("this is no picture")
+def bad_inputs(tmp_path, image):
+    (tmp_path / "text.jpg").write_text("this is no image")
     (tmp_path / "empty.jpg").write_bytes(b"")
     whole = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)), "JPEG")
     (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     return {
-        str(tmp_path / "text.jpg"): "not a picture",
+        str(tmp_path / "text.jpg"): "not an image",
         str(tmp_path / "empty.jpg"): "empty file",
         str(tmp_path / "cut.jpg"): "truncated",
         str(tmp_path / "none.jpg"): "no such file",
@@ -343,9 +343,9 @@ def bad_inputs(tmp_path, picture):
     }
 
 
-def test_check_images_names_every_bad_row(tmp_path, pictures):
-    bad = bad_inputs(tmp_path, pictures[0])
-    X = [pictures[0], *bad, None, float("nan"), pd.NA, "", 7, np.zeros((4, 4, 5)), np.full((4, 4), 300.0), pictures[1]]
+def test_check_images_names_every_bad_row(tmp_path, images):
+    bad = bad_inputs(tmp_path, images[0])
+    X = [images[0], *bad, None, float("nan"), pd.NA, "", 7, np.zeros((4, 4, 5)), np.full((4, 4), 300.0), images[1]]
     frame = check_images(X)
     assert list(frame.columns) == ["row", "path", "reason"]
     assert list(frame["row"]) == list(range(1, 13))
@@ -358,16 +358,16 @@ def test_check_images_names_every_bad_row(tmp_path, pictures):
         assert expected in reason
 
 
-def test_check_images_of_good_ones_is_empty(picture_files):
-    frame = check_images(picture_files)
+def test_check_images_of_good_ones_is_empty(image_files):
+    frame = check_images(image_files)
     assert frame.empty
     assert frame["row"].dtype == np.int64
 
 
-def test_root(tmp_path, pictures, picture_files, monkeypatch):
-    names = [os.path.basename(path) for path in picture_files]
+def test_root(tmp_path, images, image_files, monkeypatch):
+    names = [os.path.basename(path) for path in image_files]
     assert check_images(names, root=tmp_path).empty
-    assert check_images(picture_files, root="/elsewhere").empty  # absolute paths stay
+    assert check_images(image_files, root="/elsewhere").empty  # absolute paths stay
     reason = check_images(names)["reason"][0]
     assert "root=" in reason
     assert os.getcwd() in reason
@@ -375,13 +375,13 @@ def test_root(tmp_path, pictures, picture_files, monkeypatch):
     assert check_images(names).empty
 
 
-def test_urls(pictures):
+def test_urls(images):
     import fsspec
 
     with fsspec.open("memory://folder/a.png", "wb") as file:
-        file.write(encoded(Image.fromarray(pictures[0])))
-    assert np.array_equal(as_images(["memory://folder/a.png"]).decode(0, (40, 30)), pictures[0])
-    assert np.array_equal(as_images(["a.png"], root="memory://folder/").decode(0, (40, 30)), pictures[0])
+        file.write(encoded(Image.fromarray(images[0])))
+    assert np.array_equal(as_images(["memory://folder/a.png"]).decode(0, (40, 30)), images[0])
+    assert np.array_equal(as_images(["a.png"], root="memory://folder/").decode(0, (40, 30)), images[0])
 
 
 def test_urls_without_the_extra_name_it(monkeypatch):
@@ -405,8 +405,8 @@ def test_max_pixels_below_pillows_limit():
     assert "30 x 20 = 600 pixels, more than max_pixels=599" in frame["reason"][0]
 
 
-def test_batches_are_in_order_and_leave_bad_rows_out(pictures):
-    X = [pictures[index % 6] for index in range(23)]
+def test_batches_are_in_order_and_leave_bad_rows_out(images):
+    X = [images[index % 6] for index in range(23)]
     X[4] = X[21] = b"broken"
     batches = list(read_batches(as_images(X), range(23), (40, 30), batch_size=5))
     rows = [row for batch in batches for row in batch.rows]
@@ -414,15 +414,15 @@ def test_batches_are_in_order_and_leave_bad_rows_out(pictures):
     assert [bad.row for batch in batches for bad in batch.bad] == [4, 21]
     pixels = np.concatenate([batch.pixels for batch in batches])
     assert pixels.dtype == np.uint8
-    assert all(np.array_equal(pixels[index], pictures[row % 6]) for index, row in enumerate(rows))
+    assert all(np.array_equal(pixels[index], images[row % 6]) for index, row in enumerate(rows))
     assert max(len(batch.pixels) for batch in batches) == 5
 
 
-def test_rows_of_ones_choice(pictures):
-    images = as_images(pictures)
-    (batch,) = read_batches(images, [5, 0, 5], (40, 30))
+def test_rows_of_ones_choice(images):
+    checked = as_images(images)
+    (batch,) = read_batches(checked, [5, 0, 5], (40, 30))
     assert batch.rows == [5, 0, 5]
-    assert np.array_equal(batch.pixels, pictures[[5, 0, 5]])
+    assert np.array_equal(batch.pixels, images[[5, 0, 5]])
 
 
 def test_reading_ahead_is_bounded():
@@ -473,7 +473,7 @@ def test_bad_image_size(given):
         as_image_size(given)
 
 
-def test_real_photos(shared):
+def test_real_images(shared):
     from sklearn.datasets import load_files  # an independent way to list them
 
     folder = shared / "data" / "caltech30"
@@ -485,9 +485,9 @@ def test_real_photos(shared):
 
 
 def test_thumbnails_keep_their_aspect_ratio_and_are_never_enlarged():
-    pictures = [np.zeros(shape, np.uint8) for shape in [(400, 300), (30, 300, 3), (20, 10), (3, 900, 3)]]
-    images = as_images(pictures)
-    shapes = [images.thumbnail(row, 100).shape for row in range(4)]
+    images = [np.zeros(shape, np.uint8) for shape in [(400, 300), (30, 300, 3), (20, 10), (3, 900, 3)]]
+    checked = as_images(images)
+    shapes = [checked.thumbnail(row, 100).shape for row in range(4)]
     assert shapes == [(100, 75, 3), (10, 100, 3), (20, 10, 3), (1, 100, 3)]
 
 

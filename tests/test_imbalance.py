@@ -17,7 +17,7 @@ from skcnn.neural_network import CNNClassifier
 
 @pytest.fixture(scope="module")
 def rare(tmp_path_factory):
-    """Sixty pictures of 16 px as paths: twelve reddish ones labelled "rare", the others grey, with noise between."""
+    """Sixty images of 16 px as paths: twelve reddish ones labelled "rare", the others grey, with noise between."""
     generator = np.random.default_rng(0)
     y = np.where(np.arange(60) % 5 == 0, "rare", "common")
     folder, paths = tmp_path_factory.mktemp("rare"), []

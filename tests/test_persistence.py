@@ -64,8 +64,8 @@ def test_a_search_over_a_pipeline(task, tmp_path, solver):
 
 def test_beside_numbers(task, tmp_path):
     X, y = task
-    frame = pd.DataFrame({"photo": [*X], "size": np.arange(30.0)})
-    columns = make_column_transformer((BottleneckFeatures("ResNet20"), ["photo"]), (StandardScaler(), ["size"]))
+    frame = pd.DataFrame({"image": [*X], "size": np.arange(30.0)})
+    columns = make_column_transformer((BottleneckFeatures("ResNet20"), ["image"]), (StandardScaler(), ["size"]))
     pipeline = make_pipeline(columns, head()).fit(frame, y)
     skcnn.save(pipeline, tmp_path / "a.skcnn")
     same_predictions(skcnn.load(tmp_path / "a.skcnn"), pipeline, frame)

@@ -1,7 +1,7 @@
 """scikit-learn's own checks on the transformer of images.
 
 On an estimator that says that it takes no tables of numbers scikit-learn runs one check. So they run on a subclass
-that does: each row of numbers becomes a picture one pixel high.
+that does: each row of numbers becomes an image one pixel high.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.images import Images
 
 
-class RowsAsPictures(BottleneckFeatures):
+class RowsAsImages(BottleneckFeatures):
     """Takes tables of numbers; for these checks alone."""
 
     def _check_input(self, X, *, reset):
@@ -30,13 +30,13 @@ class RowsAsPictures(BottleneckFeatures):
         return tags
 
 
-@parametrize_with_checks([RowsAsPictures("ResNet20", image_size=16)])
+@parametrize_with_checks([RowsAsImages("ResNet20", image_size=16)])
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
 
 
 def test_there_are_many_checks():
-    on_tables = sum(1 for _ in estimator_checks_generator(RowsAsPictures("ResNet20")))
+    on_tables = sum(1 for _ in estimator_checks_generator(RowsAsImages("ResNet20")))
     with pytest.warns(SkipTestWarning):
-        on_pictures = sum(1 for _ in estimator_checks_generator(BottleneckFeatures("ResNet20")))
-    assert on_tables > 40 > 5 > on_pictures
+        on_images = sum(1 for _ in estimator_checks_generator(BottleneckFeatures("ResNet20")))
+    assert on_tables > 40 > 5 > on_images

@@ -175,7 +175,7 @@ class Backbone:
         ------
         ValueError
             If the network has no such weights, if a file holds those of another one, or if the network cannot take
-            pictures of this size.
+            images of this size.
         OSError
             If a file is missing or cannot be read, or if a download failed (:class:`WeightsDownloadError`).
 
@@ -188,7 +188,7 @@ class Backbone:
         keras = import_keras()
         if keras.config.image_data_format() != "channels_last":
             raise RuntimeError(
-                "Keras is set to 'channels_first', but pictures come with the channels last: call "
+                "Keras is set to 'channels_first', but images come with the channels last: call "
                 "keras.config.set_image_data_format('channels_last'), or change it in keras.json."
             )
         source = self._resolve_weights(weights)
@@ -281,7 +281,7 @@ class Backbone:
         return self._locate(model, name)[1]
 
     def pooled_output(self, model: Any, name: str, pooling: str | None) -> Any:
-        """Return the features of a bottleneck layer: its output, pooled over the picture.
+        """Return the features of a bottleneck layer: its output, pooled over the image.
 
         The same as ``keras.applications`` gives with ``include_top=False`` and this ``pooling``. Mostly that is
         :meth:`layer_output` pooled; ConvNeXt normalises after the pooling, which makes other numbers.
@@ -394,7 +394,7 @@ class Backbone:
             except ValueError:
                 raise ValueError(
                     f"Layer {name!r} of {self.name} is a network of its own, or was part of another one before: its "
-                    "output there has no way from the pictures here. Give a layer around it, or that network itself as "
+                    "output there has no way from the images here. Give a layer around it, or that network itself as "
                     "backbone=."
                 ) from None
         if len(getattr(output, "shape", ())) not in (2, 4):

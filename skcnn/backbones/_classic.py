@@ -14,7 +14,7 @@ def lenet5(
     input_shape: tuple[int, int, int] = (32, 32, 3),
     classes: int = 10,
 ) -> Any:
-    """Build LeNet-5 by the signature of ``keras.applications``, for colour pictures.
+    """Build LeNet-5 by the signature of ``keras.applications``, for colour images.
 
     Three 5 x 5 convolutions (6, 16 and 120 channels, tanh) with average pooling between them, then 84 units and the
     classifier. Without the top the output is the last feature map, 1 x 1 at 32 pixels.

@@ -132,7 +132,7 @@ class ModelBackbone(Backbone):
         for asked, own in zip(size, self.network.input_shape[1:3], strict=True):
             if own not in (None, asked):
                 raise ValueError(
-                    f"The Keras model {self.name!r} takes pictures of {self.image_size[0]} x {self.image_size[1]} "
+                    f"The Keras model {self.name!r} takes images of {self.image_size[0]} x {self.image_size[1]} "
                     f"pixels, and not of {size[0]} x {size[1]}: leave image_size=None, or give a model of that size."
                 )
         return self.network

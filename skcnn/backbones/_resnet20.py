@@ -21,7 +21,7 @@ def build_resnet20(
     """Build ResNet20 with freshly initialised weights.
 
     A 3 x 3 convolution, three stages of three residual units with 16, 32 and 64 channels (the second and the third
-    stage halve the picture), global average pooling and a dense classifier: 20 weighted layers, 0.27 million
+    stage halve the image), global average pooling and a dense classifier: 20 weighted layers, 0.27 million
     parameters. Skips carry no parameters (the paper's option A): where the shape changes they take every second
     pixel and pad the new channels with zeros.
 

@@ -1,7 +1,7 @@
 """The backbones that skcnn knows, as a table: listing them takes no Keras and builds nothing.
 
 Sizes, channels and counts were measured by building each network without its classifier in Keras 3.15. The layers
-stand where the resolution is about to fall: a quarter of the picture's, an eighth, a sixteenth; and at the end.
+stand where the resolution is about to fall: a quarter of the image's, an eighth, a sixteenth; and at the end.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def content_digest(content: bytes | np.ndarray) -> bytes:
     Examples
     --------
     >>> from skcnn.cache import content_digest
-    >>> content_digest(b"a picture").hex()[:16]
+    >>> content_digest(b"an image").hex()[:16]
     '2831e05f5b0544ea'
     """
     if isinstance(content, np.ndarray):

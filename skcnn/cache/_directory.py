@@ -70,7 +70,7 @@ class FeatureCache:
     >>> import numpy as np
     >>> from skcnn.cache import FeatureCache, content_digest
     >>> folder = tempfile.mkdtemp()
-    >>> digest = content_digest(b"a picture")
+    >>> digest = content_digest(b"an image")
     >>> FeatureCache(folder).put_many("a network", [digest], [np.ones(3)])
     >>> [record.tolist() for _, record in FeatureCache(folder).get_many("a network", [digest])]
     [[1.0, 1.0, 1.0]]
@@ -215,7 +215,7 @@ class FeatureCache:
             self._attempt(lambda store: _records.put(store, network, rows, self.max_bytes), None, writes=True)
 
     def release(self, network: str, digests: Sequence[bytes]) -> None:
-        """Give back what was claimed and will not be put: bad pictures, or after an exception.
+        """Give back what was claimed and will not be put: bad images, or after an exception.
 
         Parameters
         ----------

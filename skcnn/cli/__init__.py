@@ -73,17 +73,17 @@ def _parser() -> argparse.ArgumentParser:
         prog="skcnn",
         description="Classify images with the features of pretrained networks and a linear classifier.",
         epilog=(
-            "A folder of pictures has a folder for each class: flowers/rose/1.jpg. In place of a folder a table works\n"
+            "A folder of images has a folder for each class: flowers/rose/1.jpg. In place of a folder a table works\n"
             "too: a .csv file with the columns 'path' and 'label'.\n\n"
             "examples:\n"
             "  skcnn demo                                               a minute, offline: see what it does\n"
-            "  skcnn fit flowers/ -o flowers.skcnn                      learn from a folder of pictures\n"
-            "  skcnn evaluate flowers.skcnn test/ --html report.html    how good is it on other pictures?\n"
+            "  skcnn fit flowers/ -o flowers.skcnn                      learn from a folder of images\n"
+            "  skcnn evaluate flowers.skcnn test/ --html report.html    how good is it on other images?\n"
             "  skcnn compare old.skcnn new.skcnn test/                  which is better, and how sure is that?\n"
             "  skcnn predict flowers.skcnn a.jpg b.jpg --top 5          what is on these?\n"
             "  skcnn extract flowers/ -o features.parquet               only the features, as a table\n"
-            "  skcnn extract flowers/ -o f.parquet --cache features/    each picture through the network once, ever\n"
-            "  skcnn duplicates train/ test/                            do they share pictures?\n"
+            "  skcnn extract flowers/ -o f.parquet --cache features/    each image through the network once, ever\n"
+            "  skcnn duplicates train/ test/                            do they share images?\n"
             "  skcnn backbones                                          which networks there are\n"
             "  skcnn cache info features/                               what a cache directory holds\n\n"
             "`skcnn COMMAND --help` tells the options of a command."

@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> None:
     else:
         print(
             f"{info.n_records:,} records, {_megabytes(info.n_bytes)}\n"
-            f"{info.passes:,} passes of a picture through a network\n"
+            f"{info.passes:,} passes of an image through a network\n"
             f"{info.hits:,} rows served without"
         )
 

@@ -48,7 +48,7 @@ def add_command(
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", help="a folder with a folder of pictures for each class, or a .csv with path and label")
+    parser.add_argument("data", help="a folder with a folder of images for each class, or a .csv with path and label")
 
 
 def add_features(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +77,7 @@ def add_features(parser: argparse.ArgumentParser) -> None:
         "--cache",
         metavar="DIRECTORY",
         default="memory",
-        help="keep features there, so that no picture goes through the network a second time, and a run that was "
+        help="keep features there, so that no image goes through the network a second time, and a run that was "
         "interrupted goes on where it stopped",
     )
 

@@ -15,7 +15,7 @@ def add_to(commands: Any) -> None:
         commands,
         "compare",
         run,
-        "tell which of several saved models is better on the same labelled pictures",
+        "tell which of several saved models is better on the same labelled images",
         epilog="The others are compared with the first model. An interval of a difference that does not\n"
         "hold 0 tells the two apart.\n\n"
         "example:\n"
@@ -36,18 +36,18 @@ def run(options: argparse.Namespace) -> None:
     paths = [options.model, *options.others]
     # All are loaded before the first is run: a file that is no model is told of at once.
     pipelines = [load(path) for path in paths]
-    photos = load_data(options.data)
+    dataset = load_data(options.data)
     names = [Path(path).stem for path in paths]
     if len(set(names)) < len(names):
         names = paths
     reports = [
         ClassifierReport.from_estimator(
-            with_progress(pipeline, options), photos.frame[["path"]], photos.target, name=name
+            with_progress(pipeline, options), dataset.frame[["path"]], dataset.target, name=name
         )
         for name, pipeline in zip(names, pipelines, strict=True)
     ]
     comparison = ClassifierReport.compare(reports)
-    print(f"{reports[0].n_samples:,} pictures of {printable_text(Path(options.data).name)}.\n{comparison}")
+    print(f"{reports[0].n_samples:,} images of {printable_text(Path(options.data).name)}.\n{comparison}")
     if options.html:
         comparison.to_html(options.html)
         print(f"\nComparison: {options.html}")

@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> None:
             "ResNet20 features + BaggedSGDClassifier": report.headline,
         }
     )
-    print(f"\nOn the {len(X_test)} test pictures:\n\n{table.rename_axis(None).round(3).to_string()}\n")
+    print(f"\nOn the {len(X_test)} test images:\n\n{table.rename_axis(None).round(3).to_string()}\n")
     candidates = pd.DataFrame(search.cv_results_).sort_values("rank_test_score")
     print("The search (mean of 5 folds, best first):\n")
     for _, row in candidates.head(5).iterrows():
@@ -65,14 +65,14 @@ def run(options: argparse.Namespace) -> None:
     uncached = (len(candidates) * search.n_splits_ + 1) * len(X_train) + len(X_test)
     print(
         f"\n{len(candidates)} candidates x {search.n_splits_} folds, the refit and the test took "
-        f"{memory_cache().info().passes:,} passes of a picture through the network; without the cache: {uncached:,}."
+        f"{memory_cache().info().passes:,} passes of an image through the network; without the cache: {uncached:,}."
     )
     report.to_html(options.html)
     print(
         f"Report: {options.html}\n\n"
-        "Next, with your own pictures, a folder for each class:\n"
-        "  skcnn fit photos/ -o photos.skcnn\n"
-        "  skcnn predict photos.skcnn new.jpg --top 3\n"
+        "Next, with your own images, a folder for each class:\n"
+        "  skcnn fit images/ -o images.skcnn\n"
+        "  skcnn predict images.skcnn new.jpg --top 3\n"
         "  skcnn backbones"
     )
 
@@ -90,7 +90,7 @@ def demo_search(seed: int = 0, *, verbose: int = 0) -> Any:
     Returns
     -------
     sklearn.model_selection.GridSearchCV
-        Over pictures; not fitted.
+        Over images; not fitted.
     """
     from sklearn.model_selection import GridSearchCV, StratifiedKFold
     from sklearn.pipeline import make_pipeline

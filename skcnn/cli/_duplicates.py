@@ -1,4 +1,4 @@
-"""``skcnn duplicates``: tell which pictures are there twice."""
+"""``skcnn duplicates``: tell which images are there twice."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def add_to(commands: Any) -> None:
         commands,
         "duplicates",
         run,
-        "find pictures that are there twice: copied, re-encoded, resized, mirrored or cropped",
+        "find images that are there twice: copied, re-encoded, resized, mirrored or cropped",
         epilog="Two or more folders are parts of a split, such as train/ and test/; of one folder the folders in it\n"
-        "are. Pairs across them come first. Pictures that cannot be read are named and passed over.\n\n"
+        "are. Pairs across them come first. Images that cannot be read are named and passed over.\n\n"
         "exit code: 0 where no pair was found, 3 where some were, 1 on an error.\n\n"
         "examples:\n"
-        "  skcnn duplicates photos/\n"
+        "  skcnn duplicates images/\n"
         "  skcnn duplicates train/ test/ --across || echo 'the test set leaks'\n"
         "  skcnn duplicates train/ test/ -o pairs.csv",
         starts_keras=False,
     )
-    duplicates.add_argument("folders", nargs="+", metavar="FOLDER", help="with pictures, at any depth")
+    duplicates.add_argument("folders", nargs="+", metavar="FOLDER", help="with images, at any depth")
     duplicates.add_argument("--across", action="store_true", help="only pairs across folders")
     duplicates.add_argument(
         "--min-similarity", type=float, default=0.75, metavar="S", help="0 to 1 (default: %(default)s)"
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
         if suffix not in TABLE_WRITERS:
             raise ValueError(f"{options.output}: the ending tells the format; accepted: {', '.join(TABLE_WRITERS)}")
         check_writable(options.output)
-    paths, groups = _pictures(options.folders)
+    paths, groups = _images(options.folders)
     pairs = find_duplicates(
         paths, groups, min_similarity=options.min_similarity, on_error="skip", verbose=verbose(options)
     )
@@ -71,8 +71,8 @@ def run(options: argparse.Namespace) -> int:
     return FOUND if len(pairs) else 0
 
 
-def _pictures(folders: list[str]) -> tuple[list[str], list[str]]:
-    """Return the paths of all pictures, and the folder that each counts to."""
+def _images(folders: list[str]) -> tuple[list[str], list[str]]:
+    """Return the paths of all images, and the folder that each counts to."""
     places = [os.path.realpath(folder) for folder in folders]
     for (one, inner), (other, outer) in combinations(sorted(zip(folders, places, strict=True), key=_depth), 2):
         if Path(outer).is_relative_to(inner):
@@ -84,11 +84,11 @@ def _pictures(folders: list[str]) -> tuple[list[str], list[str]]:
             raise FileNotFoundError(f"{folder}: no such folder")
         found = list(_walk(folder))
         if not found:
-            raise ValueError(f"{folder}: there are no pictures in it")
+            raise ValueError(f"{folder}: there are no images in it")
         paths += found
         if len(folders) > 1:
             groups += [folder] * len(found)
-        else:  # the first folder on the way, "." for pictures directly in it
+        else:  # the first folder on the way, "." for images directly in it
             groups += [(*Path(os.path.relpath(path, folder)).parent.parts, ".")[0] for path in found]
     return paths, groups
 
@@ -109,14 +109,14 @@ def _walk(folder: str) -> Iterator[str]:
                 yield os.path.join(here, name)
 
 
-def _print(pairs: pd.DataFrame, across: pd.Series, n_pictures: int, options: argparse.Namespace) -> None:
+def _print(pairs: pd.DataFrame, across: pd.Series, n_images: int, options: argparse.Namespace) -> None:
     where = " across folders" if options.across else ""
     if pairs.empty:
-        print(f"{n_pictures:,} pictures, no duplicates{where} among them.")
+        print(f"{n_images:,} images, no duplicates{where} among them.")
         return
     exact = int((pairs["kind"] == "exact").sum())
     print(
-        f"{n_pictures:,} pictures. Pairs of duplicates{where}: {len(pairs):,} ({exact:,} exact, "
+        f"{n_images:,} images. Pairs of duplicates{where}: {len(pairs):,} ({exact:,} exact, "
         f"{len(pairs) - exact:,} near), {int(across.sum()):,} across folders."
     )
     for head, chosen in (("ACROSS folders", pairs[across]), ("Within a folder", pairs[~across])):
@@ -135,7 +135,7 @@ def _print(pairs: pd.DataFrame, across: pd.Series, n_pictures: int, options: arg
     if across.any():
         print(
             "Across parts of a split: move or remove one of each pair, or figures are too good.\n"
-            "Across classes: one picture under two labels; look which is right."
+            "Across classes: one image under two labels; look which is right."
         )
     if not across.all():
         print(

@@ -10,10 +10,10 @@ from skcnn.cli._common import add_command, add_data, check_writable, load_data, 
 
 
 def add_to(commands: Any) -> None:
-    evaluate = add_command(commands, "evaluate", run, "tell how good a saved model is on labelled pictures")
+    evaluate = add_command(commands, "evaluate", run, "tell how good a saved model is on labelled images")
     evaluate.add_argument("model", help="a file that `skcnn fit` wrote")
     add_data(evaluate)
-    evaluate.add_argument("--html", metavar="PATH", help="also write a report: tables, curves and pictures")
+    evaluate.add_argument("--html", metavar="PATH", help="also write a report: tables, curves and images")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -23,10 +23,13 @@ def run(options: argparse.Namespace) -> None:
     if options.html:
         check_writable(options.html)
     pipeline = load(options.model)
-    photos = load_data(options.data)
+    dataset = load_data(options.data)
     pipeline = with_progress(pipeline, options)
     report = ClassifierReport.from_estimator(
-        pipeline, photos.frame[["path"]], photos.target, name=f"{Path(options.model).stem} on {Path(options.data).name}"
+        pipeline,
+        dataset.frame[["path"]],
+        dataset.target,
+        name=f"{Path(options.model).stem} on {Path(options.data).name}",
     )
     print(report.to_text())
     if options.html:

@@ -1,4 +1,4 @@
-"""``skcnn extract``: write the features of pictures to a table."""
+"""``skcnn extract``: write the features of images to a table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from skcnn.cli._common import (
 
 
 def add_to(commands: Any) -> None:
-    extract = add_command(commands, "extract", run, "write the features of pictures to a table (.parquet or .csv)")
+    extract = add_command(commands, "extract", run, "write the features of images to a table (.parquet or .csv)")
     add_data(extract)
     extract.add_argument("-o", "--output", metavar="TABLE", required=True, help="such as features.parquet")
     add_features(extract)
@@ -32,9 +32,9 @@ def run(options: argparse.Namespace) -> None:
     suffix = Path(options.output).suffix.lower()
     if suffix not in TABLE_WRITERS:
         raise ValueError(f"{options.output}: the ending tells the format; accepted: {', '.join(TABLE_WRITERS)}")
-    photos = load_data(options.data)
-    X = photos.frame[["path"]]
+    dataset = load_data(options.data)
+    X = dataset.frame[["path"]]
     features = features_from(options).set_output(transform="pandas").fit_transform(X)
-    frame = pd.concat([X, pd.Series(photos.target, index=X.index, name="label"), features], axis=1)
+    frame = pd.concat([X, pd.Series(dataset.target, index=X.index, name="label"), features], axis=1)
     write_table(frame, options.output, suffix)
-    print(f"{options.output}: {features.shape[0]} pictures, {features.shape[1]} features")
+    print(f"{options.output}: {features.shape[0]} images, {features.shape[1]} features")

@@ -1,4 +1,4 @@
-"""``skcnn fit``: learn from a folder of pictures and save the model."""
+"""``skcnn fit``: learn from a folder of images and save the model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def add_to(commands: Any) -> None:
         commands,
         "fit",
         run,
-        "learn from a folder of pictures and save the model",
+        "learn from a folder of images and save the model",
         epilog="examples:\n"
         "  skcnn fit flowers/ -o flowers.skcnn\n"
         "  skcnn fit train.csv -o model.skcnn --backbone EfficientNetB0 --cv 10\n"
@@ -38,14 +38,14 @@ def _alpha(text: str) -> float | str:
 
 
 def _check_enough(target: Any, options: argparse.Namespace) -> None:
-    """Refuse, before pictures go through a network, what ends in an error behind it."""
+    """Refuse, before images go through a network, what ends in an error behind it."""
     sizes = Counter(target.tolist())
     if len(sizes) < 2:
         raise ValueError(f"{options.data} has one class, {listed(list(sizes))}: at least two are needed to tell apart.")
     most = max(sizes.values())
     if options.cv and not 2 <= options.cv <= most:
         raise ValueError(
-            f"--cv {options.cv}: from 2 to {most:,} folds are accepted, the pictures of the largest class; 0 is for no "
+            f"--cv {options.cv}: from 2 to {most:,} folds are accepted, the images of the largest class; 0 is for no "
             "estimate."
         )
 
@@ -59,20 +59,20 @@ def run(options: argparse.Namespace) -> None:
     from skcnn.persistence import save
 
     check_writable(options.output)
-    photos = load_data(options.data)
+    dataset = load_data(options.data)
     pipeline = make_pipeline(
         features_from(options),
         BaggedSGDClassifier(alpha=options.alpha, class_weight=options.class_weight, random_state=options.seed),
     )
-    X = photos.frame[["path"]]
-    _check_enough(photos.target, options)
-    print(f"{len(X)} pictures of {len(photos.target_names)} classes: {listed(photos.target_names)}")
-    pipeline.fit(X, photos.target)
+    X = dataset.frame[["path"]]
+    _check_enough(dataset.target, options)
+    print(f"{len(X)} images of {len(dataset.target_names)} classes: {listed(dataset.target_names)}")
+    pipeline.fit(X, dataset.target)
     pipeline[0].set_params(verbose=0)
     if options.cv:
         folds = StratifiedKFold(options.cv, shuffle=True, random_state=options.seed)
-        probabilities = cross_val_predict(pipeline, X, photos.target, cv=folds, method="predict_proba")
-        report = ClassifierReport.from_predictions(photos.target, probabilities, classes=pipeline.classes_)
-        print(f"\nEstimate for new pictures, by {options.cv}-fold cross-validation:\n{report}")
+        probabilities = cross_val_predict(pipeline, X, dataset.target, cv=folds, method="predict_proba")
+        report = ClassifierReport.from_predictions(dataset.target, probabilities, classes=pipeline.classes_)
+        print(f"\nEstimate for new images, by {options.cv}-fold cross-validation:\n{report}")
     save(pipeline, options.output)
     print(f"\nSaved: {options.output}")

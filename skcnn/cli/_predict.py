@@ -1,4 +1,4 @@
-"""``skcnn predict``: tell the classes of pictures."""
+"""``skcnn predict``: tell the classes of images."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from skcnn.cli._common import add_command
 
 
 def add_to(commands: Any) -> None:
-    predict = add_command(commands, "predict", run, "tell the classes of pictures, as tab-separated lines")
+    predict = add_command(commands, "predict", run, "tell the classes of images, as tab-separated lines")
     predict.add_argument("model", help="a file that `skcnn fit` wrote")
-    predict.add_argument("images", nargs="+", metavar="IMAGE", help="picture files or URLs")
+    predict.add_argument("images", nargs="+", metavar="IMAGE", help="image files or URLs")
     predict.add_argument(
         "--top", type=int, default=1, metavar="K", help="the K likeliest classes (default: %(default)s)"
     )

@@ -1,7 +1,7 @@
-"""Pictures with their labels, in the form of :mod:`sklearn.datasets`.
+"""Images with their labels, in the form of :mod:`sklearn.datasets`.
 
 ``load_*`` reads what is local, ``fetch_*`` downloads. Every one returns a :class:`sklearn.utils.Bunch` with ``data``,
-``target`` and ``target_names``. Pictures in files stay in their files: ``data`` then is a table with a column ``path``,
+``target`` and ``target_names``. Images in files stay in their files: ``data`` then is a table with a column ``path``,
 which every estimator of skcnn takes as X.
 """
 

@@ -1,4 +1,4 @@
-"""scikit-learn's digits as pictures."""
+"""scikit-learn's digits as images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sklearn.utils import Bunch
 
 
 def load_digit_images(*, size: int = 32, return_X_y: bool = False) -> Any:
-    """Load scikit-learn's handwritten digits as RGB pictures: real data that needs no download.
+    """Load scikit-learn's handwritten digits as RGB images: real data that needs no download.
 
     The 8 x 8 grey levels of :func:`sklearn.datasets.load_digits` (0 to 16) become 0 to 255, are resized with Pillow's
     bilinear filter, and are repeated in the three channels.
@@ -20,7 +20,7 @@ def load_digit_images(*, size: int = 32, return_X_y: bool = False) -> Any:
     Parameters
     ----------
     size : int, default=32
-        Height and width of the pictures in pixels. 32 is what the networks for CIFAR-10 take, such as ResNet20.
+        Height and width of the images in pixels. 32 is what the networks for CIFAR-10 take, such as ResNet20.
 
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a Bunch.
@@ -31,7 +31,7 @@ def load_digit_images(*, size: int = 32, return_X_y: bool = False) -> Any:
         Dictionary-like object, with the following attributes.
 
         data : ndarray of shape (1797, size, size, 3), dtype uint8
-            The pictures, in [0, 255].
+            The images, in [0, 255].
         target : ndarray of shape (1797,), dtype int
             The digit that each shows.
         target_names : list of int
@@ -68,9 +68,7 @@ def load_digit_images(*, size: int = 32, return_X_y: bool = False) -> Any:
     digits = load_digits()
     grey = np.rint(digits.images * (255 / 16)).astype(np.uint8)
     shape = (int(size), int(size))
-    resized = np.stack(
-        [np.asarray(Image.fromarray(picture).resize(shape, Image.Resampling.BILINEAR)) for picture in grey]
-    )
+    resized = np.stack([np.asarray(Image.fromarray(image).resize(shape, Image.Resampling.BILINEAR)) for image in grey])
     data = np.repeat(resized[..., np.newaxis], 3, axis=-1)
     if return_X_y:
         return data, digits.target

@@ -1,4 +1,4 @@
-"""The flower photos of TensorFlow's tutorials."""
+"""The flower images of TensorFlow's tutorials."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _FLOWERS = RemoteArchive(
 _CLASSES = ["daisy", "dandelion", "roses", "sunflowers", "tulips"]
 
 _DESCR = """\
-The flower photos of TensorFlow's tutorials
+The flower images of TensorFlow's tutorials
 -------------------------------------------
-3,670 colour photographs from Flickr in their natural sizes (about 320 x 240 pixels): daisy 633, dandelion 898, roses
-641, sunflowers 699, tulips 799. There is no split into training and test photos.
+3,670 colour images from Flickr in their natural sizes (about 320 x 240 pixels): daisy 633, dandelion 898, roses
+641, sunflowers 699, tulips 799. There is no split into training and test images.
 
 Licence: Creative Commons Attribution 2.0 (https://creativecommons.org/licenses/by/2.0/). The photographers are named
 in the file LICENSE.txt beside the class folders: credit them where you show their work.
@@ -43,13 +43,13 @@ def fetch_flowers(
     n_retries: int = 3,
     delay: float = 1.0,
 ) -> Any:
-    """Load the 3,670 flower photos of TensorFlow's tutorials (classification), downloading them if necessary.
+    """Load the 3,670 flower images of TensorFlow's tutorials (classification), downloading them if necessary.
 
     =================   ================================================
     Classes                                                            5
     Samples total                                                   3670
     Download                                                      229 MB
-    Features             photographs in colour, about 320 x 240 pixels
+    Features             images in colour, about 320 x 240 pixels
     =================   ================================================
 
     Parameters
@@ -60,7 +60,7 @@ def fetch_flowers(
         ``SCIKIT_LEARN_DATA``.
 
     download_if_missing : bool, default=True
-        Whether to download the photos if they are not in `data_home`; otherwise an OSError is raised.
+        Whether to download the images if they are not in `data_home`; otherwise an OSError is raised.
 
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a Bunch.
@@ -86,7 +86,7 @@ def fetch_flowers(
     Raises
     ------
     OSError
-        If the photos are not there and `download_if_missing` is False, or the download fails, or what was downloaded
+        If the images are not there and `download_if_missing` is False, or the download fails, or what was downloaded
         is not the archive whose SHA-256 digest TensorFlow Datasets publishes.
 
     Notes
@@ -110,7 +110,7 @@ def fetch_flowers(
     if not folder.is_dir():
         if not download_if_missing:
             raise OSError(
-                f"The flower photos are not in {str(folder)!r}, and download_if_missing is False. Set it to True, or "
+                f"The flower images are not in {str(folder)!r}, and download_if_missing is False. Set it to True, or "
                 f"unpack {_FLOWERS.url} in {str(home)!r}."
             )
         fetch_archive(_FLOWERS, home, n_retries=n_retries, delay=delay)

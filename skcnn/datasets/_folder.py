@@ -1,4 +1,4 @@
-"""A folder of pictures with one sub-folder a class."""
+"""A folder of images with one sub-folder a class."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SPLIT_NAMES = frozenset({"train", "training", "val", "valid", "validation", "de
 
 
 def image_extensions() -> frozenset[str]:
-    """Return the extensions (lower case, with dot) of the files that the installed Pillow reads as pictures."""
+    """Return the extensions (lower case, with dot) of the files that the installed Pillow reads as images."""
     return frozenset(
         extension.lower() for extension, name in Image.registered_extensions().items() if name not in _NOT_READ
     )
@@ -43,7 +43,7 @@ def load_image_folder(
     follow_links: bool = False,
     return_X_y: bool = False,
 ) -> Any:
-    """Load the paths and labels of pictures that lie in one folder a class.
+    """Load the paths and labels of images that lie in one folder a class.
 
     .. code-block:: text
 
@@ -54,7 +54,7 @@ def load_image_folder(
             roses/
                 holiday/3.PNG
 
-    The name of a folder in `root` is the label of every picture below it, however deep. The pictures themselves stay in
+    The name of a folder in `root` is the label of every image below it, however deep. The images themselves stay in
     their files until an estimator reads them, so that the size of the collection does not matter.
 
     Parameters
@@ -74,14 +74,14 @@ def load_image_folder(
 
     Returns
     -------
-    photos : :class:`~sklearn.utils.Bunch`
+    dataset : :class:`~sklearn.utils.Bunch`
         Dictionary-like object, with the following attributes.
 
         data : DataFrame of shape (n_samples, 1)
             One column ``path`` (str): `root` as it was given, followed by the way to the file. Ordered by class, then
             by path, both in natural order ('2' before '10'): the same tree always gives the same rows.
         target : ndarray of shape (n_samples,), dtype str
-            The label of each picture: the name of its class folder. Classifiers take strings as they are. Bytes of a
+            The label of each image: the name of its class folder. Classifiers take strings as they are. Bytes of a
             name that are not UTF-8 are written as escapes; paths keep the true names.
         target_names : list of str
             The labels in natural order. `classes_` of a fitted classifier is ordered as text ('10' before '2');
@@ -91,7 +91,7 @@ def load_image_folder(
         passed_over : dict of str to int
             How many entries were not loaded: ``"not_image"`` (files with an extension that Pillow does not read),
             ``"hidden"`` (names that begin with a dot; a hidden folder counts once), ``"link"`` (symbolic links that
-            lead out of `root`, nowhere, or back to a folder that they lie in), ``"no_class"`` (pictures directly in
+            lead out of `root`, nowhere, or back to a folder that they lie in), ``"no_class"`` (images directly in
             `root`).
 
     (data, target) : tuple if ``return_X_y=True``
@@ -104,13 +104,13 @@ def load_image_folder(
     NotADirectoryError
         If `root` is a file.
     ValueError
-        If `root` has no class folder, one of them holds no picture, or `categories` names one that is not there.
+        If `root` has no class folder, one of them holds no image, or `categories` names one that is not there.
 
     Warns
     -----
     UserWarning
-        If anything was passed over that might have been meant as a picture: a file in a class folder that Pillow does
-        not read, a symbolic link, a picture directly in `root`. Also if all folders are named like the parts of a
+        If anything was passed over that might have been meant as an image: a file in a class folder that Pillow does
+        not read, a symbolic link, an image directly in `root`. Also if all folders are named like the parts of a
         split (``train``, ``test``).
 
     See Also
@@ -120,9 +120,9 @@ def load_image_folder(
 
     Notes
     -----
-    A file is a picture if its extension, in small or capital letters, is one of
+    A file is an image if its extension, in small or capital letters, is one of
     :func:`PIL.Image.registered_extensions` that Pillow can read. A plug-in adds its own: after
-    ``pillow_heif.register_heif_opener()`` the HEIC photos of telephones are loaded too. Whether a file can be decoded
+    ``pillow_heif.register_heif_opener()`` the HEIC images of telephones are loaded too. Whether a file can be decoded
     is seen when it is read; :func:`skcnn.images.check_images` tells beforehand.
 
     Examples
@@ -135,8 +135,8 @@ def load_image_folder(
     >>> for name in ["daisy/1.jpg", "daisy/2.webp", "roses/3.PNG"]:
     ...     (root / name).parent.mkdir(exist_ok=True)
     ...     Image.new("RGB", (8, 8)).save(root / name)
-    >>> photos = load_image_folder(root)
-    >>> photos.data.shape, photos.target, photos.target_names
+    >>> dataset = load_image_folder(root)
+    >>> dataset.data.shape, dataset.target, dataset.target_names
     ((3, 1), array(['daisy', 'daisy', 'roses'], dtype='<U5'), ['daisy', 'roses'])
     """
     root = os.path.expanduser(os.fspath(root))
@@ -162,18 +162,18 @@ def load_image_folder(
         )
 
     frame = pd.DataFrame({"path": text_column(paths), "label": pd.Series(target, dtype=str)})
-    photos = Bunch(
+    dataset = Bunch(
         data=frame[["path"]],
         target=np.array(target),
         target_names=[valid_text(name) for name in names],
         frame=frame,
         passed_over=tree.passed_over(),
     )
-    return (photos.data, photos.target) if return_X_y else photos
+    return (dataset.data, dataset.target) if return_X_y else dataset
 
 
 class _Tree:
-    """The entries below `root`: class folders, the pictures in them, and what is passed over."""
+    """The entries below `root`: class folders, the images in them, and what is passed over."""
 
     def __init__(self, root: str, follow_links: bool):
         if not os.path.exists(root):
@@ -188,7 +188,7 @@ class _Tree:
         self._extensions = image_extensions()
         self.class_names: list[str] = []
         self._beside: list[_Entry] = []  # what lies in root beside the class folders
-        self._passed_over: list[_Entry] = []  # what lies in class folders and is no picture
+        self._passed_over: list[_Entry] = []  # what lies in class folders and is no image
         for entry in _listing(root):
             kind = self._kind(entry, (self._real_root,))
             if kind == "folder":
@@ -197,14 +197,14 @@ class _Tree:
                 self._beside.append(_Entry(entry.path, kind))
 
     def images(self, class_name: str) -> list[str]:
-        """Return the paths of the pictures of a class, and remember what is passed over."""
+        """Return the paths of the images of a class, and remember what is passed over."""
         folder = os.path.join(self.root, class_name)
         entries = list(self._walk(folder, (self._real_root, os.path.realpath(folder))))
         self._passed_over += [entry for entry in entries if entry.kind != "image"]
         return [entry.path for entry in entries if entry.kind == "image"]
 
     def no_class(self) -> list[str]:
-        """Return the paths of the pictures directly in root."""
+        """Return the paths of the images directly in root."""
         return [entry.path for entry in self._beside if entry.kind == "image"]
 
     def links(self) -> list[str]:
@@ -217,22 +217,20 @@ class _Tree:
         return {**{kind: kinds[kind] for kind in ("not_image", "hidden", "link")}, "no_class": kinds["image"]}
 
     def warn(self) -> None:
-        """Tell what was passed over and might have been meant as a picture (a README beside the classes is not)."""
+        """Tell what was passed over and might have been meant as an image (a README beside the classes is not)."""
         others = [entry.path for entry in self._passed_over if entry.kind == "not_image"]
         told = []
         if others:
             endings = Counter(os.path.splitext(path)[1].lower() or "no extension" for path in others)
             what = ", ".join(f"{ending}: {count}" for ending, count in endings.most_common(5))
-            told.append(
-                f"{_count(others, 'file')} that Pillow does not read as pictures ({what}), {self._some(others)}"
-            )
+            told.append(f"{_count(others, 'file')} that Pillow does not read as images ({what}), {self._some(others)}")
         if self.links():
             told.append(
                 f"{_count(self.links(), 'symbolic link')} (out of the folder, to nothing, or in a circle), "
                 f"{self._some(self.links())}; follow_links=True takes those that lead out"
             )
         if self.no_class():
-            told.append(f"{_count(self.no_class(), 'picture')} outside any class folder, {self._some(self.no_class())}")
+            told.append(f"{_count(self.no_class(), 'image')} outside any class folder, {self._some(self.no_class())}")
         if told:
             warnings.warn(f"load_image_folder({self.root!r}) passed over " + "; and ".join(told) + ".", stacklevel=3)
 
@@ -299,18 +297,18 @@ def _nothing_to_load(root: str, names: list[str], empty: list[str], tree: _Tree)
         hint = ""
     if names and len(empty) < len(names):
         return (
-            f"{root!r} has {_count(empty, 'folder')} without a picture: {empty}. Every folder there is a class: put "
-            f"pictures in, remove the folder, or name the ones to load with categories=[...].{hint}"
+            f"{root!r} has {_count(empty, 'folder')} without an image: {empty}. Every folder there is a class: put "
+            f"images in, remove the folder, or name the ones to load with categories=[...].{hint}"
         )
     if stray:
         return (
-            f"{root!r} has {_count(stray, 'picture')} directly in it, such as {os.path.basename(stray[0])!r}, where "
+            f"{root!r} has {_count(stray, 'image')} directly in it, such as {os.path.basename(stray[0])!r}, where "
             f"nothing tells their class. If they are one class, give the folder above, {parent!r}; otherwise move each "
             "into a folder named after its class, or list paths and labels in a table and use load_image_table."
         )
     found = f"its folders {names} hold none" if names else "it holds no folder"
     return (
-        f"There are no pictures in {root!r}: {found}. load_image_folder takes a folder that holds one folder of "
-        f"pictures a class; {_count(sorted(image_extensions()), 'extension')} are read, such as .jpg, .png, .tif and "
+        f"There are no images in {root!r}: {found}. load_image_folder takes a folder that holds one folder of "
+        f"images a class; {_count(sorted(image_extensions()), 'extension')} are read, such as .jpg, .png, .tif and "
         f".webp.{hint}"
     )

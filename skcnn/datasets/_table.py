@@ -23,7 +23,7 @@ def load_image_table(
     root: str | os.PathLike[str] | None = None,
     return_X_y: bool = False,
 ) -> Any:
-    """Load the paths and labels of pictures from a table.
+    """Load the paths and labels of images from a table.
 
     Parameters
     ----------
@@ -35,11 +35,11 @@ def load_image_table(
         Name of the column of paths or URLs.
 
     label : str or None, default="label"
-        Name of the column of labels. None if there are none, for pictures that are yet to be classified.
+        Name of the column of labels. None if there are none, for images that are yet to be classified.
 
     root : str or path-like, default=None
         Folder (or URL) that relative paths start from. None takes the folder of the CSV file, since tables commonly
-        travel with their pictures; paths of a DataFrame then stay as they are.
+        travel with their images; paths of a DataFrame then stay as they are.
 
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a Bunch.
@@ -52,7 +52,7 @@ def load_image_table(
         data : DataFrame of shape (n_samples, n_columns)
             All columns but that of the labels, in their order; the column of paths is resolved against `root`. With
             columns beside the paths, give each its transformer in a :class:`~sklearn.compose.ColumnTransformer`;
-            ``data[["path"]]`` is the pictures alone.
+            ``data[["path"]]`` is the images alone.
         target : ndarray of shape (n_samples,) or None
             The labels, as strings or numbers, whichever the table holds. None if `label` is None.
         target_names : list or None
@@ -80,7 +80,7 @@ def load_image_table(
 
     See Also
     --------
-    load_image_folder : Pictures in one folder a class.
+    load_image_folder : Images in one folder a class.
 
     Examples
     --------

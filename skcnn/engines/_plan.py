@@ -39,7 +39,7 @@ class Plan:
     image_size : tuple of (height, width)
         In pixels.
     resize : {"stretch", "crop", "pad"}
-        How pictures are brought to that size.
+        How images are brought to that size.
     precision : {"float32", "bfloat16"}
         What the network computes in.
     outputs : tuple of Output

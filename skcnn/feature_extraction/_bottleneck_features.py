@@ -41,12 +41,12 @@ POOLINGS = ("avg", "max")
 class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
     """Features of images from a bottleneck layer of a pretrained convolutional network.
 
-    The layer before the classifier of a network that was trained on a large set of pictures describes other pictures
+    The layer before the classifier of a network that was trained on a large set of images describes other images
     well: a linear classifier on top of it is a strong and quick baseline. The transformer is stateless: ``fit``
     checks and learns nothing, and ``transform`` works without it.
 
     An image goes through a network once: its features are kept by the image's content, in the process or in a
-    directory, so that the folds and the candidates of a search, ``predict`` on the same pictures and a second
+    directory, so that the folds and the candidates of a search, ``predict`` on the same images and a second
     transformer with other ``layers`` or ``pooling`` cost no second pass.
 
     Parameters
@@ -64,12 +64,12 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
         layers of the Keras network. None is the last one, right before the classifier.
     pooling : {"avg", "max"} or None, default="avg"
         How a feature map (height, width, channels) becomes channels. None flattens it instead: many features, which
-        know where in the picture they are.
+        know where in the image they are.
     image_size : int, (height, width) or None, default=None
-        Size in pixels that pictures are resized to. None is the size that the network was trained at.
+        Size in pixels that images are resized to. None is the size that the network was trained at.
     resize : {"stretch", "crop", "pad"}, default="stretch"
         What becomes of another aspect ratio: see :func:`skcnn.images.resize_image`. ``"stretch"`` keeps all of the
-        picture and all of the network's input.
+        image and all of the network's input.
     root : path-like or None, default=None
         Folder (or URL) that relative paths in X start from. None is the current folder.
     batch_size : int or None, default=None
@@ -91,11 +91,11 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
         number of processes, each image paid for once by all of them; what was extracted stays, whenever the run ends.
         None: nowhere.
     on_error : {"raise", "nan"}, default="raise"
-        What to do about rows that give no picture (missing, unreadable, too large). ``"raise"``: a
+        What to do about rows that give no image (missing, unreadable, too large). ``"raise"``: a
         :class:`~skcnn.images.BadImageError` that names them all. ``"nan"``: a row of NaN each, and one
         :class:`~skcnn.images.BadImageWarning`.
     max_pixels : int or None, default=None
-        Pictures with more pixels are refused before they are decoded. None stands for Pillow's limit, some 89
+        Images with more pixels are refused before they are decoded. None stands for Pillow's limit, some 89
         million, beyond which it warns of decompression bombs.
     n_jobs : int or None, default=None
         Number of processes, each with a network of its own (joblib's meaning: None is 1 unless a
@@ -196,7 +196,7 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None) -> BottleneckFeatures:
-        """Check the parameters and the form of X; nothing is learned and no picture is decoded.
+        """Check the parameters and the form of X; nothing is learned and no image is decoded.
 
         Parameters
         ----------
@@ -238,7 +238,7 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         BadImageError
-            If rows give no picture and ``on_error="raise"``.
+            If rows give no image and ``on_error="raise"``.
         ValueError, TypeError
             If a parameter or X is not acceptable.
         OSError
@@ -338,7 +338,7 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
         return [shapes[output] for output in outputs]
 
     def _fill(self, features: np.ndarray, images: Images, job: Extraction, outputs: tuple[Output, ...]) -> list[BadRow]:
-        """Write the features of all rows, and return the rows that gave no picture."""
+        """Write the features of all rows, and return the rows that gave no image."""
         from tqdm.auto import tqdm
 
         columns = _columns(self._output_shapes(job, job.plan.outputs), job.plan.outputs, outputs)

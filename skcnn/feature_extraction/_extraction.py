@@ -26,7 +26,7 @@ PATIENCE = 0.05
 
 
 class Part(NamedTuple):
-    """Some rows of X: their records and, apart, rows that gave no picture.
+    """Some rows of X: their records and, apart, rows that gave no image.
 
     ``records`` is (len(rows), n_values) or (1, n_values), the same for all; ``n_passes`` is how many images went
     through the network for them.
@@ -55,7 +55,7 @@ class Extraction:
     batch_size : int or None
         Images that go through the network together; None is what the engine likes.
     max_pixels : int or None
-        Larger pictures are bad rows.
+        Larger images are bad rows.
     stop_at_error : bool
         After the first bad row nothing is run any more, but all rows are decoded, so that every bad one is named.
     n_jobs : int or None
@@ -73,9 +73,9 @@ class Extraction:
 
 
 def extract(images: Images, job: Extraction) -> Iterator[Part]:
-    """Yield the records of all rows, and the rows that gave no picture, as they become known.
+    """Yield the records of all rows, and the rows that gave no image, as they become known.
 
-    A picture that is there several times goes through the network once.
+    An image that is there several times goes through the network once.
     """
     if job.cache is None:
         yield from _compute(images, range(len(images)), None, job, skip=False)
@@ -98,7 +98,7 @@ def extract(images: Images, job: Extraction) -> Iterator[Part]:
 
     digests = {rows_of[digest][0]: digest for digest in missing}
     for part in _compute(images, list(digests), digests, job, skip=bool(bad) and job.stop_at_error):
-        # Each row stands for all that hold the same picture.
+        # Each row stands for all that hold the same image.
         copies = [rows_of[digests[row]] for row in part.rows]
         rows = [row for same in copies for row in same]
         records = np.repeat(part.records, [len(same) for same in copies], axis=0)

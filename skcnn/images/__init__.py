@@ -1,4 +1,4 @@
-"""What X may be, and how a picture becomes pixels.
+"""What X may be, and how an image becomes pixels.
 
 One rule serves every estimator of skcnn: :func:`as_images` takes whatever a person has (arrays, paths, URLs, encoded
 bytes, PIL images, a column of a frame) and :class:`Images` decodes any row of it to 8-bit RGB of the size that a

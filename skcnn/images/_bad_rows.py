@@ -1,4 +1,4 @@
-"""Rows of X that give no picture, and how they are told."""
+"""Rows of X that give no image, and how they are told."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from skcnn._text import printable_text
 
 
 class BadRow(NamedTuple):
-    """A row that gives no picture: its position in X, its path (or None) and what is wrong with it."""
+    """A row that gives no image: its position in X, its path (or None) and what is wrong with it."""
 
     row: int
     path: str | None
@@ -19,7 +19,7 @@ class BadRow(NamedTuple):
 
 
 class BadImageError(ValueError):
-    """Some rows of X give no picture; ``bad_rows`` is a DataFrame of all of them: ``row``, ``path``, ``reason``."""
+    """Some rows of X give no image; ``bad_rows`` is a DataFrame of all of them: ``row``, ``path``, ``reason``."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class BadImageError(ValueError):
 
 
 class BadImageWarning(UserWarning):
-    """Some rows of X gave no picture and were passed over; ``bad_rows`` is a DataFrame of all of them."""
+    """Some rows of X gave no image and were passed over; ``bad_rows`` is a DataFrame of all of them."""
 
     def __init__(self, bad_rows: pd.DataFrame, n_rows: int, outcome: str = "Their features are NaN."):
         self.bad_rows, self.n_rows, self.outcome = bad_rows, n_rows, outcome

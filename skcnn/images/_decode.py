@@ -1,4 +1,4 @@
-"""How a picture becomes 8-bit RGB pixels of the size that a network wants."""
+"""How an image becomes 8-bit RGB pixels of the size that a network wants."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ DRAFT_MARGIN = 2
 
 
 def decode_bytes(content: bytes, max_pixels: int | None = None, size: tuple[int, int] | None = None) -> Image.Image:
-    """Decode an encoded picture (any format that Pillow reads) to an upright RGB image.
+    """Decode an encoded image (any format that Pillow reads) to an upright RGB image.
 
     Parameters
     ----------
     content : bytes
         The content of the file.
     max_pixels : int or None, default=None
-        Larger pictures are refused before they are decoded; None stands for Pillow's warning limit,
+        Larger images are refused before they are decoded; None stands for Pillow's warning limit,
         ``PIL.Image.MAX_IMAGE_PIXELS``.
     size : tuple of (height, width) or None, default=None
-        What the picture will be resized to. A JPEG file of four times that size or more is then decoded at a half, a
+        What the image will be resized to. A JPEG file of four times that size or more is then decoded at a half, a
         quarter or an eighth of its size, never at less than twice ``size``: its coefficients hold the smaller
-        pictures, which takes much of the time off a photograph of many megapixels. Pixels after resizing differ by
+        images, which takes much of the time off an image of many megapixels. Pixels after resizing differ by
         one level of 255 on average, as between two decoders of JPEG.
 
     Returns
@@ -42,7 +42,7 @@ def decode_bytes(content: bytes, max_pixels: int | None = None, size: tuple[int,
     Raises
     ------
     ValueError
-        If the picture is too large.
+        If the image is too large.
     OSError
         If it cannot be decoded.
     """
@@ -52,7 +52,7 @@ def decode_bytes(content: bytes, max_pixels: int | None = None, size: tuple[int,
         try:
             image = Image.open(BytesIO(content))
         except Image.UnidentifiedImageError:
-            raise OSError("not a picture in a format that Pillow reads") from None
+            raise OSError("not an image in a format that Pillow reads") from None
         width, height = image.size
         if limit is not None and width * height > limit:
             raise ValueError(
@@ -60,7 +60,7 @@ def decode_bytes(content: bytes, max_pixels: int | None = None, size: tuple[int,
                 "decompression bombs)"
             )
         if size is not None:
-            # Square, since the picture may yet be turned. Formats other than JPEG take no notice.
+            # Square, since the image may yet be turned. Formats other than JPEG take no notice.
             image.draft(None, (DRAFT_MARGIN * max(size),) * 2)
         return to_rgb(ImageOps.exif_transpose(image))
 
@@ -121,9 +121,9 @@ def to_rgb(image: Image.Image) -> Image.Image:
 def to_rgb_array(pixels: np.ndarray) -> np.ndarray:
     """Return pixels (h, w), (h, w, 1), (h, w, 3) or (h, w, 4) as uint8 RGB."""
     if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (1, 3, 4)) or pixels.size == 0:
-        raise ValueError(f"an array of shape {pixels.shape} is not a picture (height, width[, 1|3|4])")
+        raise ValueError(f"an array of shape {pixels.shape} is not an image (height, width[, 1|3|4])")
     if pixels.dtype.kind not in "uifb":
-        raise TypeError(f"an array of dtype {pixels.dtype} is not a picture: uint8, or floats in [0, 255]")
+        raise TypeError(f"an array of dtype {pixels.dtype} is not an image: uint8, or floats in [0, 255]")
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8) * 255
     elif pixels.dtype != np.uint8:
@@ -154,7 +154,7 @@ def check_range(pixels: np.ndarray) -> None:
 
 
 def resize_image(image: Image.Image, size: tuple[int, int], resize: str = "stretch") -> Image.Image:
-    """Resize with Pillow's bilinear filter, which is antialiased when a picture shrinks.
+    """Resize with Pillow's bilinear filter, which is antialiased when an image shrinks.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def resize_image(image: Image.Image, size: tuple[int, int], resize: str = "stret
         In pixels.
     resize : {"stretch", "crop", "pad"}, default="stretch"
         What becomes of another aspect ratio: ``"stretch"`` changes it, ``"crop"`` cuts the middle out,
-        ``"pad"`` fits the whole picture in and fills the rest with black.
+        ``"pad"`` fits the whole image in and fills the rest with black.
 
     Returns
     -------

@@ -25,7 +25,7 @@ class Images:
     Parameters
     ----------
     items : ndarray or list
-        A numeric array whose first axis runs over the pictures, or one object a picture.
+        A numeric array whose first axis runs over the images, or one object an image.
     root : str or None
         Folder or URL that relative paths start from.
     """
@@ -37,13 +37,13 @@ class Images:
         return len(self.items)
 
     def take(self, rows: Sequence[int]) -> Images:
-        """Return the pictures at ``rows`` as Images of their own."""
+        """Return the images at ``rows`` as Images of their own."""
         if isinstance(self.items, np.ndarray):
             return Images(self.items[list(rows)], self.root)
         return Images([self.items[row] for row in rows], self.root)
 
     def path(self, row: int) -> str | None:
-        """Return the path or URL of a row, or None where the row holds the picture itself."""
+        """Return the path or URL of a row, or None where the row holds the image itself."""
         item = self.items[row]
         if not isinstance(item, (str, os.PathLike)):
             return None
@@ -71,11 +71,11 @@ class Images:
         if path == "" or (path is None and _is_missing(item)):
             raise ValueError("missing value")
         if path is None:
-            raise TypeError(f"a {type(item).__name__} is not a picture. {ACCEPTED}")
+            raise TypeError(f"a {type(item).__name__} is not an image. {ACCEPTED}")
         if "://" in path:
             return _read_url(path)
         try:
-            # A pipe or a device among the pictures: to read it may never end.
+            # A pipe or a device among the images: to read it may never end.
             if not stat.S_ISREG(mode := os.stat(path).st_mode) and not stat.S_ISDIR(mode):
                 raise OSError("not a regular file")
             with open(path, "rb") as file:
@@ -100,7 +100,7 @@ class Images:
         resize : {"stretch", "crop", "pad"}, default="stretch"
             See :func:`resize_image`.
         max_pixels : int or None, default=None
-            Larger pictures are refused; None stands for Pillow's own limit.
+            Larger images are refused; None stands for Pillow's own limit.
 
         Returns
         -------
@@ -109,7 +109,7 @@ class Images:
         Raises
         ------
         ValueError, TypeError, OSError
-            If there is no picture; the message is the reason alone.
+            If there is no image; the message is the reason alone.
         """
         return np.asarray(resize_image(self._image(row, size, max_pixels), size, resize))
 
@@ -121,9 +121,9 @@ class Images:
         row : int
             Position in X.
         size : int
-            The longer side is at most this many pixels; smaller pictures are not enlarged.
+            The longer side is at most this many pixels; smaller images are not enlarged.
         max_pixels : int or None, default=None
-            Larger pictures are refused; None stands for Pillow's own limit.
+            Larger images are refused; None stands for Pillow's own limit.
 
         Returns
         -------
@@ -132,7 +132,7 @@ class Images:
         Raises
         ------
         ValueError, TypeError, OSError
-            If there is no picture; the message is the reason alone.
+            If there is no image; the message is the reason alone.
         """
         image = self._image(row, (size, size), max_pixels)
         scale = min(1.0, size / max(image.size))
@@ -140,7 +140,7 @@ class Images:
         return np.asarray(resize_image(image, (height, width)))
 
     def _image(self, row: int, size: tuple[int, int], max_pixels: int | None) -> Image.Image:
-        """Return the picture of a row, large enough to be resized to ``size``."""
+        """Return the image of a row, large enough to be resized to ``size``."""
         content = self.read(row)
         if isinstance(content, np.ndarray):
             return Image.fromarray(to_rgb_array(content))
@@ -178,7 +178,7 @@ def as_images(X: Any, *, root: str | os.PathLike[str] | None = None) -> Images:
     if hasattr(X, "columns"):
         if len(X.columns) != 1:
             raise ValueError(
-                f"X has {len(X.columns)} columns ({', '.join(map(str, X.columns))}), and one column of pictures is "
+                f"X has {len(X.columns)} columns ({', '.join(map(str, X.columns))}), and one column of images is "
                 "wanted: choose it, X[['path']], or use a ColumnTransformer."
             )
         return Images(list(X[X.columns[0]]), root)
@@ -203,7 +203,7 @@ def as_images(X: Any, *, root: str | os.PathLike[str] | None = None) -> Images:
 def _check_array(X: np.ndarray) -> np.ndarray | list[Any]:
     if X.dtype.kind == "S":
         raise TypeError(
-            "X is an array of fixed-size bytes ('S'), which loses trailing zero bytes: give encoded pictures as a list "
+            "X is an array of fixed-size bytes ('S'), which loses trailing zero bytes: give encoded images as a list "
             f"or as an object array, and paths as str. {ACCEPTED}."
         )
     if X.dtype.kind in "OUT":
@@ -214,7 +214,7 @@ def _check_array(X: np.ndarray) -> np.ndarray | list[Any]:
         raise TypeError(f"X is an array of dtype {X.dtype}. {ACCEPTED}.")
     if X.ndim == 3 and X.shape[2] in (3, 4) and min(X.shape[:2]) > 4:
         raise ValueError(
-            f"X has shape {X.shape}, which looks like one picture (height, width, channels): use X[np.newaxis]. "
+            f"X has shape {X.shape}, which looks like one image (height, width, channels): use X[np.newaxis]. "
             f"{ACCEPTED}."
         )
     if X.ndim not in (3, 4) or (X.ndim == 4 and X.shape[3] not in (1, 3, 4)) or 0 in X.shape[1:]:

@@ -73,7 +73,7 @@ def read_batches(
     size : tuple of (height, width)
         In pixels.
     batch_size : int, default=32
-        Rows a batch; a row without a picture leaves its batch smaller.
+        Rows a batch; a row without an image leaves its batch smaller.
     resize, max_pixels
         See :meth:`Images.decode`.
 
@@ -102,7 +102,7 @@ def read_batches(
 
 
 def check_images(X: Any, *, root: str | os.PathLike[str] | None = None, max_pixels: int | None = None) -> pd.DataFrame:
-    """Decode every row of X and tell which give no picture.
+    """Decode every row of X and tell which give no image.
 
     Parameters
     ----------
@@ -111,18 +111,18 @@ def check_images(X: Any, *, root: str | os.PathLike[str] | None = None, max_pixe
     root : path-like or None, default=None
         Folder or URL that relative paths start from.
     max_pixels : int or None, default=None
-        Larger pictures are bad rows; None stands for Pillow's warning limit.
+        Larger images are bad rows; None stands for Pillow's warning limit.
 
     Returns
     -------
     pandas.DataFrame
         One line for each bad row: ``row`` (position in X), ``path`` (None where X holds no paths), ``reason``.
-        Empty where every row is a picture.
+        Empty where every row is an image.
 
     Examples
     --------
     >>> from skcnn.images import check_images
-    >>> check_images(["no-such-file.png", b"not a picture"])[["row", "path"]]
+    >>> check_images(["no-such-file.png", b"not an image"])[["row", "path"]]
        row              path
     0    0  no-such-file.png
     1    1              None

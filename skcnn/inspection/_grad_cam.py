@@ -1,4 +1,4 @@
-"""Grad-CAM: which parts of a picture spoke for a class."""
+"""Grad-CAM: which parts of an image spoke for a class."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from PIL import Image
 
 from skcnn.images import BadImageError, as_images, bad_rows_frame, read_batches
 from skcnn.inspection._scored_network import FeatureMap, scored_network
-from skcnn.metrics._picture_grid import Cell, Group, draw_grid
+from skcnn.metrics._image_grid import Cell, Group, draw_grid
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
 class GradCAMDisplay:
-    r"""Pictures with the parts that spoke for a class, by the gradients of a convolutional network (Grad-CAM).
+    r"""Images with the parts that spoke for a class, by the gradients of a convolutional network (Grad-CAM).
 
     The feature maps :math:`A^k` of a layer are added up, each by how much the score :math:`y^c` of the class grows
     with it, and what speaks against the class is left out:
@@ -39,18 +39,18 @@ class GradCAMDisplay:
     ----------
     rows : DataFrame of shape (n_samples, 5)
         What `frame` returns.
-    pictures : ndarray of shape (n_samples, height, width, 3), uint8
-        Pictures, as the network takes them.
+    images : ndarray of shape (n_samples, height, width, 3), uint8
+        Images, as the network takes them.
     heatmaps : ndarray of shape (n_samples, height, width), float32
-        In [0, 1]: the part of the largest value in the same picture.
+        In [0, 1]: the part of the largest value in the same image.
     layer : str
         Name of the layer that the feature maps are from.
     name : str, default=None
-        Title of the picture.
+        Title of the image.
 
     See Also
     --------
-    skcnn.metrics.PicturesDisplay : The pictures that are worth this look.
+    skcnn.metrics.ImageGridDisplay : The images that are worth this look.
 
     References
     ----------
@@ -77,10 +77,10 @@ class GradCAMDisplay:
     """
 
     def __init__(
-        self, rows: pd.DataFrame, pictures: np.ndarray, heatmaps: np.ndarray, *, layer: str, name: str | None = None
+        self, rows: pd.DataFrame, images: np.ndarray, heatmaps: np.ndarray, *, layer: str, name: str | None = None
     ) -> None:
         self.rows = rows
-        self.pictures = pictures
+        self.images = images
         self.heatmaps = heatmaps
         self.layer = layer
         self.name = name
@@ -96,7 +96,7 @@ class GradCAMDisplay:
         batch_size: int = 16,
         name: str | None = None,
     ) -> Self:
-        """Make the Display from a fitted classifier of pictures.
+        """Make the Display from a fitted classifier of images.
 
         The network is built once and runs in float32 on Keras, whatever engine and precision the estimator uses.
 
@@ -108,17 +108,17 @@ class GradCAMDisplay:
             and a linear classifier with ``coef_``, such as ``LogisticRegression``, ``SGDClassifier`` or
             :class:`~skcnn.ensemble.BaggedSGDClassifier` (the mean of its bags' scores); or a search over one of these.
         X : array-like of n_samples images
-            A few pictures: see :func:`skcnn.images.as_images`.
+            A few images: see :func:`skcnn.images.as_images`.
         target : label or array-like of shape (n_samples,), default=None
-            The class to look for, or one for each picture. None is the predicted class.
+            The class to look for, or one for each image. None is the predicted class.
         layer : str or int, default=None
             Where to look: a name of the backbone's column ``layers`` in :func:`skcnn.backbones.list_backbones`, or the
             name or the index of any layer of the Keras network that gives a feature map. None is the last feature map
             that the features are made of: it knows the most of classes. Earlier ones are finer and know less.
         batch_size : int, default=16
-            Pictures that go through the network together: gradients take memory.
+            Images that go through the network together: gradients take memory.
         name : str, default=None
-            Title of the picture.
+            Title of the image.
 
         Returns
         -------
@@ -132,14 +132,14 @@ class GradCAMDisplay:
         ValueError
             If the target is no class, if there is no such layer, if the steps before the classifier are not affine.
         BadImageError
-            If rows give no picture.
+            If rows give no image.
         RuntimeError
             If Keras runs on a backend that has no gradients.
         """
         if not isinstance(batch_size, Integral) or batch_size < 1:
             raise ValueError(f"batch_size={batch_size!r}; an int >= 1 is accepted.")
         if np.ndim(target) > 1:
-            raise ValueError(f"target has shape {np.shape(target)}; one label, or one for each picture, is accepted.")
+            raise ValueError(f"target has shape {np.shape(target)}; one label, or one for each image, is accepted.")
         scored = scored_network(estimator)
         reader = scored.reader
         images = as_images(X, root=reader.root)
@@ -148,10 +148,10 @@ class GradCAMDisplay:
         else:
             labels = np.full(len(images), target, object) if np.ndim(target) == 0 else np.asarray(target)
         if len(labels) != len(images):
-            raise ValueError(f"target has {len(labels)} labels for {len(images)} pictures: give one label, or as many.")
+            raise ValueError(f"target has {len(labels)} labels for {len(images)} images: give one label, or as many.")
         codes = scored.codes(labels)
         feature_map = FeatureMap(scored, layer)
-        pictures = np.empty((len(images), *scored.image_size, 3), np.uint8)
+        pixels = np.empty((len(images), *scored.image_size, 3), np.uint8)
         heatmaps = np.empty((len(images), *scored.image_size), np.float32)
         scores, peaks = np.empty(len(images)), np.empty(len(images))
         batches = read_batches(
@@ -163,7 +163,7 @@ class GradCAMDisplay:
             bad += batch.bad
             if bad:
                 continue  # All bad rows are told at once.
-            pictures[batch.rows] = batch.pixels
+            pixels[batch.rows] = batch.pixels
             maps, gradients, scores[batch.rows] = feature_map.look(batch.pixels, codes[batch.rows])
             weighted = grad_cam(maps, gradients)
             peaks[batch.rows] = weighted.max(axis=(1, 2))
@@ -179,22 +179,22 @@ class GradCAMDisplay:
                 "peak": peaks,
             }
         )
-        return cls(rows, pictures, heatmaps, layer=feature_map.name, name=name)
+        return cls(rows, pixels, heatmaps, layer=feature_map.name, name=name)
 
     def frame(self) -> pd.DataFrame:
-        """Return what was looked for in each picture.
+        """Return what was looked for in each image.
 
         Returns
         -------
         DataFrame of shape (n_samples, 5)
-            Columns "row" (position in X), "path" (None where X holds pictures), "target" (the class), "score" (its
+            Columns "row" (position in X), "path" (None where X holds images), "target" (the class), "score" (its
             score before the softmax) and "peak" (the largest value of the map before it was scaled to 1; 0 where
-            nothing in the picture speaks for the class, and the heat map is 0 everywhere).
+            nothing in the image speaks for the class, and the heat map is 0 everywhere).
         """
         return self.rows.copy()
 
     def overlays(self, *, alpha: float = 0.6, cmap: str = "inferno") -> np.ndarray:
-        """Return the pictures with the heat laid over them.
+        """Return the images with the heat laid over them.
 
         Parameters
         ----------
@@ -212,10 +212,10 @@ class GradCAMDisplay:
         if not 0 <= alpha <= 1:
             raise ValueError(f"alpha={alpha!r}; a number in [0, 1] is accepted.")
         colors = mpl.colormaps[cmap](self.heatmaps)[..., :3] * 255
-        return np.rint((1 - alpha) * self.pictures + alpha * colors).astype(np.uint8)
+        return np.rint((1 - alpha) * self.images + alpha * colors).astype(np.uint8)
 
     def plot(self, ax: Axes | None = None, *, alpha: float = 0.6, cmap: str = "inferno") -> Self:
-        """Draw each picture, and beside it the same with the heat laid over it, below the class looked for.
+        """Draw each image, and beside it the same with the heat laid over it, below the class looked for.
 
         Parameters
         ----------
@@ -230,12 +230,12 @@ class GradCAMDisplay:
             Itself, with the attributes ``ax_`` and ``figure_``.
         """
         groups = [
-            Group([Cell(picture), Cell(overlay)], target)
-            for picture, overlay, target in zip(
-                self.pictures, self.overlays(alpha=alpha, cmap=cmap), self.rows["target"], strict=True
+            Group([Cell(image), Cell(overlay)], target)
+            for image, overlay, target in zip(
+                self.images, self.overlays(alpha=alpha, cmap=cmap), self.rows["target"], strict=True
             )
         ]
-        self.ax_ = draw_grid(groups, nothing="There is no picture.", name=self.name, ax=ax)
+        self.ax_ = draw_grid(groups, nothing="There is no image.", name=self.name, ax=ax)
         self.figure_ = self.ax_.figure
         return self
 

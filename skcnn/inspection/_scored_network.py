@@ -42,7 +42,7 @@ class ScoredNetwork:
     classes: np.ndarray
     """Labels of the classes. Two of them may have one score, that of the second."""
     reader: BottleneckFeatures | CNNClassifier
-    """Says how pictures are read: resize, root, max_pixels."""
+    """Says how images are read: resize, root, max_pixels."""
     image_size: tuple[int, int]
     """Height and width that the network takes."""
 

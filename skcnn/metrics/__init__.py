@@ -10,8 +10,8 @@ from skcnn.metrics._comparison import compare_predictions
 from skcnn.metrics._confusion import confusion_frame, most_confused
 from skcnn.metrics._confusion_display import ConfusionDisplay
 from skcnn.metrics._curves import OneVsRestPrecisionRecallDisplay, OneVsRestRocDisplay
+from skcnn.metrics._image_grid_display import ImageGridDisplay
 from skcnn.metrics._intervals import bootstrap_intervals
-from skcnn.metrics._pictures import PicturesDisplay
 from skcnn.metrics._report import ClassifierReport
 from skcnn.metrics._report_comparison import ReportComparison
 from skcnn.metrics._tables import classification_frame, headline_frame, top_k_frame
@@ -22,9 +22,9 @@ from skcnn.metrics._training_curve import TrainingCurveDisplay
 __all__ = [
     "ClassifierReport",
     "ConfusionDisplay",
+    "ImageGridDisplay",
     "OneVsRestPrecisionRecallDisplay",
     "OneVsRestRocDisplay",
-    "PicturesDisplay",
     "ReliabilityDisplay",
     "ReportComparison",
     "ThresholdDisplay",

@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from skcnn.metrics._report_comparison import ReportComparison
 
 
-def render_comparison(comparison: ReportComparison, *, n_pictures: int) -> str:
+def render_comparison(comparison: ReportComparison, *, n_images: int) -> str:
     """Return the HTML of a comparison."""
     frame, first = comparison.frame(), comparison.reports[0]
     classes = comparison.class_frame()
     change = classes.iloc[:, 1:].sub(classes.iloc[:, 0], axis=0).to_numpy()
-    displays = comparison.picture_displays(n_pictures) if n_pictures else []
+    displays = comparison.image_displays(n_images) if n_images else []
     sections = {
         "figures": "Side by side",
-        "pictures": "Pictures",
+        "images": "Images",
         "classes": "Class by class",
         "made": "How it was made",
     }
     if not displays:
-        del sections["pictures"]
+        del sections["images"]
     return render(
         "comparison.html",
         classes=classes.index,
@@ -37,12 +37,12 @@ def render_comparison(comparison: ReportComparison, *, n_pictures: int) -> str:
             (label, [frame.loc[(figure, name)] for name in comparison.names])
             for figure, label in first.headline_labels.items()
         ],
-        picture=_picture(comparison),
+        image=_image(comparison),
         galleries=[
             {
                 "title": display.name,
                 "hint": "What the other one says of them, the furthest off first.",
-                "pictures": list(display.thumbnails().itertuples(index=False)),
+                "images": list(display.thumbnails().itertuples(index=False)),
             }
             for display in displays
         ],
@@ -57,12 +57,12 @@ def render_comparison(comparison: ReportComparison, *, n_pictures: int) -> str:
     )
 
 
-def _picture(comparison: ReportComparison) -> dict[str, Any]:
+def _image(comparison: ReportComparison) -> dict[str, Any]:
     others = comparison.names[1:]
 
     def draw(ax: Any) -> None:
         comparison.plot(ax)
-        if ax.get_legend() is not None:  # It stands below the picture.
+        if ax.get_legend() is not None:  # It stands below the image.
             ax.get_legend().remove()
 
     colors = [f"series-{number % len(SERIES)}" for number in range(len(others))]

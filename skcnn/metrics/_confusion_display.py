@@ -22,7 +22,7 @@ MAX_LABELLED = 12
 
 
 class ConfusionDisplay:
-    """The confusion matrix as a picture, readable with 5 classes and with 120.
+    """The confusion matrix as an image, readable with 5 classes and with 120.
 
     Cells are coloured by the share of the samples of the true class (of the row): blue where the prediction is right,
     red where it is wrong. Red is on a square-root scale, so that a few mistakes among many samples are seen. Make it
@@ -33,7 +33,7 @@ class ConfusionDisplay:
     confusion : DataFrame of shape (n_classes, n_classes)
         Counts: rows are true classes, columns predicted ones, in the same order.
     name : str, default=None
-        Title of the picture.
+        Title of the image.
 
     Examples
     --------
@@ -62,7 +62,7 @@ class ConfusionDisplay:
         estimator, X, y, sample_weight
             As in `ClassifierReport.from_estimator`.
         name : str, default=None
-            Title of the picture.
+            Title of the image.
 
         Returns
         -------
@@ -93,7 +93,7 @@ class ConfusionDisplay:
         y_true, y_pred, classes, sample_weight
             As in `confusion_frame`.
         name : str, default=None
-            Title of the picture.
+            Title of the image.
 
         Returns
         -------
@@ -222,7 +222,7 @@ class ConfusionDisplay:
 
 def _fitting(count: float, size: float, n_shown: int) -> tuple[str, float]:
     """Return the longest way to write a count that fits a cell and can be read, and the size of its letters."""
-    cell = 200 / n_shown  # Points, in a picture of the size that the page has, with long names beside it.
+    cell = 200 / n_shown  # Points, in an image of the size that the page has, with long names beside it.
     ways = [(text, min(size, cell / (0.75 * len(text)))) for text in shorter_counts(count)]
     return next((way for way in ways if way[1] >= min(size, 6.5)), ways[-1])
 

@@ -259,7 +259,7 @@ class _OneVsRestDisplay(ABC):
             entries.append((-2, line, f"macro average ({figure_text(self.areas.mean())})"))
             if self.micro is not None:
                 x, y = self._drawn(self.micro[self._x].to_numpy(), self.micro[self._y].to_numpy())
-                # A point for each place of a picture; the curve itself may have a hundred thousand.
+                # A point for each place of an image; the curve itself may have a hundred thousand.
                 (line,) = ax.plot(
                     _GRID, self._at(x, y), color=ink, linewidth=1.6, linestyle=":", zorder=5, drawstyle=self._drawstyle
                 )

@@ -1,4 +1,4 @@
-"""What a classifier said about samples whose classes are known: checked once, read by every table and picture."""
+"""What a classifier said about samples whose classes are known: checked once, read by every table and image."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from skcnn.metrics._predictions import Predictions
 
 _PACKAGES = ("skcnn", "scikit-learn", "keras", "numpy", "pandas", "matplotlib")
 _HEAD = 65_536
-"""Bytes of a file that are digested: compressed pictures that differ do so there, and 100,000 of them stay readable."""
+"""Bytes of a file that are digested: compressed images that differ do so there, and 100,000 of them stay readable."""
 
 
 def versions() -> dict[str, str]:
@@ -66,7 +66,7 @@ def digest_of_input(X: Any) -> str:
             return _of_numbers(X.to_numpy(dtype=np.float64), names)
         if (numbers := np.asarray(X)).dtype.kind in "uifb" and numbers.ndim:
             return _of_numbers(numbers)
-    return f"not digested: a {type(X).__name__} that holds neither pictures nor numbers alone"
+    return f"not digested: a {type(X).__name__} that holds neither images nor numbers alone"
 
 
 def _of_numbers(numbers: np.ndarray, names: str = "") -> str:
@@ -100,8 +100,8 @@ def _of_rows(images: Images) -> str:
         digest.update(f"{size}:".encode())
         digest.update(content)
     if not n_read:
-        return "not digested: no row of X is a picture that can be read"
-    what = f"length and first {_HEAD // 1024} KiB of each file" if images.path(0) is not None else "each picture"
+        return "not digested: no row of X is an image that can be read"
+    what = f"length and first {_HEAD // 1024} KiB of each file" if images.path(0) is not None else "each image"
     unread = f"; {len(images) - n_read:,} could not be read" if n_read < len(images) else ""
     return f"SHA-256 {digest.hexdigest()} of {len(images):,} rows, {what}{unread}"
 

@@ -1,4 +1,4 @@
-"""ClassifierReport: the tables and pictures of one classifier on one test set, as one object."""
+"""ClassifierReport: the tables and images of one classifier on one test set, as one object."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pandas as pd
 from skcnn.images import as_images
 from skcnn.metrics._calibration import calibration_of
 from skcnn.metrics._confusion import confusion_of, most_confused_of
+from skcnn.metrics._image_grid_display import root_of
 from skcnn.metrics._intervals import bootstrap_intervals_of
-from skcnn.metrics._pictures import root_of
 from skcnn.metrics._predictions import Predictions
 from skcnn.metrics._provenance import digest_of_input, digest_of_predictions, parameters_of, versions
 from skcnn.metrics._report_comparison import ReportComparison
@@ -153,7 +153,7 @@ class ClassifierReport(ReportDisplays):
             their areas are then NaN too). ``predict`` is called as well, once: it need not choose the class of the
             highest score.
         X : array-like of shape (n_samples, ...)
-            Whatever the estimator predicts from. The report refers to it: where it holds pictures (see
+            Whatever the estimator predicts from. The report refers to it: where it holds images (see
             :func:`skcnn.images.as_images`), the page shows some of them.
         y : array-like of shape (n_samples,)
             True labels. They may lack classes that the estimator knows, not the other way round.
@@ -214,7 +214,7 @@ class ClassifierReport(ReportDisplays):
         sample_weight : array-like of shape (n_samples,), default=None
             Weights >= 0, for every figure, curve and count.
         X : array-like of n_samples images, default=None
-            The pictures in the same order, of which the page then shows some: see :func:`skcnn.images.as_images`.
+            The images in the same order, of which the page then shows some: see :func:`skcnn.images.as_images`.
         top_k : int, default=5
             As in `from_estimator`.
         name : str, default=None
@@ -237,7 +237,7 @@ class ClassifierReport(ReportDisplays):
         images = None if X is None else as_images(X)
         if images is not None and len(images) != predictions.n_samples:
             raise ValueError(
-                f"X has {len(images)} pictures, and there are {predictions.n_samples} labels; they must be as many."
+                f"X has {len(images)} images, and there are {predictions.n_samples} labels; they must be as many."
             )
         return cls(predictions, name=name or "Classifier", top_k=top_k, X=images)
 
@@ -345,19 +345,19 @@ class ClassifierReport(ReportDisplays):
         """
         return text_of(self, self.frame())
 
-    def to_html(self, path: str | os.PathLike[str], *, n_pictures: int = 12) -> Path:
+    def to_html(self, path: str | os.PathLike[str], *, n_images: int = 12) -> Path:
         """Write the report as one HTML page that loads nothing from elsewhere.
 
-        Pictures are inlined. The page is whole without JavaScript; with it, a click on the header of a column sorts
+        Images are inlined. The page is whole without JavaScript; with it, a click on the header of a column sorts
         its table, and from 8 classes on a field filters by class.
 
         Parameters
         ----------
         path : str or path-like
             The file. One that exists is replaced, at once: whoever reads it meanwhile sees the old or the new page.
-        n_pictures : int, default=12
-            How many pictures at most of the worst errors, and of what the classifier is surest of. 0 leaves pictures
-            out: a page that is passed on takes no picture along.
+        n_images : int, default=12
+            How many images at most of the worst errors, and of what the classifier is surest of. 0 leaves images
+            out: a page that is passed on takes no image along.
 
         Returns
         -------
@@ -372,7 +372,7 @@ class ClassifierReport(ReportDisplays):
         from skcnn.metrics._page import write_page
         from skcnn.metrics._report_page import render_report
 
-        return write_page(path, render_report(self, n_pictures=n_pictures))
+        return write_page(path, render_report(self, n_images=n_images))
 
     @property
     def headline(self) -> pd.Series:

@@ -14,8 +14,8 @@ import pandas as pd
 
 from skcnn.images import Images
 from skcnn.metrics._comparison import check_same_samples, mcnemar_of
+from skcnn.metrics._image_grid_display import ImageGridDisplay
 from skcnn.metrics._intervals import percentiles
-from skcnn.metrics._pictures import PicturesDisplay
 from skcnn.metrics._resampling import resampled_headlines
 from skcnn.metrics._text import counted, figure_text, interval_text, label_text, listing, percent_text, signed_text
 from skcnn.metrics._theme import MUTED, SERIES, new_axes
@@ -209,19 +209,19 @@ class ReportComparison:
         self.figure_ = ax.figure
         return self
 
-    def picture_displays(self, n_pictures: int = 12) -> list[PicturesDisplay]:
-        """Return the Displays of the pictures that one alone of the first report and another one has right.
+    def image_displays(self, n_images: int = 12) -> list[ImageGridDisplay]:
+        """Return the Displays of the images that one alone of the first report and another one has right.
 
         Parameters
         ----------
-        n_pictures : int, default=12
+        n_images : int, default=12
             How many of each at most: those that the other one is furthest off.
 
         Returns
         -------
-        list of PicturesDisplay
-            Two for each report after the first, less those without a picture: their ``name`` says who has them right,
-            and they tell what the other one said of them. Empty where no report has pictures.
+        list of ImageGridDisplay
+            Two for each report after the first, less those without an image: their ``name`` says who has them right,
+            and they tell what the other one said of them. Empty where no report has images.
         """
         images = next((report._images for report in self.reports if report._images is not None), None)
         if images is None:
@@ -233,25 +233,25 @@ class ReportComparison:
                 rows = np.flatnonzero(_is_right(right) & ~_is_right(wrong))
                 if not len(rows):
                     continue
-                display = PicturesDisplay._from_checked(
+                display = ImageGridDisplay._from_checked(
                     wrong._predictions.take(rows),
                     images.take(rows.tolist()),
-                    n_pictures=n_pictures,
+                    n_images=n_images,
                     name=f"Only {who} has these right",
                 )
                 display.rows["row"] = rows[display.rows["row"]]
                 displays.append(display)
         return displays
 
-    def to_html(self, path: str | os.PathLike[str], *, n_pictures: int = 12) -> Path:
+    def to_html(self, path: str | os.PathLike[str], *, n_images: int = 12) -> Path:
         """Write the comparison as one HTML page that loads nothing from elsewhere.
 
         Parameters
         ----------
         path : str or path-like
             The file, as in `ClassifierReport.to_html`.
-        n_pictures : int, default=12
-            As in `picture_displays`; 0 leaves pictures out.
+        n_images : int, default=12
+            As in `image_displays`; 0 leaves images out.
 
         Returns
         -------
@@ -266,7 +266,7 @@ class ReportComparison:
         from skcnn.metrics._comparison_page import render_comparison
         from skcnn.metrics._page import write_page
 
-        return write_page(path, render_comparison(self, n_pictures=n_pictures))
+        return write_page(path, render_comparison(self, n_images=n_images))
 
     @property
     def summary(self) -> str:
@@ -361,7 +361,7 @@ def _unique(names: list[str]) -> list[str]:
 
 
 def _check_same_files(a: Images | None, b: Images | None) -> None:
-    """Refuse pictures of other names: equal labels in the same order do not make them the same samples."""
+    """Refuse images of other names: equal labels in the same order do not make them the same samples."""
     if a is None or b is None:
         return
     for row in range(len(a)):

@@ -13,7 +13,7 @@ from skcnn.images import Images, as_images
 from skcnn.metrics._calibration import ReliabilityDisplay
 from skcnn.metrics._confusion_display import MAX_LABELLED, ConfusionDisplay
 from skcnn.metrics._curves import OneVsRestPrecisionRecallDisplay, OneVsRestRocDisplay, singled_out
-from skcnn.metrics._pictures import Kind, PicturesDisplay
+from skcnn.metrics._image_grid_display import ImageGridDisplay, Kind
 from skcnn.metrics._predictions import Predictions
 from skcnn.metrics._text import label_text
 from skcnn.metrics._threshold_display import ThresholdDisplay
@@ -112,18 +112,18 @@ class ReportDisplays:
             return None
         return ThresholdDisplay._from_checked(self._predictions, 1)
 
-    def picture_displays(self, n_pictures: int = 12) -> list[PicturesDisplay]:
+    def image_displays(self, n_images: int = 12) -> list[ImageGridDisplay]:
         """Return the Displays of the worst errors and of what the classifier is surest of, and right.
 
         Parameters
         ----------
-        n_pictures : int, default=12
+        n_images : int, default=12
             How many of each at most.
 
         Returns
         -------
-        list of PicturesDisplay
-            Empty where the report has no pictures; the first alone where there are no scores.
+        list of ImageGridDisplay
+            Empty where the report has no images; the first alone where there are no scores.
         """
         images = self._images
         if images is None:
@@ -131,21 +131,21 @@ class ReportDisplays:
         kinds: tuple[Kind, ...] = ("worst_errors", "confident_right")
         kinds = kinds if self._predictions.score is not None else kinds[:1]
         return [
-            PicturesDisplay._from_checked(self._predictions, images, kind=kind, n_pictures=n_pictures) for kind in kinds
+            ImageGridDisplay._from_checked(self._predictions, images, kind=kind, n_images=n_images) for kind in kinds
         ]
 
     @cached_property
     def _images(self) -> Images | None:
-        """X, where it holds pictures: a report is of use to classifiers of numbers and of texts, too."""
+        """X, where it holds images: a report is of use to classifiers of numbers and of texts, too."""
         try:
             images = as_images(self._X, root=self._root)
         except (TypeError, ValueError):
             return None
         looked_at = range(min(3, len(images))) if len(images) == self.n_samples else []
-        return images if any(_is_picture(images, row) for row in looked_at) else None
+        return images if any(_is_image(images, row) for row in looked_at) else None
 
 
-def _is_picture(images: Images, row: int) -> bool:
+def _is_image(images: Images, row: int) -> bool:
     try:
         images.thumbnail(row, 8)
     except (OSError, TypeError, ValueError):

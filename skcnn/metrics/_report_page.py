@@ -23,7 +23,7 @@ _WEAKEST_SHOWN = 10
 _CURVES_OF_THRESHOLDS = ("tpr", "fpr", "ppv", "f1")
 
 
-def render_report(report: ClassifierReport, *, n_pictures: int) -> str:
+def render_report(report: ClassifierReport, *, n_images: int) -> str:
     """Return the HTML of a report."""
     displays = report.curve_displays()
     table = report.classification_frame
@@ -33,10 +33,10 @@ def render_report(report: ClassifierReport, *, n_pictures: int) -> str:
         "headline": [(report.headline_labels[row.Index], row) for row in frame.itertuples()],
         "notes": report._notes_on(frame),
         "counts": "Samples" if report.sample_weight is None else "Weight",
-        "confusions": _confusion_pictures(report),
+        "confusions": _confusion_images(report),
         "pairs": list(report.most_confused().itertuples(index=False)),
-        "galleries": _galleries(report, n_pictures) if n_pictures else [],
-        "curves": [_curve_picture(*pair) for pair in zip(displays, singled_out(displays), strict=True)],
+        "galleries": _galleries(report, n_images) if n_images else [],
+        "curves": [_curve_image(*pair) for pair in zip(displays, singled_out(displays), strict=True)],
         **_probabilities(report),
         "thresholds": _thresholds(report),
         "weakest": list(weakest.itertuples()) if len(table) > _TABLE_FOLDED_ABOVE else [],
@@ -44,7 +44,7 @@ def render_report(report: ClassifierReport, *, n_pictures: int) -> str:
     }
     sections = {
         "mistakes": "What is taken for what",
-        "pictures": "Pictures" if content["galleries"] else "",
+        "images": "Images" if content["galleries"] else "",
         "curves": "Curves" if content["curves"] else "",
         "probabilities": "Probabilities" if content["reliability"] else "Scores" if content["top_k"] else "",
         "thresholds": "Thresholds" if content["thresholds"] else "",
@@ -55,7 +55,7 @@ def render_report(report: ClassifierReport, *, n_pictures: int) -> str:
     return render("report.html", classes=report.classes, report=report, sections=sections, **content)
 
 
-def _curve_picture(display: OneVsRestRocDisplay | OneVsRestPrecisionRecallDisplay, chosen: list[Any]) -> dict[str, Any]:
+def _curve_image(display: OneVsRestRocDisplay | OneVsRestPrecisionRecallDisplay, chosen: list[Any]) -> dict[str, Any]:
     is_roc = display.areas.name == "roc_auc"
     title = "ROC curves" if is_roc else "Precision-recall curves"
     n_defined = int(display.areas.count())
@@ -123,7 +123,7 @@ def _thresholds(report: ClassifierReport) -> dict[str, Any] | None:
         "positive": report.classes[1],
         "points": points,
         "rows": list(threshold_table_of(report._predictions, 1, _even_thresholds(report)).itertuples()),
-        "picture": {
+        "image": {
             "title": "What a threshold brings",
             "svg": inline_svg(
                 lambda ax: display.plot(ax, metrics=_CURVES_OF_THRESHOLDS, legend=False),
@@ -143,7 +143,7 @@ def _even_thresholds(report: ClassifierReport) -> np.ndarray:
     return steps if report._predictions.is_probability else np.quantile(report._predictions.score[:, 1], steps)
 
 
-def _confusion_pictures(report: ClassifierReport) -> list[dict[str, Any]]:
+def _confusion_images(report: ClassifierReport) -> list[dict[str, Any]]:
     display = report.confusion_display()
     n_classes = len(report.classes)
     whole = {
@@ -166,15 +166,15 @@ def _confusion_pictures(report: ClassifierReport) -> list[dict[str, Any]]:
     return [whole, part]
 
 
-def _galleries(report: ClassifierReport, n_pictures: int) -> list[dict[str, Any]]:
+def _galleries(report: ClassifierReport, n_images: int) -> list[dict[str, Any]]:
     headings = {
         "worst_errors": ("The worst errors", "Predicted wrong, with the largest lead over the true class first."),
         "confident_right": ("Right, and surest of it", "Predicted right, the highest score first."),
     }
     galleries = []
-    for display in report.picture_displays(n_pictures):
+    for display in report.image_displays(n_images):
         title, hint = headings[display.kind]
-        pictures = list(display.thumbnails().itertuples(index=False))
-        if pictures:
-            galleries.append({"title": title, "hint": hint, "pictures": pictures})
+        images = list(display.thumbnails().itertuples(index=False))
+        if images:
+            galleries.append({"title": title, "hint": hint, "images": images})
     return galleries

@@ -1,4 +1,4 @@
-"""A matplotlib picture as SVG that is part of a page: the page's colours and letters, no name that clashes."""
+"""A matplotlib image as SVG that is part of a page: the page's colours and letters, no name that clashes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 WIDTH = 4.3
-"""Width of a picture in inches: its letters of 9 points are read on a telephone 390 pixels wide as they are."""
+"""Width of an image in inches: its letters of 9 points are read on a telephone 390 pixels wide as they are."""
 
 # matplotlib keeps its style in one table for the whole process.
 _style_lock = threading.Lock()
@@ -30,9 +30,9 @@ def inline_svg(draw: Callable[[Any], Any], size: tuple[float, float], title: str
     draw : callable
         Called with the axes.
     size : (float, float)
-        Width and height in inches; what the picture is scaled to is up to the page.
+        Width and height in inches; what the image is scaled to is up to the page.
     title : str
-        What the picture shows, for people who cannot see it.
+        What the image shows, for people who cannot see it.
 
     Returns
     -------

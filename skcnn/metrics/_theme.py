@@ -1,4 +1,4 @@
-"""How pictures look: their colours, how these become those of a page that may be light or dark, and new figures."""
+"""How images look: their colours, how these become those of a page that may be light or dark, and new figures."""
 
 from __future__ import annotations
 

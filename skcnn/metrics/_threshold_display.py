@@ -27,7 +27,7 @@ METRIC_LABELS = {
     "accuracy": "accuracy",
 }
 _DRAWN = 1000
-"""Of more thresholds than this so many are drawn, evenly spaced: more than a picture has places."""
+"""Of more thresholds than this so many are drawn, evenly spaced: more than an image has places."""
 
 
 class ThresholdDisplay:
@@ -216,7 +216,7 @@ class ThresholdDisplay:
         return self
 
     def _drawn(self) -> pd.DataFrame:
-        """Return the points to draw by increasing threshold; infinity is where the picture ends."""
+        """Return the points to draw by increasing threshold; infinity is where the image ends."""
         table = self.table.sort_values("threshold", kind="stable").reset_index(drop=True)
         finite = table["threshold"][np.isfinite(table["threshold"])]
         low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 1.0)

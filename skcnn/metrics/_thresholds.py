@@ -80,7 +80,7 @@ def threshold_table(
 
     Examples
     --------
-    Of 100 pictures 2 show a defect. Whoever calls none of them a defect has an accuracy of 0.98, and no precision:
+    Of 100 images 2 show a defect. Whoever calls none of them a defect has an accuracy of 0.98, and no precision:
 
     >>> from skcnn.metrics import threshold_table
     >>> y_true, y_score = [0] * 98 + [1] * 2, [0.1] * 97 + [0.3, 0.2, 0.4]

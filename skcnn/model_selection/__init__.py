@@ -1,7 +1,7 @@
-"""Which rows to learn from, what the errors say, and whether the parts share pictures.
+"""Which rows to learn from, what the errors say, and whether the parts share images.
 
 What goes before and after a search: :func:`train_dev_test_split` makes the parts, :func:`find_duplicates` tells whether
-a picture is in two of them, and :func:`diagnose_fit` tells from the errors on them what to do next. Searches, folds and
+an image is in two of them, and :func:`diagnose_fit` tells from the errors on them what to do next. Searches, folds and
 scores are scikit-learn's own.
 """
 

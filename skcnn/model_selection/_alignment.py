@@ -1,11 +1,11 @@
-"""How alike two pictures are once one has been laid over the other."""
+"""How alike two images are once one has been laid over the other."""
 
 from __future__ import annotations
 
 import numpy as np
 
 SIDE = 64
-"""Pictures are compared as grey squares of this side: small enough to be quick, large enough to show fine detail."""
+"""Images are compared as grey squares of this side: small enough to be quick, large enough to show fine detail."""
 
 _PROMISING = 0.45
 """Pairs that look less alike at half that side are not looked at closer."""
@@ -15,18 +15,18 @@ _MAX_STRETCH, _MAX_SHIFT = 1.25, 0.15  # of a side: alignments beyond that mean 
 
 
 def aligned_similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Lay each picture of ``a`` over its partner in ``b`` and tell how well their details agree.
+    """Lay each image of ``a`` over its partner in ``b`` and tell how well their details agree.
 
-    A picture and its crop differ by a stretch and a shift along each axis. These four numbers are found by
+    An image and its crop differ by a stretch and a shift along each axis. These four numbers are found by
     Gauss-Newton steps on the squared difference (Lucas and Kanade 1981), all pairs at once, from coarse to fine. What
     is then compared is detail: the local mean is taken away and the local contrast divided out, so that neither
-    brightness nor a frame around the picture nor the mere layout (a bright blob on a dark ground) makes two different
-    pictures alike.
+    brightness nor a frame around the image nor the mere layout (a bright blob on a dark ground) makes two different
+    images alike.
 
     Parameters
     ----------
     a, b : ndarray of shape (n_pairs, SIDE, SIDE), float32
-        Grey pictures, values in [0, 255].
+        Grey images, values in [0, 255].
 
     Returns
     -------
@@ -47,45 +47,45 @@ def aligned_similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return similarity
 
 
-def box_blur(pictures: np.ndarray, width: int) -> np.ndarray:
+def box_blur(images: np.ndarray, width: int) -> np.ndarray:
     """Return the local means over ``width`` (odd) pixels along both sides; the outermost pixels are repeated."""
     for axis in (1, 2):
-        size = pictures.shape[axis]
-        padding = [(0, 0)] * pictures.ndim
+        size = images.shape[axis]
+        padding = [(0, 0)] * images.ndim
         padding[axis] = (width // 2, width // 2)
-        padded = np.pad(pictures, padding, "edge")
+        padded = np.pad(images, padding, "edge")
         total = np.take(padded, range(size), axis=axis)
         for start in range(1, width):
             total += np.take(padded, range(start, start + size), axis=axis)
-        pictures = total / width
-    return pictures
+        images = total / width
+    return images
 
 
-def _halved(pictures: np.ndarray) -> np.ndarray:
-    n_pictures, side = pictures.shape[:2]
-    return pictures.reshape(n_pictures, side // 2, 2, side // 2, 2).mean((2, 4))
+def _halved(images: np.ndarray) -> np.ndarray:
+    n_images, side = images.shape[:2]
+    return images.reshape(n_images, side // 2, 2, side // 2, 2).mean((2, 4))
 
 
-def _shapes(pictures: np.ndarray) -> np.ndarray:
+def _shapes(images: np.ndarray) -> np.ndarray:
     """Return what is wider than a few pixels and narrower than a dozen: it can be followed over a larger distance."""
-    smooth = box_blur(pictures, 5)
+    smooth = box_blur(images, 5)
     return _standardized(smooth - box_blur(smooth, 11))
 
 
-def _details(pictures: np.ndarray) -> np.ndarray:
-    return _standardized(pictures - box_blur(box_blur(pictures, 5), 5))
+def _details(images: np.ndarray) -> np.ndarray:
+    return _standardized(images - box_blur(box_blur(images, 5), 5))
 
 
-def _even_details(pictures: np.ndarray) -> np.ndarray:
-    """Return details of even contrast all over the picture, so that no strong edge outweighs the rest."""
-    details = pictures - box_blur(box_blur(pictures, 5), 5)
+def _even_details(images: np.ndarray) -> np.ndarray:
+    """Return details of even contrast all over the image, so that no strong edge outweighs the rest."""
+    details = images - box_blur(box_blur(images, 5), 5)
     # Three levels of 255 are about what JPEG does to an empty sky: less is noise, and not to be blown up.
     return details / (np.sqrt(box_blur(details**2, 9)) + 3)
 
 
-def _standardized(pictures: np.ndarray) -> np.ndarray:
-    pictures = pictures - pictures.mean((1, 2), keepdims=True)
-    return pictures / (pictures.std((1, 2), keepdims=True) + 1e-3)
+def _standardized(images: np.ndarray) -> np.ndarray:
+    images = images - images.mean((1, 2), keepdims=True)
+    return images / (images.std((1, 2), keepdims=True) + 1e-3)
 
 
 def _aligned(a: np.ndarray, b: np.ndarray, warps: np.ndarray, *, steps: int) -> np.ndarray:
@@ -100,10 +100,10 @@ def _aligned(a: np.ndarray, b: np.ndarray, warps: np.ndarray, *, steps: int) -> 
         slopes = [along_x * place / side, along_x, along_y * place[:, None] / side, along_y]
         jacobian = np.stack([slope.reshape(len(a), -1) for slope in slopes], axis=1)
         weighted = jacobian * weights.reshape(len(a), 1, -1)
-        # A picture without detail along an axis has nothing to be aligned by: the small term keeps it in its place.
+        # An image without detail along an axis has nothing to be aligned by: the small term keeps it in its place.
         squares = weighted @ jacobian.transpose(0, 2, 1) + 0.1 * np.eye(4, dtype=np.float32)
         step = np.linalg.solve(squares, weighted @ (b - warped).reshape(len(a), -1, 1))[..., 0].clip(-1.5, 1.5)
-        # The step is taken in the warped picture: first step, then warp.
+        # The step is taken in the warped image: first step, then warp.
         stretch, shift = 1 + step[:, ::2] / side, step[:, 1::2]
         warps = warps.copy()
         warps[:, 1::2] += warps[:, ::2] * shift
@@ -112,13 +112,13 @@ def _aligned(a: np.ndarray, b: np.ndarray, warps: np.ndarray, *, steps: int) -> 
     return warps
 
 
-def _warped(pictures: np.ndarray, warps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return stretched and shifted pictures, and 1 where they are inside the frame, 0 elsewhere."""
-    side = pictures.shape[1]
+def _warped(images: np.ndarray, warps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return stretched and shifted images, and 1 where they are inside the frame, 0 elsewhere."""
+    side = images.shape[1]
     (rows, inside_y), (columns, inside_x) = (
         _interpolation(warps[:, [axis]] * _places(side) + warps[:, [axis + 1]], side) for axis in (2, 0)
     )
-    return rows @ pictures @ columns.transpose(0, 2, 1), inside_y[:, :, None] * inside_x[:, None, :]
+    return rows @ images @ columns.transpose(0, 2, 1), inside_y[:, :, None] * inside_x[:, None, :]
 
 
 def _interpolation(places: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
@@ -137,6 +137,6 @@ def _places(side: int) -> np.ndarray:
 def _overlap_correlation(a: np.ndarray, b: np.ndarray, warps: np.ndarray) -> np.ndarray:
     warped, weights = _warped(a, warps)
     area = weights.sum((1, 2), keepdims=True)
-    warped, b = (weights * (picture - (weights * picture).sum((1, 2), keepdims=True) / area) for picture in (warped, b))
+    warped, b = (weights * (image - (weights * image).sum((1, 2), keepdims=True) / area) for image in (warped, b))
     products = (warped * b).sum((1, 2))
     return products / np.sqrt((warped**2).sum((1, 2)) * (b**2).sum((1, 2)) + 1e-6)

@@ -21,10 +21,10 @@ Error = float | tuple[int, int]
 NAMES = {"human": "human", "train": "train", "train_dev": "train-dev", "dev": "dev", "test": "test"}
 
 ADVICE = {
-    "avoidable bias": "a larger network or more layers unfrozen, longer training, less regularisation, pictures of a "
+    "avoidable bias": "a larger network or more layers unfrozen, longer training, less regularisation, images of a "
     "higher resolution",
-    "variance": "more training pictures, augmentation, more regularisation, fewer layers unfrozen, a bag of models",
-    "data mismatch": "look at what is wrong in dev and not in train-dev, and get or make training pictures like those: "
+    "variance": "more training images, augmentation, more regularisation, fewer layers unfrozen, a bag of models",
+    "data mismatch": "look at what is wrong in dev and not in train-dev, and get or make training images like those: "
     "same camera, light, crop",
     "overfitting to dev": "a larger dev set, or a new one: too many models were chosen by this one",
 }
@@ -182,7 +182,7 @@ def diagnose_fit(
     ========================  ====================================================================
     avoidable bias            what people get wrong, and the training error
     variance                  training, and rows of the same source that were not learned from
-    data mismatch             those, and dev, which is like the pictures that the model will meet
+    data mismatch             those, and dev, which is like the images that the model will meet
     overfitting to dev        dev, by which models were chosen, and test
     ========================  ====================================================================
 
@@ -205,7 +205,7 @@ def diagnose_fit(
     Returns
     -------
     FitDiagnosis
-        ``print`` it; ``frame()`` is the same as a table, and ``plot()`` as a picture.
+        ``print`` it; ``frame()`` is the same as a table, and ``plot()`` as an image.
 
     Raises
     ------
@@ -233,7 +233,7 @@ def diagnose_fit(
       variance            train to train-dev    +0.6 points  [-0.7, +2.5]  within sampling noise
       data mismatch       train-dev to dev      +5.4 points  [+2.8, +8.1]
       overfitting to dev  dev to test           +0.5 points  [-2.6, +3.7]  within sampling noise
-    Work on data mismatch first: look at what is wrong in dev and not in train-dev, and get or make training pictures \
+    Work on data mismatch first: look at what is wrong in dev and not in train-dev, and get or make training images \
 like those: same camera, light, crop.
     """
     if not isinstance(confidence_level, Real) or not 0 < confidence_level < 1:

@@ -24,7 +24,7 @@ class FitDiagnosisDisplay:
     diagnosis : FitDiagnosis
         From `diagnose_fit`.
     name : str, default=None
-        Title of the picture.
+        Title of the image.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Pictures that are in X more than once."""
+"""Images that are in X more than once."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ def find_duplicates(
     on_error: Literal["raise", "skip"] = "raise",
     verbose: int = 0,
 ) -> pd.DataFrame:
-    """Find pictures that are in X twice: copied, re-encoded, resized, mirrored, slightly cropped or recoloured.
+    """Find images that are in X twice: copied, re-encoded, resized, mirrored, slightly cropped or recoloured.
 
-    A test set that shares pictures with the training set makes every figure too good. Give the parts of the split as
+    A test set that shares images with the training set makes every figure too good. Give the parts of the split as
     ``groups`` and look at the pairs across them; pairs within a group tell of copies in one part, or of copies that lie
     under two labels.
 
     Parameters
     ----------
     X : array-like of shape (n_samples,)
-        Pictures: paths, arrays or whatever else :func:`skcnn.images.as_images` takes.
+        Images: paths, arrays or whatever else :func:`skcnn.images.as_images` takes.
     groups : array-like of shape (n_samples,), default=None
         What the rows belong to, such as "train" and "test", or their labels. It is written beside each pair and
         changes nothing else.
@@ -61,13 +61,13 @@ def find_duplicates(
         Folder or URL that relative paths start from; None is the current folder.
     min_similarity : float, default=0.75
         Pairs that are less alike are left out; in (0, 1]. Copies with JPEG quality 50, at half the size, mirrored,
-        with 5 % cut off each side, or all of these together, have 0.8 to 1; different photographs of flowers stay
+        with 5 % cut off each side, or all of these together, have 0.8 to 1; different images of flowers stay
         below 0.65. Lower it to see series of one scene as well. Drawings of one symbol, prints of one form or things
         before a white ground are more alike than that: raise it for these.
     max_pixels : int, default=None
-        Larger pictures are bad rows; None stands for Pillow's warning limit.
+        Larger images are bad rows; None stands for Pillow's warning limit.
     on_error : {"raise", "skip"}, default="raise"
-        What becomes of rows that give no picture: a `BadImageError` that names them all, or a `BadImageWarning`, and
+        What becomes of rows that give no image: a `BadImageError` that names them all, or a `BadImageWarning`, and
         the others are compared.
     verbose : int, default=0
         1 shows progress bars.
@@ -87,21 +87,21 @@ def find_duplicates(
     Raises
     ------
     BadImageError
-        If rows give no picture and ``on_error="raise"``.
+        If rows give no image and ``on_error="raise"``.
     ValueError
         If a parameter is out of its range, or ``groups`` is not of the length of X.
 
     Notes
     -----
-    Each picture is read and decoded once, to a grey thumbnail of 64 x 64 pixels; that and 64 numbers beside it, 4 KB
-    a picture, are all that is kept. Pairs that agree at 8 x 8 pixels (as they are or mirrored) are laid over
+    Each image is read and decoded once, to a grey thumbnail of 64 x 64 pixels; that and 64 numbers beside it, 4 KB
+    an image, are all that is kept. Pairs that agree at 8 x 8 pixels (as they are or mirrored) are laid over
     each other by a stretch and a shift along each axis (Lucas and Kanade [1]_), and the details of what overlaps are
-    correlated. A hash of the whole picture, the usual way, tells a crop from its original by its frame and finds few of
+    correlated. A hash of the whole image, the usual way, tells a crop from its original by its frame and finds few of
     them; ``benchmarks/duplicates.py`` measures both.
 
-    Not found: crops of a tenth or more at one side, rotations, and vertical flips. A picture of a single colour has no
-    details: only its exact copies are found. The 8 x 8 stage compares all pairs (100,000 pictures: 1e10 products of
-    vectors of 64 numbers), and hands on at most 100 partners of a picture: of hundreds of near copies of one picture
+    Not found: crops of a tenth or more at one side, rotations, and vertical flips. An image of a single colour has no
+    details: only its exact copies are found. The 8 x 8 stage compares all pairs (100,000 images: 1e10 products of
+    vectors of 64 numbers), and hands on at most 100 partners of an image: of hundreds of near copies of one image
     not every pair is reported, but each copy with some other. Of more than 100 exact copies, each is reported with the
     first copy in every group.
 
@@ -162,7 +162,7 @@ def _anchors(rows: list[int], groups: np.ndarray | None) -> list[int]:
 
 
 class _Seen(NamedTuple):
-    """What is kept of the pictures, by content: rows that hold it, thumbnail and vector; and rows without a picture."""
+    """What is kept of the images, by content: rows that hold it, thumbnail and vector; and rows without an image."""
 
     copies: list[list[int]]
     thumbnails: np.ndarray  # (n_contents, SIDE, SIDE), uint8
@@ -197,7 +197,7 @@ class _Seen(NamedTuple):
 
 
 def _vector(grey: np.ndarray) -> np.ndarray:
-    """Return a picture at 8 x 8, local means taken away, as a vector of length 1; 0 if it is plain."""
+    """Return an image at 8 x 8, local means taken away, as a vector of length 1; 0 if it is plain."""
     width = SIDE // _COARSE
     coarse = grey.reshape(_COARSE, width, _COARSE, width).mean((1, 3))
     detail = coarse - box_blur(coarse[None], 3)[0]
@@ -226,7 +226,7 @@ def _near(seen: _Seen, min_similarity: float, verbose: int) -> Iterator[tuple[in
 def _candidates(vectors: np.ndarray, verbose: int) -> Iterator[np.ndarray]:
     """Yield pairs worth a closer look, block by block: (n, 3) of first, second, mirrored."""
     n_contents = len(vectors)
-    plain, mirrored = (picture.reshape(n_contents, _COARSE**2) for picture in (vectors, vectors[:, :, ::-1]))
+    plain, mirrored = (image.reshape(n_contents, _COARSE**2) for image in (vectors, vectors[:, :, ::-1]))
     block = max(1, _BLOCK // max(n_contents, 1))
     for start in _progress(range(0, n_contents, block), "comparing", verbose):
         stop = min(start + block, n_contents)

@@ -121,12 +121,12 @@ def train_dev_test_split(
     y : array-like of shape (n_samples,), default=None
         Labels.
     groups : array-like of shape (n_samples,), default=None
-        Rows of one group (a patient, a place, a burst of photographs) all go into one part. Sizes and shares of
+        Rows of one group (a patient, a place, a burst of images) all go into one part. Sizes and shares of
         classes are then reached approximately: the groups are placed one by one, the largest first, each where it
         brings the counts of its classes closest to what is wanted. Groups of a few rows land within a row or two; a
         group larger than a part makes that part larger.
     from_target : array-like of bool of shape (n_samples,), default=None
-        Where rows come from two sources: True for those like the pictures that the model will meet. dev and test are
+        Where rows come from two sources: True for those like the images that the model will meet. dev and test are
         taken from these only, and the rest of them and all others are learned from. A train-dev part is then set
         aside as well, so that `diagnose_fit` can tell variance from data mismatch. None is one source.
     dev_size, test_size : float or int, default=None
@@ -156,7 +156,7 @@ def train_dev_test_split(
     See Also
     --------
     diagnose_fit : What the errors on the parts say.
-    find_duplicates : Pictures that are in two parts.
+    find_duplicates : Images that are in two parts.
     sklearn.model_selection.train_test_split : Two parts.
     sklearn.model_selection.StratifiedGroupKFold : Folds that keep groups whole.
 

@@ -1,4 +1,4 @@
-"""Pictures changed at random while a network learns: shifted, turned, zoomed, mirrored, recoloured."""
+"""Images changed at random while a network learns: shifted, turned, zoomed, mirrored, recoloured."""
 
 from __future__ import annotations
 

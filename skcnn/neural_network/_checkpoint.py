@@ -99,7 +99,7 @@ class Checkpoint:
 
 
 def run_identity(parameters: list[Any], images: Images, *arrays: np.ndarray) -> str:
-    """Return a digest of what decides a run: parameters, pictures, and arrays that belong to them.
+    """Return a digest of what decides a run: parameters, images, and arrays that belong to them.
 
     A file counts by its path, size and time of change: reading all of them again would take as long as an epoch.
     """
@@ -110,7 +110,7 @@ def run_identity(parameters: list[Any], images: Images, *arrays: np.ndarray) -> 
     for row in range(len(images)):
         try:
             digest.update(_row_identity(images, row))
-        except (ValueError, TypeError, OSError) as error:  # no picture, which on_error="nan" leaves out
+        except (ValueError, TypeError, OSError) as error:  # no image, which on_error="nan" leaves out
             digest.update(type(error).__name__.encode())
     return digest.hexdigest()
 

@@ -21,7 +21,7 @@ from skcnn._text import valid_labels
 from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.images import RESIZE_RULES, BadRow, Images, read_batches
 from skcnn.neural_network._augmentation import as_augmentation
-from skcnn.neural_network._data import picture_reader, undecodable
+from skcnn.neural_network._data import image_reader, undecodable
 from skcnn.neural_network._graph import Graph, head_graph, joined_graph
 from skcnn.neural_network._loss import Objective, as_optimizer
 from skcnn.neural_network._network import Design, check_unfreeze, initial_base, initial_head, plain_model
@@ -43,9 +43,9 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
     """Classifier of images: a pretrained convolutional network with a new head, trained in two phases.
 
     In the first phase the network is frozen and the head learns what its features mean here. In the second, layers of
-    the network are opened and learn along, slowly. While the network is frozen and no picture is changed at random,
-    the head is trained on features that :class:`~skcnn.feature_extraction.BottleneckFeatures` computes and caches: a
-    picture goes through the network once for the whole phase, and for all candidates of a search that share the
+    the network are opened and learn along, slowly. While the network is frozen and no image is changed at random,
+    the head is trained on features that :class:`~skcnn.feature_extraction.BottleneckFeatures` computes and caches: an
+    image goes through the network once for the whole phase, and for all candidates of a search that share the
     network.
 
     The estimator owns the weights, and the process owns the compiled graph: the fits of a search share one, which is
@@ -61,13 +61,13 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         What the network starts from. None draws weights at random: give ``head_epochs=0``, ``unfreeze="all"`` and
         ``batch_norm="train"`` to train from scratch.
     image_size : int, (height, width) or None, default=None
-        Size in pixels that pictures are resized to. None is the size that the network was trained at.
+        Size in pixels that images are resized to. None is the size that the network was trained at.
     resize : {"stretch", "crop", "pad"}, default="stretch"
         What becomes of another aspect ratio.
     pooling : {"avg", "max"} or None, default="avg"
         How the last feature map becomes the head's input; None flattens it.
     hidden_layer_sizes : sequence of int, default=()
-        Units of the head's hidden layers (ReLU). None of them is needed where the network fits the pictures.
+        Units of the head's hidden layers (ReLU). None of them is needed where the network fits the images.
     dropout : float in [0, 1), default=0.0
         Part of the inputs of each of the head's layers that is left out in training.
     head_epochs : int, default=10
@@ -77,7 +77,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
     epochs : int, default=10
         Epochs of the second phase.
     learning_rate : float, default=1e-5
-        Learning rate of the second phase: small, lest what was learned on many pictures be lost over a few.
+        Learning rate of the second phase: small, lest what was learned on many images be lost over a few.
     unfreeze : str, int, float or None, default="all"
         What learns along in the second phase: ``"all"``; the layers from one on (its name, or its index: -20 opens the
         last 20); a fraction of the layers, from the end, as a float in (0, 1]; or None, nothing.
@@ -96,7 +96,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes; ``"balanced"`` makes rare ones count as much as frequent ones.
     augmentation : {"light", "standard"}, Keras layers or None, default=None
-        Pictures changed at random in training. ``"light"`` mirrors, shifts and zooms; ``"standard"`` also turns them
+        Images changed at random in training. ``"light"`` mirrors, shifts and zooms; ``"standard"`` also turns them
         and changes contrast, brightness, colour, and adds noise. Or a layer, a list or a Sequential of layers that take
         and give pixels in [0, 255].
     early_stopping : bool, default=False
@@ -115,10 +115,10 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
     root : path-like or None, default=None
         Folder (or URL) that relative paths in X start from.
     on_error : {"raise", "nan"}, default="raise"
-        What to do about rows that give no picture. ``"raise"``: a :class:`~skcnn.images.BadImageError` that names them
+        What to do about rows that give no image. ``"raise"``: a :class:`~skcnn.images.BadImageError` that names them
         all, before training begins. ``"nan"``: a warning; training leaves them out, and their probabilities are NaN.
     max_pixels : int or None, default=None
-        Pictures with more pixels are refused; None stands for Pillow's limit.
+        Images with more pixels are refused; None stands for Pillow's limit.
     checkpoint : path-like or None, default=None
         Folder where a run writes down where it stands after every epoch. A run that was killed goes on from there when
         ``fit`` is called again with the same parameters and data, and ends as it would have. Every run has a file of
@@ -298,7 +298,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         BadImageError
-            If rows give no picture and ``on_error="raise"``.
+            If rows give no image and ``on_error="raise"``.
         CheckpointError
             If the checkpoint is damaged, or another run's.
         ValueError, TypeError
@@ -405,12 +405,12 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_classes), float64
-            Columns as ``classes_``; rows add up to 1. NaN for rows without a picture where ``on_error="nan"``.
+            Columns as ``classes_``; rows add up to 1. NaN for rows without an image where ``on_error="nan"``.
 
         Raises
         ------
         BadImageError
-            If rows give no picture and ``on_error="raise"``.
+            If rows give no image and ``on_error="raise"``.
         ValueError
             If a parameter that decides the form of the network was changed after ``fit``.
         """
@@ -431,7 +431,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         BadImageError
-            If rows give no picture, whatever ``on_error`` is: there is no class for "no picture".
+            If rows give no image, whatever ``on_error`` is: there is no class for "no image".
         ValueError
             As :meth:`predict_proba` does.
         """
@@ -457,7 +457,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         BadImageError
-            If rows give no picture, as :meth:`predict` does.
+            If rows give no image, as :meth:`predict` does.
         ValueError
             If ``k`` is less than 1, or as :meth:`predict_proba` does.
         """
@@ -482,7 +482,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_features), float32
-            NaN for rows without a picture where ``on_error="nan"``.
+            NaN for rows without an image where ``on_error="nan"``.
 
         Raises
         ------
@@ -555,7 +555,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         return len(self._extractor("raise").get_feature_names_out())
 
     def _uses_features(self, phase: Phase) -> bool:
-        """Tell whether a phase can do with features: its network is frozen, and sees every picture as it is."""
+        """Tell whether a phase can do with features: its network is frozen, and sees every image as it is."""
         return phase.unfreeze is None and self.augmentation is None and not self._base
 
     def _rows(
@@ -574,7 +574,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
                 bad[[row.row for row in failed]] = True
         keep = np.flatnonzero(~bad & (weights > 0))
         if not len(keep):
-            raise ValueError("No row is left to learn from: all of them are without a picture or of weight 0.")
+            raise ValueError("No row is left to learn from: all of them are without an image or of weight 0.")
         codes = np.searchsorted(self.classes_, y)[keep]
         return Rows(keep, codes, objective.encode(codes), weights[keep]), features
 
@@ -587,7 +587,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
             known = features
             return Source(lambda rows: known[rows], lambda: self._head_graph(design, objective, known.shape[1]), None)
         return Source(
-            picture_reader(images, design.image_size, self.resize, self.max_pixels),
+            image_reader(images, design.image_size, self.resize, self.max_pixels),
             lambda: self._joined_graph(design, objective, phase.unfreeze),
             lambda: initial_base(design).weights,
         )

@@ -12,7 +12,7 @@ from skcnn._keras import import_keras
 from skcnn.images import BadImageError, Images, bad_rows_frame, read_batches
 
 
-def picture_reader(
+def image_reader(
     images: Images, size: tuple[int, int], resize: str, max_pixels: int | None
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Return a function from row numbers to their pixels, uint8 (n, height, width, 3)."""
@@ -35,7 +35,7 @@ def picture_reader(
 
 
 def undecodable(images: Images, resize: str, max_pixels: int | None) -> list[Any]:
-    """Return the rows that give no picture: every one is decoded once, in threads."""
+    """Return the rows that give no image: every one is decoded once, in threads."""
     if isinstance(images.items, np.ndarray):
         return []
     batches = read_batches(images, range(len(images)), (8, 8), resize=resize, max_pixels=max_pixels)

@@ -175,7 +175,7 @@ def apply_base(pixels: Any, design: Design, base: Any, augmentation: list[Any]) 
 
 def learning_base(design: Design, base: Any, unfreeze: Any) -> Any:
     """Return a base as it is in training: in inference mode, unless layers are open and ``batch_norm="train"``."""
-    # Statistics of a few batches of other pictures are worse than those that the network was trained with.
+    # Statistics of a few batches of other images are worse than those that the network was trained with.
     return base if design.batch_norm == "train" and unfreeze is not None else in_inference_mode()(base)
 
 
@@ -345,7 +345,7 @@ class MetaBuilder:
     n_classes: int
 
     def __call__(self, input_shape: tuple[int, int, int]) -> Any:
-        """Return what the builder builds for pictures of this shape."""
+        """Return what the builder builds for images of this shape."""
         return self.build(
             meta={
                 "n_classes_": self.n_classes,

@@ -1,4 +1,4 @@
-"""Rows to learn from: labels and weights checked, bad pictures told, some rows set aside."""
+"""Rows to learn from: labels and weights checked, bad images told, some rows set aside."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def set_aside(rows: Rows, fraction: float, seed: int) -> tuple[Rows, Rows]:
 
 
 def tell_bad_rows(bad: list[BadRow], n_rows: int, on_error: str) -> None:
-    """Raise the error, or give the warning, that names the rows without a picture."""
+    """Raise the error, or give the warning, that names the rows without an image."""
     frame = bad_rows_frame(bad)
     if on_error == "raise":
         raise BadImageError(frame, n_rows)

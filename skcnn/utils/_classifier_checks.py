@@ -16,7 +16,7 @@ from sklearn.metrics import get_scorer
 from sklearn.model_selection import StratifiedKFold, check_cv, cross_val_predict, cross_val_score
 from sklearn.utils.estimator_checks import check_get_params_invariance, check_set_params
 
-from skcnn.utils._pictures import close, encode, make_pictures
+from skcnn.utils._images import close, encode, make_images
 
 
 def check_image_classifier(classifier: BaseEstimator) -> None:
@@ -61,9 +61,9 @@ def yield_image_classifier_checks(classifier: BaseEstimator) -> Iterator[tuple[s
 
 
 def _task(n_classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    """Return 18 pictures and their classes, as strings."""
+    """Return 18 images and their classes, as strings."""
     y = np.arange(18) % n_classes
-    X = make_pictures(18) // 2
+    X = make_images(18) // 2
     for row, code in enumerate(y):
         X[row, ..., code] += 120
     return X, np.array(["ant", "bee", "cat"])[y]
@@ -132,7 +132,7 @@ def check_refit(classifier: Any) -> None:
 
 
 def check_order_and_batches(classifier: Any) -> None:
-    """See that what is said of a picture does not depend on its neighbours: order, subsets, one at a time."""
+    """See that what is said of an image does not depend on its neighbours: order, subsets, one at a time."""
     X, y = _task()
     probabilities = classifier.fit(X, y).predict_proba(X)
     order = np.random.default_rng(1).permutation(18)
@@ -145,28 +145,28 @@ def check_order_and_batches(classifier: Any) -> None:
 
 
 def check_input_forms(classifier: Any) -> None:
-    """See that the same pictures in other forms have the same probabilities."""
+    """See that the same images in other forms have the same probabilities."""
     X, y = _task()
     probabilities = clone(classifier).fit(X, y).predict_proba(X)
     encoded = [encode(pixels) for pixels in X]
     column = np.empty((18, 1), object)
     column[:, 0] = encoded
-    forms = ([Image.fromarray(pixels) for pixels in X], encoded, column, pd.DataFrame({"picture": encoded}))
+    forms = ([Image.fromarray(pixels) for pixels in X], encoded, column, pd.DataFrame({"image": encoded}))
     for form in forms:
         close(clone(classifier).fit(form, list(y)).predict_proba(form), probabilities)
     close(clone(classifier).fit(X, y).predict_proba(X.astype("float32")), probabilities)
 
 
 def check_features_in(classifier: Any) -> None:
-    """See that ``n_features_in_`` is 1 for a column, unset for arrays of pictures, and that a column's name is kept."""
+    """See that ``n_features_in_`` is 1 for a column, unset for arrays of images, and that a column's name is kept."""
     X, y = _task()
     assert not hasattr(classifier.fit(X, y), "n_features_in_")
-    frame = pd.DataFrame({"photo": [encode(pixels) for pixels in X]})
+    frame = pd.DataFrame({"image": [encode(pixels) for pixels in X]})
     classifier.fit(frame, y)
     assert classifier.n_features_in_ == 1
-    assert list(classifier.feature_names_in_) == ["photo"]
+    assert list(classifier.feature_names_in_) == ["image"]
     try:
-        classifier.predict(frame.rename(columns={"photo": "other"}))
+        classifier.predict(frame.rename(columns={"image": "other"}))
     except ValueError as error:
         assert "feature names" in str(error)  # noqa: PT017
     else:
@@ -269,7 +269,7 @@ def _see_refused(method: Callable[..., Any], *arguments: Any) -> None:
 
 
 def check_tags(classifier: Any) -> None:
-    """See that the tags say what it takes: pictures, strings and one-dimensional X, no tables."""
+    """See that the tags say what it takes: images, strings and one-dimensional X, no tables."""
     tags = classifier.__sklearn_tags__()
     assert tags.estimator_type == "classifier"
     assert tags.target_tags.required

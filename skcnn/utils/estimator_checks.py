@@ -1,7 +1,7 @@
 """Checks of transformers and classifiers that take images.
 
 :func:`sklearn.utils.estimator_checks.check_estimator` feeds tables of numbers, so that on an estimator which takes
-only images it runs next to nothing. These checks feed pictures, in the forms that people have them in.
+only images it runs next to nothing. These checks feed images, in the forms that people have them in.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_get_params_invariance, check_set_params
 
 from skcnn.utils._classifier_checks import check_image_classifier, yield_image_classifier_checks
-from skcnn.utils._pictures import close as _close
-from skcnn.utils._pictures import encode as _encode
-from skcnn.utils._pictures import make_pictures
+from skcnn.utils._images import close as _close
+from skcnn.utils._images import encode as _encode
+from skcnn.utils._images import make_images
 
 __all__ = [
     "check_image_classifier",
     "check_image_transformer",
-    "make_pictures",
+    "make_images",
     "yield_image_classifier_checks",
     "yield_image_transformer_checks",
 ]
@@ -76,8 +76,8 @@ def yield_image_transformer_checks(transformer: BaseEstimator) -> Iterator[tuple
 
 
 def check_output(transformer: Any) -> None:
-    """See that features are float32, two-dimensional, finite, a row a picture, and different for different pictures."""
-    X = make_pictures()
+    """See that features are float32, two-dimensional, finite, a row an image, and different for different images."""
+    X = make_images()
     features = transformer.fit(X).transform(X)
     assert isinstance(features, np.ndarray)
     assert features.ndim == 2
@@ -89,7 +89,7 @@ def check_output(transformer: Any) -> None:
 
 def check_stateless(transformer: Any) -> None:
     """See that ``transform`` works without ``fit``, gives what ``fit_transform`` gives, and changes no attribute."""
-    X = make_pictures()
+    X = make_images()
     state = dict(transformer.__dict__)
     without_fit = transformer.transform(X)
     assert transformer.__dict__ == state
@@ -115,8 +115,8 @@ def check_parameters(transformer: Any) -> None:
 
 
 def check_order_and_batches(transformer: Any) -> None:
-    """See that a picture's features do not depend on its neighbours: order, subsets, one at a time, duplicates."""
-    X = make_pictures(7)
+    """See that an image's features do not depend on its neighbours: order, subsets, one at a time, duplicates."""
+    X = make_images(7)
     features = transformer.transform(X)
     order = np.random.default_rng(1).permutation(7)
     _close(clone(transformer).transform(X[order]), features[order])
@@ -128,8 +128,8 @@ def check_order_and_batches(transformer: Any) -> None:
 
 
 def check_input_forms(transformer: Any) -> None:
-    """See that the same pictures in other forms have the same features."""
-    X = make_pictures(4)
+    """See that the same images in other forms have the same features."""
+    X = make_images(4)
     features = transformer.transform(X)
     encoded = [_encode(pixels) for pixels in X]
     column = np.empty((4, 1), object)
@@ -141,23 +141,23 @@ def check_input_forms(transformer: Any) -> None:
         encoded,
         column,
         pd.Series(encoded, index=[3, 1, 4, 15]),
-        pd.DataFrame({"picture": encoded}),
+        pd.DataFrame({"image": encoded}),
     )
     for form in forms:
         _close(clone(transformer).fit(form).transform(form), features)
 
 
 def check_features_in(transformer: Any) -> None:
-    """See that ``n_features_in_`` is 1 for a column, unset for arrays of pictures, and that a column's name is kept."""
-    X = make_pictures(3)
+    """See that ``n_features_in_`` is 1 for a column, unset for arrays of images, and that a column's name is kept."""
+    X = make_images(3)
     transformer.fit(X)
-    assert not hasattr(transformer, "n_features_in_")  # never the height of a picture
-    frame = pd.DataFrame({"photo": [_encode(pixels) for pixels in X]})
+    assert not hasattr(transformer, "n_features_in_")  # never the height of an image
+    frame = pd.DataFrame({"image": [_encode(pixels) for pixels in X]})
     transformer.fit(frame)
     assert transformer.n_features_in_ == 1
-    assert list(transformer.feature_names_in_) == ["photo"]
+    assert list(transformer.feature_names_in_) == ["image"]
     try:
-        transformer.transform(frame.rename(columns={"photo": "other"}))
+        transformer.transform(frame.rename(columns={"image": "other"}))
     except ValueError as error:
         assert "feature names" in str(error)  # noqa: PT017
     else:
@@ -168,8 +168,8 @@ def check_features_in(transformer: Any) -> None:
 
 def check_set_output(transformer: Any) -> None:
     """See that ``set_output(transform="pandas")`` gives a frame with unique names and the rows' own index."""
-    X = make_pictures(3)
-    frame = pd.DataFrame({"photo": [_encode(pixels) for pixels in X]}, index=["a", "b", "c"])
+    X = make_images(3)
+    frame = pd.DataFrame({"image": [_encode(pixels) for pixels in X]}, index=["a", "b", "c"])
     expected = transformer.transform(X)
     out = clone(transformer).set_output(transform="pandas").fit_transform(frame)
     names = clone(transformer).get_feature_names_out()
@@ -181,19 +181,19 @@ def check_set_output(transformer: Any) -> None:
 
 def check_column_transformer(transformer: Any) -> None:
     """See that it stands in a ColumnTransformer beside columns of numbers."""
-    X = make_pictures(4)
-    frame = pd.DataFrame({"photo": [_encode(pixels) for pixels in X], "size": [1.0, 2.0, 3.0, 4.0]})
-    columns = ColumnTransformer([("image", transformer, ["photo"]), ("number", StandardScaler(), ["size"])])
+    X = make_images(4)
+    frame = pd.DataFrame({"image": [_encode(pixels) for pixels in X], "size": [1.0, 2.0, 3.0, 4.0]})
+    columns = ColumnTransformer([("image", transformer, ["image"]), ("number", StandardScaler(), ["size"])])
     out = columns.set_output(transform="pandas").fit_transform(frame)
     _close(out.filter(like="image__"), clone(transformer).transform(X))
     _close(columns.transform(frame), out)
-    single = ColumnTransformer([("image", clone(transformer), "photo")]).fit_transform(frame)
+    single = ColumnTransformer([("image", clone(transformer), "image")]).fit_transform(frame)
     _close(single, clone(transformer).transform(X))
 
 
 def check_copies(transformer: Any) -> None:
     """See that pickles and deep copies, before and after ``fit``, give the same features, and are small."""
-    X = make_pictures(3)
+    X = make_images(3)
     features = transformer.transform(X)
     for fitted in (clone(transformer), clone(transformer).fit(X)):
         for again in (pickle.loads(pickle.dumps(fitted)), copy.deepcopy(fitted)):
@@ -202,7 +202,7 @@ def check_copies(transformer: Any) -> None:
 
 def check_threads(transformer: Any) -> None:
     """See that threads that share it, or hold clones of it, get what one alone gets."""
-    X = make_pictures(6)
+    X = make_images(6)
     features = clone(transformer).transform(X)
     workers = [transformer, transformer, clone(transformer), clone(transformer)]
     with ThreadPoolExecutor(4) as pool:
@@ -212,7 +212,7 @@ def check_threads(transformer: Any) -> None:
 
 def check_input_untouched(transformer: Any) -> None:
     """See that X is not written to, and may be read-only."""
-    X = make_pictures(3)
+    X = make_images(3)
     before = X.copy()
     X.setflags(write=False)
     transformer.fit(X).transform(X)
@@ -232,7 +232,7 @@ def check_bad_input(transformer: Any) -> None:
 
 
 def check_tags(transformer: Any) -> None:
-    """See that the tags say what it takes: pictures, strings and one-dimensional X, no tables, no fit needed."""
+    """See that the tags say what it takes: images, strings and one-dimensional X, no tables, no fit needed."""
     tags = transformer.__sklearn_tags__()
     assert not tags.requires_fit
     assert not tags.input_tags.two_d_array

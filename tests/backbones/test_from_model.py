@@ -27,7 +27,7 @@ def build(input_shape=(24, 20, 3), *, name=None, dtype="float32", vector=False, 
         return keras.Model(inputs, x, name=name)
 
 
-def pictures(height=24, width=20):
+def images(height=24, width=20):
     return np.random.default_rng(0).integers(0, 256, (2, height, width, 3), dtype=np.uint8)
 
 
@@ -48,18 +48,18 @@ def test_model(vector, dtype):
     assert backbone.preprocessing == "none"
     assert backbone.n_parameters == model.count_params()
     assert backbone.network is backbone.build() is model
-    expected = np.asarray(model(pictures()))
-    features = run(backbone, pictures())
+    expected = np.asarray(model(images()))
+    features = run(backbone, images())
     np.testing.assert_allclose(features, expected if vector else expected.mean(axis=(1, 2)), rtol=1e-5)
 
 
 def test_sequential_model():
     model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3, name="edges"), keras.layers.ReLU()])
     backbone = as_backbone(model)
-    expected = np.asarray(model(pictures(8, 8).astype(np.float32))).mean(axis=(1, 2))
-    np.testing.assert_allclose(run(backbone, pictures(8, 8)), expected, rtol=1e-5)
-    assert run(backbone, pictures(8, 8), backbone.layer_name("edges"), None).shape == (2, 6, 6, 4)
-    assert run(backbone, pictures(8, 8), backbone.layer_name(0), "max").shape == (2, 4)
+    expected = np.asarray(model(images(8, 8).astype(np.float32))).mean(axis=(1, 2))
+    np.testing.assert_allclose(run(backbone, images(8, 8)), expected, rtol=1e-5)
+    assert run(backbone, images(8, 8), backbone.layer_name("edges"), None).shape == (2, 6, 6, 4)
+    assert run(backbone, images(8, 8), backbone.layer_name(0), "max").shape == (2, 4)
 
 
 def test_size_that_a_model_leaves_open():
@@ -67,23 +67,23 @@ def test_size_that_a_model_leaves_open():
     assert as_backbone(model).image_size == (224, 224)
     backbone = as_backbone(model, image_size=(30, 40))
     assert backbone.image_size == (30, 40)
-    assert run(backbone, pictures(30, 40)).shape == (2, 6)
+    assert run(backbone, images(30, 40)).shape == (2, 6)
     assert backbone.build(image_size=(64, 32)) is model
 
 
 def test_size_that_a_model_has():
     backbone = as_backbone(build(), image_size=(96, 96))
     assert backbone.image_size == (24, 20)
-    with pytest.raises(ValueError, match="takes pictures of 24 x 20 pixels, and not of 96 x 96: leave image_size=None"):
+    with pytest.raises(ValueError, match="takes images of 24 x 20 pixels, and not of 96 x 96: leave image_size=None"):
         backbone.build(image_size=(96, 96))
 
 
 def test_layers_of_a_model():
     model = build()
     backbone = as_backbone(model)
-    edges = np.asarray(keras.Model(model.input, model.get_layer("edges").output)(pictures())).max(axis=(1, 2))
+    edges = np.asarray(keras.Model(model.input, model.get_layer("edges").output)(images())).max(axis=(1, 2))
     for layer in ("edges", 2):
-        np.testing.assert_allclose(run(backbone, pictures(), backbone.layer_name(layer), "max"), edges, rtol=1e-5)
+        np.testing.assert_allclose(run(backbone, images(), backbone.layer_name(layer), "max"), edges, rtol=1e-5)
     assert backbone.layer_name("output") == "output"
     assert backbone.layer_name("edges") == "edges"
     with pytest.raises(ValueError, match=r"has no layer 'none'; there are 'output'; or the name or the index"):
@@ -124,14 +124,14 @@ def test_pickle():
     backbone = as_backbone(build())
     again = pickle.loads(pickle.dumps(backbone))
     assert again.weights_id("pretrained") == backbone.weights_id("pretrained")
-    np.testing.assert_array_equal(run(again, pictures()), run(backbone, pictures()))
+    np.testing.assert_array_equal(run(again, images()), run(backbone, images()))
 
 
 def test_path_of_a_model(tmp_path):
     model = build()
     model.save(tmp_path / "mine.keras")
     for path in (tmp_path / "mine.keras", str(tmp_path / "mine.keras")):
-        np.testing.assert_allclose(run(as_backbone(path), pictures()), run(as_backbone(model), pictures()), rtol=1e-5)
+        np.testing.assert_allclose(run(as_backbone(path), images()), run(as_backbone(model), images()), rtol=1e-5)
     assert as_backbone(path).network is as_backbone(path).network
     build(seed=1, vector=True).save(tmp_path / "mine.keras")
     assert as_backbone(path).network.output_shape == (None, 6)
@@ -161,7 +161,7 @@ def test_callable():
     assert backbone.network is None
     assert as_backbone(small, image_size=(16, 12)) is backbone
     assert calls == [(16, 12, 3)]
-    assert run(backbone, pictures(32, 24), image_size=(32, 24)).shape == (2, 5)
+    assert run(backbone, images(32, 24), image_size=(32, 24)).shape == (2, 5)
     assert calls[-1] == (32, 24, 3)
     same, again, other = (backbone.build(random_state=seed).get_weights()[0] for seed in (0, 0, 1))
     np.testing.assert_array_equal(same, again)
@@ -233,8 +233,8 @@ def test_network_within_a_network():
     inner = build((8, 8, 3), name="inner")
     model = keras.Sequential([keras.Input((8, 8, 3)), inner, keras.layers.ReLU(name="after")])
     backbone = as_backbone(model)
-    expected = np.maximum(np.asarray(inner(pictures(8, 8))), 0).mean(axis=(1, 2))
+    expected = np.maximum(np.asarray(inner(images(8, 8))), 0).mean(axis=(1, 2))
     for name in ("output", "after"):
-        np.testing.assert_allclose(run(backbone, pictures(8, 8), name), expected, rtol=1e-5)
+        np.testing.assert_allclose(run(backbone, images(8, 8), name), expected, rtol=1e-5)
     with pytest.raises(ValueError, match="Layer 'inner' of sequential is a network of its own"):
         backbone.layer_output(model, "inner")

@@ -23,7 +23,7 @@ from skcnn.backbones._resnet20 import build_resnet20
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 TOLERANCE = 1e-4
-#: The smallest network of every family. All run at their own size: in a small picture the last maps have few pixels,
+#: The smallest network of every family. All run at their own size: in a small image the last maps have few pixels,
 #: whose statistics make BatchNorm blow up rounding errors.
 FAMILIES = (
     "ConvNeXtTiny",
@@ -46,8 +46,8 @@ FAMILIES = (
 WRONG = {"none": "tf", "tf": "torch", "torch": "tf", "caffe": "none"}
 
 
-def pictures(size: int) -> np.ndarray:
-    """Three cuts of scikit-learn's two photographs: uint8 (3, size, size, 3)."""
+def images(size: int) -> np.ndarray:
+    """Three cuts of scikit-learn's two images: uint8 (3, size, size, 3)."""
     china, flower = load_sample_images().images
     step = 427 // size
     cuts = (china[:, :427], flower[:, :427], china[:, -427:])
@@ -96,7 +96,7 @@ LARGE = pytest.mark.skipif(
 def case(request, tmp_path_factory):
     backbone = get_backbone(request.param)
     size = backbone.image_size[0]
-    x = pictures(size)
+    x = images(size)
     with seeded_initializers(0):
         reference, preprocess_input = reference_network(backbone.name, size)
     scaled = preprocess_input(x.astype(np.float32))
@@ -128,7 +128,7 @@ def test_features_are_those_of_keras(case):
     assert distance(features, case.expected) <= TOLERANCE
 
 
-def test_features_tell_pictures_apart(case):
+def test_features_tell_images_apart(case):
     one, two, three = case.expected
     assert min(distance(one, two), distance(two, three), distance(three, one)) > 100 * TOLERANCE
 

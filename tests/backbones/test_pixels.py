@@ -80,8 +80,8 @@ network = backbone.build(weights=None)
 pixels = keras.Input((32, 32, 3), dtype="uint8")
 tapped = keras.Model(network.input, [backbone.pooled_output(network, layer.name, "avg") for layer in backbone.layers])
 whole = keras.Model(pixels, tapped(scale_pixels(pixels, backbone.preprocessing)))
-pictures = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
-results["shapes"] = [list(features.shape) for features in whole(pictures)]
+images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+results["shapes"] = [list(features.shape) for features in whole(images)]
 print(json.dumps(results))
 """
 

@@ -58,7 +58,7 @@ def features(model, x):
     return np.asarray(keras.layers.GlobalAveragePooling2D()(model(x, training=False)))
 
 
-def photo(size=64):
+def make_image(size=64):
     return np.random.default_rng(1).uniform(0, 255, (2, size, size, 3)).astype(np.float32)
 
 
@@ -79,7 +79,7 @@ def keras_home(tmp_path, monkeypatch):
 def test_published_weights_are_those_of_the_own_size(keras_home):
     models = keras_home / "models"
     kinds = {}
-    for size in (224, 128):  # Keras itself would take the second file for pictures of 128 x 128
+    for size in (224, 128):  # Keras itself would take the second file for images of 128 x 128
         network = keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(size, size, 3))
         kinds[size] = draw(network, seed=size)
         save_legacy(network, models / MOBILENET_V2_FILE.format(size=size))
@@ -144,13 +144,13 @@ def test_other_errors_of_a_builder_are_its_own():
 def test_efficientnet_scales_pixels_as_keras_does(keras_home, monkeypatch, tmp_path):
     # Keras puts one more layer into EfficientNetB* where it loads its own weights, and only there. Without it they mean
     # something else: at another size, from a path, or in a file that was saved from such a network. (Compared where the
-    # layer acts; the last row of a lower picture meets its edge.)
+    # layer acts; the last row of a lower image meets its edge.)
     plain = keras.applications.EfficientNetB0(weights=None, include_top=False, input_shape=(224, 224, 3))
     draw(plain, seed=0)
     plain.get_layer(index=2).finalize_state()
     published = save_legacy(plain, keras_home / "models" / "efficientnetb0_notop.h5")
     digest = hashlib.md5(published.read_bytes(), usedforsecurity=False).hexdigest()
-    x = photo(224)
+    x = make_image(224)
 
     def stem(network):
         return np.asarray(
@@ -312,7 +312,7 @@ def test_real_mobilenet_v2_file_with_top(shared):
     assert_equal(network, whole.get_weights()[:-2])
     # At another size the very same weights, and at this one Keras's features.
     assert_equal(get_backbone("MobileNetV2").build(image_size=(128, 128), weights=path), network.get_weights())
-    pixels = photo(224)
+    pixels = make_image(224)
     pooled = keras.Model(whole.input, whole.get_layer("out_relu").output)
     expected = features(pooled, keras.applications.mobilenet_v2.preprocess_input(pixels.copy()))
     np.testing.assert_allclose(features(network, scale_pixels(pixels, "tf")), expected, rtol=1e-4, atol=1e-4)

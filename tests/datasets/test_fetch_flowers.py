@@ -27,15 +27,15 @@ def add(tar: tarfile.TarFile, name: str, content: bytes = b"", **fields) -> None
 
 
 def make_archive(path: Path, evil: dict | None = None) -> Path:
-    """Write a small archive of the form of the real one: 5 classes, 2 pictures each, a licence."""
-    picture = io.BytesIO()
-    Image.new("RGB", (8, 8), "yellow").save(picture, "JPEG")
+    """Write a small archive of the form of the real one: 5 classes, 2 images each, a licence."""
+    image = io.BytesIO()
+    Image.new("RGB", (8, 8), "yellow").save(image, "JPEG")
     with tarfile.open(path, "w:gz") as tar:
         add(tar, "flower_photos/LICENSE.txt", b"CC BY 2.0")
         for name in CLASSES:
             add(tar, f"flower_photos/{name}", type=tarfile.DIRTYPE, mode=0o755)
             for number in (1, 2):
-                add(tar, f"flower_photos/{name}/{number}.jpg", picture.getvalue())
+                add(tar, f"flower_photos/{name}/{number}.jpg", image.getvalue())
         if evil:
             add(tar, **evil)
     return path
@@ -89,8 +89,8 @@ def test_fetch(remote, home: Path):
     assert "Creative Commons Attribution 2.0" in flowers.DESCR
     assert flowers.passed_over["not_image"] == 1
     assert os.listdir(home) == ["flower_photos"]
-    with Image.open(flowers.data["path"][9]) as picture:
-        assert picture.size == (8, 8)
+    with Image.open(flowers.data["path"][9]) as image:
+        assert image.size == (8, 8)
     X, y = fetch_flowers(data_home=home, return_X_y=True)
     assert X.equals(flowers.data)
     assert y.tolist() == flowers.target.tolist()

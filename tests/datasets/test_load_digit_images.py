@@ -6,7 +6,7 @@ from sklearn.datasets import load_digits
 from skcnn.datasets import load_digit_images
 
 
-def test_pictures_and_labels():
+def test_images_and_labels():
     digits = load_digit_images()
     assert digits.data.shape == (1797, 32, 32, 3)
     assert digits.data.dtype == np.uint8

@@ -13,7 +13,7 @@ from skcnn.datasets._folder import image_extensions
 from skcnn.datasets._natural import natural_key
 
 
-def picture(path: Path) -> Path:
+def image(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (4, 4), "red").save(path)
     return path
@@ -22,37 +22,37 @@ def picture(path: Path) -> Path:
 @pytest.fixture
 def flowers(tmp_path: Path) -> Path:
     for name in ["roses/2.png", "roses/10.png", "roses/1.png", "daisy/a.JPG", "daisy/b.webp"]:
-        picture(tmp_path / "flowers" / name)
+        image(tmp_path / "flowers" / name)
     return tmp_path / "flowers"
 
 
-def relative(photos, root: Path) -> list[str]:
-    return [Path(path).relative_to(root).as_posix() for path in photos.data["path"]]
+def relative(dataset, root: Path) -> list[str]:
+    return [Path(path).relative_to(root).as_posix() for path in dataset.data["path"]]
 
 
 def test_bunch(flowers: Path):
-    photos = load_image_folder(flowers)
-    assert relative(photos, flowers) == ["daisy/a.JPG", "daisy/b.webp", "roses/1.png", "roses/2.png", "roses/10.png"]
-    assert photos.target.tolist() == ["daisy", "daisy", "roses", "roses", "roses"]
-    assert photos.target.dtype.kind == "U"
-    assert photos.target_names == ["daisy", "roses"]
-    assert photos.passed_over == {"not_image": 0, "hidden": 0, "link": 0, "no_class": 0}
-    assert all(isinstance(path, str) for path in photos.data["path"])
-    pd.testing.assert_frame_equal(photos.frame[["path"]], photos.data)
-    assert list(photos.frame.columns) == ["path", "label"]
-    assert photos.frame["label"].tolist() == photos.target.tolist()
+    dataset = load_image_folder(flowers)
+    assert relative(dataset, flowers) == ["daisy/a.JPG", "daisy/b.webp", "roses/1.png", "roses/2.png", "roses/10.png"]
+    assert dataset.target.tolist() == ["daisy", "daisy", "roses", "roses", "roses"]
+    assert dataset.target.dtype.kind == "U"
+    assert dataset.target_names == ["daisy", "roses"]
+    assert dataset.passed_over == {"not_image": 0, "hidden": 0, "link": 0, "no_class": 0}
+    assert all(isinstance(path, str) for path in dataset.data["path"])
+    pd.testing.assert_frame_equal(dataset.frame[["path"]], dataset.data)
+    assert list(dataset.frame.columns) == ["path", "label"]
+    assert dataset.frame["label"].tolist() == dataset.target.tolist()
 
 
 def test_return_X_y(flowers: Path):
     X, y = load_image_folder(flowers, return_X_y=True)
-    photos = load_image_folder(flowers)
-    pd.testing.assert_frame_equal(X, photos.data)
-    np.testing.assert_array_equal(y, photos.target)
+    dataset = load_image_folder(flowers)
+    pd.testing.assert_frame_equal(X, dataset.data)
+    np.testing.assert_array_equal(y, dataset.target)
 
 
 def test_labels_and_files_in_natural_order(tmp_path: Path):
     for name in ["10", "2", "1", "s10", "s9", "S1"]:
-        picture(tmp_path / name / "x.png")
+        image(tmp_path / name / "x.png")
     assert load_image_folder(tmp_path).target_names == ["1", "2", "10", "S1", "s9", "s10"]
 
 
@@ -83,10 +83,10 @@ def test_order_does_not_depend_on_the_file_system(flowers: Path, monkeypatch: py
 
 
 def test_nested_folders_belong_to_their_class(flowers: Path):
-    picture(flowers / "daisy" / "2019" / "june" / "x.png")
-    photos = load_image_folder(flowers)
-    assert relative(photos, flowers)[0] == "daisy/2019/june/x.png"
-    assert photos.target_names == ["daisy", "roses"]
+    image(flowers / "daisy" / "2019" / "june" / "x.png")
+    dataset = load_image_folder(flowers)
+    assert relative(dataset, flowers)[0] == "daisy/2019/june/x.png"
+    assert dataset.target_names == ["daisy", "roses"]
 
 
 def test_root_stays_as_given(flowers: Path, monkeypatch: pytest.MonkeyPatch):
@@ -97,7 +97,7 @@ def test_root_stays_as_given(flowers: Path, monkeypatch: pytest.MonkeyPatch):
     assert load_image_folder("~/flowers").data["path"][0] == str(flowers / "daisy" / "a.JPG")
 
 
-# --- what a picture is ---------------------------------------------------------------------------------------------
+# --- what an image is ---------------------------------------------------------------------------------------------
 
 
 def test_every_format_that_pillow_writes_and_reads_is_loaded(tmp_path: Path):
@@ -118,14 +118,14 @@ def test_every_format_that_pillow_writes_and_reads_is_loaded(tmp_path: Path):
         else:
             n_formats += 1
     assert n_formats >= 30
-    photos = load_image_folder(tmp_path)
-    assert len(photos.data) == n_formats
-    loaded = {Path(path).suffix.lower() for path in photos.data["path"]}
+    dataset = load_image_folder(tmp_path)
+    assert len(dataset.data) == n_formats
+    loaded = {Path(path).suffix.lower() for path in dataset.data["path"]}
     assert {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".gif", ".bmp", ".ppm"} <= loaded
     assert not features.check("webp") or ".webp" in loaded
 
 
-def test_extensions_that_pillow_cannot_decode_are_no_pictures():
+def test_extensions_that_pillow_cannot_decode_are_no_images():
     assert image_extensions().isdisjoint({".pdf", ".h5", ".hdf", ".mpg", ".mpeg", ".txt", ".csv", ""})
     assert image_extensions() < frozenset(Image.registered_extensions())
 
@@ -143,13 +143,13 @@ def test_extensions_of_plugins_count(flowers: Path, monkeypatch: pytest.MonkeyPa
 def test_other_files_in_class_folders_are_counted_and_told(flowers: Path):
     for name in ["notes.txt", "2.TXT", "model.h5", "README"]:
         (flowers / "daisy" / name).write_text("x")
-    with pytest.warns(UserWarning, match=r"4 files that Pillow does not read as pictures \(\.txt: 2, ") as caught:
-        photos = load_image_folder(flowers)
+    with pytest.warns(UserWarning, match=r"4 files that Pillow does not read as images \(\.txt: 2, ") as caught:
+        dataset = load_image_folder(flowers)
     assert len(caught) == 1
     assert caught[0].filename == __file__
     assert repr(os.path.join("daisy", "model.h5")) in str(caught[0].message)
-    assert photos.passed_over["not_image"] == 4
-    assert len(photos.data) == 5
+    assert dataset.passed_over["not_image"] == 4
+    assert len(dataset.data) == 5
 
 
 def test_a_readme_beside_the_classes_is_counted_without_a_warning(flowers: Path):
@@ -159,28 +159,28 @@ def test_a_readme_beside_the_classes_is_counted_without_a_warning(flowers: Path)
         assert load_image_folder(flowers).passed_over["not_image"] == 1
 
 
-def test_a_picture_beside_the_classes_is_told(flowers: Path):
-    picture(flowers / "stray.png")
-    with pytest.warns(UserWarning, match=r"1 picture outside any class folder, such as 'stray.png'\."):
-        photos = load_image_folder(flowers)
-    assert photos.passed_over["no_class"] == 1
-    assert len(photos.data) == 5
+def test_a_image_beside_the_classes_is_told(flowers: Path):
+    image(flowers / "stray.png")
+    with pytest.warns(UserWarning, match=r"1 image outside any class folder, such as 'stray.png'\."):
+        dataset = load_image_folder(flowers)
+    assert dataset.passed_over["no_class"] == 1
+    assert len(dataset.data) == 5
 
 
 def test_hidden_files_and_folders_are_passed_over(flowers: Path):
-    picture(flowers / "daisy" / ".hidden.png")
-    picture(flowers / "daisy" / ".ipynb_checkpoints" / "a-checkpoint.png")
-    picture(flowers / ".trash" / "x.png")
+    image(flowers / "daisy" / ".hidden.png")
+    image(flowers / "daisy" / ".ipynb_checkpoints" / "a-checkpoint.png")
+    image(flowers / ".trash" / "x.png")
     (flowers / "daisy" / ".DS_Store").write_bytes(b"x")
-    photos = load_image_folder(flowers)
-    assert photos.passed_over == {"not_image": 0, "hidden": 4, "link": 0, "no_class": 0}
-    assert photos.target_names == ["daisy", "roses"]
-    assert len(photos.data) == 5
+    dataset = load_image_folder(flowers)
+    assert dataset.passed_over == {"not_image": 0, "hidden": 4, "link": 0, "no_class": 0}
+    assert dataset.target_names == ["daisy", "roses"]
+    assert len(dataset.data) == 5
 
 
 @pytest.fixture
 def linked(flowers: Path) -> Path:
-    outside = picture(flowers.parent / "outside" / "secret.png")
+    outside = image(flowers.parent / "outside" / "secret.png")
     try:
         (flowers / "daisy" / "out.png").symlink_to(outside)
     except (OSError, NotImplementedError):
@@ -196,17 +196,17 @@ def linked(flowers: Path) -> Path:
 
 def test_links_out_of_the_tree_are_passed_over_and_told(linked: Path):
     with pytest.warns(UserWarning, match=r"6 symbolic links .* such as .*follow_links=True"):
-        photos = load_image_folder(linked)
-    assert photos.passed_over["link"] == 6
-    assert photos.target_names == ["daisy", "roses"]
-    assert relative(photos, linked)[:3] == ["daisy/a.JPG", "daisy/b.webp", "daisy/in.png"]
+        dataset = load_image_folder(linked)
+    assert dataset.passed_over["link"] == 6
+    assert dataset.target_names == ["daisy", "roses"]
+    assert relative(dataset, linked)[:3] == ["daisy/a.JPG", "daisy/b.webp", "daisy/in.png"]
 
 
 def test_follow_links_takes_those_that_lead_out(linked: Path):
     with pytest.warns(UserWarning, match="3 symbolic links"):
-        photos = load_image_folder(linked, follow_links=True)
-    assert photos.target_names == ["daisy", "roses", "tulips"]
-    assert {"daisy/out.png", "daisy/out/secret.png", "tulips/secret.png"} <= set(relative(photos, linked))
+        dataset = load_image_folder(linked, follow_links=True)
+    assert dataset.target_names == ["daisy", "roses", "tulips"]
+    assert {"daisy/out.png", "daisy/out/secret.png", "tulips/secret.png"} <= set(relative(dataset, linked))
 
 
 def test_a_root_that_is_a_link_is_its_own_tree(flowers: Path):
@@ -226,14 +226,14 @@ def test_names_that_are_not_utf8(flowers: Path):
         shutil.copy(flowers / "roses" / "1.png", flowers / os.fsdecode(b"caf\xe9") / name)
     except (OSError, UnicodeError):
         pytest.skip("the file system takes only UTF-8")
-    photos = load_image_folder(flowers)
-    paths = photos.data["path"]
+    dataset = load_image_folder(flowers)
+    paths = dataset.data["path"]
     assert pd.api.types.is_string_dtype(paths)
     assert all(os.path.exists(path) for path in paths)
     # Labels are no names of files: what every table takes.
-    assert photos.target_names == [r"caf\udce9", "daisy", "roses"]
-    assert photos.target.tolist().count(r"caf\udce9") == 1
-    assert photos.frame.groupby("label").size()[r"caf\udce9"] == 1
+    assert dataset.target_names == [r"caf\udce9", "daisy", "roses"]
+    assert dataset.target.tolist().count(r"caf\udce9") == 1
+    assert dataset.frame.groupby("label").size()[r"caf\udce9"] == 1
     for category in (r"caf\udce9", os.fsdecode(b"caf\xe9")):
         assert load_image_folder(flowers, categories=[category]).target.tolist() == [r"caf\udce9"]
 
@@ -243,8 +243,8 @@ def test_names_that_are_not_utf8(flowers: Path):
 
 def test_categories_choose_class_folders(flowers: Path):
     (flowers / "empty").mkdir()
-    photos = load_image_folder(flowers, categories=["roses", "daisy"])
-    assert photos.target_names == ["daisy", "roses"]
+    dataset = load_image_folder(flowers, categories=["roses", "daisy"])
+    assert dataset.target_names == ["daisy", "roses"]
     assert load_image_folder(flowers, categories=("roses",)).target.tolist() == ["roses"] * 3
 
 
@@ -273,32 +273,32 @@ def test_root_is_missing(tmp_path: Path):
 
 
 def test_root_is_a_file(tmp_path: Path):
-    path = picture(tmp_path / "x.png")
+    path = image(tmp_path / "x.png")
     with pytest.raises(NotADirectoryError, match=r"is a file, not a folder.*load_image_table"):
         load_image_folder(path)
 
 
 def test_root_is_empty(tmp_path: Path):
-    with pytest.raises(ValueError, match=r"no pictures in .*: it holds no folder\. .*one folder of pictures a class"):
+    with pytest.raises(ValueError, match=r"no images in .*: it holds no folder\. .*one folder of images a class"):
         load_image_folder(tmp_path)
 
 
-def test_pictures_directly_in_root(tmp_path: Path):
-    picture(tmp_path / "x.png")
-    with pytest.raises(ValueError, match=r"1 picture directly in it, such as 'x.png'.*load_image_table"):
+def test_images_directly_in_root(tmp_path: Path):
+    image(tmp_path / "x.png")
+    with pytest.raises(ValueError, match=r"1 image directly in it, such as 'x.png'.*load_image_table"):
         load_image_folder(tmp_path)
 
 
-def test_no_pictures_at_all(tmp_path: Path):
+def test_no_images_at_all(tmp_path: Path):
     (tmp_path / "daisy").mkdir()
     (tmp_path / "daisy" / "a.txt").write_text("x")
-    with pytest.raises(ValueError, match=r"no pictures in .*: its folders \['daisy'\] hold none.*\.webp"):
+    with pytest.raises(ValueError, match=r"no images in .*: its folders \['daisy'\] hold none.*\.webp"):
         load_image_folder(tmp_path)
 
 
 def test_an_empty_class_folder(flowers: Path):
     (flowers / "lily").mkdir()
-    with pytest.raises(ValueError, match=r"1 folder without a picture: \['lily'\].*categories="):
+    with pytest.raises(ValueError, match=r"1 folder without an image: \['lily'\].*categories="):
         load_image_folder(flowers)
 
 
@@ -314,14 +314,14 @@ def test_only_links(flowers: Path, tmp_path: Path):
 
 
 def test_a_folder_of_splits_is_told(tmp_path: Path):
-    picture(tmp_path / "train" / "daisy" / "x.png")
-    picture(tmp_path / "Test" / "daisy" / "x.png")
+    image(tmp_path / "train" / "daisy" / "x.png")
+    image(tmp_path / "Test" / "daisy" / "x.png")
     with pytest.warns(UserWarning, match=r"labels \['Test', 'train'\].*load each part by itself") as caught:
         load_image_folder(tmp_path)
     assert caught[0].filename == __file__
 
 
-# --- real pictures -------------------------------------------------------------------------------------------------
+# --- real images -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -333,9 +333,9 @@ def test_a_folder_of_splits_is_told(tmp_path: Path):
     ],
 )
 def test_real_collections(shared: Path, name: str, n_samples: int, n_classes: int, first: str, last: str):
-    photos = load_image_folder(shared / "data" / name)
-    assert photos.data.shape == (n_samples, 1)
-    assert len(photos.target_names) == n_classes
-    assert (photos.target_names[0], photos.target_names[-1]) == (first, last)
-    assert photos.data["path"].is_unique
-    assert all(os.path.basename(os.path.dirname(path)) == label for path, label in photos.frame.to_numpy())
+    dataset = load_image_folder(shared / "data" / name)
+    assert dataset.data.shape == (n_samples, 1)
+    assert len(dataset.target_names) == n_classes
+    assert (dataset.target_names[0], dataset.target_names[-1]) == (first, last)
+    assert dataset.data["path"].is_unique
+    assert all(os.path.basename(os.path.dirname(path)) == label for path, label in dataset.frame.to_numpy())

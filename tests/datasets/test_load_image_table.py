@@ -50,10 +50,10 @@ def test_column_transformer_takes_data(folder: Path):
 
 
 def test_frame_of_a_folder_is_such_a_table(folder: Path):
-    photos = load_image_folder(folder.parent)
-    table = load_image_table(photos.frame)
-    pd.testing.assert_frame_equal(table.data, photos.data)
-    np.testing.assert_array_equal(table.target, photos.target)
+    dataset = load_image_folder(folder.parent)
+    table = load_image_table(dataset.frame)
+    pd.testing.assert_frame_equal(table.data, dataset.data)
+    np.testing.assert_array_equal(table.target, dataset.target)
 
 
 def test_paths_start_from_root(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -133,11 +133,11 @@ def test_paths_that_are_not_utf8(folder: Path):
     assert again.target.tolist() == table.target.tolist()
 
 
-def test_a_picture_is_no_table(folder: Path):
+def test_a_image_is_no_table(folder: Path):
     # Its bytes are no UTF-8, and byte by byte it has rows of other lengths.
-    (folder / "photo.csv").write_bytes(b"\xff\xd8\n1,2,3,4\n5\n1,2,3,4,5,6\n")
-    with pytest.raises(ValueError, match=r"photo.csv' is no CSV table with a header line"):
-        load_image_table(folder / "photo.csv")
+    (folder / "image.csv").write_bytes(b"\xff\xd8\n1,2,3,4\n5\n1,2,3,4,5,6\n")
+    with pytest.raises(ValueError, match=r"image.csv' is no CSV table with a header line"):
+        load_image_table(folder / "image.csv")
 
 
 def test_missing_columns_are_named_with_those_that_are_there(folder: Path):

@@ -68,7 +68,7 @@ def test_a_gpu_without_memory_for_the_smallest_batch_says_so(monkeypatch):
 
 @pytest.fixture(scope="module")
 def flowers(shared):
-    """120 photographs, their kinds, and what Keras says of them in float32."""
+    """120 images, their kinds, and what Keras says of them in float32."""
     paths, kinds = [], []
     for folder in sorted(path for path in (shared / "data" / "flowers5").iterdir() if path.is_dir()):
         found = sorted(map(str, folder.iterdir()))
@@ -83,7 +83,7 @@ def flowers(shared):
 @pytest.mark.parametrize(
     ("name", "precision"), [("keras", "bfloat16"), ("openvino", "bfloat16"), ("openvino", "float32")]
 )
-def test_tolerances_hold_on_photographs(flowers, name, precision):
+def test_tolerances_hold_on_images(flowers, name, precision):
     paths, kinds, transformer, exact = flowers
     if name == "openvino":
         openvino = pytest.importorskip("openvino")

@@ -289,7 +289,7 @@ def test_bfloat16_is_bfloat16(engine, exports):
         assert_near(found, exact, 1e-5)
 
 
-def test_a_cpu_without_bfloat16_says_so(exports, monkeypatch, pictures):
+def test_a_cpu_without_bfloat16_says_so(exports, monkeypatch, images):
     class Core:
         @staticmethod
         def get_property(device, name):
@@ -301,17 +301,17 @@ def test_a_cpu_without_bfloat16_says_so(exports, monkeypatch, pictures):
     clear_engines()
     features = BottleneckFeatures("ResNet20", precision="bfloat16", engine="openvino", cache=None)
     with pytest.raises(ValueError, match="bfloat16"):
-        features.transform(pictures)
+        features.transform(images)
     clear_engines()
 
 
-def test_without_openvino_the_error_names_the_extra(tmp_path, monkeypatch, pictures):
+def test_without_openvino_the_error_names_the_extra(tmp_path, monkeypatch, images):
     monkeypatch.setattr(_openvino_engine, "is_openvino_installed", lambda: False)
     with pytest.raises(ImportError, match=r"skcnn\[openvino\].*engine='keras'"):
         OpenVINOEngine(plan_of(), tmp_path)
     clear_engines()
     with pytest.raises(ImportError, match=r"skcnn\[openvino\]"):
-        BottleneckFeatures("ResNet20", engine="openvino", cache=None).transform(pictures)
+        BottleneckFeatures("ResNet20", engine="openvino", cache=None).transform(images)
     assert os.listdir(tmp_path) == []
 
 

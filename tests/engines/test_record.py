@@ -281,7 +281,7 @@ def family(request, tmp_path_factory):
     backbone = get_backbone(name)
     network = backbone.build(weights=None, image_size=size)
     rng = np.random.default_rng(0)
-    # Smooth pictures, unlike each other: noise would make all pixels of the last map alike.
+    # Smooth images, unlike each other: noise would make all pixels of the last map alike.
     coarse = rng.integers(0, 256, (8, 5, 5, 3)).astype("float32")
     pixels = np.asarray(keras.ops.image.resize(coarse, (size, size), "bicubic")).clip(0, 255).astype(np.uint8)
     scaled = np.asarray(scale_pixels(pixels.astype("float32"), backbone.preprocessing))
@@ -312,7 +312,7 @@ def assert_records(engine, plan, pixels, expected, record_property):
         part = records[:, start : start + values.shape[1]]
         start += values.shape[1]
         errors.append(distance(part, values))
-        assert distance(values[:1], values[1:2]) > 1e-2  # pictures are told apart
+        assert distance(values[:1], values[1:2]) > 1e-2  # images are told apart
     assert start == records.shape[1]
     record_property("error", max(errors))
     print(f"\nERROR {plan.backbone.name} {plan.image_size[0]} px {engine.name} {max(errors):.1e}")

@@ -38,8 +38,8 @@ def resnet20_reference(pixels, layer="stage3_unit3"):
     return np.asarray(tapped(pixels.astype("float32") / 127.5 - 1, training=False))
 
 
-def resized(pictures, size=32):
-    return np.stack([np.asarray(Image.fromarray(p).resize((size, size), Image.Resampling.BILINEAR)) for p in pictures])
+def resized(images, size=32):
+    return np.stack([np.asarray(Image.fromarray(p).resize((size, size), Image.Resampling.BILINEAR)) for p in images])
 
 
 def assert_features(actual, expected, tolerance=1e-4):
@@ -64,83 +64,83 @@ def test_checks_for_image_transformers(name, check):
     check()
 
 
-def test_features_are_kerass(pictures):
-    maps = resnet20_reference(resized(pictures))
-    assert_features(BottleneckFeatures("ResNet20").transform(pictures), maps.mean((1, 2)))
-    assert_features(BottleneckFeatures("ResNet20", pooling="max").transform(pictures), maps.max((1, 2)))
-    assert_features(BottleneckFeatures("ResNet20", pooling=None).transform(pictures), maps.reshape(6, -1))
-    first = resnet20_reference(resized(pictures), "stage1_unit1").mean((1, 2))
-    both = BottleneckFeatures("ResNet20", layers=["stage3_unit3", "stage1_unit1"]).transform(pictures)
+def test_features_are_kerass(images):
+    maps = resnet20_reference(resized(images))
+    assert_features(BottleneckFeatures("ResNet20").transform(images), maps.mean((1, 2)))
+    assert_features(BottleneckFeatures("ResNet20", pooling="max").transform(images), maps.max((1, 2)))
+    assert_features(BottleneckFeatures("ResNet20", pooling=None).transform(images), maps.reshape(6, -1))
+    first = resnet20_reference(resized(images), "stage1_unit1").mean((1, 2))
+    both = BottleneckFeatures("ResNet20", layers=["stage3_unit3", "stage1_unit1"]).transform(images)
     assert_features(both, np.hstack([maps.mean((1, 2)), first]))
 
 
-def test_image_size_and_resize(pictures):
-    features = BottleneckFeatures("ResNet20", image_size=(20, 40), resize="pad").transform(pictures)
+def test_image_size_and_resize(images):
+    features = BottleneckFeatures("ResNet20", image_size=(20, 40), resize="pad").transform(images)
     from PIL import ImageOps
 
     padded = np.stack(
-        [np.asarray(ImageOps.pad(Image.fromarray(p), (40, 20), Image.Resampling.BILINEAR)) for p in pictures]
+        [np.asarray(ImageOps.pad(Image.fromarray(p), (40, 20), Image.Resampling.BILINEAR)) for p in images]
     )
     assert_features(features, resnet20_reference(padded).mean((1, 2)))
 
 
-def test_a_keras_model(pictures):
+def test_a_keras_model(images):
     network = small_network()
     transformer = BottleneckFeatures(network)
-    pixels = np.stack([np.asarray(Image.fromarray(p).resize((20, 24), Image.Resampling.BILINEAR)) for p in pictures])
+    pixels = np.stack([np.asarray(Image.fromarray(p).resize((20, 24), Image.Resampling.BILINEAR)) for p in images])
     expected = np.asarray(network(pixels.astype("float32"))).mean((1, 2))
-    assert_features(transformer.transform(pictures), expected)
-    assert_features(clone(transformer).transform(pictures), expected)
-    assert_features(pickle.loads(pickle.dumps(transformer)).transform(pictures), expected)
-    assert BottleneckFeatures(network, layers="first").fit_transform(pictures).shape == (6, 5)
+    assert_features(transformer.transform(images), expected)
+    assert_features(clone(transformer).transform(images), expected)
+    assert_features(pickle.loads(pickle.dumps(transformer)).transform(images), expected)
+    assert BottleneckFeatures(network, layers="first").fit_transform(images).shape == (6, 5)
 
 
-def test_another_keras_model_of_the_same_form_is_another_network(pictures):
-    a = BottleneckFeatures(small_network(1)).transform(pictures)
-    b = BottleneckFeatures(small_network(2)).transform(pictures)
+def test_another_keras_model_of_the_same_form_is_another_network(images):
+    a = BottleneckFeatures(small_network(1)).transform(images)
+    b = BottleneckFeatures(small_network(2)).transform(images)
     assert np.abs(a - b).max() > 0.01 * np.abs(a).max()
 
 
-def test_a_callable(pictures):
+def test_a_callable(images):
     def build(input_shape):
         keras.utils.set_random_seed(0)
         return keras.Sequential([keras.Input(input_shape), keras.layers.Conv2D(3, 3)])
 
-    features = BottleneckFeatures(build, image_size=(10, 12)).transform(pictures)
+    features = BottleneckFeatures(build, image_size=(10, 12)).transform(images)
     assert features.shape == (6, 3)
 
 
-def test_random_weights_follow_their_seed(pictures):
+def test_random_weights_follow_their_seed(images):
     def features(seed):
         clear_engines()
-        return BottleneckFeatures("ResNet20", weights=None, random_state=seed, cache=None).transform(pictures)
+        return BottleneckFeatures("ResNet20", weights=None, random_state=seed, cache=None).transform(images)
 
     first = features(1)
     np.testing.assert_array_equal(first, features(1))
     assert np.abs(first - features(2)).max() > 0.01 * np.abs(first).max()
 
 
-def test_bfloat16_is_near(pictures):
-    exact = BottleneckFeatures("ResNet20").transform(pictures)
-    rough = BottleneckFeatures("ResNet20", precision="bfloat16").transform(pictures)
+def test_bfloat16_is_near(images):
+    exact = BottleneckFeatures("ResNet20").transform(images)
+    rough = BottleneckFeatures("ResNet20", precision="bfloat16").transform(images)
     assert rough.dtype == np.float32
     cosine = (exact * rough).sum(1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(rough, axis=1)
     assert cosine.min() > 0.99
     assert np.abs(exact - rough).max() > 0  # it did compute in something else
 
 
-def test_bfloat16_keeps_the_standardisation_of_pixels(pictures):
+def test_bfloat16_keeps_the_standardisation_of_pixels(images):
     # Keras's Normalization computes with copies of its weights, which set_weights leaves as they were.
     inputs = keras.Input((24, 20, 3))
     normalization = keras.layers.Normalization()
-    normalization.adapt(pictures.astype("float32"))
+    normalization.adapt(images.astype("float32"))
     network = keras.Model(inputs, normalization(inputs))
-    exact = BottleneckFeatures(network).transform(pictures)
-    rough = BottleneckFeatures(network, precision="bfloat16").transform(pictures)
+    exact = BottleneckFeatures(network).transform(images)
+    rough = BottleneckFeatures(network, precision="bfloat16").transform(images)
     assert_features(rough, exact, tolerance=0.02)
 
 
-def test_names(pictures):
+def test_names(images):
     names = BottleneckFeatures("ResNet20", layers=["stage1_unit3", "stage3_unit3"]).get_feature_names_out()
     assert len(names) == 16 + 64
     assert names[0] == "ResNet20_stage1_unit3_avg_0"
@@ -150,20 +150,20 @@ def test_names(pictures):
     assert names[64 * 8 * 2 + 64 * 5 + 17] == "ResNet20_stage3_unit3_2_5_17"
 
 
-def test_an_image_goes_through_the_network_once(pictures, picture_files, cache):
+def test_an_image_goes_through_the_network_once(images, image_files, cache):
     transformer = BottleneckFeatures("ResNet20")
-    transformer.transform(pictures)
+    transformer.transform(images)
     assert cache.info()[:2] == (6, 0)
-    transformer.transform(pictures[::-1])
-    clone(transformer).set_params(layers=["stage1_unit3"], pooling="max", batch_size=2).transform(pictures)
+    transformer.transform(images[::-1])
+    clone(transformer).set_params(layers=["stage1_unit3"], pooling="max", batch_size=2).transform(images)
     assert cache.info()[:2] == (6, 12)
-    transformer.transform(np.concatenate([pictures[:2], pictures[:1], 255 - pictures[:1]]))
+    transformer.transform(np.concatenate([images[:2], images[:1], 255 - images[:1]]))
     assert cache.info()[:2] == (7, 15)
-    transformer.transform([picture_files[0], picture_files[1], picture_files[0]])  # files: other content than arrays
+    transformer.transform([image_files[0], image_files[1], image_files[0]])  # files: other content than arrays
     assert cache.info()[:2] == (9, 16)
-    clone(transformer).set_params(cache=None).transform(pictures)
+    clone(transformer).set_params(cache=None).transform(images)
     assert cache.info()[:2] == (9, 16)  # not a matter of the cache
-    clone(transformer).set_params(resize="crop").transform(pictures)  # another picture to the network
+    clone(transformer).set_params(resize="crop").transform(images)  # another image to the network
     assert cache.info().passes == 15
 
 
@@ -187,11 +187,11 @@ def test_a_grid_search_makes_one_pass_an_image(cache):
     assert cache.info().passes == 40
 
 
-def test_beside_numbers_with_labels_and_two_processes(picture_files):
-    frame = pd.DataFrame({"photo": picture_files * 4, "age": np.arange(24.0)})
+def test_beside_numbers_with_labels_and_two_processes(image_files):
+    frame = pd.DataFrame({"image": image_files * 4, "age": np.arange(24.0)})
     y = np.array(["even" if index % 2 == 0 else "odd" for _ in range(4) for index in range(6)])
     columns = make_column_transformer(
-        (BottleneckFeatures("ResNet20"), ["photo"]), (StandardScaler(), ["age"])
+        (BottleneckFeatures("ResNet20"), ["image"]), (StandardScaler(), ["age"])
     ).set_output(transform="pandas")
     pipeline = make_pipeline(columns, StandardScaler(), LogisticRegression())
     scores = cross_val_score(pipeline, frame, y, cv=3, n_jobs=2, error_score="raise")
@@ -227,19 +227,19 @@ def test_forking_is_refused():
         transformer.transform(X)
 
 
-def bad_frame(picture_files):
-    return pd.DataFrame({"path": [picture_files[0], "none.png", None, picture_files[1], "none.png"]})
+def bad_frame(image_files):
+    return pd.DataFrame({"path": [image_files[0], "none.png", None, image_files[1], "none.png"]})
 
 
-def test_bad_rows_are_named_at_once(picture_files, cache):
+def test_bad_rows_are_named_at_once(image_files, cache):
     with pytest.raises(BadImageError, match=r"3 of 5 images.*\n  row 1: none.png: no such file") as caught:
-        BottleneckFeatures("ResNet20").transform(bad_frame(picture_files))
+        BottleneckFeatures("ResNet20").transform(bad_frame(image_files))
     assert list(caught.value.bad_rows["row"]) == [1, 2, 4]
     assert cache.info().passes == 0  # known before the network ran
 
 
-def test_bad_rows_found_by_the_decoder_are_all_named(pictures):
-    X = [*pictures, b"broken", *pictures, b"broken too"]
+def test_bad_rows_found_by_the_decoder_are_all_named(images):
+    X = [*images, b"broken", *images, b"broken too"]
     for cache in ("memory", None):
         with pytest.raises(BadImageError) as caught:
             BottleneckFeatures("ResNet20", cache=cache, batch_size=2).transform(X)
@@ -247,13 +247,13 @@ def test_bad_rows_found_by_the_decoder_are_all_named(pictures):
 
 
 @pytest.mark.parametrize("cache_kind", ["memory", None])
-def test_bad_rows_become_nan(picture_files, pictures, cache_kind):
+def test_bad_rows_become_nan(image_files, images, cache_kind):
     transformer = BottleneckFeatures("ResNet20", on_error="nan", cache=cache_kind)
     with pytest.warns(BadImageWarning, match="3 of 5") as caught:
-        features = transformer.transform(bad_frame(picture_files))
+        features = transformer.transform(bad_frame(image_files))
     assert list(caught[0].message.bad_rows["row"]) == [1, 2, 4]
     assert np.isnan(features[[1, 2, 4]]).all()
-    assert_features(features[[0, 3]], BottleneckFeatures("ResNet20").transform(pictures[:2]))
+    assert_features(features[[0, 3]], BottleneckFeatures("ResNet20").transform(images[:2]))
 
 
 def test_all_rows_bad():
@@ -285,27 +285,27 @@ def test_all_rows_bad():
         ({"weights": "no/such/file.h5"}, "no/such/file.h5"),
     ],
 )
-def test_bad_parameters_are_named(parameters, message, pictures):
+def test_bad_parameters_are_named(parameters, message, images):
     with pytest.raises((ValueError, TypeError, OSError), match=message):
-        BottleneckFeatures(**{"backbone": "ResNet20", **parameters}).transform(pictures)
+        BottleneckFeatures(**{"backbone": "ResNet20", **parameters}).transform(images)
 
 
-def test_one_network_per_process(pictures, monkeypatch):
+def test_one_network_per_process(images, monkeypatch):
     clear_engines()
     built = []
     build = _keras_engine.build_record_model
     monkeypatch.setattr(_keras_engine, "build_record_model", lambda plan: built.append(plan) or build(plan))
     transformer = BottleneckFeatures("ResNet20", cache=None)
     for each in (transformer, clone(transformer), pickle.loads(pickle.dumps(transformer))):
-        each.transform(pictures)
+        each.transform(images)
     assert len(built) == 1
     assert len(pickle.dumps(transformer)) < 2000
 
 
-def test_progress_is_shown_and_quiet_by_default(pictures, capsys):
-    BottleneckFeatures("ResNet20", cache=None).transform(pictures)
+def test_progress_is_shown_and_quiet_by_default(images, capsys):
+    BottleneckFeatures("ResNet20", cache=None).transform(images)
     assert capsys.readouterr().err == ""
-    BottleneckFeatures("ResNet20", cache=None, verbose=1).transform(pictures)
+    BottleneckFeatures("ResNet20", cache=None, verbose=1).transform(images)
     assert "6/6" in capsys.readouterr().err
 
 
@@ -316,7 +316,7 @@ def test_every_backbone_is_known_without_building_it():
         assert names[0].startswith(f"{name}_")
 
 
-def test_real_photos_make_a_good_classifier(shared):
+def test_real_images_make_a_good_classifier(shared):
     folder = shared / "data" / "flowers5"
     paths, labels = [], []
     for kind in ("roses", "sunflowers"):

@@ -1,4 +1,4 @@
-"""An image goes through a network once, whatever happens: kills, processes, threads, bad pictures, full disks."""
+"""An image goes through a network once, whatever happens: kills, processes, threads, bad images, full disks."""
 
 import contextlib
 import os
@@ -43,7 +43,7 @@ def engine(monkeypatch):
     numpy_engine._engines.clear()
 
 
-def write_pictures(folder, n):
+def write_images(folder, n):
     rng = np.random.default_rng(7)
     folder.mkdir(exist_ok=True)
     paths = []
@@ -56,7 +56,7 @@ def write_pictures(folder, n):
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory):
     """Sixty files, not changed lately: their digests are remembered."""
-    paths = write_pictures(tmp_path_factory.mktemp("pictures"), 60)
+    paths = write_images(tmp_path_factory.mktemp("images"), 60)
     for path in paths:
         os.utime(path, (1e9, 1e9))
     return paths
@@ -271,7 +271,7 @@ def test_an_interrupt_gives_the_leases_back(engine, paths, expected, tmp_path, m
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_bad_pictures_keep_no_lease(engine, paths, expected, tmp_path, late):
+def test_bad_images_keep_no_lease(engine, paths, expected, tmp_path, late):
     (tmp_path / "broken.png").write_bytes(b"broken")
     bad = [tmp_path / "broken.png", tmp_path / "none.png"] if not late else [tmp_path / "broken.png"]
     X = [*paths[:30], *map(str, bad), *paths[30:], str(bad[0])]
@@ -295,7 +295,7 @@ def test_bad_pictures_keep_no_lease(engine, paths, expected, tmp_path, late):
 
 
 def test_order_batches_copies_and_names_do_not_matter(engine, tmp_path):
-    paths = write_pictures(tmp_path / "pictures", 20)
+    paths = write_images(tmp_path / "images", 20)
     folder = tmp_path / "cache"
     expected = features_in(None).transform(paths)
     numpy_engine._engines.clear()
@@ -307,7 +307,7 @@ def test_order_batches_copies_and_names_do_not_matter(engine, tmp_path):
     for batch_size in (1, 3, 64, None):
         np.testing.assert_array_equal(features_in(folder, batch_size=batch_size).transform(paths), expected)
     moved = tmp_path / "häß 🌻 'x;--"
-    os.rename(tmp_path / "pictures", moved)
+    os.rename(tmp_path / "images", moved)
     renamed = [str(moved / os.path.basename(path)) for path in paths]
     np.testing.assert_array_equal(features_in(folder).transform(renamed), expected)
     link = tmp_path / "link"
@@ -317,7 +317,7 @@ def test_order_batches_copies_and_names_do_not_matter(engine, tmp_path):
     relative = [os.path.basename(path) for path in paths]
     np.testing.assert_array_equal(features_in(folder, root=moved).transform(relative), expected)
     assert engine() == 20
-    os.replace(renamed[1], renamed[0])  # another picture under the same name
+    os.replace(renamed[1], renamed[0])  # another image under the same name
     np.testing.assert_array_equal(features_in(folder).transform(renamed[:1])[0], expected[1])
     Image.new("RGB", (8, 8), "red").save(renamed[2])
     assert np.abs(features_in(folder).transform(renamed[2:3])[0] - expected[2]).max() > 1

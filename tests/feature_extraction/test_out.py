@@ -84,12 +84,12 @@ def test_an_older_file_is_replaced_under_its_readers(tmp_path):
 
 
 def test_bad_rows(tmp_path):
-    pictures = [*X[:5], b"broken", *X[5:9]]
+    images = [*X[:5], b"broken", *X[5:9]]
     with pytest.raises(BadImageError):
-        transformer().transform(pictures, out=tmp_path / "a.npy")
+        transformer().transform(images, out=tmp_path / "a.npy")
     assert os.listdir(tmp_path) == []
     with pytest.warns(BadImageWarning, match="row 5"):
-        features = transformer(on_error="nan").transform(pictures, out=tmp_path / "a.npy")
+        features = transformer(on_error="nan").transform(images, out=tmp_path / "a.npy")
     assert np.isnan(features[5]).all()
     np.testing.assert_array_equal(np.delete(features, 5, axis=0), transformer().transform(X[:9]))
 

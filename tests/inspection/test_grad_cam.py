@@ -40,15 +40,15 @@ def features(**options) -> BottleneckFeatures:
 
 
 def logistic(*steps, classes: int = 3, **options):
-    pictures, labels = of_three_classes()
+    images, labels = of_three_classes()
     few = np.isin(labels, NAMES[:classes])
     pipe = make_pipeline(features(**options), *steps, LogisticRegression(C=0.01, max_iter=1000))
-    return pipe.fit(pictures[few], labels[few])
+    return pipe.fit(images[few], labels[few])
 
 
 @pytest.fixture(scope="module")
 def last_maps() -> np.ndarray:
-    """The last feature maps (n, 8, 8, 64) of the first pictures, by Keras alone."""
+    """The last feature maps (n, 8, 8, 64) of the first images, by Keras alone."""
     return np.asarray(get_backbone("ResNet20").build().predict_on_batch(X[:5].astype("float32") / 127.5 - 1))
 
 
@@ -72,7 +72,7 @@ def test_linear_head_on_averages_is_class_activation_mapping(last_maps):
     np.testing.assert_allclose(frame["score"], decision[np.arange(5), codes], rtol=1e-4)
     cam = np.maximum((last_maps * pipe[-1].coef_[codes][:, None, None, :]).sum(axis=-1), 0)
     np.testing.assert_allclose(frame["peak"], cam.max(axis=(1, 2)) / 64, rtol=1e-4)
-    np.testing.assert_array_equal(display.pictures, X[:5])
+    np.testing.assert_array_equal(display.images, X[:5])
 
 
 def test_affine_steps_are_one_map(last_maps):
@@ -86,9 +86,9 @@ def test_affine_steps_are_one_map(last_maps):
 
 @pytest.mark.parametrize("solver", ["sklearn", "minibatch"])
 def test_bags_count_by_their_mean(solver, last_maps):
-    pictures, labels = of_three_classes()
+    images, labels = of_three_classes()
     head = BaggedSGDClassifier(solver=solver, n_estimators=3, random_state=0)
-    pipe = make_pipeline(features(), StandardScaler(), head).fit(pictures, labels)
+    pipe = make_pipeline(features(), StandardScaler(), head).fit(images, labels)
     display = GradCAMDisplay.from_estimator(pipe, X[:5], target="one")
     coef = np.zeros((3, 64))
     for columns, of_bag in zip(head.estimators_features_, head.estimators_coef_, strict=True):
@@ -106,8 +106,8 @@ def test_two_classes_speak_against_each_other(last_maps):
 
 
 def test_searches_are_looked_into():
-    pictures, labels = of_three_classes()
-    search = GridSearchCV(logistic(), {"logisticregression__C": [0.01]}, cv=2).fit(pictures, labels)
+    images, labels = of_three_classes()
+    search = GridSearchCV(logistic(), {"logisticregression__C": [0.01]}, cv=2).fit(images, labels)
     display = GradCAMDisplay.from_estimator(search, X[:3])
     golden = GradCAMDisplay.from_estimator(search.best_estimator_, X[:3])
     np.testing.assert_array_equal(display.heatmaps, golden.heatmaps)
@@ -129,19 +129,19 @@ def branching_network() -> tuple[keras.Model, dict[str, keras.layers.Layer]]:
 
 def test_gradients_are_those_of_small_steps():
     network, layers = branching_network()
-    pictures = np.random.default_rng(0).integers(0, 256, (12, 16, 12, 3), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (12, 16, 12, 3), dtype=np.uint8)
     pipe = make_pipeline(
         BottleneckFeatures(network, pooling=None, engine="keras"), LogisticRegression(max_iter=1000)
-    ).fit(pictures, np.arange(12) % 3)
+    ).fit(images, np.arange(12) % 3)
     scored = scored_network(pipe)
     feature_map = FeatureMap(scored, "inner")
     codes = np.array([0, 2])
-    maps, gradients, scores = feature_map.look(pictures[:2], codes)
+    maps, gradients, scores = feature_map.look(images[:2], codes)
 
     def run(name: str, x: np.ndarray) -> np.ndarray:
         return keras.ops.convert_to_numpy(layers[name](x))
 
-    first = run("first", pictures[:2].astype("float32") / 127.5 - 1)
+    first = run("first", images[:2].astype("float32") / 127.5 - 1)
     np.testing.assert_allclose(maps, run("inner", first), atol=1e-5)
 
     def score(maps: np.ndarray) -> np.ndarray:
@@ -154,18 +154,18 @@ def test_gradients_are_those_of_small_steps():
         step = 0.05 * rng.normal(size=maps.shape).astype("float32")
         slope = (score(maps + step) - score(maps - step)) / 2
         np.testing.assert_allclose((gradients * step).sum(axis=(1, 2, 3)), slope, rtol=0.02, atol=1e-4)
-    display = GradCAMDisplay.from_estimator(pipe, pictures[:2], target=[0, 2], layer="inner")
+    display = GradCAMDisplay.from_estimator(pipe, images[:2], target=[0, 2], layer="inner")
     assert display.heatmaps.shape == (2, 16, 12)
     np.testing.assert_array_equal(display.heatmaps, enlarged(grad_cam(maps, gradients), (16, 12)))
 
 
 def test_network_of_the_user_is_left_as_it_was():
     network, _ = branching_network()
-    pictures = np.random.default_rng(0).integers(0, 256, (6, 16, 12, 3), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (6, 16, 12, 3), dtype=np.uint8)
     pipe = make_pipeline(BottleneckFeatures(network, engine="keras"), LogisticRegression(max_iter=1000))
-    pipe.fit(pictures, np.arange(6) % 2)
+    pipe.fit(images, np.arange(6) % 2)
     before = [len(layer._inbound_nodes) for layer in network.layers]
-    displays = [GradCAMDisplay.from_estimator(pipe, pictures, layer=layer) for layer in (None, "inner", "inner")]
+    displays = [GradCAMDisplay.from_estimator(pipe, images, layer=layer) for layer in (None, "inner", "inner")]
     assert [len(layer._inbound_nodes) for layer in network.layers] == before
     assert [display.layer for display in displays] == ["output", "inner", "inner"]
     np.testing.assert_array_equal(displays[1].heatmaps, displays[2].heatmaps)
@@ -173,10 +173,10 @@ def test_network_of_the_user_is_left_as_it_was():
 
 @pytest.mark.parametrize("options", [{"hidden_layer_sizes": (5,)}, {"loss": "binary_crossentropy"}, {"pooling": "max"}])
 def test_scores_of_a_classifier_are_those_before_the_softmax(options):
-    pictures, labels = of_three_classes()
+    images, labels = of_three_classes()
     two = labels != "two"
     classifier = CNNClassifier("ResNet20", head_epochs=2, epochs=0, random_state=0, **options)
-    classifier.fit(pictures[two], labels[two])
+    classifier.fit(images[two], labels[two])
     scores = [
         GradCAMDisplay.from_estimator(classifier, X[:4], target=target).frame()["score"] for target in ("nought", "one")
     ]
@@ -187,25 +187,25 @@ def test_scores_of_a_classifier_are_those_before_the_softmax(options):
 
 
 def with_patches(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return noise, every other picture with a patch in a corner; what the pictures are called; and the corners."""
+    """Return noise, every other image with a patch in a corner; what the images are called; and the corners."""
     rng = np.random.default_rng(seed)
-    pictures = rng.integers(60, 180, (n, 32, 32, 3), dtype=np.uint8)
+    images = rng.integers(60, 180, (n, 32, 32, 3), dtype=np.uint8)
     labels = np.where(np.arange(n) % 2, "patch", "plain")
     corners = rng.integers(0, 2, (n, 2))
-    for picture, (down, across) in zip(pictures[1::2], corners[1::2], strict=True):
-        picture[down * 22 :, across * 22 :][:10, :10] = [230, 30, 30]
-    return pictures, labels, corners
+    for image, (down, across) in zip(images[1::2], corners[1::2], strict=True):
+        image[down * 22 :, across * 22 :][:10, :10] = [230, 30, 30]
+    return images, labels, corners
 
 
 def test_heat_lies_where_the_class_is_told():
     classifier = CNNClassifier(
         "ResNet20", head_epochs=8, head_learning_rate=0.03, epochs=1, unfreeze="stage3_unit3", random_state=0
     ).fit(*with_patches(96, 0)[:2])
-    pictures, labels, corners = with_patches(32, 1)
-    assert classifier.score(pictures, labels) > 0.9
-    heat = GradCAMDisplay.from_estimator(classifier, pictures[1::2], target="patch").heatmaps
+    images, labels, corners = with_patches(32, 1)
+    assert classifier.score(images, labels) > 0.9
+    heat = GradCAMDisplay.from_estimator(classifier, images[1::2], target="patch").heatmaps
     quarters = np.stack([quarter_of(one, corner) for one, corner in zip(heat, corners[1::2], strict=True)])
-    # A quarter of the picture, and most of the heat, also where it is hottest.
+    # A quarter of the image, and most of the heat, also where it is hottest.
     assert (quarters.sum(axis=(1, 2)) / heat.sum(axis=(1, 2))).mean() > 0.7
     assert (quarters.max(axis=(1, 2)) == 1).mean() > 0.9
 
@@ -237,23 +237,23 @@ def test_normalisation_behind_the_pooling():
 
     layers = (BottleneckLayer("output", -1, 4, pool_first=True),)
     backbone = Backbone("Normed", (16, 16), "tf", layers, n_parameters=120, weights=(), builder=build)
-    pictures = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), dtype=np.uint8)
     pipe = make_pipeline(BottleneckFeatures(backbone, weights=None, engine="keras"), LogisticRegression())
-    pipe.fit(pictures, np.arange(6) % 2)
-    displays = [GradCAMDisplay.from_estimator(pipe, pictures, layer=layer) for layer in (None, "edges", "output")]
+    pipe.fit(images, np.arange(6) % 2)
+    displays = [GradCAMDisplay.from_estimator(pipe, images, layer=layer) for layer in (None, "edges", "output")]
     assert [display.layer for display in displays] == ["edges", "edges", "output"]
     for display in displays:
         np.testing.assert_array_equal(display.heatmaps, displays[0].heatmaps)
-        decision = pipe.decision_function(pictures)
+        decision = pipe.decision_function(images)
         np.testing.assert_allclose(display.frame()["score"], abs(decision), rtol=1e-3, atol=1e-4)
     assert displays[0].heatmaps.max() == 1
 
 
 def test_map_of_one_place_is_not_the_default():
-    pictures, labels = of_three_classes()
+    images, labels = of_three_classes()
     network = BottleneckFeatures("LeNet5", weights=None, engine="keras")
-    pipe = make_pipeline(network, LogisticRegression(max_iter=1000)).fit(pictures, labels)
-    assert GradCAMDisplay.from_estimator(pipe, pictures[:2]).layer == "pool2"
+    pipe = make_pipeline(network, LogisticRegression(max_iter=1000)).fit(images, labels)
+    assert GradCAMDisplay.from_estimator(pipe, images[:2]).layer == "pool2"
 
 
 def test_targets():
@@ -266,7 +266,7 @@ def test_targets():
     assert not np.array_equal(one.heatmaps[1], each.heatmaps[1])
     with pytest.raises(ValueError, match="target names 'six'; the classes are 'nought', 'one', 'two'"):
         GradCAMDisplay.from_estimator(pipe, X[:3], target="six")
-    with pytest.raises(ValueError, match="target has 2 labels for 3 pictures"):
+    with pytest.raises(ValueError, match="target has 2 labels for 3 images"):
         GradCAMDisplay.from_estimator(pipe, X[:3], target=["one", "two"])
 
 
@@ -291,11 +291,11 @@ def test_nothing_that_speaks_for_a_class_is_no_heat():
     ],
 )
 def test_other_estimators_are_refused(estimator, message):
-    pictures, labels = of_three_classes()
-    is_of_pictures = isinstance(estimator[0], BottleneckFeatures)
-    estimator.fit(pictures if is_of_pictures else pictures.reshape(len(pictures), -1)[:, ::97], labels)
+    images, labels = of_three_classes()
+    is_of_images = isinstance(estimator[0], BottleneckFeatures)
+    estimator.fit(images if is_of_images else images.reshape(len(images), -1)[:, ::97], labels)
     with pytest.raises(TypeError, match=f"{message}.*Accepted: a fitted CNNClassifier"):
-        GradCAMDisplay.from_estimator(estimator, pictures[:1], target="one")
+        GradCAMDisplay.from_estimator(estimator, images[:1], target="one")
 
 
 def test_unfitted_is_refused():
@@ -309,17 +309,17 @@ def test_paths_start_where_the_estimator_says(tmp_path):
     pipe = logistic().set_params(bottleneckfeatures__root=tmp_path)
     display = GradCAMDisplay.from_estimator(pipe, ["0.png", "1.png"])
     assert display.frame()["path"].tolist() == [str(tmp_path / "0.png"), str(tmp_path / "1.png")]
-    assert display.pictures.shape == (2, 32, 32, 3)
+    assert display.images.shape == (2, 32, 32, 3)
     (tmp_path / "1.png").unlink()
     with pytest.raises(BadImageError, match=r"row 1: .*1\.png: no such file"):
         GradCAMDisplay.from_estimator(pipe, ["0.png", "1.png"], target="one")
 
 
-def test_plot_lays_heat_over_pictures():
+def test_plot_lays_heat_over_images():
     display = GradCAMDisplay.from_estimator(logistic(), X[:3], target=["one", "two", "one"], name="digits")
     overlays = display.overlays(alpha=1.0, cmap="gray")
     np.testing.assert_allclose(overlays[..., 0], display.heatmaps * 255, atol=1.5)
-    np.testing.assert_array_equal(display.overlays(alpha=0.0), display.pictures)
+    np.testing.assert_array_equal(display.overlays(alpha=0.0), display.images)
     ax = Figure().subplots()
     assert display.plot(ax) is display
     assert display.ax_ is ax

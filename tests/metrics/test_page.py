@@ -52,20 +52,20 @@ def made_up(
     )
 
 
-def pictures(n_samples: int) -> np.ndarray:
+def images(n_samples: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (n_samples, 12, 9, 3), dtype=np.uint8)
 
 
 @functools.cache
 def report_of(task: str) -> ClassifierReport:
     if task == "flowers":
-        return made_up(["daisy", "dandelion", "roses", "sunflowers", "tulips"], 700, X=pictures(700))
+        return made_up(["daisy", "dandelion", "roses", "sunflowers", "tulips"], 700, X=images(700))
     if task == "two classes":
         return made_up(["healthy", "ill"], 300)
     if task == "odd":
-        # The first of each kind is a picture, the others are files that are not there.
+        # The first of each kind is an image, the others are files that are not there.
         files = [
-            pictures(1)[0],
+            images(1)[0],
             *(f"nowhere/{name.replace('/', '-')}/{i}.jpg" for i, name in enumerate(ODD_NAMES * 50)),
         ]
         return made_up(ODD_NAMES, 400, missing=len(ODD_NAMES) - 1, X=files[:400])
@@ -105,9 +105,7 @@ class Page(HTMLParser):
 def comparison_of(task: str):
     if task == "two reports":
         names = ODD_NAMES[:-1]
-        reports = [
-            made_up(names, 300, name=name, seed=seed, X=pictures(300)) for seed, name in enumerate(ODD_NAMES[:2])
-        ]
+        reports = [made_up(names, 300, name=name, seed=seed, X=images(300)) for seed, name in enumerate(ODD_NAMES[:2])]
     else:
         names = [f"class {number}" for number in range(5)]
         reports = [made_up(names, 300, name="a model", seed=seed) for seed in range(4)]
@@ -121,9 +119,9 @@ PAGES = (*REPORTS, "two reports", "four reports")
 @functools.cache
 def html_of(task: str) -> str:
     return (
-        render_report(report_of(task), n_pictures=12)
+        render_report(report_of(task), n_images=12)
         if task in REPORTS
-        else render_comparison(comparison_of(task), n_pictures=12)
+        else render_comparison(comparison_of(task), n_images=12)
     )
 
 
@@ -208,12 +206,12 @@ def test_every_class_and_figure_is_there(written):
     for key, value in report.provenance.items():
         assert key in text
         assert value in text
-    pictures = [attributes["aria-label"] for tag, attributes in Page(html).tags if tag == "svg"]
+    images = [attributes["aria-label"] for tag, attributes in Page(html).tags if tag == "svg"]
     matrices = ["Confusion matrix of all classes", "Confusion matrix of the most confused classes"]
     expected = matrices if len(report.classes) > 12 else matrices[:1]
     scored = ["ROC curves", "Precision-recall curves", "Reliability diagram"]
     scored += ["Threshold curves"] * (len(report.classes) == 2)
-    assert pictures == expected + scored * bool(report.curve_displays())
+    assert images == expected + scored * bool(report.curve_displays())
 
 
 def test_intervals_are_on_the_page(written):
@@ -238,10 +236,10 @@ def test_comparison_has_every_figure():
     assert comparison.summary in text
 
 
-def test_pictures_are_inlined_with_their_names():
+def test_images_are_inlined_with_their_names():
     report, page = report_of("flowers"), Page(html_of("flowers"))
     images = [attributes for tag, attributes in page.tags if tag == "img"]
-    worst, right = report.picture_displays()
+    worst, right = report.image_displays()
     assert [image["title"] for image in images] == [
         f"row {row}" for row in [*worst.frame()["row"], *right.frame()["row"]]
     ]
@@ -251,28 +249,28 @@ def test_pictures_are_inlined_with_their_names():
     assert (images[0]["width"], images[0]["height"]) == ("9", "12")
 
 
-def test_a_comparison_shows_the_pictures_that_one_alone_has_right():
+def test_a_comparison_shows_the_images_that_one_alone_has_right():
     comparison, page = comparison_of("two reports"), Page(html_of("two reports"))
     titles = [attributes["title"] for tag, attributes in page.tags if tag == "img"]
-    rows = [row for display in comparison.picture_displays() for row in display.frame()["row"]]
+    rows = [row for display in comparison.image_displays() for row in display.frame()["row"]]
     assert titles == [f"row {row}" for row in rows]
     assert len(rows) == 24
 
 
-def test_pictures_may_be_left_out(tmp_path):
-    html = report_of("flowers").to_html(tmp_path / "report.html", n_pictures=0).read_text("utf-8")
+def test_images_may_be_left_out(tmp_path):
+    html = report_of("flowers").to_html(tmp_path / "report.html", n_images=0).read_text("utf-8")
     assert "<img" not in html
-    assert 'id="pictures"' not in html
+    assert 'id="images"' not in html
 
 
 def test_a_file_is_told_by_folder_and_name_only(tmp_path):
     folder = tmp_path / 'a "quoted" name'
     folder.mkdir()
     files = [folder / f'{number} ">.png' for number in range(3)]
-    for file, pixels in zip(files, pictures(3), strict=True):
+    for file, pixels in zip(files, images(3), strict=True):
         Image.fromarray(pixels).save(file)
     report = ClassifierReport.from_predictions(["a", "b", "b"], [0.2, 0.4, 0.7], X=files)
-    html = render_report(report, n_pictures=12)
+    html = render_report(report, n_images=12)
     titles = [attributes["title"] for tag, attributes in Page(html).tags if tag == "img"]
     assert titles == ['a "quoted" name/1 ">.png', 'a "quoted" name/0 ">.png', 'a "quoted" name/2 ">.png']
     assert str(tmp_path) not in html
@@ -331,7 +329,7 @@ def test_page_of_120_classes_is_small():
 
 @pytest.mark.slow
 def test_page_of_10_000_samples_of_120_classes_is_no_more_than_5_mb(tmp_path):
-    report = made_up([f"class {number}" for number in range(120)], 10_000, X=pictures(10_000))
+    report = made_up([f"class {number}" for number in range(120)], 10_000, X=images(10_000))
     assert report.to_html(tmp_path / "report.html").stat().st_size < 5_000_000
 
 

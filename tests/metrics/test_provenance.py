@@ -51,16 +51,16 @@ def test_digest_of_predictions_knows_every_change_and_no_other():
     assert digest(y_score=Y_SCORE.astype(np.float32)) == digest(y_true=np.array(Y_TRUE, object)) == digest()
 
 
-def test_digest_of_files_is_of_their_content(picture_files, tmp_path):
-    first = digest_of_input(picture_files)
+def test_digest_of_files_is_of_their_content(image_files, tmp_path):
+    first = digest_of_input(image_files)
     assert first.startswith("SHA-256 ")
     assert first.endswith("of 6 rows, length and first 64 KiB of each file")
-    moved = [copied(path, tmp_path / f"moved-{i}.png") for i, path in enumerate(picture_files)]
+    moved = [copied(path, tmp_path / f"moved-{i}.png") for i, path in enumerate(image_files)]
     assert digest_of_input(pd.DataFrame({"path": moved})) == first
-    assert digest_of_input(picture_files[::-1]) != first
+    assert digest_of_input(image_files[::-1]) != first
     Image.new("RGB", (4, 4)).save(moved[0])
     assert digest_of_input(moved) != first
-    assert digest_of_input([*picture_files[:5], "nowhere.png"]).endswith("; 1 could not be read")
+    assert digest_of_input([*image_files[:5], "nowhere.png"]).endswith("; 1 could not be read")
 
 
 def test_digest_of_files_reads_their_beginning_and_length(tmp_path):
@@ -72,21 +72,21 @@ def test_digest_of_files_reads_their_beginning_and_length(tmp_path):
     assert digests[0] == digests[1] != digests[2]
 
 
-def test_digest_of_arrays_and_tables(pictures):
-    assert digest_of_input(pictures) == digest_of_input(pictures.copy()) != digest_of_input(pictures[::-1])
+def test_digest_of_arrays_and_tables(images):
+    assert digest_of_input(images) == digest_of_input(images.copy()) != digest_of_input(images[::-1])
     X = np.arange(6.0).reshape(3, 2)
     assert digest_of_input(X).endswith("of 3 x 2 numbers (float64)")
     assert digest_of_input(X) == digest_of_input(X.astype(">f8")).replace(">f8", "float64")
     assert digest_of_input(pd.DataFrame(X, columns=["a", "b"])) != digest_of_input(pd.DataFrame(X, columns=["a", "c"]))
-    assert digest_of_input(list(pictures)) != digest_of_input(list(pictures[::-1]))
+    assert digest_of_input(list(images)) != digest_of_input(list(images[::-1]))
 
 
 @pytest.mark.parametrize(
     ("X", "reason"),
     [
         (["memory://a.png", "memory://b.png"], "X holds URLs"),
-        (["a text", "another"], "no row of X is a picture"),
-        (pd.DataFrame({"a": ["x", "y"], "b": [1, 2]}), "a DataFrame that holds neither pictures nor numbers alone"),
+        (["a text", "another"], "no row of X is an image"),
+        (pd.DataFrame({"a": ["x", "y"], "b": [1, 2]}), "a DataFrame that holds neither images nor numbers alone"),
     ],
 )
 def test_what_is_not_digested_says_why(X, reason):
@@ -114,9 +114,9 @@ def test_long_parameters_are_shortened():
     assert told.endswith("...")
 
 
-def test_the_report_tells_both_digests(picture_files):
-    report = ClassifierReport.from_predictions(["a", "b", "b"] * 2, np.tile(Y_SCORE, 2), X=picture_files)
-    assert report.provenance["Digest of X"] == digest_of_input(picture_files)
+def test_the_report_tells_both_digests(image_files):
+    report = ClassifierReport.from_predictions(["a", "b", "b"] * 2, np.tile(Y_SCORE, 2), X=image_files)
+    assert report.provenance["Digest of X"] == digest_of_input(image_files)
     assert digest_of_predictions(report._predictions) in report.provenance["Digest of predictions"]
 
 
@@ -128,4 +128,4 @@ def copied(source, target) -> str:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
-    assert digest_of_input([tmp_path / "pipe.png"]) == "not digested: no row of X is a picture that can be read"
+    assert digest_of_input([tmp_path / "pipe.png"]) == "not digested: no row of X is an image that can be read"

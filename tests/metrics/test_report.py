@@ -178,30 +178,30 @@ def test_what_needs_scores_is_none_without():
     one_class.plot().figure_.draw_without_rendering()
 
 
-def test_pictures_of_an_estimator_are_those_of_its_x(pictures):
+def test_images_of_an_estimator_are_those_of_its_x(images):
     y = np.array(["a", "b"] * 3)
     brightness = make_pipeline(FunctionTransformer(lambda X: X.mean(axis=(1, 2))), LogisticRegression())
-    report = ClassifierReport.from_estimator(brightness.fit(pictures, y), pictures, y)
-    shown = pd.concat([display.frame() for display in report.picture_displays()])
+    report = ClassifierReport.from_estimator(brightness.fit(images, y), images, y)
+    shown = pd.concat([display.frame() for display in report.image_displays()])
     assert sorted(shown["row"]) == list(range(6))
     assert "6 x 40 x 30 x 3 numbers (uint8)" in report.provenance["Digest of X"]
 
 
-def test_texts_and_numbers_are_no_pictures(digits):
-    assert ClassifierReport.from_estimator(*digits).picture_displays() == []
+def test_texts_and_numbers_are_no_images(digits):
+    assert ClassifierReport.from_estimator(*digits).image_displays() == []
     texts = pd.Series(["a word", "another", "a word", "another"])
     pipeline = make_pipeline(CountVectorizer(), LogisticRegression()).fit(texts, [0, 1, 0, 1])
     report = ClassifierReport.from_estimator(pipeline, texts, [0, 1, 0, 1])
-    assert report.picture_displays() == []
+    assert report.image_displays() == []
     assert report.provenance["Digest of X"].startswith("not digested")
 
 
-def test_pictures_must_be_as_many_as_labels(pictures):
-    with pytest.raises(ValueError, match="X has 6 pictures, and there are 2 labels"):
-        ClassifierReport.from_predictions([0, 1], [0.1, 0.9], X=pictures)
+def test_images_must_be_as_many_as_labels(images):
+    with pytest.raises(ValueError, match="X has 6 images, and there are 2 labels"):
+        ClassifierReport.from_predictions([0, 1], [0.1, 0.9], X=images)
 
 
-def test_plot_has_a_panel_for_each_picture(report):
+def test_plot_has_a_panel_for_each_image(report):
     assert report.plot() is report
     labels = [ax.get_xlabel().splitlines()[0] for ax in report.axes_]
     assert labels == ["Predicted class", "False positive rate", "Recall", "Highest probability of a sample"]

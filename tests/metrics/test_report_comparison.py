@@ -150,7 +150,7 @@ def test_plot_shows_each_difference(comparison):
     comparison.figure_.draw_without_rendering()
 
 
-def test_figures_that_are_not_defined_are_left_out_of_the_picture():
+def test_figures_that_are_not_defined_are_left_out_of_the_image():
     reports = [ClassifierReport.from_predictions(["a", "b"] * 9, y_pred=["a", x] * 9) for x in "ab"]
     comparison = ClassifierReport.compare(reports, n_resamples=5)
     ax = comparison.plot().ax_
@@ -180,11 +180,11 @@ def test_other_top_k_are_refused():
         ClassifierReport.compare([report(1, 1, "first"), report(2, 1, "other", top_k=1)])
 
 
-def test_equal_labels_of_other_files_are_refused(tmp_path, pictures):
+def test_equal_labels_of_other_files_are_refused(tmp_path, images):
     for folder in ("here", "there"):
         (tmp_path / folder).mkdir()
         for number in range(4):
-            Image.fromarray(pictures[number]).save(tmp_path / folder / f"{number}.png")
+            Image.fromarray(images[number]).save(tmp_path / folder / f"{number}.png")
 
     def of(files) -> ClassifierReport:
         return ClassifierReport.from_predictions(["a", "b", "b"], y_pred=["a", "b", "a"], X=files, name="model")
@@ -195,27 +195,27 @@ def test_equal_labels_of_other_files_are_refused(tmp_path, pictures):
         ClassifierReport.compare([here, of([tmp_path / "there" / f"{number}.png" for number in (0, 1, 3)])])
 
 
-def test_pictures_that_one_alone_has_right(pictures):
+def test_images_that_one_alone_has_right(images):
     y_true = list("aaabbb")
     first, second = (
-        ClassifierReport.from_predictions(y_true, y_pred=list(predicted), X=pictures, name=name)
+        ClassifierReport.from_predictions(y_true, y_pred=list(predicted), X=images, name=name)
         for name, predicted in (("first", "abbbba"), ("second", "aabbaa"))
     )
-    shown = {display.name: display.frame() for display in ClassifierReport.compare([first, second]).picture_displays()}
+    shown = {display.name: display.frame() for display in ClassifierReport.compare([first, second]).image_displays()}
     assert {name: frame["row"].tolist() for name, frame in shown.items()} == {
         "Only first has these right": [4],
         "Only second has these right": [1],
     }
     # What is told is what the other one said.
     assert shown["Only second has these right"][["true", "predicted"]].to_numpy().tolist() == [["a", "b"]]
-    (picture,) = ClassifierReport.compare([first, second]).picture_displays()[0].pictures
-    np.testing.assert_array_equal(picture, pictures[4])
+    (image,) = ClassifierReport.compare([first, second]).image_displays()[0].images
+    np.testing.assert_array_equal(image, images[4])
     agreed = ClassifierReport.compare([first, first], n_resamples=2)
-    assert agreed.picture_displays() == []
+    assert agreed.image_displays() == []
 
 
-def test_reports_without_pictures_show_none(comparison):
-    assert comparison.picture_displays() == []
+def test_reports_without_images_show_none(comparison):
+    assert comparison.image_displays() == []
 
 
 def test_it_is_written_as_a_page(comparison, tmp_path):

@@ -52,7 +52,7 @@ def test_percents(share, text):
 
 
 def test_of_a_path_folder_and_file_are_told():
-    assert file_text("/home/ann/photos/cats/1.jpg") == "cats/1.jpg"
+    assert file_text("/home/ann/images/cats/1.jpg") == "cats/1.jpg"
     assert file_text("C:\\Users\\ann\\cats\\1.jpg") == "cats/1.jpg"
     assert file_text("1.jpg") == "1.jpg"
     assert file_text("cats/a\nb.jpg") == r"cats/a\nb.jpg"

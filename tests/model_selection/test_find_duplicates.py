@@ -12,8 +12,8 @@ from skcnn.model_selection._alignment import SIDE, aligned_similarity
 COLUMNS = ["row_a", "row_b", "path_a", "path_b", "kind", "similarity", "mirrored"]
 
 
-def photograph(seed: int, size: int = 200) -> Image.Image:
-    """Colours that run into each other at several scales, as in a photograph."""
+def make_image(seed: int, size: int = 200) -> Image.Image:
+    """Colours that run into each other at several scales, as in an image."""
     generator = np.random.default_rng(seed)
     pixels = np.zeros((size, size, 3))
     for cells in (4, 9, 20, 45):
@@ -44,21 +44,21 @@ CHANGES = {
 
 
 @pytest.fixture(scope="module")
-def photographs():
-    return [photograph(seed) for seed in range(12)]
+def images():
+    return [make_image(seed) for seed in range(12)]
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_changed_copy_is_found_and_nothing_else(photographs, change):
-    X = [jpeg(image) for image in photographs] + [CHANGES[change](photographs[5])]
+def test_a_changed_copy_is_found_and_nothing_else(images, change):
+    X = [jpeg(image) for image in images] + [CHANGES[change](images[5])]
     pairs = find_duplicates(X)
     assert pairs[["row_a", "row_b", "kind"]].to_numpy().tolist() == [[5, 12, "near"]]
     assert pairs["mirrored"].item() == ("mirrored" in change)
     assert 0.75 <= pairs["similarity"].item() <= 1
 
 
-def test_exact_copies_are_found_by_content(photographs):
-    one, other = jpeg(photographs[0]), jpeg(photographs[1])
+def test_exact_copies_are_found_by_content(images):
+    one, other = jpeg(images[0]), jpeg(images[1])
     pairs = find_duplicates([one, other, one, one], groups=["a", "a", "a", "b"])
     assert pairs[["row_a", "row_b", "group_a", "group_b"]].to_numpy().tolist() == [
         [0, 2, "a", "a"],
@@ -70,20 +70,20 @@ def test_exact_copies_are_found_by_content(photographs):
     assert not pairs["mirrored"].any()
 
 
-def test_a_near_copy_is_paired_with_every_exact_copy(photographs):
-    one = jpeg(photographs[0])
-    pairs = find_duplicates([jpeg(photographs[0], 50), one, jpeg(photographs[1]), one])
+def test_a_near_copy_is_paired_with_every_exact_copy(images):
+    one = jpeg(images[0])
+    pairs = find_duplicates([jpeg(images[0], 50), one, jpeg(images[1]), one])
     assert pairs[["row_a", "row_b", "kind"]].to_numpy().tolist() == [[1, 3, "exact"], [0, 1, "near"], [0, 3, "near"]]
 
 
 def test_arrays_of_other_shape_are_not_exact_copies():
-    # The same bytes in the same order: two pictures all the same.
+    # The same bytes in the same order: two images all the same.
     flat = np.arange(48, dtype=np.uint8)
     assert find_duplicates([flat.reshape(4, 4, 3), flat.reshape(2, 8, 3)]).empty
 
 
-def test_no_pairs_is_an_empty_frame_of_the_same_columns(photographs):
-    pairs = find_duplicates([jpeg(image) for image in photographs[:3]])
+def test_no_pairs_is_an_empty_frame_of_the_same_columns(images):
+    pairs = find_duplicates([jpeg(image) for image in images[:3]])
     assert list(pairs.columns) == COLUMNS
     assert len(pairs) == 0
     assert pairs["row_a"].dtype == "int64"
@@ -91,35 +91,35 @@ def test_no_pairs_is_an_empty_frame_of_the_same_columns(photographs):
     assert list(find_duplicates([], groups=[]).columns) == [*COLUMNS[:4], "group_a", "group_b", *COLUMNS[4:]]
 
 
-def test_paths_and_a_frame(photographs, tmp_path):
+def test_paths_and_a_frame(images, tmp_path):
     names = ["a.jpg", "b.png", "c.png"]
-    for name, image in zip(names, [photographs[0], photographs[0], photographs[1]], strict=True):
+    for name, image in zip(names, [images[0], images[0], images[1]], strict=True):
         image.save(tmp_path / name)
     pairs = find_duplicates(pd.DataFrame({"path": names}), root=tmp_path)
     assert pairs[["path_a", "path_b"]].to_numpy().tolist() == [[str(tmp_path / "a.jpg"), str(tmp_path / "b.png")]]
 
 
-def test_plain_pictures_are_compared_by_content_alone():
+def test_plain_images_are_compared_by_content_alone():
     plain = [np.full((20, 20, 3), level, np.uint8) for level in (0, 0, 1, 255)]
     pairs = find_duplicates(plain)
     assert pairs[["row_a", "row_b", "kind"]].to_numpy().tolist() == [[0, 1, "exact"]]
 
 
-def test_a_frame_around_pictures_does_not_make_them_alike(photographs):
-    framed = [ImageOps.expand(image, 15, "white") for image in photographs]
+def test_a_frame_around_images_does_not_make_them_alike(images):
+    framed = [ImageOps.expand(image, 15, "white") for image in images]
     assert find_duplicates([jpeg(image) for image in framed]).empty
 
 
-def test_min_similarity(photographs):
-    X = [jpeg(photographs[0]), jpeg(photographs[0].crop((10, 10, 190, 190)))]
+def test_min_similarity(images):
+    X = [jpeg(images[0]), jpeg(images[0].crop((10, 10, 190, 190)))]
     similarity = find_duplicates(X)["similarity"].item()
     assert find_duplicates(X, min_similarity=similarity + 1e-3).empty
     assert len(find_duplicates(X, min_similarity=similarity - 1e-3)) == 1
 
 
-def test_many_copies_of_one_picture_stay_connected(photographs, monkeypatch):
+def test_many_copies_of_one_image_stay_connected(images, monkeypatch):
     monkeypatch.setattr("skcnn.model_selection._duplicates._MOST_PARTNERS", 2)
-    X = [jpeg(photographs[0], quality) for quality in range(60, 68)]
+    X = [jpeg(images[0], quality) for quality in range(60, 68)]
     pairs = find_duplicates(X)
     assert 7 <= len(pairs) < 28
     reached = {0}
@@ -131,7 +131,7 @@ def test_many_copies_of_one_picture_stay_connected(photographs, monkeypatch):
 
 def test_very_many_exact_copies_are_paired_with_the_first_of_each_group():
     X = np.zeros((301, 8, 8, 3), np.uint8)
-    X[200] = 255  # another picture
+    X[200] = 255  # another image
     pairs = find_duplicates(X, groups=["train"] * 150 + ["test"] * 151)
     assert (pairs["kind"] == "exact").all()
     assert set(map(tuple, pairs[["row_a", "row_b"]].to_numpy())) == {
@@ -141,8 +141,8 @@ def test_very_many_exact_copies_are_paired_with_the_first_of_each_group():
     assert len(find_duplicates(X)) == 299
 
 
-def test_blocks_change_nothing(photographs, monkeypatch):
-    X = [jpeg(image) for image in photographs] + [CHANGES["cropped"](image) for image in photographs]
+def test_blocks_change_nothing(images, monkeypatch):
+    X = [jpeg(image) for image in images] + [CHANGES["cropped"](image) for image in images]
     whole = find_duplicates(X)
     assert len(whole) == 12
     monkeypatch.setattr("skcnn.model_selection._duplicates._BLOCK", 100)
@@ -150,8 +150,8 @@ def test_blocks_change_nothing(photographs, monkeypatch):
     pd.testing.assert_frame_equal(find_duplicates(X), whole, atol=1e-5)
 
 
-def test_bad_rows(photographs):
-    X = [jpeg(photographs[0]), b"not a picture", jpeg(photographs[0], 50), None]
+def test_bad_rows(images):
+    X = [jpeg(images[0]), b"not an image", jpeg(images[0], 50), None]
     with pytest.raises(BadImageError, match="on_error='skip'") as caught:
         find_duplicates(X)
     assert caught.value.bad_rows["row"].tolist() == [1, 3]
@@ -175,19 +175,19 @@ def test_wrong_arguments(arguments, message):
         find_duplicates(np.zeros((2, 8, 8), np.uint8), **arguments)
 
 
-def test_alignment_undoes_stretch_and_shift(photographs):
-    pictures = [np.asarray(image.convert("L").resize((SIDE, SIDE)), np.float32) for image in photographs]
+def test_alignment_undoes_stretch_and_shift(images):
+    pixels = [np.asarray(image.convert("L").resize((SIDE, SIDE)), np.float32) for image in images]
     crops = [
-        np.asarray(image.convert("L").crop((14, 0, 196, 188)).resize((SIDE, SIDE)), np.float32) for image in photographs
+        np.asarray(image.convert("L").crop((14, 0, 196, 188)).resize((SIDE, SIDE)), np.float32) for image in images
     ]
-    same = aligned_similarity(np.stack(pictures), np.stack(pictures))
+    same = aligned_similarity(np.stack(pixels), np.stack(pixels))
     np.testing.assert_allclose(same, 1, atol=1e-3)
-    assert aligned_similarity(np.stack(pictures), np.stack(crops)).min() > 0.85
-    assert aligned_similarity(np.stack(crops), np.stack(pictures)).min() > 0.85
-    assert aligned_similarity(np.stack(pictures), np.stack(pictures[1:] + pictures[:1])).max() < 0.5
+    assert aligned_similarity(np.stack(pixels), np.stack(crops)).min() > 0.85
+    assert aligned_similarity(np.stack(crops), np.stack(pixels)).min() > 0.85
+    assert aligned_similarity(np.stack(pixels), np.stack(pixels[1:] + pixels[:1])).max() < 0.5
 
 
-def test_real_photographs(shared):
+def test_real_images(shared):
     """What the benchmark measures, in small: every kind found, no other pair but known ones."""
     paths = sorted((shared / "data" / "flowers5" / "roses").glob("*.jpg"))[:80]
     originals = [path.read_bytes() for path in paths]
@@ -198,7 +198,7 @@ def test_real_photographs(shared):
     planted = {(row, 80 + row) for row in range(40)}
     found = set(zip(pairs.row_a, pairs.row_b, strict=True))
     assert len(planted & found) >= 39
-    # The roses 19 and 20 are one photograph, once in yellow and once in grey.
+    # The roses 19 and 20 are one image, once in yellow and once in grey.
     assert {(a % 80, b % 80) for a, b in found if a % 80 != b % 80} <= {(19, 20), (20, 19)}
 
 

@@ -9,7 +9,7 @@ from skcnn.neural_network import CNNClassifier
 
 @pytest.fixture
 def task():
-    """Thirty pictures (30, 16, 16, 3) uint8 of three kinds: reddish, greenish, bluish; labels are strings."""
+    """Thirty images (30, 16, 16, 3) uint8 of three kinds: reddish, greenish, bluish; labels are strings."""
     generator = np.random.default_rng(0)
     X = generator.integers(0, 120, (30, 16, 16, 3)).astype(np.uint8)
     codes = np.arange(30) % 3

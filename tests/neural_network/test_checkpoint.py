@@ -121,7 +121,7 @@ def test_a_folder_that_is_none(task, tiny, tmp_path):
         tiny(checkpoint=path).fit(*task)
 
 
-def test_rows_without_a_picture(tmp_path):
+def test_rows_without_a_image(tmp_path):
     images = as_images(np.array([str(tmp_path / "none.png"), None, b"junk"], object))
     assert run_identity([], images) == run_identity([], images)
     assert run_identity([], images) != run_identity([], images.take([0, 1]))

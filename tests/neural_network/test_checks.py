@@ -26,7 +26,7 @@ def test_fine_tuned(check):
     check()
 
 
-class RowsAsPictures(CNNClassifier):
+class RowsAsImages(CNNClassifier):
     """Takes tables of numbers; for these checks alone."""
 
     def _check_input(self, X, *, reset):
@@ -44,7 +44,7 @@ class RowsAsPictures(CNNClassifier):
 
 def on_tables():
     # Quick, and no more: few epochs of few steps, and few layers that partial_fit opens.
-    return RowsAsPictures(
+    return RowsAsImages(
         "ResNet20",
         image_size=8,
         head_epochs=10,
@@ -71,5 +71,5 @@ def test_scikit_learns_checks(estimator, check):
 def test_there_are_many_checks():
     n_on_tables = sum(1 for _ in estimator_checks_generator(on_tables()))
     with pytest.warns(SkipTestWarning):
-        on_pictures = sum(1 for _ in estimator_checks_generator(FROZEN))
-    assert n_on_tables > 50 > 5 > on_pictures
+        on_images = sum(1 for _ in estimator_checks_generator(FROZEN))
+    assert n_on_tables > 50 > 5 > on_images

@@ -60,9 +60,9 @@ def test_model_takes_raw_pixels_and_serves_anywhere(task, tiny, tmp_path):
 def test_model_of_a_shipped_backbone(task):
     X, y = task
     classifier = CNNClassifier("ResNet20", head_epochs=2, epochs=0, random_state=0).fit(X, y)
-    pictures = np.stack([np.asarray(Image.fromarray(x).resize((32, 32), Image.Resampling.BILINEAR)) for x in X])
+    images = np.stack([np.asarray(Image.fromarray(x).resize((32, 32), Image.Resampling.BILINEAR)) for x in X])
     np.testing.assert_allclose(
-        classifier.model_.predict(pictures, verbose=0), classifier.predict_proba(X), rtol=1e-4, atol=1e-5
+        classifier.model_.predict(images, verbose=0), classifier.predict_proba(X), rtol=1e-4, atol=1e-5
     )
 
 
@@ -129,7 +129,7 @@ def test_head_start_equals_training_the_joined_network(task, tiny):
     X, y = task
     parameters = {"epochs": 0, "head_epochs": 6, "hidden_layer_sizes": (4,)}
     on_features = tiny(**parameters).fit(X, y)
-    # A layer that changes nothing, but has every picture go through the network at every step.
+    # A layer that changes nothing, but has every image go through the network at every step.
     joined = tiny(**parameters, augmentation=keras.layers.Rescaling(1.0)).fit(X, y)
     np.testing.assert_allclose(on_features.history_["loss"], joined.history_["loss"], rtol=1e-4)
     np.testing.assert_allclose(on_features.predict_proba(X), joined.predict_proba(X), atol=1e-5)
@@ -420,15 +420,15 @@ def test_input_forms_agree(task, tiny, tmp_path):
         paths.append(str(tmp_path / f"{row}.png"))
         Image.fromarray(pixels).save(paths[-1])
     expected = tiny().fit(X, y).predict_proba(X)
-    frame = pd.DataFrame({"photo": paths})
+    frame = pd.DataFrame({"image": paths})
     for form in (paths, frame, np.array(paths, object)[:, None], list(X)):
         classifier = tiny().fit(form, y)
         np.testing.assert_allclose(classifier.predict_proba(form), expected, atol=1e-6)
     classifier.fit(frame, y)
     assert classifier.n_features_in_ == 1
-    assert list(classifier.feature_names_in_) == ["photo"]
+    assert list(classifier.feature_names_in_) == ["image"]
     with pytest.raises(ValueError, match="feature names"):
-        classifier.predict(frame.rename(columns={"photo": "other"}))
+        classifier.predict(frame.rename(columns={"image": "other"}))
     assert not hasattr(classifier.fit(X, y), "n_features_in_")
     relative = tiny(root=tmp_path).fit([f"{row}.png" for row in range(30)], y)
     np.testing.assert_allclose(relative.predict_proba(["3.png"]), expected[[3]], atol=1e-6)

@@ -25,7 +25,7 @@ from skcnn.neural_network._graph import n_graphs
 
 @pytest.fixture
 def frame(task, tmp_path):
-    """The pictures as a one-column frame of paths, and the labels."""
+    """The images as a one-column frame of paths, and the labels."""
     paths = []
     for row, pixels in enumerate(task[0]):
         paths.append(str(tmp_path / f"{row}.png"))

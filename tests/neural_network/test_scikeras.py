@@ -67,11 +67,11 @@ def test_is_a_classifier_and_folds_are_stratified(task, tiny):
     assert cross_val_score(tiny(head_epochs=10), X[order], y[order], cv=3).mean() > 0.8
 
 
-def test_paths(tiny, picture_files):
+def test_paths(tiny, image_files):
     y = list("ababab")
     with pytest.raises(ValueError, match=r"could not convert|dtype"):
-        plain().fit(np.array(picture_files)[:, None], y)  # the trap
-    assert tiny().fit(picture_files, y).predict(picture_files).shape == (6,)
+        plain().fit(np.array(image_files)[:, None], y)  # the trap
+    assert tiny().fit(image_files, y).predict(image_files).shape == (6,)
 
 
 def test_pixels_of_another_type_at_predict(task, tiny):
@@ -130,8 +130,8 @@ def test_names_of_columns(task, tiny):
     numbers = pd.DataFrame(np.zeros((30, 2), "float32"), columns=["a", "b"])
     fitted = KerasClassifier(on_numbers, loss="sparse_categorical_crossentropy", verbose=0).fit(numbers, task[1])
     assert not hasattr(fitted, "feature_names_in_")  # the trap
-    frame = pd.DataFrame({"photo": [*task[0]]})
-    assert tiny().fit(frame, task[1]).feature_names_in_.tolist() == ["photo"]
+    frame = pd.DataFrame({"image": [*task[0]]})
+    assert tiny().fit(frame, task[1]).feature_names_in_.tolist() == ["image"]
 
 
 class OpDeterminism(keras.callbacks.Callback):

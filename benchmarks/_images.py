@@ -1,4 +1,4 @@
-"""Pictures for the benchmarks: a folder's, brought to one size, or generated ones."""
+"""Images for the benchmarks: a folder's, brought to one size, or generated ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 
-def picture_files(folder: Path, n_images: int, size: tuple[int, int] | None, source: str | None) -> list[str]:
+def image_files(folder: Path, n_images: int, size: tuple[int, int] | None, source: str | None) -> list[str]:
     """Write ``n_images`` JPEG files, all different, into one class folder of ``folder``, and return their paths.
 
     Parameters
@@ -16,10 +16,10 @@ def picture_files(folder: Path, n_images: int, size: tuple[int, int] | None, sou
     folder : Path
     n_images : int
     size : tuple of (height, width) or None
-        What they are resized to, lest anybody has to resize them; None leaves a folder's pictures as they are and
+        What they are resized to, lest anybody has to resize them; None leaves a folder's images as they are and
         makes generated ones 500 x 375.
     source : str or None
-        A folder of pictures, a folder a class; None generates some.
+        A folder of images, a folder a class; None generates some.
     """
     (folder / "all").mkdir(parents=True)
     originals = _originals(source)
@@ -27,13 +27,13 @@ def picture_files(folder: Path, n_images: int, size: tuple[int, int] | None, sou
     for index in range(n_images):
         path = folder / "all" / f"{index:06d}.jpg"
         if originals:
-            picture = ImageOps.exif_transpose(Image.open(originals[index % len(originals)])).convert("RGB")
+            image = ImageOps.exif_transpose(Image.open(originals[index % len(originals)])).convert("RGB")
         else:
-            picture = _generated(index, size or (375, 500))
+            image = _generated(index, size or (375, 500))
         if size is not None:
-            picture = picture.resize(size[::-1], Image.Resampling.BILINEAR)
-        # Where a folder holds too few, other quality makes other pictures of them.
-        picture.save(path, quality=90 - index // max(len(originals), 1) % 40 if originals else 90)
+            image = image.resize(size[::-1], Image.Resampling.BILINEAR)
+        # Where a folder holds too few, other quality makes other images of them.
+        image.save(path, quality=90 - index // max(len(originals), 1) % 40 if originals else 90)
         paths.append(str(path))
     return paths
 
@@ -48,7 +48,7 @@ def _originals(source: str | None) -> list[str]:
 
 
 def _generated(seed: int, size: tuple[int, int]) -> Image.Image:
-    """Return a picture of colours that run into each other, and some grain: it packs about as a photograph does."""
+    """Return an image of colours that run into each other, and some grain: it compresses about as camera images do."""
     generator = np.random.default_rng(seed)
     small = Image.fromarray(generator.integers(0, 256, (12, 16, 3), dtype=np.uint8))
     pixels = np.asarray(small.resize(size[::-1], Image.Resampling.BICUBIC), np.int16)

@@ -1,4 +1,4 @@
-"""Pictures for checks."""
+"""Images for checks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 
-def make_pictures(n_samples: int = 5, size: tuple[int, int] = (24, 20), seed: int = 0) -> np.ndarray:
-    """Make pictures that differ: random colours, smoothly interpolated.
+def make_images(n_samples: int = 5, size: tuple[int, int] = (24, 20), seed: int = 0) -> np.ndarray:
+    """Make images that differ: random colours, smoothly interpolated.
 
     Parameters
     ----------
@@ -38,5 +38,5 @@ def encode(pixels: np.ndarray) -> bytes:
 
 def close(a: Any, b: Any) -> None:
     """See that two arrays are the same but for the order in which a network sums."""
-    # A network sums in another order for another batch size; a wrong picture differs in the first digits.
+    # A network sums in another order for another batch size; a wrong image differs in the first digits.
     np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-4, atol=1e-5 * np.abs(np.asarray(b)).max())

@@ -1,4 +1,4 @@
-"""Display of pictures beside what a classifier said of them: its worst errors, what it is surest of, examples."""
+"""Display of images beside what a classifier said of them: its worst errors, what it is surest of, examples."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pandas as pd
 from PIL import Image
 
 from skcnn.images import BadRow, Images, as_images, map_ahead
-from skcnn.metrics._picture_grid import Cell, Group, Line, draw_grid
+from skcnn.metrics._image_grid import Cell, Group, Line, draw_grid
 from skcnn.metrics._predictions import Predictions
 from skcnn.metrics._text import figure_text
 from skcnn.metrics._theme import RIGHT, WRONG
@@ -31,35 +31,35 @@ _NOTHING = {
 }
 
 
-class PicturesDisplay:
-    """Pictures beside what a classifier said of them.
+class ImageGridDisplay:
+    """Images beside what a classifier said of them.
 
-    Looking at the worst errors is the quickest way to find wrong labels, bad pictures and classes that overlap. Only
-    the pictures shown are read. One that cannot be read is an empty frame with the reason in it.
+    Looking at the worst errors is the quickest way to find wrong labels, bad images and classes that overlap. Only
+    the images shown are read. One that cannot be read is an empty frame with the reason in it.
 
     Make it with `from_estimator` or `from_predictions`.
 
     Parameters
     ----------
-    rows : DataFrame of shape (n_pictures, 7)
+    rows : DataFrame of shape (n_images, 7)
         What `frame` returns.
-    pictures : list of (ndarray of shape (height, width, 3), uint8) or None
-        The picture of each row; None where there is none.
+    images : list of (ndarray of shape (height, width, 3), uint8) or None
+        The image of each row; None where there is none.
     kind : {"worst_errors", "confident_right", "examples"}, default="worst_errors"
         What the rows are.
     name : str, default=None
-        Title of the picture.
+        Title of the image.
 
     Examples
     --------
     >>> from sklearn.neighbors import KNeighborsClassifier
     >>> from skcnn.datasets import load_digit_images
-    >>> from skcnn.metrics import PicturesDisplay
+    >>> from skcnn.metrics import ImageGridDisplay
     >>> X, y = load_digit_images(return_X_y=True)
     >>> pixels = X.reshape(len(X), -1)
     >>> neighbours = KNeighborsClassifier().fit(pixels[:1000], y[:1000])
     >>> y_score = neighbours.predict_proba(pixels[1000:])
-    >>> display = PicturesDisplay.from_predictions(y[1000:], y_score, X=X[1000:], n_pictures=3)
+    >>> display = ImageGridDisplay.from_predictions(y[1000:], y_score, X=X[1000:], n_images=3)
     >>> display.frame()[["row", "true", "predicted", "predicted_score", "true_score"]]
        row  true  predicted  predicted_score  true_score
     0  361     5          6              1.0         0.0
@@ -71,13 +71,13 @@ class PicturesDisplay:
     def __init__(
         self,
         rows: pd.DataFrame,
-        pictures: list[np.ndarray | None],
+        images: list[np.ndarray | None],
         *,
         kind: Kind = "worst_errors",
         name: str | None = None,
     ) -> None:
         self.rows = rows
-        self.pictures = pictures
+        self.images = images
         self.kind = kind
         self.name = name
 
@@ -89,32 +89,32 @@ class PicturesDisplay:
         y: ArrayLike,
         *,
         kind: Kind = "worst_errors",
-        n_pictures: int | None = None,
+        n_images: int | None = None,
         size: int = 128,
         root: str | os.PathLike[str] | None = None,
         max_pixels: int | None = None,
         random_state: int | None = 0,
         name: str | None = None,
     ) -> Self:
-        """Make the Display from a fitted classifier of pictures.
+        """Make the Display from a fitted classifier of images.
 
         Parameters
         ----------
         estimator : estimator
-            A fitted classifier, pipeline or search that takes pictures. Where it takes something else (features, or a
-            table in which pictures are one column of several), use `from_predictions`.
+            A fitted classifier, pipeline or search that takes images. Where it takes something else (features, or a
+            table in which images are one column of several), use `from_predictions`.
         X : array-like of n_samples images
             See :func:`skcnn.images.as_images`.
         y : array-like of shape (n_samples,)
             True labels.
-        kind, n_pictures, size, max_pixels, random_state, name
+        kind, n_images, size, max_pixels, random_state, name
             As in `from_predictions`.
         root : path-like, default=None
             Folder or URL that relative paths in X start from. None takes the estimator's own ``root``.
 
         Returns
         -------
-        PicturesDisplay
+        ImageGridDisplay
             Not drawn yet; call `plot`.
 
         Raises
@@ -126,7 +126,7 @@ class PicturesDisplay:
         images = as_images(X, root=root_of(estimator) if root is None else root)
         predictions = Predictions.from_estimator(estimator, X, y)
         return cls._from_checked(
-            predictions, images, kind=kind, n_pictures=n_pictures, size=size, max_pixels=max_pixels,
+            predictions, images, kind=kind, n_images=n_images, size=size, max_pixels=max_pixels,
             random_state=random_state, name=name,
         )  # fmt: skip
 
@@ -140,7 +140,7 @@ class PicturesDisplay:
         y_pred: ArrayLike | None = None,
         classes: ArrayLike | None = None,
         kind: Kind = "worst_errors",
-        n_pictures: int | None = None,
+        n_images: int | None = None,
         size: int = 128,
         root: str | os.PathLike[str] | None = None,
         max_pixels: int | None = None,
@@ -154,30 +154,30 @@ class PicturesDisplay:
         y_true, y_score, y_pred, classes
             As in `ClassifierReport.from_predictions`.
         X : array-like of n_samples images
-            The pictures, in the same order: see :func:`skcnn.images.as_images`.
+            The images, in the same order: see :func:`skcnn.images.as_images`.
         kind : {"worst_errors", "confident_right", "examples"}, default="worst_errors"
             ``"worst_errors"``: samples predicted wrong, those first where the predicted class is the furthest ahead of
             the true one in score (in the order of X where there are no scores). ``"confident_right"``: samples
             predicted right, those of the highest score first. ``"examples"``: samples of each class drawn at random,
             class by class.
-        n_pictures : int, default=None
+        n_images : int, default=None
             How many at most; with ``kind="examples"`` of each class. None is 12, and 4 of each class.
         size : int, default=128
-            Pixels of the longer side of a thumbnail; smaller pictures are kept as they are. The default is as much as
+            Pixels of the longer side of a thumbnail; smaller images are kept as they are. The default is as much as
             is seen in a grid.
         root : path-like, default=None
             Folder or URL that relative paths in X start from. None is the current folder.
         max_pixels : int, default=None
-            Larger pictures are not decoded; None stands for Pillow's own limit.
+            Larger images are not decoded; None stands for Pillow's own limit.
         random_state : int or None, default=0
             Seed of the examples. An int, as in all that is shown to people, so that they see the same each time; None
             draws anew.
         name : str, default=None
-            Title of the picture.
+            Title of the image.
 
         Returns
         -------
-        PicturesDisplay
+        ImageGridDisplay
             Not drawn yet; call `plot`.
 
         Raises
@@ -189,7 +189,7 @@ class PicturesDisplay:
         images = as_images(X, root=root)
         predictions = Predictions.from_arrays(y_true, y_score, y_pred=y_pred, classes=classes)
         return cls._from_checked(
-            predictions, images, kind=kind, n_pictures=n_pictures, size=size, max_pixels=max_pixels,
+            predictions, images, kind=kind, n_images=n_images, size=size, max_pixels=max_pixels,
             random_state=random_state, name=name,
         )  # fmt: skip
 
@@ -200,7 +200,7 @@ class PicturesDisplay:
         images: Images,
         *,
         kind: Kind = "worst_errors",
-        n_pictures: int | None = None,
+        n_images: int | None = None,
         size: int = 128,
         max_pixels: int | None = None,
         random_state: int | None = 0,
@@ -209,19 +209,19 @@ class PicturesDisplay:
         """Make the Display from checked predictions."""
         if kind not in get_args(Kind):
             raise ValueError(f"kind={kind!r}; accepted: {', '.join(map(repr, get_args(Kind)))}.")
-        n_pictures = _DEFAULT_COUNT[kind] if n_pictures is None else n_pictures
-        for what, value in (("n_pictures", n_pictures), ("size", size)):
+        n_images = _DEFAULT_COUNT[kind] if n_images is None else n_images
+        for what, value in (("n_images", n_images), ("size", size)):
             if not isinstance(value, Integral) or value < 1:
                 raise ValueError(f"{what}={value!r}; an int >= 1 is accepted.")
         if len(images) != predictions.n_samples:
             raise ValueError(
-                f"X has {len(images)} pictures, and there are {predictions.n_samples} labels; they must be as many."
+                f"X has {len(images)} images, and there are {predictions.n_samples} labels; they must be as many."
             )
-        rows = _chosen(predictions, kind, int(n_pictures), random_state)
-        # A failed picture comes back as a BadRow: it is told in its place, and the others are shown.
+        rows = _chosen(predictions, kind, int(n_images), random_state)
+        # A failed image comes back as a BadRow: it is told in its place, and the others are shown.
         read = [
-            picture
-            for _, picture in map_ahead(
+            image
+            for _, image in map_ahead(
                 lambda row: images.thumbnail(row, int(size), max_pixels=max_pixels), rows.tolist(), ahead=64
             )
         ]
@@ -231,19 +231,19 @@ class PicturesDisplay:
         return cls(frame, [None if isinstance(p, BadRow) else p for p in read], kind=kind, name=name)
 
     def frame(self) -> pd.DataFrame:
-        """Return what is said of each picture.
+        """Return what is said of each image.
 
         Returns
         -------
-        DataFrame of shape (n_pictures, 7)
-            In the order of the grid. Columns "row" (position in X), "path" (None where X holds pictures), "true",
+        DataFrame of shape (n_images, 7)
+            In the order of the grid. Columns "row" (position in X), "path" (None where X holds images), "true",
             "predicted", "predicted_score" and "true_score" (of the two classes: probabilities where the scores are
-            that; NaN where there are no scores), and "reason" (why there is no picture; None where there is one).
+            that; NaN where there are no scores), and "reason" (why there is no image; None where there is one).
         """
         return self.rows.copy()
 
     def thumbnails(self, *, quality: int = 80) -> pd.DataFrame:
-        """Return the pictures as data URIs, for a web page.
+        """Return the images as data URIs, for a web page.
 
         Parameters
         ----------
@@ -252,12 +252,12 @@ class PicturesDisplay:
 
         Returns
         -------
-        DataFrame of shape (n_pictures, 10)
-            `frame`, and the columns "data_uri" ("data:image/jpeg;base64,...", None where there is no picture), "width"
-            and "height" (in pixels; 0 where there is no picture).
+        DataFrame of shape (n_images, 10)
+            `frame`, and the columns "data_uri" ("data:image/jpeg;base64,...", None where there is no image), "width"
+            and "height" (in pixels; 0 where there is no image).
         """
-        sizes = [(0, 0) if picture is None else picture.shape[:2] for picture in self.pictures]
-        uris = [None if picture is None else _data_uri(picture, quality) for picture in self.pictures]
+        sizes = [(0, 0) if image is None else image.shape[:2] for image in self.images]
+        uris = [None if image is None else _data_uri(image, quality) for image in self.images]
         return self.rows.assign(
             data_uri=pd.Series(uris, index=self.rows.index, dtype=object),
             width=[width for _, width in sizes],
@@ -265,7 +265,7 @@ class PicturesDisplay:
         )
 
     def plot(self, ax: Axes | None = None) -> Self:
-        """Draw the pictures in a grid.
+        """Draw the images in a grid.
 
         Below each stands the predicted class with its score, blue where it is right, red where it is wrong; below an
         error also the true class. Examples stand below the name of their class, which is not said again where it is
@@ -278,13 +278,13 @@ class PicturesDisplay:
 
         Returns
         -------
-        PicturesDisplay
+        ImageGridDisplay
             Itself, with the attributes ``ax_`` and ``figure_``.
         """
         cells = [
-            Cell(picture, reason, self._lines(*said))
-            for picture, reason, *said in zip(
-                self.pictures, *(self.rows[c] for c in ("reason", "true", "predicted", "predicted_score")), strict=True
+            Cell(image, reason, self._lines(*said))
+            for image, reason, *said in zip(
+                self.images, *(self.rows[c] for c in ("reason", "true", "predicted", "predicted_score")), strict=True
             )
         ]
         if self.kind == "examples":
@@ -304,13 +304,13 @@ class PicturesDisplay:
         return [first, Line(true, before="true: ")] if self.kind == "worst_errors" else [first]
 
 
-def _chosen(predictions: Predictions, kind: Kind, n_pictures: int, random_state: int | None) -> np.ndarray:
+def _chosen(predictions: Predictions, kind: Kind, n_images: int, random_state: int | None) -> np.ndarray:
     """Return the rows to show, in order."""
     is_right = predictions.true == predictions.predicted
     if kind == "examples":
         rng = np.random.default_rng(random_state)
         of_class = [np.flatnonzero(predictions.true == number) for number in range(predictions.n_classes)]
-        drawn = [np.sort(rng.permutation(rows)[:n_pictures]) for rows in of_class]
+        drawn = [np.sort(rng.permutation(rows)[:n_images]) for rows in of_class]
         return np.concatenate(drawn)
     if kind == "confident_right":
         if predictions.score is None:
@@ -320,13 +320,13 @@ def _chosen(predictions: Predictions, kind: Kind, n_pictures: int, random_state:
             )
         rows = np.flatnonzero(is_right)
         sureness = predictions.score[rows, predictions.predicted[rows]]
-        return rows[np.argsort(-sureness, kind="stable")][:n_pictures]
+        return rows[np.argsort(-sureness, kind="stable")][:n_images]
     rows = np.flatnonzero(~is_right)
     if predictions.score is not None:
         # The lead over the true class, unlike the score alone, means something for scores of any kind.
         lead = predictions.score[rows, predictions.predicted[rows]] - predictions.score[rows, predictions.true[rows]]
         rows = rows[np.argsort(-lead, kind="stable")]
-    return rows[:n_pictures]
+    return rows[:n_images]
 
 
 def _frame(predictions: Predictions, rows: np.ndarray) -> pd.DataFrame:
@@ -343,9 +343,9 @@ def _frame(predictions: Predictions, rows: np.ndarray) -> pd.DataFrame:
     )
 
 
-def _data_uri(picture: np.ndarray, quality: int) -> str:
+def _data_uri(image: np.ndarray, quality: int) -> str:
     file = BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=quality, optimize=True)
+    Image.fromarray(image).save(file, "JPEG", quality=quality, optimize=True)
     return f"data:image/jpeg;base64,{b64encode(file.getvalue()).decode('ascii')}"
 
 

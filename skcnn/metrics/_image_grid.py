@@ -1,4 +1,4 @@
-"""A grid of pictures with words beside them, in which nothing is cut and nothing overlaps."""
+"""A grid of images with words beside them, in which nothing is cut and nothing overlaps."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 _FONT = 8.0
 _LINE = 11.5
 _TITLE = 15.0
-_PICTURE = 104.0
+_IMAGE = 104.0
 _GAP = 10.0
 # Letters are set on whole pixels, which makes small ones wider than they measure.
 _SPARE = 0.93
 
 
 class Line(NamedTuple):
-    """A line below a picture: a label, shortened where need be, and what stands before it and at the line's end."""
+    """A line below an image: a label, shortened where need be, and what stands before it and at the line's end."""
 
     label: Any = ""
     before: str = ""
@@ -36,22 +36,22 @@ class Line(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A picture (height, width, 3) uint8, or the reason why there is none, and the lines below."""
+    """An image (height, width, 3) uint8, or the reason why there is none, and the lines below."""
 
-    picture: np.ndarray | None
+    image: np.ndarray | None
     reason: str | None = None
     lines: Sequence[Line] = ()
 
 
 class Group(NamedTuple):
-    """Pictures that stay together, and the label above them."""
+    """Images that stay together, and the label above them."""
 
     cells: Sequence[Cell]
     title: Any = None
 
 
 def draw_grid(groups: Sequence[Group], *, nothing: str, name: str | None, ax: Axes | None) -> Axes:
-    """Draw groups of pictures, and return the axes.
+    """Draw groups of images, and return the axes.
 
     Parameters
     ----------
@@ -68,29 +68,29 @@ def draw_grid(groups: Sequence[Group], *, nothing: str, name: str | None, ax: Ax
     side_by_side = min(max(1, _columns(sum(len(group.cells) for group in groups)) // widest), max(1, len(groups)))
     n_lines = max((len(cell.lines) for group in groups for cell in group.cells), default=0)
     title = _TITLE if any(group.title is not None for group in groups) else 0.0
-    # Between groups there is more room than between the pictures of one.
-    step_right = widest * (_PICTURE + _GAP) + (_GAP if widest > 1 else 0)
-    step_down = title + _PICTURE + n_lines * _LINE + _GAP
-    width = max(side_by_side * step_right - _GAP - (_GAP if widest > 1 else 0), 2 * _PICTURE)
-    height = max(-(-len(groups) // side_by_side) * step_down - _GAP, _PICTURE / 2)
+    # Between groups there is more room than between the images of one.
+    step_right = widest * (_IMAGE + _GAP) + (_GAP if widest > 1 else 0)
+    step_down = title + _IMAGE + n_lines * _LINE + _GAP
+    width = max(side_by_side * step_right - _GAP - (_GAP if widest > 1 else 0), 2 * _IMAGE)
+    height = max(-(-len(groups) // side_by_side) * step_down - _GAP, _IMAGE / 2)
     ax, scale = _prepared(ax, width, height, name)
     draw = _Drawer(ax, scale)
     for number, group in enumerate(groups):
         down, across = divmod(number, side_by_side)
         x, y = across * step_right, -down * step_down
         if group.title is not None:
-            draw.label(x, y, widest * (_PICTURE + _GAP) - _GAP, group.title, weight="bold")
+            draw.label(x, y, widest * (_IMAGE + _GAP) - _GAP, group.title, weight="bold")
         for place, cell in enumerate(group.cells):
-            draw.cell(x + place * (_PICTURE + _GAP), y - title, cell)
+            draw.cell(x + place * (_IMAGE + _GAP), y - title, cell)
     if not groups:
         draw.text(width / 2, -height / 2, nothing, "center", MUTED)
-    # Pictures move the limits.
+    # Images move the limits.
     ax.set(xlim=(0, width), ylim=(-height, 0), aspect="equal")
     return ax
 
 
-def _columns(n_pictures: int) -> int:
-    return n_pictures if n_pictures <= 4 else 4 if n_pictures <= 16 else 8
+def _columns(n_images: int) -> int:
+    return n_images if n_images <= 4 else 4 if n_images <= 16 else 8
 
 
 def _prepared(ax: Axes | None, width: float, height: float, name: str | None) -> tuple[Axes, float]:
@@ -109,21 +109,21 @@ def _prepared(ax: Axes | None, width: float, height: float, name: str | None) ->
 
 
 class _Drawer:
-    """Puts pictures and words at points of the grid, letters in its scale."""
+    """Puts images and words at points of the grid, letters in its scale."""
 
     def __init__(self, ax: Axes, scale: float) -> None:
         self.ax, self.scale = ax, scale
 
     def cell(self, x: float, y: float, cell: Cell) -> None:
-        """Draw a picture, or an empty frame, and the lines below."""
-        if cell.picture is None:
+        """Draw an image, or an empty frame, and the lines below."""
+        if cell.image is None:
             self._empty_frame(x, y, cell.reason)
         else:
-            height, width = np.array(cell.picture.shape[:2]) / max(cell.picture.shape[:2]) * _PICTURE
-            left, top = x + (_PICTURE - width) / 2, y - (_PICTURE - height) / 2
-            self.ax.imshow(cell.picture, extent=(left, left + width, top - height, top))
+            height, width = np.array(cell.image.shape[:2]) / max(cell.image.shape[:2]) * _IMAGE
+            left, top = x + (_IMAGE - width) / 2, y - (_IMAGE - height) / 2
+            self.ax.imshow(cell.image, extent=(left, left + width, top - height, top))
         for number, line in enumerate(cell.lines):
-            self._line(x, y - _PICTURE - number * _LINE, line)
+            self._line(x, y - _IMAGE - number * _LINE, line)
 
     def label(self, x: float, y: float, room: float, label: Any, color: Any = None, weight: str = "normal") -> None:
         """Write a label from x on, shortened to the room that there is."""
@@ -139,9 +139,9 @@ class _Drawer:
         )  # fmt: skip
 
     def _line(self, x: float, y: float, line: Line) -> None:
-        room = _PICTURE
+        room = _IMAGE
         if line.end:
-            self.text(x + _PICTURE, y, line.end, "right", line.color)
+            self.text(x + _IMAGE, y, line.end, "right", line.color)
             room -= _width(line.end) + 4
         if line.before:
             before = _width(line.before) + 1
@@ -153,13 +153,13 @@ class _Drawer:
     def _empty_frame(self, x: float, y: float, reason: Any) -> None:
         from matplotlib.patches import Rectangle
 
-        frame = Rectangle((x, y - _PICTURE), _PICTURE, _PICTURE, fill=False, edgecolor=REST, linewidth=self.scale)
+        frame = Rectangle((x, y - _IMAGE), _IMAGE, _IMAGE, fill=False, edgecolor=REST, linewidth=self.scale)
         self.ax.add_patch(frame)
-        lines = textwrap.wrap(f"No picture: {label_text(reason)}", 20)
+        lines = textwrap.wrap(f"No image: {label_text(reason)}", 20)
         lines = lines if len(lines) <= 8 else [*lines[:7], "\u2026"]
-        top = y - (_PICTURE - _LINE * len(lines)) / 2
+        top = y - (_IMAGE - _LINE * len(lines)) / 2
         for number, line in enumerate(lines):
-            self.label(x + 5, top - number * _LINE, _PICTURE - 10, line, MUTED)
+            self.label(x + 5, top - number * _LINE, _IMAGE - 10, line, MUTED)
 
 
 def _width(text: str, weight: str = "normal") -> float:

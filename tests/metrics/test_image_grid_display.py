@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from skcnn.images import Images, as_images
-from skcnn.metrics import PicturesDisplay
+from skcnn.metrics import ImageGridDisplay
 
 CLASSES = ["ape", "bat", "cat"]
 # Rows 1, 2 and 4 are wrong, by 0.8, 0.1 and 0.4.
@@ -25,8 +25,8 @@ Y_SCORE = np.array(
 X = np.repeat(np.arange(6, dtype=np.uint8) * 40, 20 * 30 * 3).reshape(6, 20, 30, 3)
 
 
-def display_of(kind: str = "worst_errors", **options) -> PicturesDisplay:
-    return PicturesDisplay.from_predictions(Y_TRUE, Y_SCORE, **{"X": X, "classes": CLASSES, "kind": kind, **options})
+def display_of(kind: str = "worst_errors", **options) -> ImageGridDisplay:
+    return ImageGridDisplay.from_predictions(Y_TRUE, Y_SCORE, **{"X": X, "classes": CLASSES, "kind": kind, **options})
 
 
 @pytest.fixture
@@ -45,53 +45,53 @@ def test_worst_errors_are_those_furthest_ahead_of_the_true_class():
     assert frame["true_score"].tolist() == [0.1, 0.2, 0.4]
     assert frame["path"].isna().all()
     assert frame["reason"].isna().all()
-    assert display_of(n_pictures=2).frame()["row"].tolist() == [1, 4]
+    assert display_of(n_images=2).frame()["row"].tolist() == [1, 4]
 
 
 def test_the_lead_counts_and_not_the_score():
     # Of scores that are no probabilities, 5 against 4.9 is closer than 1 against -3.
     score = np.array([[5.0, 4.9], [1.0, -3.0]])
-    frame = PicturesDisplay.from_predictions(["b", "b"], score, X=X[:2], classes=["a", "b"]).frame()
+    frame = ImageGridDisplay.from_predictions(["b", "b"], score, X=X[:2], classes=["a", "b"]).frame()
     assert frame["row"].tolist() == [1, 0]
 
 
 def test_confident_right_are_the_highest_scores():
-    frame = display_of("confident_right", n_pictures=2).frame()
+    frame = display_of("confident_right", n_images=2).frame()
     assert frame["row"].tolist() == [3, 0]
     assert (frame["true"] == frame["predicted"]).all()
 
 
 def test_examples_are_drawn_class_by_class():
-    frame = display_of("examples", n_pictures=1).frame()
+    frame = display_of("examples", n_images=1).frame()
     assert frame["true"].tolist() == CLASSES
     assert display_of("examples").frame()["row"].tolist() == [0, 1, 2, 5, 3, 4]
-    drawn = {tuple(display_of("examples", n_pictures=1, random_state=seed).frame()["row"]) for seed in range(8)}
+    drawn = {tuple(display_of("examples", n_images=1, random_state=seed).frame()["row"]) for seed in range(8)}
     assert len(drawn) > 1
-    assert tuple(display_of("examples", n_pictures=1, random_state=3).frame()["row"]) in drawn
+    assert tuple(display_of("examples", n_images=1, random_state=3).frame()["row"]) in drawn
 
 
 def test_predicted_labels_are_enough_for_errors():
     options = {"X": X, "y_pred": ["ape", "bat", "ape", "cat", "ape", "bat"]}
-    frame = PicturesDisplay.from_predictions(Y_TRUE, **options).frame()
+    frame = ImageGridDisplay.from_predictions(Y_TRUE, **options).frame()
     assert frame["row"].tolist() == [1, 2, 4]
     assert frame[["predicted_score", "true_score"]].isna().all(axis=None)
-    PicturesDisplay.from_predictions(Y_TRUE, **options).plot()
+    ImageGridDisplay.from_predictions(Y_TRUE, **options).plot()
     with pytest.raises(ValueError, match="'confident_right' needs scores, and there are none: none were given"):
-        PicturesDisplay.from_predictions(Y_TRUE, **options, kind="confident_right")
+        ImageGridDisplay.from_predictions(Y_TRUE, **options, kind="confident_right")
 
 
-def test_only_the_pictures_shown_are_read(folder, monkeypatch):
+def test_only_the_images_shown_are_read(folder, monkeypatch):
     read = []
     monkeypatch.setattr(Images, "read", lambda self, row: read.append(row) or X[row])
     paths = [str(folder / f"{row}.png") for row in range(6)]
-    display = display_of(X=paths, n_pictures=2)
+    display = display_of(X=paths, n_images=2)
     display.plot()
     display.thumbnails()
     assert sorted(read) == [1, 4]
 
 
 @pytest.mark.parametrize("form", ["array", "list", "pil", "bytes", "paths", "frame", "series"])
-def test_pictures_come_from_any_x(form, folder):
+def test_images_come_from_any_x(form, folder):
     names = [f"{row}.png" for row in range(6)]
     forms = {
         "array": X,
@@ -103,8 +103,8 @@ def test_pictures_come_from_any_x(form, folder):
         "series": pd.Series(names),
     }
     display = display_of(X=forms[form], root=folder)
-    for picture, row in zip(display.pictures, [1, 4, 2], strict=True):
-        np.testing.assert_array_equal(picture, X[row])
+    for image, row in zip(display.images, [1, 4, 2], strict=True):
+        np.testing.assert_array_equal(image, X[row])
     if form in ("paths", "frame", "series"):
         assert display.frame()["path"].tolist() == [str(folder / names[row]) for row in (1, 4, 2)]
 
@@ -122,30 +122,30 @@ def test_thumbnails_are_data_uris():
         np.testing.assert_allclose(np.asarray(image), X[row, :10, :15], atol=2)
 
 
-def test_picture_that_cannot_be_read_is_an_empty_frame_with_the_reason(folder):
+def test_image_that_cannot_be_read_is_an_empty_frame_with_the_reason(folder):
     paths = [str(folder / f"{row}.png") for row in range(6)]
     (folder / "4.png").unlink()
-    (folder / "2.png").write_bytes(b"no picture")
+    (folder / "2.png").write_bytes(b"no image")
     display = display_of(X=paths)
     frame = display.frame()
     assert frame["path"].tolist() == [paths[1], paths[4], paths[2]]
-    assert frame["reason"].tolist() == [None, "no such file", "not a picture in a format that Pillow reads"]
+    assert frame["reason"].tolist() == [None, "no such file", "not an image in a format that Pillow reads"]
     table = display.thumbnails()
     assert table["data_uri"].isna().tolist() == [False, True, True]
     assert table["width"].tolist() == [30, 0, 0]
     display.plot()
     texts = [text.get_text() for text in display.ax_.texts]
-    assert "No picture: no such" in texts
+    assert "No image: no such" in texts
     assert len(display.ax_.images) == 1
     assert len(display.ax_.patches) == 2
 
 
-def test_below_a_picture_stands_what_was_said_and_what_is_true():
-    display = display_of(n_pictures=1).plot()
+def test_below_a_image_stands_what_was_said_and_what_is_true():
+    display = display_of(n_images=1).plot()
     texts = {text.get_text(): text.get_color() for text in display.ax_.texts}
     assert list(texts) == ["0.900", "bat", "true: ", "ape"]
     assert texts["bat"] == texts["0.900"] != texts["ape"]
-    right = display_of("confident_right", n_pictures=1).plot()
+    right = display_of("confident_right", n_images=1).plot()
     assert [text.get_text() for text in right.ax_.texts] == ["0.900", "cat"]
     assert right.ax_.texts[0].get_color() != texts["bat"]
 
@@ -154,23 +154,23 @@ def test_examples_stand_below_the_name_of_their_class():
     display = display_of("examples").plot()
     texts = [text.get_text() for text in display.ax_.texts]
     assert texts == ["ape", "0.800", "0.900", "bat", "bat", "0.500", "ape", "0.700", "cat", "0.900", "0.600", "ape"]
-    turned = display_of("examples", classes=CLASSES[::-1], n_pictures=1).plot()
+    turned = display_of("examples", classes=CLASSES[::-1], n_images=1).plot()
     assert [text.get_text() for text in turned.ax_.texts if text.get_fontweight() == "bold"] == CLASSES[::-1]
 
 
 @pytest.mark.parametrize("kind", ["worst_errors", "confident_right", "examples"])
 def test_nothing_to_show_is_said(kind):
     y_true = ["ape"] if kind == "worst_errors" else ["bat"]
-    display = PicturesDisplay.from_predictions(y_true, [[0.9, 0.1]], X=X[:1], classes=["ape", "bat"], kind=kind)
+    display = ImageGridDisplay.from_predictions(y_true, [[0.9, 0.1]], X=X[:1], classes=["ape", "bat"], kind=kind)
     if kind == "examples":
-        display = PicturesDisplay(display.rows.iloc[:0], [], kind=kind)
+        display = ImageGridDisplay(display.rows.iloc[:0], [], kind=kind)
     assert display.plot().frame().empty
     assert display.thumbnails().empty
     assert len(display.ax_.texts) == 1
 
 
-def boxes(display: PicturesDisplay) -> tuple[list, object]:
-    """Return where every word and every picture is, in pixels, and where the axes are."""
+def boxes(display: ImageGridDisplay) -> tuple[list, object]:
+    """Return where every word and every image is, in pixels, and where the axes are."""
     display.figure_.draw_without_rendering()
     renderer = display.figure_._get_renderer()
     artists = [*display.ax_.texts, *display.ax_.images, *display.ax_.patches]
@@ -182,16 +182,16 @@ def boxes(display: PicturesDisplay) -> tuple[list, object]:
 def test_nothing_is_cut_and_nothing_overlaps(kind, own_figure):
     names = [f"n0208{i:04d}-WWWMMM with {i * 'very '}long name \u732b\u732b" for i in range(20)]
     rng = np.random.default_rng(0)
-    pictures = [np.zeros((rng.integers(5, 60), rng.integers(5, 60)), np.uint8) for _ in range(50)]
-    pictures[7] = pictures[30] = b"a picture with a reason that is long enough to fill the frame, and more" * 5
-    display = PicturesDisplay.from_predictions(
+    images = [np.zeros((rng.integers(5, 60), rng.integers(5, 60)), np.uint8) for _ in range(50)]
+    images[7] = images[30] = b"an image with a reason that is long enough to fill the frame, and more" * 5
+    display = ImageGridDisplay.from_predictions(
         np.array(names)[rng.integers(0, 20, 50)],
         rng.dirichlet(np.ones(20), 50),
-        X=pictures,
+        X=images,
         classes=names,
         kind=kind,
-        n_pictures=30 if kind == "worst_errors" else 3,
-        name="a $name$ of the picture",
+        n_images=30 if kind == "worst_errors" else 3,
+        name="a $name$ of the image",
     )
     ax = None if own_figure else Figure(figsize=(9, 8), layout="constrained").subplots(1, 2)[0]
     with warnings.catch_warnings():
@@ -223,7 +223,7 @@ def test_plot_draws_where_it_is_told():
 
 
 class BrightnessClassifier(ClassifierMixin, BaseEstimator):
-    """A picture is of the class that its brightness says."""
+    """An image is of the class that its brightness says."""
 
     def __init__(self, root=None):
         self.root = root
@@ -241,14 +241,14 @@ class BrightnessClassifier(ClassifierMixin, BaseEstimator):
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
-def test_from_estimator_finds_pictures_where_the_estimator_does(folder):
+def test_from_estimator_finds_images_where_the_estimator_does(folder):
     names = [f"{row}.png" for row in range(6)]
     pipe = make_pipeline(FunctionTransformer(), BrightnessClassifier(root=folder)).fit(names, Y_TRUE)
-    display = PicturesDisplay.from_estimator(pipe, names, Y_TRUE, name="brightness")
+    display = ImageGridDisplay.from_estimator(pipe, names, Y_TRUE, name="brightness")
     # Brightness says: ape, ape, bat, bat, cat, cat.
     assert display.frame()["row"].tolist() == [3, 5]
     assert display.frame()["reason"].isna().all()
-    np.testing.assert_array_equal(display.pictures[0], X[3])
+    np.testing.assert_array_equal(display.images[0], X[3])
     assert display.name == "brightness"
 
 
@@ -256,9 +256,9 @@ def test_from_estimator_finds_pictures_where_the_estimator_does(folder):
     ("options", "message"),
     [
         ({"kind": "worst"}, "kind='worst'; accepted: 'worst_errors', 'confident_right', 'examples'"),
-        ({"n_pictures": 0}, "n_pictures=0; an int >= 1"),
+        ({"n_images": 0}, "n_images=0; an int >= 1"),
         ({"size": 1.5}, "size=1.5; an int >= 1"),
-        ({"X": X[:5]}, "X has 5 pictures, and there are 6 labels"),
+        ({"X": X[:5]}, "X has 5 images, and there are 6 labels"),
     ],
 )
 def test_what_is_not_accepted_is_told(options, message):
