@@ -10,6 +10,8 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageOps
 
+from skcnn.images._memory import reserved
+
 RESIZE_RULES = ("stretch", "crop", "pad")
 """What the parameter ``resize`` may be."""
 
@@ -18,13 +20,35 @@ RESIZE_RULES = ("stretch", "crop", "pad")
 DRAFT_MARGIN = 2
 
 
+FORMATS = (
+    "AVIF", "BMP", "DIB", "GIF", "HEIF", "ICO", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM", "QOI", "SGI", "TGA",
+    "TIFF", "WEBP",
+)  # fmt: skip
+"""Pillow's names of the formats that are decoded. None of them starts a program (EPS starts Ghostscript) or merely names
+another file; AVIF and HEIF need a Pillow or a plug-in (``pillow-heif``) that has them."""
+
+#: TIFF, PNG and PPM files of 16 bits per sample may come as mode "I", which holds 32-bit integers otherwise.
+_SIXTEEN_BITS = ("PNG", "PPM")
+
+_ORIENTATION = 0x0112
+_TRANSPOSED = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
 def decode_bytes(content: bytes, max_pixels: int | None = None, size: tuple[int, int] | None = None) -> Image.Image:
-    """Decode an encoded image (any format that Pillow reads) to an upright RGB image.
+    """Decode an encoded image to an upright RGB image.
 
     Parameters
     ----------
     content : bytes
-        The content of the file.
+        The content of the file, in one of `FORMATS`.
     max_pixels : int or None, default=None
         Larger images are refused before they are decoded; None stands for Pillow's warning limit,
         ``PIL.Image.MAX_IMAGE_PIXELS``.
@@ -46,23 +70,124 @@ def decode_bytes(content: bytes, max_pixels: int | None = None, size: tuple[int,
     OSError
         If it cannot be decoded.
     """
-    if not content:
+    with decoded(content, max_pixels, size) as image:
+        return image
+
+
+@contextmanager
+def decoded(
+    content: bytes | Image.Image, max_pixels: int | None = None, size: tuple[int, int] | None = None
+) -> Iterator[Image.Image]:
+    """Give an upright RGB image for the time of a ``with`` block, within the memory that images may take together.
+
+    Parameters
+    ----------
+    content : bytes or PIL.Image.Image
+        An image of the caller's own is left as it is, except that it is loaded.
+    max_pixels, size
+        What :func:`decode_bytes` takes.
+
+    Yields
+    ------
+    PIL.Image.Image
+
+    Raises
+    ------
+    ValueError
+        If the image is too large.
+    OSError
+        If it cannot be decoded.
+    """
+    if isinstance(content, bytes) and not content:
         raise ValueError("empty file")
     with _pillow_limit(max_pixels) as limit:
-        try:
-            image = Image.open(BytesIO(content))
-        except Image.UnidentifiedImageError:
-            raise OSError("not an image in a format that Pillow reads") from None
+        image = _opened(content) if isinstance(content, bytes) else content
         width, height = image.size
         if limit is not None and width * height > limit:
             raise ValueError(
                 f"{width} x {height} = {width * height} pixels, more than max_pixels={limit} (a guard against "
                 "decompression bombs)"
             )
-        if size is not None:
+        if size is not None and image is not content:
             # Square, since the image may yet be turned. Formats other than JPEG take no notice.
             image.draft(None, (DRAFT_MARGIN * max(size),) * 2)
-        return to_rgb(ImageOps.exif_transpose(image))
+        with reserved(image.width * image.height):
+            _load(image)
+            rgb = to_rgb(_upright(image))
+            if image is not content:
+                del image
+            yield rgb
+
+
+def _opened(content: bytes) -> Image.Image:
+    try:
+        return Image.open(BytesIO(content), formats=readable_formats())
+    except Image.UnidentifiedImageError:
+        raise OSError(f"not an image in a format that is read: {', '.join(readable_formats())}") from None
+    except Image.DecompressionBombError as error:
+        raise ValueError(str(error)) from None
+    except (OSError, ValueError):
+        raise
+    except Exception as error:
+        raise OSError(_reason(error)) from None
+
+
+def readable_formats() -> list[str]:
+    """Return those of `FORMATS` that this Pillow, with its plug-ins, can open."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+#: Two threads that load one image at the same time spoil it; an image is in one of these by its identity.
+_loading = [threading.Lock() for _ in range(64)]
+
+
+def _load(image: Image.Image) -> None:
+    with _loading[id(image) // 16 % len(_loading)]:
+        try:
+            image.load()
+        except Exception as error:
+            if _is_closed(image):
+                raise OSError(
+                    "the PIL image was closed before its pixels were read: call its load() inside the with block, or "
+                    "give the path"
+                ) from None
+            if not _has_pixels(image):
+                if isinstance(error, (OSError, ValueError)):
+                    raise
+                raise OSError(_reason(error)) from None
+
+
+def _is_closed(image: Image.Image) -> bool:
+    file = getattr(image, "fp", image)
+    return file is None or bool(getattr(file, "closed", False))
+
+
+def _has_pixels(image: Image.Image) -> bool:
+    # A TIFF file's pixels are there before its metadata is read, and broken metadata raises then. Loading it again does
+    # nothing in that case, and raises in any other.
+    if image.format != "TIFF" or getattr(image, "tile", True):
+        return False
+    try:
+        image.load()
+    except Exception:
+        return False
+    return True
+
+
+def _reason(error: Exception) -> str:
+    return f"broken image data ({type(error).__name__}: {error})"
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Apply the EXIF orientation, the one thing of the metadata that changes pixels."""
+    try:
+        orientation = image.getexif().get(_ORIENTATION, 1)
+    except Exception:
+        # Whatever is broken in the metadata, the pixels are good.
+        return image
+    method = _TRANSPOSED.get(orientation) if isinstance(orientation, int) else None
+    return image if method is None else image.transpose(method)
 
 
 _limit_lock = threading.Lock()
@@ -98,7 +223,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     Parameters
     ----------
     image : PIL.Image.Image
-        Of any mode, palette, CMYK, 16-bit and float (in [0, 255]) included.
+        Of any mode: palette, CMYK and 16-bit included; 32-bit integers and floats in [0, 255].
 
     Returns
     -------
@@ -107,10 +232,10 @@ def to_rgb(image: Image.Image) -> Image.Image:
     """
     if image.mode == "RGB" and "transparency" not in image.info:
         return image.copy() if image.readonly else image
-    if image.mode.startswith("I"):
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in _SIXTEEN_BITS):
         samples = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
         return Image.fromarray((samples >> 8).astype(np.uint8)).convert("RGB")
-    if image.mode == "F":
+    if image.mode in ("I", "F"):
         return Image.fromarray(to_rgb_array(np.asarray(image)))
     if image.has_transparency_data:
         image = image.convert("RGBA")
@@ -178,8 +303,21 @@ def resize_image(image: Image.Image, size: tuple[int, int], resize: str = "stret
     if resize == "crop":
         return ImageOps.fit(image, target, Image.Resampling.BILINEAR)
     if resize == "pad":
-        return ImageOps.pad(image, target, Image.Resampling.BILINEAR)
+        return _padded(image, target)
     raise ValueError(f"resize={resize!r}; accepted: {', '.join(map(repr, RESIZE_RULES))}")
+
+
+def _padded(image: Image.Image, target: tuple[int, int]) -> Image.Image:
+    # As ImageOps.pad, whose rounding leaves no pixel of a very narrow image.
+    width, height = target
+    if image.width * height > width * image.height:
+        height = max(1, round(image.height / image.width * width))
+    else:
+        width = max(1, round(image.width / image.height * height))
+    canvas = Image.new("RGB", target)
+    offset = round((target[0] - width) * 0.5), round((target[1] - height) * 0.5)
+    canvas.paste(image.resize((width, height), Image.Resampling.BILINEAR), offset)
+    return canvas
 
 
 def as_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:

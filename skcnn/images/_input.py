@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from skcnn.images._decode import check_range, decode_bytes, resize_image, to_rgb, to_rgb_array
+from skcnn.images._decode import check_range, decoded, resize_image, to_rgb_array
 
 ACCEPTED = (
     "Accepted: an array (n, height, width) or (n, height, width, 1|3|4) of uint8 or of floats in [0, 255]; or a list, "
-    "1-D array, Series or one-column DataFrame of paths, URLs, encoded bytes, PIL images or arrays"
+    "1-D array, Series or one-column DataFrame of paths, URLs, encoded bytes, {'bytes', 'path'} dicts, PIL images or "
+    "arrays"
+)
+
+#: Larger files are not read: no image that the limit on pixels lets through is that large.
+MAX_FILE_BYTES = 2**30
+
+#: Loaders of other libraries, by where their classes come from. They give batches, pairs with labels, or never end.
+_LOADERS = (
+    ("tensorflow.", "Dataset"),
+    ("tensorflow.", "Iterator"),
+    ("keras.", "PyDataset"),
+    ("keras.", "Sequence"),
+    ("keras.", "Iterator"),
+    ("torch.utils.data.", "DataLoader"),
+    ("torch.utils.data.", "Dataset"),
 )
 
 
@@ -64,7 +81,8 @@ class Images:
         if isinstance(item, np.ndarray):
             return item
         if isinstance(item, Image.Image):
-            return np.asarray(to_rgb(item))
+            with decoded(item) as image:
+                return np.asarray(image)
         if isinstance(item, (bytes, bytearray, memoryview)):
             return bytes(item)
         path = self.path(row)
@@ -76,8 +94,11 @@ class Images:
             return _read_url(path)
         try:
             # A pipe or a device among the images: to read it may never end.
-            if not stat.S_ISREG(mode := os.stat(path).st_mode) and not stat.S_ISDIR(mode):
+            status = os.stat(path)
+            if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
                 raise OSError("not a regular file")
+            if (n_bytes := status.st_size) > MAX_FILE_BYTES:
+                raise ValueError(f"a file of {n_bytes:,} bytes; at most {MAX_FILE_BYTES:,} are read as one image")
             with open(path, "rb") as file:
                 return file.read()
         except FileNotFoundError:
@@ -111,7 +132,8 @@ class Images:
         ValueError, TypeError, OSError
             If there is no image; the message is the reason alone.
         """
-        return np.asarray(resize_image(self._image(row, size, max_pixels), size, resize))
+        with self._image(row, size, max_pixels) as image:
+            return np.asarray(resize_image(image, size, resize))
 
     def thumbnail(self, row: int, size: int, *, max_pixels: int | None = None) -> np.ndarray:
         """Return the pixels of a row, small and of the same aspect ratio: for people to look at.
@@ -134,17 +156,21 @@ class Images:
         ValueError, TypeError, OSError
             If there is no image; the message is the reason alone.
         """
-        image = self._image(row, (size, size), max_pixels)
-        scale = min(1.0, size / max(image.size))
-        width, height = (max(1, round(side * scale)) for side in image.size)
-        return np.asarray(resize_image(image, (height, width)))
+        with self._image(row, (size, size), max_pixels) as image:
+            scale = min(1.0, size / max(image.size))
+            width, height = (max(1, round(side * scale)) for side in image.size)
+            return np.asarray(resize_image(image, (height, width)))
 
-    def _image(self, row: int, size: tuple[int, int], max_pixels: int | None) -> Image.Image:
-        """Return the image of a row, large enough to be resized to ``size``."""
-        content = self.read(row)
+    @contextmanager
+    def _image(self, row: int, size: tuple[int, int], max_pixels: int | None) -> Iterator[Image.Image]:
+        """Give the image of a row, large enough to be resized to ``size``, for the time of a ``with`` block."""
+        item = self.items[row]
+        content = item if isinstance(item, Image.Image) else self.read(row)
         if isinstance(content, np.ndarray):
-            return Image.fromarray(to_rgb_array(content))
-        return decode_bytes(content, max_pixels, size)
+            yield Image.fromarray(to_rgb_array(content))
+        else:
+            with decoded(content, max_pixels, size) as image:
+                yield image
 
 
 def as_images(X: Any, *, root: str | os.PathLike[str] | None = None) -> Images:
@@ -155,7 +181,10 @@ def as_images(X: Any, *, root: str | os.PathLike[str] | None = None) -> Images:
     X : array-like
         An array ``(n, height, width)`` or ``(n, height, width, 1|3|4)`` of uint8 or of floats in [0, 255] (rounded to
         8 bits); or a list, 1-D or ``(n, 1)`` array, Series or one-column DataFrame (pandas or polars) of paths
-        (``str`` or ``Path``), fsspec URLs (extra ``remote``), encoded ``bytes``, PIL images or arrays of any sizes.
+        (``str`` or ``Path``), fsspec URLs (extra ``remote``), encoded ``bytes``, PIL images, arrays of any sizes, or
+        dicts with the keys "bytes" and "path" (as Hugging Face's datasets have them; "path" is read where "bytes" is
+        None). It must have a length: generators and the loaders of deep learning libraries, which may never end and
+        give batches, are refused.
     root : path-like or None, default=None
         Folder or URL that relative paths start from; None is the current folder.
 
@@ -181,7 +210,8 @@ def as_images(X: Any, *, root: str | os.PathLike[str] | None = None) -> Images:
                 f"X has {len(X.columns)} columns ({', '.join(map(str, X.columns))}), and one column of images is "
                 "wanted: choose it, X[['path']], or use a ColumnTransformer."
             )
-        return Images(list(X[X.columns[0]]), root)
+        return Images([_plain_row(item) for item in X[X.columns[0]]], root)
+    _check_is_no_loader(X)
     if hasattr(X, "__array__") and not hasattr(X, "dtype"):
         return as_images(np.asarray(X), root=root)
     if hasattr(X, "shape") and len(X.shape) != 1:
@@ -189,7 +219,7 @@ def as_images(X: Any, *, root: str | os.PathLike[str] | None = None) -> Images:
         return Images(_check_array(np.asarray(X)), root)
     if not hasattr(X, "__iter__") or isinstance(X, (dict, set)):
         raise TypeError(f"X is a {type(X).__name__}. {ACCEPTED}.")
-    items = list(X)
+    items = [_plain_row(item) for item in _finite(X)]
     if items and all(isinstance(item, (list, tuple)) for item in items):
         # A list of lists: the (n, 1) table that scikit-learn tools make of strings, or nested numbers.
         if all(len(item) == 1 for item in items):
@@ -200,6 +230,42 @@ def as_images(X: Any, *, root: str | os.PathLike[str] | None = None) -> Images:
     return Images(items, root)
 
 
+def _check_is_no_loader(X: Any) -> None:
+    for origin in type(X).__mro__:
+        for package, name in _LOADERS:
+            if f"{origin.__module__}.".startswith(package) and origin.__name__.startswith(name):
+                raise TypeError(
+                    f"X is a {type(X).__name__} of {origin.__module__.split('.')[0]}, which gives batches or pairs and "
+                    f"may never end: give the images themselves, for example the list of its files. {ACCEPTED}."
+                )
+
+
+def _finite(X: Any) -> list[Any]:
+    """Return the elements of X, which must have a length and keep it."""
+    try:
+        n_samples = len(X)
+    except TypeError:
+        raise TypeError(
+            f"X is a {type(X).__name__}, which has no length and may never end: give a list, list(X) if it ends. "
+            f"{ACCEPTED}."
+        ) from None
+    items = list(islice(X, n_samples + 1))
+    if len(items) != n_samples:
+        raise TypeError(
+            f"X is a {type(X).__name__} of length {n_samples} that gives "
+            f"{'more' if len(items) > n_samples else len(items)} elements: give a list. {ACCEPTED}."
+        )
+    return items
+
+
+def _plain_row(item: Any) -> Any:
+    """Return what a ``{"bytes", "path"}`` dict holds, and anything else as it is."""
+    if isinstance(item, dict) and item.keys() <= {"bytes", "path"} and item:
+        content = item.get("bytes")
+        return item.get("path") if content is None else content
+    return item
+
+
 def _check_array(X: np.ndarray) -> np.ndarray | list[Any]:
     if X.dtype.kind == "S":
         raise TypeError(
@@ -208,7 +274,7 @@ def _check_array(X: np.ndarray) -> np.ndarray | list[Any]:
         )
     if X.dtype.kind in "OUT":
         if X.ndim == 1 or (X.ndim == 2 and X.shape[1] == 1):
-            return list(X.ravel())
+            return [_plain_row(item) for item in X.ravel()]
         raise ValueError(f"X is an array of shape {X.shape} and dtype {X.dtype}. {ACCEPTED}.")
     if X.dtype.kind not in "uifb":
         raise TypeError(f"X is an array of dtype {X.dtype}. {ACCEPTED}.")
