@@ -14,21 +14,29 @@ import pandas as pd
 from PIL import Image
 from sklearn.utils import Bunch
 
+from skcnn._labels import as_labels
 from skcnn._text import valid_text
 from skcnn.datasets._natural import natural_key
+from skcnn.images import readable_formats
 
-# Formats with an extension in Pillow's registry that Pillow cannot turn into pixels: it only writes the first two, and
-# has mere stubs for the others.
-_NOT_READ = frozenset({"PALM", "PDF", "BUFR", "GRIB", "HDF5", "MPEG"})
+#: Folders in which systems and programs keep copies and settings of their own. They count as hidden.
+_SYSTEM_FOLDERS = frozenset(
+    {
+        "@eadir", "@tmp", "#recycle", "#snapshot", "__macosx", "$recycle.bin", "system volume information",
+        "lost+found",
+    }
+)  # fmt: skip
+
+_HEIF_EXTENSIONS = frozenset({".heic", ".heif", ".hif", ".avif"})
+_HEIF_HINT = "; HEIC and AVIF need `pip install 'skcnn[heif]'`"
 
 _SPLIT_NAMES = frozenset({"train", "training", "val", "valid", "validation", "dev", "test", "testing"})
 
 
 def image_extensions() -> frozenset[str]:
     """Return the extensions (lower case, with dot) of the files that the installed Pillow reads as images."""
-    return frozenset(
-        extension.lower() for extension, name in Image.registered_extensions().items() if name not in _NOT_READ
-    )
+    formats = readable_formats()
+    return frozenset(extension.lower() for extension, name in Image.registered_extensions().items() if name in formats)
 
 
 class _Entry(NamedTuple):
@@ -90,7 +98,8 @@ def load_image_folder(
             The columns ``path`` and ``label``.
         passed_over : dict of str to int
             How many entries were not loaded: ``"not_image"`` (files with an extension that Pillow does not read),
-            ``"hidden"`` (names that begin with a dot; a hidden folder counts once), ``"link"`` (symbolic links that
+            ``"hidden"`` (names that begin with a dot, and folders of systems such as ``@eaDir`` and ``__MACOSX``; a
+            hidden folder counts once), ``"link"`` (symbolic links that
             lead out of `root`, nowhere, or back to a folder that they lie in), ``"no_class"`` (images directly in
             `root`).
 
@@ -120,9 +129,9 @@ def load_image_folder(
 
     Notes
     -----
-    A file is an image if its extension, in small or capital letters, is one of
-    :func:`PIL.Image.registered_extensions` that Pillow can read. A plug-in adds its own: after
-    ``pillow_heif.register_heif_opener()`` the HEIC images of telephones are loaded too. Whether a file can be decoded
+    A file is an image if its extension, in small or capital letters, is that of one of the formats in
+    :data:`skcnn.images.FORMATS`. The HEIC images of telephones are among them where ``pillow-heif`` is installed
+    (extra ``heif``). Whether a file can be decoded
     is seen when it is read; :func:`skcnn.images.check_images` tells beforehand.
 
     Examples
@@ -147,7 +156,7 @@ def load_image_folder(
     for name in names:
         images = tree.images(name)
         paths += images
-        target += [valid_text(name)] * len(images)
+        target += [name] * len(images)
         if not images:
             empty.append(name)
     if not paths or empty:
@@ -161,11 +170,12 @@ def load_image_folder(
             stacklevel=2,
         )
 
-    frame = pd.DataFrame({"path": text_column(paths), "label": pd.Series(target, dtype=str)})
+    labels = as_labels(np.array(target, dtype=object)).astype(str)
+    frame = pd.DataFrame({"path": text_column(paths), "label": pd.Series(labels, dtype=str)})
     dataset = Bunch(
         data=frame[["path"]],
-        target=np.array(target),
-        target_names=[valid_text(name) for name in names],
+        target=labels,
+        target_names=list(dict.fromkeys(as_labels(np.array(names, dtype=object)))),
         frame=frame,
         passed_over=tree.passed_over(),
     )
@@ -223,7 +233,10 @@ class _Tree:
         if others:
             endings = Counter(os.path.splitext(path)[1].lower() or "no extension" for path in others)
             what = ", ".join(f"{ending}: {count}" for ending, count in endings.most_common(5))
-            told.append(f"{_count(others, 'file')} that Pillow does not read as images ({what}), {self._some(others)}")
+            hint = _HEIF_HINT if not _HEIF_EXTENSIONS.isdisjoint(endings) else ""
+            told.append(
+                f"{_count(others, 'file')} that Pillow does not read as images ({what}{hint}), {self._some(others)}"
+            )
         if self.links():
             told.append(
                 f"{_count(self.links(), 'symbolic link')} (out of the folder, to nothing, or in a circle), "
@@ -248,7 +261,7 @@ class _Tree:
     def _kind(
         self, entry: os.DirEntry[str], above: tuple[str, ...]
     ) -> Literal["folder", "image", "not_image", "hidden", "link"]:
-        if entry.name.startswith("."):
+        if entry.name.startswith(".") or (entry.name.lower() in _SYSTEM_FOLDERS and entry.is_dir()):
             return "hidden"
         if entry.is_symlink():
             end = os.path.realpath(entry.path)

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
-from skcnn._text import valid_labels, valid_text
+from skcnn._labels import as_labels
+from skcnn._text import valid_text
 from skcnn.datasets._folder import text_column
 from skcnn.datasets._natural import natural_key
 
@@ -54,7 +55,8 @@ def load_image_table(
             columns beside the paths, give each its transformer in a :class:`~sklearn.compose.ColumnTransformer`;
             ``data[["path"]]`` is the images alone.
         target : ndarray of shape (n_samples,) or None
-            The labels, as strings or numbers, whichever the table holds. None if `label` is None.
+            The labels, as strings or numbers, whichever the table holds. Those of a CSV file are numbers only where the
+            numbers are written the same way: "001" stays text. None if `label` is None.
         target_names : list or None
             The labels that occur, each once, in natural order ('2' before '10'). None if `label` is None or the labels
             are floating-point numbers.
@@ -104,7 +106,7 @@ def load_image_table(
         frame, name = csv.copy(), "the DataFrame"
     elif isinstance(csv, (str, os.PathLike)):
         csv = os.path.expanduser(os.fspath(csv))
-        frame, name = _read(csv, path), repr(csv)
+        frame, name = _read(csv, path, label), repr(csv)
         root = os.path.dirname(csv) if root is None else root
     else:
         raise TypeError(f"csv must be the path of a CSV file or a pandas DataFrame, got a {type(csv).__name__}.")
@@ -118,15 +120,14 @@ def load_image_table(
     if not any("://" in file or os.path.exists(file) for file in frame[path]):
         raise FileNotFoundError(
             f"None of the {len(frame)} files in {name} exists; the first would be {frame[path].iloc[0]!r} (searched "
-            f"from {os.getcwd()!r}). Say with root= which folder the paths start from."
+            f"from {os.getcwd()!r}). Say with root= which folder the paths start from.{_windows_hint(frame[path])}"
         )
 
     target = target_names = None
     if label is not None:
-        labels = np.array(frame[label].tolist())
-        target = valid_labels(labels)
-        if target is not labels:
-            frame[label] = target
+        labels = frame[label].tolist()
+        target = as_labels(np.array(labels) if isinstance(csv, pd.DataFrame) else _numbers_if_exact(labels))
+        frame[label] = target
     if target is not None and target.dtype.kind != "f":
         in_text = target.dtype.kind == "U"
         target_names = sorted(np.unique(target).tolist(), key=natural_key if in_text else None)
@@ -134,9 +135,9 @@ def load_image_table(
     return (data, target) if return_X_y else Bunch(data=data, target=target, target_names=target_names, frame=frame)
 
 
-def _read(csv: str, path: str) -> pd.DataFrame:
+def _read(csv: str, path: str, label: str | None) -> pd.DataFrame:
     # Text, so that a file called 007 keeps its name; pandas leaves alone a column that is not there.
-    types = {path: str}
+    types = {path: str} if label is None else {path: str, label: str}
     try:
         try:
             return pd.read_csv(csv, dtype=types)
@@ -152,6 +153,18 @@ def _read(csv: str, path: str) -> pd.DataFrame:
         stacklevel=3,
     )
     return frame.rename(columns=valid_text)
+
+
+def _numbers_if_exact(texts: list[str]) -> np.ndarray:
+    """Return texts as integers, floats or booleans where these are written the same; "001" is no number."""
+    for convert in (int, float, {"True": True, "False": False}.__getitem__):
+        try:
+            values = [convert(text) for text in texts]
+        except (ValueError, KeyError):
+            continue
+        if all(str(value) == text for value, text in zip(values, texts, strict=True)):
+            return np.array(values)
+    return np.array(texts)
 
 
 def _check_columns(frame: pd.DataFrame, columns: list[str], name: str) -> None:
@@ -180,6 +193,15 @@ def _check_not_missing(column: pd.Series, name: str, shown: int = 10) -> None:
             "missing: if they are meant, read the table with pandas.read_csv(..., keep_default_na=False) and give the "
             "DataFrame."
         )
+
+
+def _windows_hint(paths: pd.Series) -> str:
+    if os.sep == "\\" or not paths.str.contains("\\", regex=False).any():
+        return ""
+    return (
+        " The paths have backslashes, as Windows writes them: read the table with pandas.read_csv(...), replace them "
+        "by frame['path'].str.replace('\\\\', '/') and give the DataFrame."
+    )
 
 
 def _resolve(column: pd.Series, root: str | None) -> list[str]:

@@ -20,6 +20,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 from threadpoolctl import threadpool_limits
 
+from skcnn._labels import as_labels
 from skcnn.ensemble._averaged import AveragedLinearClassifier
 from skcnn.ensemble._rows import check_classes, check_streamable, count_of, drop_weightless, encode
 from skcnn.ensemble._softmax_sgd import SoftmaxSGD
@@ -257,7 +258,7 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
             no feature.
         """
         self._validate_params()
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
+        X, y = validate_data(self, X, y if y is None else as_labels(y), dtype=[np.float64, np.float32])
         check_classification_targets(y)
         X, y, weight = drop_weightless(X, y, sample_weight)
         self.classes_, codes = np.unique(y, return_inverse=True)
@@ -309,10 +310,10 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         self._validate_params()
         check_streamable(self.class_weight, self.max_samples)
         first = not hasattr(self, "_velocity")
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], reset=first)
+        X, y = validate_data(self, X, y if y is None else as_labels(y), dtype=[np.float64, np.float32], reset=first)
         check_classification_targets(y)
         X, y, weight = drop_weightless(X, y, sample_weight)
-        classes = check_classes(classes, None if first else self.classes_)
+        classes = check_classes(None if classes is None else as_labels(classes), None if first else self.classes_)
         codes = encode(y, classes)
         if first:
             self.classes_, self.class_count_ = classes, np.zeros(len(classes))

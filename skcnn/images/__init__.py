@@ -6,11 +6,20 @@ network wants. :func:`read_batches` does so in threads, ahead of the network, so
 """
 
 from skcnn.images._bad_rows import BadImageError, BadImageWarning, BadRow, bad_rows_frame
-from skcnn.images._decode import RESIZE_RULES, as_image_size, decode_bytes, resize_image, to_rgb
+from skcnn.images._decode import (
+    FORMATS,
+    RESIZE_RULES,
+    as_image_size,
+    decode_bytes,
+    readable_formats,
+    resize_image,
+    to_rgb,
+)
 from skcnn.images._input import Images, as_images
 from skcnn.images._reading import Batch, check_images, map_ahead, read_batches
 
 __all__ = [
+    "FORMATS",
     "RESIZE_RULES",
     "BadImageError",
     "BadImageWarning",
@@ -24,6 +33,7 @@ __all__ = [
     "decode_bytes",
     "map_ahead",
     "read_batches",
+    "readable_formats",
     "resize_image",
     "to_rgb",
 ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from io import BytesIO
 
 import numpy as np
@@ -24,8 +25,8 @@ FORMATS = (
     "AVIF", "BMP", "DIB", "GIF", "HEIF", "ICO", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM", "QOI", "SGI", "TGA",
     "TIFF", "WEBP",
 )  # fmt: skip
-"""Pillow's names of the formats that are decoded. None of them starts a program (EPS starts Ghostscript) or merely names
-another file; AVIF and HEIF need a Pillow or a plug-in (``pillow-heif``) that has them."""
+"""Pillow's names of the formats that are decoded. None of them starts a program (EPS starts Ghostscript) or only names
+another file. AVIF and HEIF need a Pillow or a plug-in (``pillow-heif``) that has them."""
 
 #: TIFF, PNG and PPM files of 16 bits per sample may come as mode "I", which holds 32-bit integers otherwise.
 _SIXTEEN_BITS = ("PNG", "PPM")
@@ -123,7 +124,7 @@ def _opened(content: bytes) -> Image.Image:
     try:
         return Image.open(BytesIO(content), formats=readable_formats())
     except Image.UnidentifiedImageError:
-        raise OSError(f"not an image in a format that is read: {', '.join(readable_formats())}") from None
+        raise OSError("not an image of a known format (those of skcnn.images.FORMATS)") from None
     except Image.DecompressionBombError as error:
         raise ValueError(str(error)) from None
     except (OSError, ValueError):
@@ -133,9 +134,18 @@ def _opened(content: bytes) -> Image.Image:
 
 
 def readable_formats() -> list[str]:
-    """Return those of `FORMATS` that this Pillow, with its plug-ins, can open."""
+    """Return those of `FORMATS` that Pillow can open here, with ``pillow-heif`` where that is installed."""
     Image.init()
+    _register_heif()
     return [name for name in FORMATS if name in Image.OPEN]
+
+
+@cache
+def _register_heif() -> None:
+    with suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
 
 
 #: Two threads that load one image at the same time spoil it; an image is in one of these by its identity.

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from skcnn._text import valid_labels
+from skcnn._labels import as_labels
 from skcnn.metrics._text import values_text
 
 
@@ -142,11 +142,11 @@ def checked_labels(values: Any, what: str, n_samples: int | None = None) -> np.n
     Labels that are text are fit for the tables that they end up in.
     """
     _refuse_masked(values, what)
-    labels = np.asarray(values)
+    labels = as_labels(values)
     if labels.dtype.kind == "U" and not isinstance(values, np.ndarray):
         # NumPy makes text of whatever lies beside text in a list: 1 becomes "1", and a missing value "nan".
         as_given = np.asarray(values, dtype=object)
-        labels = labels if all(isinstance(label, str) for label in as_given.flat) else as_given
+        labels = labels if all(isinstance(label, str) for label in as_given.flat) else as_labels(as_given)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:
@@ -158,7 +158,7 @@ def checked_labels(values: Any, what: str, n_samples: int | None = None) -> np.n
     missing = np.flatnonzero(pd.isna(labels))
     if len(missing):
         raise ValueError(f"{what} has missing values in {_rows(missing)}; drop these rows first.")
-    return valid_labels(labels)
+    return labels
 
 
 def _refuse_masked(values: Any, what: str) -> None:

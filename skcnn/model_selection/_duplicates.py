@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_consistent_length
 
-from skcnn._text import valid_labels
+from skcnn._labels import as_labels
 from skcnn.images import BadImageError, BadImageWarning, BadRow, Images, as_images, bad_rows_frame, map_ahead
 from skcnn.model_selection._alignment import SIDE, aligned_similarity, box_blur
 
@@ -129,7 +129,7 @@ def find_duplicates(
         raise ValueError(f"on_error={on_error!r}; accepted: 'raise', 'skip'.")
     images = as_images(X, root=root)
     if groups is not None:
-        groups = valid_labels(np.asarray(groups))
+        groups = as_labels(groups)
         if groups.ndim != 1:
             raise ValueError(f"groups has shape {groups.shape}; one value for each row of X is accepted.")
         check_consistent_length(images.items, groups)

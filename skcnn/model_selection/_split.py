@@ -14,7 +14,7 @@ from sklearn.utils import _safe_indexing, check_consistent_length, check_random_
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _num_samples
 
-from skcnn._text import valid_labels
+from skcnn._labels import as_labels
 from skcnn.model_selection._allotment import allot_groups, allot_rows
 
 LARGE = 100_000
@@ -91,7 +91,7 @@ class TrainDevTestSplit:
         sizes = pd.Series({part: len(rows) for part, rows in self.rows().items()}, name="rows")
         frame = pd.DataFrame({"rows": sizes, "share": sizes / sizes.sum()})
         if y is not None:
-            labels = pd.Series(valid_labels(np.asarray(y)))
+            labels = pd.Series(as_labels(y))
             counts = {part: labels.iloc[rows].value_counts() for part, rows in self.rows().items()}
             frame = frame.join(pd.DataFrame(counts).fillna(0).astype("int64").sort_index().T)
         return frame.rename_axis(index="part")
@@ -244,7 +244,7 @@ def _labels(y: ArrayLike | None, stratify: bool | ArrayLike, n_rows: int) -> np.
         given = stratify
     if np.ndim(given) == 0:
         raise ValueError(f"stratify={given!r}; accepted: True, False, or labels to stratify by, one for each row.")
-    labels = column_or_1d(given)
+    labels = column_or_1d(as_labels(given))
     _refuse_missing(labels, "stratify")
     if len(labels) != n_rows:
         raise ValueError(f"X has {n_rows:,} rows, and the labels to stratify by {len(labels):,}.")

@@ -17,6 +17,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skcnn._image_input import ImageInputMixin
+from skcnn._labels import as_labels
 from skcnn._text import valid_labels
 from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.images import RESIZE_RULES, BadRow, Images, read_batches
@@ -367,7 +368,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         if is_first and classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
         if classes is not None:
-            classes = np.unique(classes)
+            classes = np.unique(as_labels(classes))
             if not is_first and not np.array_equal(classes, self.classes_):
                 raise ValueError(f"classes={classes!r} is not the same as on last call, {self.classes_!r}.")
         else:

@@ -17,6 +17,7 @@ from sklearn.utils.validation import (
     column_or_1d,
 )
 
+from skcnn._labels import as_labels
 from skcnn.images import BadImageError, BadImageWarning, BadRow, bad_rows_frame
 from skcnn.neural_network._training import Rows
 
@@ -25,7 +26,7 @@ def check_labels(y: Any, n_rows: int) -> np.ndarray:
     """Return y as a 1-D array, once it is known to hold classes."""
     if y is None:
         raise ValueError("CNNClassifier requires y to be passed, but the target y is None")
-    y = column_or_1d(y, warn=True)
+    y = column_or_1d(as_labels(y), warn=True)
     if len(y) != n_rows:
         check_consistent_length(np.empty(n_rows), y)
     if y.dtype.kind == "f":

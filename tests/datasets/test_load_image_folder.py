@@ -133,6 +133,7 @@ def test_extensions_that_pillow_cannot_decode_are_no_images():
 def test_extensions_of_plugins_count(flowers: Path, monkeypatch: pytest.MonkeyPatch):
     Image.init()
     monkeypatch.setitem(Image.EXTENSION, ".heic", "HEIF")
+    monkeypatch.setitem(Image.OPEN, "HEIF", Image.OPEN["JPEG"])
     shutil.copy(flowers / "daisy" / "a.JPG", flowers / "daisy" / "c.HEIC")
     assert "daisy/c.HEIC" in relative(load_image_folder(flowers), flowers)
 
@@ -150,6 +151,37 @@ def test_other_files_in_class_folders_are_counted_and_told(flowers: Path):
     assert repr(os.path.join("daisy", "model.h5")) in str(caught[0].message)
     assert dataset.passed_over["not_image"] == 4
     assert len(dataset.data) == 5
+
+
+def test_heic_without_its_plugin_is_named(flowers: Path, monkeypatch: pytest.MonkeyPatch):
+    Image.init()
+    monkeypatch.delitem(Image.EXTENSION, ".heic", raising=False)
+    (flowers / "daisy" / "c.HEIC").write_bytes(b"x")
+    with pytest.warns(UserWarning, match=r"\.heic: 1; HEIC and AVIF need `pip install 'skcnn\[heif\]'`"):
+        load_image_folder(flowers)
+
+
+@pytest.mark.parametrize("name", ["@eaDir", "__MACOSX", "$RECYCLE.BIN", "#recycle"])
+def test_folders_of_systems_are_hidden(flowers: Path, name: str):
+    for parent in (flowers, flowers / "daisy"):
+        (parent / name / "deep").mkdir(parents=True)
+        shutil.copy(flowers / "daisy" / "a.JPG", parent / name / "deep" / "a.jpg")
+    dataset = load_image_folder(flowers)
+    assert dataset.target_names == ["daisy", "roses"]
+    assert dataset.passed_over == {"not_image": 0, "hidden": 2, "link": 0, "no_class": 0}
+    assert len(dataset.data) == 5
+
+
+def test_names_of_two_unicode_forms_are_one_class(flowers: Path):
+    composed, decomposed = "p\u00e2te", "pa\u0302te"
+    for name in (composed, decomposed):
+        (flowers / name).mkdir()
+        shutil.copy(flowers / "daisy" / "a.JPG", flowers / name / "a.jpg")
+    with pytest.warns(UserWarning, match="look the same"):
+        dataset = load_image_folder(flowers)
+    assert sorted(dataset.target_names) == sorted(["daisy", composed, "roses"])
+    assert dataset.target.tolist().count(composed) == 2
+    assert all(os.path.exists(path) for path in dataset.data["path"])
 
 
 def test_a_readme_beside_the_classes_is_counted_without_a_warning(flowers: Path):

@@ -203,3 +203,31 @@ def test_one_column_each(folder: Path):
         load_image_table(frame)
     with pytest.raises(ValueError, match="one column each"):
         load_image_table(write(folder, path=["1.png"]), label="path")
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (["001", "002"], ["001", "002"]),
+        (["1", "2"], [1, 2]),
+        (["1", "02"], ["1", "02"]),
+        (["0.5", "1.5"], [0.5, 1.5]),
+        (["1.50", "2.5"], ["1.50", "2.5"]),
+        (["1e5", "2e5"], ["1e5", "2e5"]),
+        (["True", "False"], [True, False]),
+        (["true", "False"], ["true", "False"]),
+    ],
+)
+def test_labels_of_a_csv_are_numbers_only_where_they_are_written_as_such(tmp_path, labels, expected):
+    for name in ("0.png", "1.png"):
+        Image.new("RGB", (4, 4)).save(tmp_path / name)
+    (tmp_path / "x.csv").write_text(f"path,label\n0.png,{labels[0]}\n1.png,{labels[1]}\n")
+    target = load_image_table(tmp_path / "x.csv").target
+    assert target.tolist() == expected
+    assert type(target.tolist()[0]) is type(expected[0])
+
+
+def test_paths_of_windows_get_a_hint(tmp_path):
+    (tmp_path / "x.csv").write_text("path,label\nimg\\0.png,a\n")
+    with pytest.raises(FileNotFoundError, match="backslashes, as Windows writes them"):
+        load_image_table(tmp_path / "x.csv")

@@ -129,7 +129,7 @@ def test_image_that_cannot_be_read_is_an_empty_frame_with_the_reason(folder):
     display = display_of(X=paths)
     frame = display.frame()
     assert frame["path"].tolist() == [paths[1], paths[4], paths[2]]
-    assert frame["reason"].tolist() == [None, "no such file", "not an image in a format that Pillow reads"]
+    assert frame["reason"].tolist() == [None, "no such file", "not an image of a known format (those of skcnn.images.FORMATS)"]
     table = display.thumbnails()
     assert table["data_uri"].isna().tolist() == [False, True, True]
     assert table["width"].tolist() == [30, 0, 0]
