@@ -108,7 +108,7 @@ def plant(paths: list[str], copies: int, seed: int) -> tuple[list[bytes], list[t
 
 
 def judge(pairs: set[Pair], paths: list[str], root: str, origins: list[tuple[str, int]]) -> dict[str, Any]:
-    """Return the share found of each kind, how many of the pairs are right, and those that are not."""
+    """Return the fraction found of each kind, how many of the pairs are right, and those that are not."""
     first = len(paths)
     original = [*range(first), *(row for _, row in origins)]
     names = [Path(os.path.relpath(path, root)).as_posix() for path in paths]

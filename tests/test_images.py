@@ -279,7 +279,7 @@ def test_a_large_progressive_jpeg_and_one_without_subsampling():
         assert differences(content, (100, 100))[0] <= 1, options
 
 
-@pytest.mark.parametrize("share", [0.3, 0.7, 0.98])
+@pytest.mark.parametrize("fraction", [0.3, 0.7, 0.98])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}], ids=["baseline", "progressive"])
 def test_a_large_jpeg_that_is_cut_off_is_refused(share, options):
     content = encoded(make_image(1200, 1600), "JPEG", **options)

@@ -134,7 +134,7 @@ def _print(pairs: pd.DataFrame, across: pd.Series, n_images: int, options: argpa
     print()
     if across.any():
         print(
-            "Across parts of a split: move or remove one of each pair, or figures are too good.\n"
+            "Across parts of a split: move or remove one of each pair, or metrics are too good.\n"
             "Across classes: one image under two labels; look which is right."
         )
     if not across.all():

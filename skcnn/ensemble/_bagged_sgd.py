@@ -59,9 +59,9 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
     n_estimators : int, default=10
         Number of bags.
     max_samples : float in (0, 1] or int, default=0.5
-        Rows that each bag draws: a share of the rows whose weight is not zero, or a count.
+        Rows that each bag draws: a fraction of the rows whose weight is not zero, or a count.
     max_features : float in (0, 1] or int, default=0.5
-        Features that each bag draws: a share of those that pass the variance filter, or a count.
+        Features that each bag draws: a fraction of those that pass the variance filter, or a count.
     bootstrap : bool, default=True
         Whether rows are drawn with replacement.
     bootstrap_features : bool, default=True
@@ -81,7 +81,7 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
     alpha : {"auto"} or float, default="auto"
         Strength of the penalty. ``"auto"`` is one over the number of rows.
     l1_ratio : float in [0, 1], default=0.15
-        Share of L1 in ``penalty="elasticnet"``.
+        Fraction of L1 in ``penalty="elasticnet"``.
     fit_intercept : bool, default=False
         Whether to learn an intercept. The recipe has none: pooled features, none of them negative, do without one; a
         handful of columns does not.
@@ -326,8 +326,8 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         X = standardise(X, self._offset, self._scale)
         targets = np.eye(len(classes), dtype=np.float32)[codes]
         class_weight = compute_class_weight(self.class_weight, classes=classes, y=classes)
-        class_share = self.class_count_ * class_weight
-        class_share /= class_share.sum()
+        class_fraction = self.class_count_ * class_weight
+        class_fraction /= class_fraction.sum()
         with threadpool_limits(1, user_api="blas"):
             for bag, features in enumerate(self.estimators_features_):
                 rng = np.random.default_rng([self._seed, bag, self._n_calls])
@@ -342,7 +342,7 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
                     X[np.ix_(rows, features)],
                     targets[rows],
                     row_weight.astype(np.float32),
-                    class_share=class_share,
+                    class_fraction=class_fraction,
                     rng=rng,
                 )
                 self._velocity[bag] = model.velocity

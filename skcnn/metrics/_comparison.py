@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 from skcnn.metrics._intervals import percentiles
 from skcnn.metrics._predictions import Predictions
 from skcnn.metrics._resampling import resampled_headlines
-from skcnn.metrics._tables import class_figures_of, headline_of
+from skcnn.metrics._tables import class_metrics_of, headline_of
 from skcnn.metrics._text import counted, values_text
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def compare_predictions(
     random_state: int | RandomState | None = None,
     n_jobs: int | None = None,
 ) -> pd.DataFrame:
-    """Compare the headline figures of two models on the same samples.
+    """Compare the headline metrics of two models on the same samples.
 
     Both models are resampled together: what makes a resample hard for one makes it hard for the other, and falls out of
     the difference. Two intervals of `bootstrap_intervals` may overlap widely where the difference is beyond doubt.
@@ -59,12 +59,12 @@ def compare_predictions(
         Index "metric" as in `headline_frame`, and the columns
 
         =============================== ============================================================================
-        a, b                            the figures of the two models
+        a, b                            the metrics of the two models
         difference                      b less a: above 0 model b is better, but for ``log_loss``, where it is worse
         difference_low, difference_high percentile interval of the difference [1]_; one without 0 in it tells the
                                         models apart
         p_value                         of McNemar's exact test [2]_, for ``accuracy`` only, NaN for the others
-        note                            why a figure is NaN, and what else one has to know about it
+        note                            why a metric is NaN, and what else one has to know about it
         =============================== ============================================================================
 
     Raises
@@ -126,7 +126,7 @@ def comparison_of(
 ) -> pd.DataFrame:
     """Make the table of `compare_predictions`. The two may have their classes in different orders, or know others."""
     check_same_samples(a, b)
-    headline_a, headline_b = (headline_of(model, class_figures_of(model), top_k) for model in (a, b))
+    headline_a, headline_b = (headline_of(model, class_metrics_of(model), top_k) for model in (a, b))
     resampled_a, resampled_b = resampled_headlines(
         [a, b], top_k=top_k, n_resamples=n_resamples, random_state=random_state, n_jobs=n_jobs
     )

@@ -20,7 +20,7 @@ def render_comparison(comparison: ReportComparison, *, n_images: int) -> str:
     change = classes.iloc[:, 1:].sub(classes.iloc[:, 0], axis=0).to_numpy()
     displays = comparison.image_displays(n_images) if n_images else []
     sections = {
-        "figures": "Side by side",
+        "metrics": "Side by side",
         "images": "Images",
         "classes": "Class by class",
         "made": "How it was made",
@@ -33,9 +33,9 @@ def render_comparison(comparison: ReportComparison, *, n_images: int) -> str:
         sections=sections,
         comparison=comparison,
         level=percent_text(comparison.confidence_level),
-        figures=[
-            (label, [frame.loc[(figure, name)] for name in comparison.names])
-            for figure, label in first.headline_labels.items()
+        metrics=[
+            (label, [frame.loc[(metric, name)] for name in comparison.names])
+            for metric, label in first.headline_labels.items()
         ],
         image=_image(comparison),
         galleries=[

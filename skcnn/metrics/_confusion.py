@@ -83,8 +83,8 @@ def most_confused(
     Returns
     -------
     DataFrame of shape (n_pairs, 4), n_pairs <= k
-        Columns "true", "predicted", "count" (samples, or sum of their weights) and "share" (of the samples of the true
-        class), the largest count first, the largest share first among equal counts.
+        Columns "true", "predicted", "count" (samples, or sum of their weights) and "fraction" (of the samples of the true
+        class), the largest count first, the largest fraction first among equal counts.
 
     Raises
     ------
@@ -95,8 +95,8 @@ def most_confused(
     --------
     >>> from skcnn.metrics import most_confused
     >>> most_confused(["a", "b", "b", "b"], ["a", "a", "b", "b"]).round(2)
-      true predicted  count  share
-    0    b         a      1   0.33
+      true predicted  count  fraction
+    0    b         a      1      0.33
     """
     return most_confused_of(confusion_frame(y_true, y_pred, classes=classes, sample_weight=sample_weight), k)
 
@@ -130,15 +130,15 @@ def most_confused_of(counts: pd.DataFrame, k: int) -> pd.DataFrame:
         raise ValueError(f"k is {k}; an int >= 1 is accepted.")
     values = counts.to_numpy()
     mistakes = values.astype(float) - np.diag(np.diag(values)).astype(float)
-    shares = normalized(counts, "true").to_numpy()
+    fractions = normalized(counts, "true").to_numpy()
     true, predicted = np.nonzero(mistakes > 0)
-    order = np.lexsort((-shares[true, predicted], -mistakes[true, predicted]))[:k]
+    order = np.lexsort((-fractions[true, predicted], -mistakes[true, predicted]))[:k]
     true, predicted = true[order], predicted[order]
     return pd.DataFrame(
         {
             "true": counts.index[true],
             "predicted": counts.columns[predicted],
             "count": values[true, predicted],
-            "share": shares[true, predicted],
+            "fraction": fractions[true, predicted],
         }
     )

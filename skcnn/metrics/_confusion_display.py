@@ -24,7 +24,7 @@ MAX_LABELLED = 12
 class ConfusionDisplay:
     """The confusion matrix as an image, readable with 5 classes and with 120.
 
-    Cells are coloured by the share of the samples of the true class (of the row): blue where the prediction is right,
+    Cells are coloured by the fraction of the samples of the true class (of the row): blue where the prediction is right,
     red where it is wrong. Red is on a square-root scale, so that a few mistakes among many samples are seen. Make it
     with `from_estimator` or `from_predictions`.
 
@@ -170,7 +170,7 @@ class ConfusionDisplay:
         ax : matplotlib Axes, default=None
             Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
         classes : sequence of labels, default=None
-            The classes to show, in this order; None shows all. Colours remain shares of all samples of the true
+            The classes to show, in this order; None shows all. Colours remain fractions of all samples of the true
             class, those predicted as a class that is not shown included.
 
         Returns

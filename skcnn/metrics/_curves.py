@@ -13,7 +13,7 @@ from sklearn.metrics import auc, precision_recall_curve, roc_curve
 from skcnn._text import valid_label
 from skcnn.metrics._predictions import Predictions
 from skcnn.metrics._tables import sides_of
-from skcnn.metrics._text import figure_text, label_text
+from skcnn.metrics._text import metric_text, label_text
 from skcnn.metrics._theme import REST, SERIES, new_axes
 
 if TYPE_CHECKING:
@@ -246,7 +246,7 @@ class _OneVsRestDisplay(ABC):
             x, y = self._drawn(points[self._x].to_numpy(), points[self._y].to_numpy())
             (line,) = ax.plot(x, y, drawstyle=self._drawstyle, **style)
             if label in colors:
-                text = f"{label_text(label, 24)} ({figure_text(self.areas[label])})"
+                text = f"{label_text(label, 24)} ({metric_text(self.areas[label])})"
                 entries.append((list(colors).index(label), line, text))
             elif not any(position == len(colors) for position, *_ in entries):
                 entries.append((len(colors), line, "other classes"))
@@ -256,14 +256,14 @@ class _OneVsRestDisplay(ABC):
             (line,) = ax.plot(
                 mean[self._x], mean[self._y], color=ink, linewidth=2.2, zorder=4, drawstyle=self._drawstyle
             )
-            entries.append((-2, line, f"macro average ({figure_text(self.areas.mean())})"))
+            entries.append((-2, line, f"macro average ({metric_text(self.areas.mean())})"))
             if self.micro is not None:
                 x, y = self._drawn(self.micro[self._x].to_numpy(), self.micro[self._y].to_numpy())
                 # A point for each place of an image; the curve itself may have a hundred thousand.
                 (line,) = ax.plot(
                     _GRID, self._at(x, y), color=ink, linewidth=1.6, linestyle=":", zorder=5, drawstyle=self._drawstyle
                 )
-                entries.append((-1, line, f"micro average ({figure_text(self.micro_area)})"))
+                entries.append((-1, line, f"micro average ({metric_text(self.micro_area)})"))
         if not entries:
             ax.text(0.5, 0.5, "not defined for any class", ha="center", va="center", transform=ax.transAxes)
         ax.set(xlabel=self._x_label, ylabel=self._y_label, xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")

@@ -15,7 +15,7 @@ from PIL import Image
 from skcnn.images import BadRow, Images, as_images, map_ahead
 from skcnn.metrics._image_grid import Cell, Group, Line, draw_grid
 from skcnn.metrics._predictions import Predictions
-from skcnn.metrics._text import figure_text
+from skcnn.metrics._text import metric_text
 from skcnn.metrics._theme import RIGHT, WRONG
 
 if TYPE_CHECKING:
@@ -298,7 +298,7 @@ class ImageGridDisplay:
         return self
 
     def _lines(self, true: Any, predicted: Any, score: float) -> list[Line]:
-        end = "" if np.isnan(score) else figure_text(score)
+        end = "" if np.isnan(score) else metric_text(score)
         says_class = true != predicted or self.kind != "examples"
         first = Line(predicted if says_class else "", end=end, color=RIGHT if true == predicted else WRONG)
         return [first, Line(true, before="true: ")] if self.kind == "worst_errors" else [first]

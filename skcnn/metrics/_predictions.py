@@ -19,7 +19,7 @@ class Predictions:
     """True classes, predicted classes and scores of the same samples, with labels replaced by class numbers.
 
     Made by `from_arrays` or `from_estimator`, which check what they are given. Working on class numbers makes every
-    figure independent of the type and of the order of the labels.
+    metric independent of the type and of the order of the labels.
     """
 
     classes: np.ndarray

@@ -22,7 +22,7 @@ from skcnn.metrics._report_comparison import ReportComparison
 from skcnn.metrics._report_displays import ReportDisplays
 from skcnn.metrics._report_text import summary_of, text_of
 from skcnn.metrics._tables import (
-    class_figures_of,
+    class_metrics_of,
     headline_of,
     top_k_frame_of,
     top_k_of,
@@ -38,7 +38,7 @@ class ClassifierReport(ReportDisplays):
     """What a classifier got right and wrong on samples whose classes are known.
 
     Make it with `from_estimator` or `from_predictions`; `print` it, take its tables, draw it, or write it as one HTML
-    page. Works with any scikit-learn classifier. Every figure is scikit-learn's; one that is not defined is NaN, and
+    page. Works with any scikit-learn classifier. Every metric is scikit-learn's; one that is not defined is NaN, and
     `notes` says why.
 
     Parameters
@@ -68,11 +68,11 @@ class ClassifierReport(ReportDisplays):
         Number of highest scores that "top_k_accuracy" looks at: as asked for, or one less than the number of classes
         where there are no more.
     headline : Series of shape (7,)
-        The figures about all classes together, by name. `headline_frame` describes them.
+        The metrics about all classes together, by name. `headline_frame` describes them.
     headline_labels : dict of str to str
-        What the figures of ``headline`` are called in print.
+        What the metrics of ``headline`` are called in print.
     classification_frame : DataFrame of shape (n_classes, 6)
-        The figures of each class. See the function `classification_frame`.
+        The metrics of each class. See the function `classification_frame`.
     confusion_frame : DataFrame of shape (n_classes, n_classes)
         Counts: rows are true classes, columns predicted ones. See the function `confusion_frame`.
     calibration_frame : DataFrame of shape (1 + n_classes, 5) or None
@@ -80,7 +80,7 @@ class ClassifierReport(ReportDisplays):
     top_k_frame : DataFrame of shape (n_k, 2) or None
         How often the true class is among the k highest scores. See the function `top_k_frame`.
     notes : list of str
-        Why figures are NaN, and what else one has to know about them: a sentence each.
+        Why metrics are NaN, and what else one has to know about them: a sentence each.
     summary : str
         The report in two sentences.
     provenance : dict of str to str
@@ -111,8 +111,8 @@ class ClassifierReport(ReportDisplays):
     1           0  11  5
     2           0   0  9
     >>> report.most_confused()
-       true  predicted  count   share
-    0     1          2      5  0.3125
+       true  predicted  count  fraction
+    0     1          2      5    0.3125
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class ClassifierReport(ReportDisplays):
         y : array-like of shape (n_samples,)
             True labels. They may lack classes that the estimator knows, not the other way round.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights >= 0, for every figure, curve and count.
+            Weights >= 0, for every metric, curve and count.
         top_k : int, default=5
             A sample counts for "top_k_accuracy" if its true class is among the ``top_k`` highest scores; 5 is the
             custom of image classification. `headline_frame` says what happens with no more classes than that.
@@ -212,7 +212,7 @@ class ClassifierReport(ReportDisplays):
             Labels of the columns of ``y_score``, in order, such as ``estimator.classes_``. None takes the sorted labels
             of ``y_true`` and ``y_pred``, which is an error if there are not as many as columns.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights >= 0, for every figure, curve and count.
+            Weights >= 0, for every metric, curve and count.
         X : array-like of n_samples images, default=None
             The images in the same order, of which the page then shows some: see :func:`skcnn.images.as_images`.
         top_k : int, default=5
@@ -286,7 +286,7 @@ class ClassifierReport(ReportDisplays):
         random_state: int | None = 0,
         n_jobs: int | None = None,
     ) -> pd.DataFrame:
-        """Return the figures about all classes together, each with an interval and a note.
+        """Return the metrics about all classes together, each with an interval and a note.
 
         Parameters
         ----------
@@ -376,13 +376,13 @@ class ClassifierReport(ReportDisplays):
 
     @property
     def headline(self) -> pd.Series:
-        """The figures about all classes together."""
+        """The metrics about all classes together."""
         return self._headline_frame["value"].copy()
 
     @cached_property
     def classification_frame(self) -> pd.DataFrame:
-        """The figures of each class."""
-        return class_figures_of(self._predictions)
+        """The metrics of each class."""
+        return class_metrics_of(self._predictions)
 
     @cached_property
     def confusion_frame(self) -> pd.DataFrame:
@@ -401,7 +401,7 @@ class ClassifierReport(ReportDisplays):
 
     @property
     def headline_labels(self) -> dict[str, str]:
-        """What the figures of `headline` are called in print."""
+        """What the metrics of `headline` are called in print."""
         return {
             "accuracy": "Accuracy",
             "balanced_accuracy": "Balanced accuracy",
@@ -414,14 +414,14 @@ class ClassifierReport(ReportDisplays):
 
     @property
     def notes(self) -> list[str]:
-        """Why figures are NaN, and what else one has to know about them."""
+        """Why metrics are NaN, and what else one has to know about them."""
         return self._notes_on(self._headline_frame)
 
     def _notes_on(self, headline: pd.DataFrame) -> list[str]:
-        figures: dict[str, list[str]] = {}
-        for figure, note in headline["note"].items():
-            figures.setdefault(note, []).append(self.headline_labels[figure])
-        said = [f"{', '.join(labels)}: {note}." for note, labels in figures.items() if note]
+        metrics: dict[str, list[str]] = {}
+        for metric, note in headline["note"].items():
+            metrics.setdefault(note, []).append(self.headline_labels[metric])
+        said = [f"{', '.join(labels)}: {note}." for note, labels in metrics.items() if note]
         return said + undefined_notes(self.classification_frame, self._predictions)
 
     @property

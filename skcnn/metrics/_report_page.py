@@ -10,7 +10,7 @@ from skcnn.metrics._confusion_display import MAX_LABELLED
 from skcnn.metrics._curves import singled_out
 from skcnn.metrics._page import render
 from skcnn.metrics._svg import WIDTH, inline_svg
-from skcnn.metrics._text import counted, figure_text
+from skcnn.metrics._text import counted, metric_text
 from skcnn.metrics._threshold_display import METRIC_LABELS
 from skcnn.metrics._thresholds import operating_point_of, threshold_table_of
 
@@ -91,7 +91,7 @@ def _probabilities(report: ClassifierReport) -> dict[str, Any]:
             "svg": inline_svg(lambda ax: display.plot(ax, legend=False), (WIDTH, WIDTH), "Reliability diagram"),
             "caption": "On the dashed line, what is given a probability happens that often; below it, less often: "
             "the classifier is too sure. Expected calibration error "
-            f"{figure_text(together['ece'])}, Brier score {figure_text(together['brier'])}.",
+            f"{metric_text(together['ece'])}, Brier score {metric_text(together['brier'])}.",
             "legend": [],
         }
         content["calibration"] = list(display.calibration.iloc[1:].itertuples())

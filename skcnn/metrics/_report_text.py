@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from skcnn.metrics._text import count_text, counted, figure_text, label_text
+from skcnn.metrics._text import count_text, counted, metric_text, label_text
 
 if TYPE_CHECKING:
     from skcnn.metrics._report import ClassifierReport
@@ -19,8 +19,8 @@ def summary_of(report: ClassifierReport, n_right: int) -> str:
     """Return the report in two sentences."""
     accuracy = report.headline["accuracy"]
     weighted = "accuracy" if report.sample_weight is None else "weighted accuracy"
-    share = f"{weighted} {figure_text(accuracy)}"
-    first = f"{n_right:,} of {counted(report.n_samples, 'sample')} classified correctly ({share})."
+    shown = f"{weighted} {metric_text(accuracy)}"
+    first = f"{n_right:,} of {counted(report.n_samples, 'sample')} classified correctly ({shown})."
     pair = next(report.most_confused(1).itertuples(index=False), None)
     if pair is None:  # No mistake, or none that has a weight.
         return first
@@ -30,7 +30,7 @@ def summary_of(report: ClassifierReport, n_right: int) -> str:
     of_class = count_text(support[list(report.classes).index(pair.true)])
     return (
         f"{first} The class found least often is {quoted(report.classes[weakest])} (recall "
-        f"{figure_text(recall[weakest])}); the commonest mistake is {quoted(pair.true)} taken for "
+        f"{metric_text(recall[weakest])}); the commonest mistake is {quoted(pair.true)} taken for "
         f"{quoted(pair.predicted)} ({count_text(pair[2])} of {of_class})."
     )
 
@@ -41,10 +41,10 @@ def text_of(report: ClassifierReport, frame: pd.DataFrame | None = None) -> str:
     lines = [f"{type(report).__name__}: {label_text(report.name)}"]
     lines += [report.summary, ""]
     width = max(map(len, report.headline_labels.values()))
-    for figure, label in report.headline_labels.items():
-        line = f"{label:<{width}}  {figure_text(report.headline[figure]):>6}"
-        if frame is not None and not np.isnan(frame.loc[figure, "low"]):
-            line += f"  ({figure_text(frame.loc[figure, 'low'])} to {figure_text(frame.loc[figure, 'high'])})"
+    for metric, label in report.headline_labels.items():
+        line = f"{label:<{width}}  {metric_text(report.headline[metric]):>6}"
+        if frame is not None and not np.isnan(frame.loc[metric, "low"]):
+            line += f"  ({metric_text(frame.loc[metric, 'low'])} to {metric_text(frame.loc[metric, 'high'])})"
         lines.append(line)
     if frame is not None:
         lines.append("(in brackets: 95 % intervals, from 1,000 bootstrap resamples)")
@@ -57,7 +57,7 @@ def text_of(report: ClassifierReport, frame: pd.DataFrame | None = None) -> str:
     if not pairs.empty:
         lines += ["", "Most confused:"]
         lines += [
-            f"  {quoted(pair.true)} taken for {quoted(pair.predicted)}: {count_text(pair[2])} ({pair.share:.1%})"
+            f"  {quoted(pair.true)} taken for {quoted(pair.predicted)}: {count_text(pair[2])} ({pair.fraction:.1%})"
             for pair in pairs.itertuples(index=False)
         ]
     if report.notes:
@@ -71,7 +71,7 @@ def quoted(label: Any) -> str:
 
 
 def _printed(table: pd.DataFrame) -> str:
-    written = table.map(figure_text)
+    written = table.map(metric_text)
     written["support"] = table["support"].map(count_text)
     written.index = pd.Index([label_text(label, 32) for label in table.index], name="class")
     return written.reset_index().to_string(index=False, justify="right")

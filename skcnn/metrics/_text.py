@@ -12,8 +12,8 @@ import numpy as np
 from skcnn._text import printable_text
 
 
-def figure_text(value: float) -> str:
-    """Return a figure with three decimals; one that would round to a perfect 1 or to 0 without being it says so."""
+def metric_text(value: float) -> str:
+    """Return a metric with three decimals; one that would round to a perfect 1 or to 0 without being it says so."""
     if math.isnan(value):
         return "nan"
     text = f"{value:.3f}"
@@ -31,13 +31,13 @@ def signed_text(value: float) -> str:
     return f"{value:+.3f}".replace("-", "\u2212") if value else "0.000"
 
 
-def percent_text(share: float) -> str:
-    """Return a share as percents: "95 %", with a space that does not break."""
-    return f"{100 * share:.6g}\u00a0%"
+def percent_text(fraction: float) -> str:
+    """Return a fraction as percents: "95 %", with a space that does not break."""
+    return f"{100 * fraction:.6g}\u00a0%"
 
 
-def interval_text(value: float, low: float, high: float, *, write: Callable[[float], str] = figure_text) -> str:
-    """Return a figure with its interval: "0.981 (0.969 to 0.991)"."""
+def interval_text(value: float, low: float, high: float, *, write: Callable[[float], str] = metric_text) -> str:
+    """Return a metric with its interval: "0.981 (0.969 to 0.991)"."""
     return write(value) if math.isnan(low) or math.isnan(high) else f"{write(value)} ({write(low)} to {write(high)})"
 
 

@@ -139,7 +139,7 @@ class ThresholdDisplay:
         return cls(threshold_table_of(predictions, number), name=name)
 
     def frame(self) -> pd.DataFrame:
-        """Return the figures at every distinct score.
+        """Return the metrics at every distinct score.
 
         Returns
         -------
@@ -193,7 +193,7 @@ class ThresholdDisplay:
             ax = new_axes(6, 4)
         table = self._drawn()
         for metric, color in zip(metrics, SERIES, strict=False):
-            # The figures of a threshold hold for all thresholds above the next lower score.
+            # The metrics of a threshold hold for all thresholds above the next lower score.
             ax.plot(
                 table["threshold"], table[metric], color=color, linewidth=1.6, drawstyle="steps-pre",
                 label=METRIC_LABELS[metric], zorder=3,
@@ -206,7 +206,7 @@ class ThresholdDisplay:
             )  # fmt: skip
             for metric, color in zip(metrics, SERIES, strict=False):
                 ax.plot(point["threshold"], point[metric], "o", color=color, markersize=5, zorder=4)
-        ax.set(xlabel="Threshold: positive from this score on", ylabel="Share", ylim=(-0.02, 1.02))
+        ax.set(xlabel="Threshold: positive from this score on", ylabel="Fraction", ylim=(-0.02, 1.02))
         if legend:
             # Above the axes: within them there is no corner that a curve may not pass.
             box = ax.legend(title=self.name, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False)

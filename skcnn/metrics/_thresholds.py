@@ -27,7 +27,7 @@ def threshold_table(
     sample_weight: ArrayLike | None = None,
     thresholds: ArrayLike | None = None,
 ) -> pd.DataFrame:
-    """Count true and false positives and negatives at each threshold, and the figures made of them.
+    """Count true and false positives and negatives at each threshold, and the metrics made of them.
 
     A sample is called positive where its score is at or above the threshold.
 
@@ -73,7 +73,7 @@ def threshold_table(
     See Also
     --------
     operating_point : One row of it.
-    classification_frame : Figures at the predicted labels; there tpr is called recall and ppv precision, as in
+    classification_frame : Metrics at the predicted labels; there tpr is called recall and ppv precision, as in
         scikit-learn. Here every ratio has the name that tells what it is made of.
     sklearn.metrics.roc_curve : Two of the columns.
     sklearn.metrics.confusion_matrix_at_thresholds : Four of them, at every distinct score.
@@ -106,18 +106,18 @@ def operating_point(
     """Find the threshold that meets a demand at the least price.
 
     Give one demand; in the columns of the table recall is ``tpr``, and precision is ``ppv``. Choose on a development
-    set: on the samples that a threshold was chosen on, its figures flatter.
+    set: on the samples that a threshold was chosen on, its metrics flatter.
 
     Parameters
     ----------
     y_true, y_score, pos_label, sample_weight
         As in `threshold_table`.
     min_recall : float in [0, 1], default=None
-        Find at least this share of the positive samples, with as few false positives as can be.
+        Find at least this fraction of the positive samples, with as few false positives as can be.
     max_fpr : float in [0, 1], default=None
-        Call at most this share of the negative samples positive, and find as many positive ones as can be.
+        Call at most this fraction of the negative samples positive, and find as many positive ones as can be.
     min_precision : float in [0, 1], default=None
-        Of what is called positive, at least this share is; find as many positive samples as can be.
+        Minimum fraction of true positives among the predicted positives, with the highest recall possible.
     costs : array-like of shape (2, 2), default=None
         What a sample costs: ``[[c_tn, c_fp], [c_fn, c_tp]]``, in the places of `sklearn.metrics.confusion_matrix`. The
         sum over all samples is made least. Negative costs are gains.
@@ -222,13 +222,13 @@ def operating_point_of(
         least = total.min()
         rows = table[total <= least + _ROUNDING * np.abs(total).max()]
     elif min_recall is not None:
-        rows = table[table["tpr"] >= _share(min_recall, "min_recall") - _ROUNDING]
+        rows = table[table["tpr"] >= _fraction(min_recall, "min_recall") - _ROUNDING]
     elif max_fpr is not None:
-        rows = table[table["fpr"] <= _share(max_fpr, "max_fpr") + _ROUNDING]
+        rows = table[table["fpr"] <= _fraction(max_fpr, "max_fpr") + _ROUNDING]
         rows = rows[rows["tp"] == rows["tp"].max()]
     else:
         assert min_precision is not None  # One demand was given.
-        rows = table[table["ppv"] >= _share(min_precision, "min_precision") - _ROUNDING]
+        rows = table[table["ppv"] >= _fraction(min_precision, "min_precision") - _ROUNDING]
         rows = rows[rows["tp"] == rows["tp"].max()]
     if rows.empty:
         raise ValueError(f"No threshold has {given[0]}={demands[given[0]]}: {_reachable(table, given[0])}.")
@@ -278,9 +278,9 @@ def _thresholds(thresholds: Any) -> np.ndarray:
     return at
 
 
-def _share(value: float, name: str) -> float:
+def _fraction(value: float, name: str) -> float:
     if not isinstance(value, Real) or not 0 <= value <= 1:
-        raise ValueError(f"{name} is {value!r}; a share in [0, 1] is accepted.")
+        raise ValueError(f"{name} is {value!r}; expected a fraction in [0, 1].")
     return value
 
 

@@ -46,7 +46,7 @@ def find_duplicates(
 ) -> pd.DataFrame:
     """Find images that are in X twice: copied, re-encoded, resized, mirrored, slightly cropped or recoloured.
 
-    A test set that shares images with the training set makes every figure too good. Give the parts of the split as
+    A test set that shares images with the training set makes every metric too good. Give the parts of the split as
     ``groups`` and look at the pairs across them; pairs within a group tell of copies in one part, or of copies that lie
     under two labels.
 

@@ -86,10 +86,10 @@ class TrainDevTestSplit:
         Returns
         -------
         DataFrame
-            A row for each part: ``rows``, ``share`` (of the rows in all parts), and a column for each class.
+            A row for each part: ``rows``, ``fraction`` (of the rows in all parts), and a column for each class.
         """
         sizes = pd.Series({part: len(rows) for part, rows in self.rows().items()}, name="rows")
-        frame = pd.DataFrame({"rows": sizes, "share": sizes / sizes.sum()})
+        frame = pd.DataFrame({"rows": sizes, "fraction": sizes / sizes.sum()})
         if y is not None:
             labels = pd.Series(valid_labels(np.asarray(y)))
             counts = {part: labels.iloc[rows].value_counts() for part, rows in self.rows().items()}
@@ -97,7 +97,7 @@ class TrainDevTestSplit:
         return frame.rename_axis(index="part")
 
     def __str__(self) -> str:
-        return ", ".join(f"{part} {row.rows:,.0f} ({row.share:.1%})" for part, row in self.frame().iterrows())
+        return ", ".join(f"{part} {row.rows:,.0f} ({row.fraction:.1%})" for part, row in self.frame().iterrows())
 
 
 def train_dev_test_split(
@@ -121,7 +121,7 @@ def train_dev_test_split(
     y : array-like of shape (n_samples,), default=None
         Labels.
     groups : array-like of shape (n_samples,), default=None
-        Rows of one group (a patient, a place, a burst of images) all go into one part. Sizes and shares of
+        Rows of one group (a patient, a place, a burst of images) all go into one part. Sizes and fractions of
         classes are then reached approximately: the groups are placed one by one, the largest first, each where it
         brings the counts of its classes closest to what is wanted. Groups of a few rows land within a row or two; a
         group larger than a part makes that part larger.
@@ -130,14 +130,14 @@ def train_dev_test_split(
         taken from these only, and the rest of them and all others are learned from. A train-dev part is then set
         aside as well, so that `diagnose_fit` can tell variance from data mismatch. None is one source.
     dev_size, test_size : float or int, default=None
-        A share of the rows (of those with ``from_target``, where it is given), in (0, 1), or a number of rows. None is
+        A fraction of the rows (of those with ``from_target``, where it is given), in (0, 1), or a number of rows. None is
         0.2 each below 100,000 rows and 0.01 from there on: 1 % of 100,000 rows are enough to tell models apart
         that differ by two points, and what is not needed for that is better learned from.
     train_dev_size : float or int, default=None
-        A share of the rows left for training, or a number of rows; drawn at random from these. None is 0 without
+        A fraction of the rows left for training, or a number of rows; drawn at random from these. None is 0 without
         ``from_target``, and with it as many as dev, but no more than a fifth of the rows for training.
     stratify : bool or array-like of shape (n_samples,), default=True
-        Whether each part has the classes of ``y`` in the same shares. An array is used in place of ``y``.
+        Whether each part has the classes of ``y`` in the same proportions. An array is used in place of ``y``.
     random_state : int, RandomState or None, default=None
         Of the shuffling; an int gives the same split again.
 
@@ -236,7 +236,7 @@ def _labels(y: ArrayLike | None, stratify: bool | ArrayLike, n_rows: int) -> np.
         _refuse_missing(y, "y")
         if type_of_target(y, input_name="y") not in ("binary", "multiclass"):
             raise ValueError(
-                f"y is {type_of_target(y)}, which has no classes to keep the shares of: stratify=False, or "
+                f"y is {type_of_target(y)}, which has no classes to stratify by: stratify=False, or "
                 "stratify=labels (such as pandas.qcut(y, 5, labels=False))."
             )
         given = y
@@ -279,4 +279,4 @@ def _count(size: float | int, n_rows: int, name: str) -> int:
         return int(size)
     if isinstance(size, Real) and not isinstance(size, (Integral, bool)) and 0 < size < 1:
         return max(1, round(size * n_rows))
-    raise ValueError(f"{name}={size!r}; accepted: a share in (0, 1), a positive number of rows, or None.")
+    raise ValueError(f"{name}={size!r}; expected a fraction in (0, 1), a positive number of rows, or None.")

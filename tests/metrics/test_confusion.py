@@ -47,7 +47,7 @@ def test_most_confused_by_hand():
         ("b", "a", 2),
         ("a", "b", 1),
     ]
-    np.testing.assert_allclose(frame["share"], [1, 1 / 2, 1 / 3])
+    np.testing.assert_allclose(frame["fraction"], [1, 1 / 2, 1 / 3])
     assert len(most_confused(y_true, y_pred, k=1)) == 1
     with pytest.raises(ValueError, match="k is 0; an int >= 1"):
         most_confused(y_true, y_pred, k=0)

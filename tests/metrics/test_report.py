@@ -108,7 +108,7 @@ def test_summary_where_mistakes_have_no_weight():
     assert report.summary == "1 of 2 samples classified correctly (weighted accuracy 1.000)."
 
 
-def test_notes_say_why_figures_are_undefined():
+def test_notes_say_why_metrics_are_undefined():
     y_score = [[0.8, 0.1, 0.1, 0], [0.3, 0.6, 0.1, 0], [0.5, 0.1, 0.4, 0], [0.1, 0.1, 0.8, 0]]
     report = ClassifierReport.from_predictions(["a", "b", "b", "a"], y_score, classes=["a", "b", "c", "d"])
     assert report.notes == [
@@ -128,7 +128,7 @@ def test_notes_without_scores():
     assert "ROC AUC and average precision not defined for all classes: no scores: none were given." in notes
 
 
-def test_every_undefined_figure_of_a_class_has_a_note():
+def test_every_undefined_metric_of_a_class_has_a_note():
     report = ClassifierReport.from_predictions(["a", "a"], [[0.9, 0.1], [0.8, 0.2]], classes=["a", "b"])
     said = " ".join(report.notes)
     assert report.classification_frame.isna().sum(axis=1).to_dict() == {"a": 1, "b": 5}

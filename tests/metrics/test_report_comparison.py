@@ -26,7 +26,7 @@ def comparison():
     return ClassifierReport.compare(reports, n_resamples=200)
 
 
-def test_figures_and_differences_are_those_of_the_functions(comparison):
+def test_metrics_and_differences_are_those_of_the_functions(comparison):
     y_true, first = scores(1, 1)
     _, second = scores(2, 3)
     frame = comparison.frame()
@@ -66,7 +66,7 @@ def test_agreement_of_weighted_samples_has_no_p_value():
     assert "McNemar" not in comparison.summary
 
 
-def test_figures_of_classes_stand_side_by_side(comparison):
+def test_metrics_of_classes_stand_side_by_side(comparison):
     table = comparison.class_frame("recall")
     assert list(table.columns) == comparison.names
     for name, one in zip(comparison.names, comparison.reports, strict=True):
@@ -121,7 +121,7 @@ def test_summary_says_which_is_better(comparison):
     assert reverse.summary.startswith("“weak” has a lower accuracy than “strong”")
 
 
-def test_it_prints_figures_with_intervals(comparison):
+def test_it_prints_metrics_with_intervals(comparison):
     row = comparison.frame().loc[("accuracy", "strong")]
     line = next(line for line in repr(comparison).splitlines() if line.startswith("Accuracy"))
     assert f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})" in line
@@ -150,7 +150,7 @@ def test_plot_shows_each_difference(comparison):
     comparison.figure_.draw_without_rendering()
 
 
-def test_figures_that_are_not_defined_are_left_out_of_the_image():
+def test_metrics_that_are_not_defined_are_left_out_of_the_image():
     reports = [ClassifierReport.from_predictions(["a", "b"] * 9, y_pred=["a", x] * 9) for x in "ab"]
     comparison = ClassifierReport.compare(reports, n_resamples=5)
     ax = comparison.plot().ax_

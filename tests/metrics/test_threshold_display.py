@@ -26,14 +26,14 @@ def test_frame_is_the_table():
 
 
 @pytest.mark.parametrize("n_samples", [50, 5000])
-def test_curves_pass_through_the_figures(n_samples):
+def test_curves_pass_through_the_metrics(n_samples):
     y_true, y_score = task(n_samples)
     display = ThresholdDisplay.from_predictions(y_true, y_score).plot(metrics=["tpr", "ppv"])
     assert display.ax_.get_xlim()[0] < y_score.min()
-    for line, figure in zip(display.ax_.get_lines(), ["tpr", "ppv"], strict=True):
+    for line, metric in zip(display.ax_.get_lines(), ["tpr", "ppv"], strict=True):
         x, y = line.get_data()
         assert len(x) <= 1001
-        golden = threshold_table(y_true, y_score, thresholds=x[:-1])[figure]
+        golden = threshold_table(y_true, y_score, thresholds=x[:-1])[metric]
         np.testing.assert_allclose(y[:-1], golden)
 
 
@@ -42,7 +42,7 @@ def test_probabilities_are_drawn_from_0_to_1():
     x, y = display.ax_.get_lines()[0].get_data()
     assert x.tolist() == [0, 0.2, 0.6, 0.7, 0.8, 1]
     assert y.tolist() == [1, 1, 1, 0.5, 0.5, 0]
-    # Between two scores the figures are those of the upper one.
+    # Between two scores the metrics are those of the upper one.
     assert display.ax_.get_lines()[0].get_drawstyle() == "steps-pre"
 
 

@@ -144,9 +144,9 @@ def test_text_and_frame():
     split = train_dev_test_split(y, y, random_state=0)
     assert str(split) == "train 60 (60.0%), dev 20 (20.0%), test 20 (20.0%)"
     assert split.frame(y).to_numpy().tolist() == [[60, 0.6, 48, 12], [20, 0.2, 16, 4], [20, 0.2, 16, 4]]
-    assert list(split.frame().columns) == ["rows", "share"]
+    assert list(split.frame().columns) == ["rows", "fraction"]
     names = np.where(np.asarray(y) == y[0], "caf\udce9", "rose")
-    assert set(split.frame(names).columns) == {"rows", "share", r"caf\udce9", "rose"}
+    assert set(split.frame(names).columns) == {"rows", "fraction", r"caf\udce9", "rose"}
 
 
 def test_stratify_by_something_else_or_not_at_all():
