@@ -259,7 +259,9 @@ def show_row(backbone: str, row: dict[str, Any]) -> list[object]:
     if not found["right"]:
         return [*cells, f"**WRONG FEATURES** ({shown})", "", "", "", "", ""]
     speed = [f"{row['images_per_second'][clock]:.1f}" for clock in ("wall", "cpu")]
-    fraction = f"{100 * row['fraction_of_peak']:.0f} %" if row["kind"] == "model" else show_ratio(row.get("of_model_only"))
+    fraction = (
+        f"{100 * row['fraction_of_peak']:.0f} %" if row["kind"] == "model" else show_ratio(row.get("of_model_only"))
+    )
     ratios = [show_ratio(row.get("ratio", {}).get(clock)) for clock in ("wall", "cpu")]
     return [*cells, shown, *speed, fraction, *ratios]
 

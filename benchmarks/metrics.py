@@ -1,4 +1,4 @@
-"""Time what is slow about metrics: thresholds by the million, resamples of many classes, and the page that shows them.
+"""Time the slow parts of metrics: a million thresholds, resamples of many classes, and the page that shows them.
 
 One command::
 
@@ -9,7 +9,7 @@ all alike. ``scikit-learn`` resamples as one would by hand: draw rows, take them
 a few resamples and shown for one. The metrics of both are compared first, and a row that differs shows no speed.
 
 A page is timed from the arrays of predictions to the file, with the intervals of its metrics, 1,000 resamples. Its
-images are made up, a JPEG file for each sample; it shows the worst errors and what the classifier is surest of. A
+images are made up, one JPEG file per sample; it shows the worst errors and the most confident correct predictions. A
 page without all classes, the accuracy or its images shows neither size nor speed.
 """
 
@@ -98,7 +98,7 @@ def time_pages(predictions: Predictions, n_rounds: int, rng: np.random.Generator
     report = {}
     with tempfile.TemporaryDirectory() as folder:
         images = made_up_images(n_samples, Path(folder), rng)
-        # 12 of the worst errors, and as many of the surest, are what a page shows by default.
+        # A page shows 12 of the worst errors and 12 of the most confident correct predictions by default.
         pages = {"page": (None, 0), "page with images": (images, 24)}
         paths = {name: Path(folder) / f"{name}.html" for name in pages}
         runs = {name: partial(write_page, predictions, names, paths[name], X) for name, (X, _) in pages.items()}
@@ -168,8 +168,8 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"median of {options.page_rounds}, load average {os.getloadavg()[0]:.1f}.\n")
         rows = []
         for name, label in (("page", "without images"), ("page with images", "with 24 images")):
-            metrics = (pages[name][what] for what in ("megabytes", "wall", "cpu"))
-            rows.append([label, *("WRONG" if metric is None else f"{metric:.2f}" for metric in metrics)])
+            measured = (pages[name][what] for what in ("megabytes", "wall", "cpu"))
+            rows.append([label, *("WRONG" if value is None else f"{value:.2f}" for value in measured)])
         print(table(["page", "MB", "seconds", "processor"], rows))
     if options.json:
         options.json.write_text(json.dumps(report, indent=1))

@@ -153,7 +153,7 @@ def test_cache_info_and_clear(cache, capsys):
     assert "2 passes" in out
     assert "3 rows" in out
     assert main(["cache", "verify", folder]) == 0
-    assert "2 records, all sound" in capsys.readouterr().out
+    assert "2 records, all valid" in capsys.readouterr().out
     assert main(["cache", "clear", folder]) == 0
     assert "2 records, 2.0 MB" in capsys.readouterr().out
     assert cache.info().n_records == 0
@@ -165,7 +165,7 @@ def test_cache_verify_tells_what_is_bad(cache, capsys):
         connection.execute("UPDATE contents SET content = zeroblob(4) WHERE id = 1")
     connection.close()
     assert main(["cache", "verify", str(cache.folder)]) == 1
-    assert capsys.readouterr().err == "skcnn: error: 1 bad entries were removed; 1 records are sound\n"
+    assert capsys.readouterr().err == "skcnn: error: 1 bad entries were removed; 1 records are valid\n"
     assert main(["cache", "verify", str(cache.folder)]) == 0
 
 

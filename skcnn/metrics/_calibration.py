@@ -9,7 +9,7 @@ import pandas as pd
 
 from skcnn._text import valid_label
 from skcnn.metrics._predictions import Predictions, check_count
-from skcnn.metrics._text import metric_text, label_text
+from skcnn.metrics._text import label_text, metric_text
 from skcnn.metrics._theme import REST, SERIES, new_axes
 
 if TYPE_CHECKING:

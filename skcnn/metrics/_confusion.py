@@ -83,8 +83,8 @@ def most_confused(
     Returns
     -------
     DataFrame of shape (n_pairs, 4), n_pairs <= k
-        Columns "true", "predicted", "count" (samples, or sum of their weights) and "fraction" (of the samples of the true
-        class), the largest count first, the largest fraction first among equal counts.
+        Columns "true", "predicted", "count" (samples, or sum of their weights) and "fraction" (of the samples of the
+        true class), the largest count first, the largest fraction first among equal counts.
 
     Raises
     ------

@@ -24,9 +24,9 @@ MAX_LABELLED = 12
 class ConfusionDisplay:
     """The confusion matrix as an image, readable with 5 classes and with 120.
 
-    Cells are coloured by the fraction of the samples of the true class (of the row): blue where the prediction is right,
-    red where it is wrong. Red is on a square-root scale, so that a few mistakes among many samples are seen. Make it
-    with `from_estimator` or `from_predictions`.
+    Cells are coloured by the fraction of the samples of the true class (of the row): blue for correct predictions, red
+    for wrong ones. Red is on a square-root scale, so that a few errors among many samples are visible. Make it with
+    `from_estimator` or `from_predictions`.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from sklearn.metrics import auc, precision_recall_curve, roc_curve
 from skcnn._text import valid_label
 from skcnn.metrics._predictions import Predictions
 from skcnn.metrics._tables import sides_of
-from skcnn.metrics._text import metric_text, label_text
+from skcnn.metrics._text import label_text, metric_text
 from skcnn.metrics._theme import REST, SERIES, new_axes
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skcnn._text import printable_text
-from skcnn.metrics._text import count_text, counted, metric_text, file_text, label_text, signed_text
+from skcnn.metrics._text import count_text, counted, file_text, label_text, metric_text, signed_text
 
 if TYPE_CHECKING:
     from markupsafe import Markup

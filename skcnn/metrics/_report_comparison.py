@@ -17,7 +17,7 @@ from skcnn.metrics._comparison import check_same_samples, mcnemar_of
 from skcnn.metrics._image_grid_display import ImageGridDisplay
 from skcnn.metrics._intervals import percentiles
 from skcnn.metrics._resampling import resampled_headlines
-from skcnn.metrics._text import counted, metric_text, interval_text, label_text, listing, percent_text, signed_text
+from skcnn.metrics._text import counted, interval_text, label_text, listing, metric_text, percent_text, signed_text
 from skcnn.metrics._theme import MUTED, SERIES, new_axes
 
 if TYPE_CHECKING:

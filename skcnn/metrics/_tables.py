@@ -165,10 +165,10 @@ def top_k_frame(
     Returns
     -------
     DataFrame of shape (n_k, 2)
-        Index "k" from 1; columns "count" (samples found, or sum of their weights) and "top_k_accuracy" (their fraction).
-        Where scores are equal the later class goes first, as in `sklearn.metrics.top_k_accuracy_score` (with two
-        classes the first one), so that the first row may differ from the accuracy by samples with equal scores. Empty
-        where there is one class.
+        Index "k" from 1; columns "count" (samples found, or sum of their weights) and "top_k_accuracy" (their
+        fraction). Among equal scores the later class comes first, as in `sklearn.metrics.top_k_accuracy_score` (with
+        two classes the first one), so that the first row may differ from the accuracy by samples with equal scores.
+        Empty if there is one class.
 
     Raises
     ------

@@ -157,7 +157,10 @@ def test_samples_without_weight_do_not_count():
 
 @pytest.mark.parametrize(
     ("parameters", "message"),
-    [({"n_resamples": 0}, "n_resamples is 0"), ({"confidence_level": 95}, "confidence_level is 95; expected a fraction")],
+    [
+        ({"n_resamples": 0}, "n_resamples is 0"),
+        ({"confidence_level": 95}, "confidence_level is 95; expected a fraction"),
+    ],
 )
 def test_parameters_out_of_range(parameters, message):
     with pytest.raises(ValueError, match=message):

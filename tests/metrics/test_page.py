@@ -169,7 +169,7 @@ def test_contents_lead_to_every_section(page):
 def test_thresholds_of_two_classes_are_told():
     html, report = html_of("two classes"), report_of("two classes")
     text = Page(html).text
-    assert "What a threshold brings" in text
+    assert "Metrics by threshold" in text
     predictions = report._predictions
     point = operating_point(predictions.true, predictions.score[:, 1], min_recall=0.95)
     assert f"{point['threshold']:.3g}" in text
@@ -244,7 +244,7 @@ def test_images_are_inlined_with_their_names():
         f"row {row}" for row in [*worst.frame()["row"], *right.frame()["row"]]
     ]
     first = worst.frame().iloc[0]
-    assert images[0]["alt"] == f"{first['predicted']}, in truth {first['true']}"
+    assert images[0]["alt"] == f"{first['predicted']}, true class {first['true']}"
     assert metric_text(first["predicted_score"]) in page.text
     assert (images[0]["width"], images[0]["height"]) == ("9", "12")
 

@@ -96,8 +96,8 @@ def test_summary_by_hand():
     y_true, y_pred = list("aaabbbbcc"), list("aabaabbaa")
     summary = ClassifierReport.from_predictions(y_true, y_pred=y_pred).summary
     assert summary == (
-        "4 of 9 samples classified correctly (accuracy 0.444). The class found least often is “c” (recall 0.000); "
-        "the commonest mistake is “c” taken for “a” (2 of 2)."
+        "4 of 9 samples classified correctly (accuracy 0.444). Lowest recall: “c” (0.000). "
+        "Most confused: “c” predicted as “a” (2 of 2)."
     )
     summary = ClassifierReport.from_predictions(y_true, y_pred=y_true).summary
     assert summary == "9 of 9 samples classified correctly (accuracy 1.000)."

@@ -4,11 +4,11 @@ import pytest
 from skcnn.metrics._text import (
     count_text,
     counted,
-    metric_text,
     file_text,
     interval_text,
     label_text,
     listing,
+    metric_text,
     percent_text,
     shorter_counts,
     signed_text,

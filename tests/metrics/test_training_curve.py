@@ -28,7 +28,11 @@ def test_it_draws_both_curves_and_what_was_kept(history):
     assert (list(kept.get_xdata()), list(kept.get_ydata())) == ([3], [0.6])
     assert list(phase.get_xdata()) == [2.5, 2.5]
     assert [text.get_text() for text in display.ax_.texts] == ["head", "fine"]
-    assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == ["learned from", "set aside", "kept"]
+    assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == [
+        "training",
+        "validation",
+        "best epoch",
+    ]
     display.figure_.canvas.draw()
 
 
