@@ -54,7 +54,7 @@ def load_image_folder(
             roses/
                 holiday/3.PNG
 
-    The name of a folder in `root` is the label of every image below it, however deep. The images themselves stay in
+    The name of a folder in ``root`` is the label of every image below it, however deep. The images themselves stay in
     their files until an estimator reads them, so that the size of the collection does not matter.
 
     Parameters
@@ -62,12 +62,12 @@ def load_image_folder(
     root : str or path-like
         Folder that holds one folder a class. ``~`` is the home folder.
 
-    categories : sequence of str, default=None
-        Names of the class folders to load. None loads every folder in `root`, since each is a class.
+    categories : sequence of str or None, default=None
+        Names of the class folders to load. None loads every folder in ``root``, since each is a class.
 
     follow_links : bool, default=False
-        Whether to follow symbolic links that lead out of `root`. They are passed over by default, since such a link can
-        bring in any file of the machine. Links within `root` are always followed.
+        Whether to follow symbolic links that lead out of ``root``. They are passed over by default, since such a link
+        can bring in any file of the machine. Links within ``root`` are always followed.
 
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a Bunch.
@@ -78,21 +78,21 @@ def load_image_folder(
         Dictionary-like object, with the following attributes.
 
         data : DataFrame of shape (n_samples, 1)
-            One column ``path`` (str): `root` as it was given, followed by the way to the file. Ordered by class, then
+            One column ``path`` (str): ``root`` as it was given, followed by the way to the file. Ordered by class, then
             by path, both in natural order ('2' before '10'): the same tree always gives the same rows.
         target : ndarray of shape (n_samples,), dtype str
             The label of each image: the name of its class folder. Classifiers take strings as they are. Bytes of a
             name that are not UTF-8 are written as escapes; paths keep the true names.
         target_names : list of str
-            The labels in natural order. `classes_` of a fitted classifier is ordered as text ('10' before '2');
+            The labels in natural order. ``classes_`` of a fitted classifier is ordered as text ('10' before '2');
             where the order matters to a reader, hand on this list.
         frame : DataFrame of shape (n_samples, 2)
             The columns ``path`` and ``label``.
         passed_over : dict of str to int
             How many entries were not loaded: ``"not_image"`` (files with an extension that Pillow does not read),
             ``"hidden"`` (names that begin with a dot; a hidden folder counts once), ``"link"`` (symbolic links that
-            lead out of `root`, nowhere, or back to a folder that they lie in), ``"no_class"`` (images directly in
-            `root`).
+            lead out of ``root``, nowhere, or back to a folder that they lie in), ``"no_class"`` (images directly in
+            ``root``).
 
     (data, target) : tuple if ``return_X_y=True``
         The DataFrame and the array described above.
@@ -100,17 +100,17 @@ def load_image_folder(
     Raises
     ------
     FileNotFoundError
-        If `root` does not exist.
+        If ``root`` does not exist.
     NotADirectoryError
-        If `root` is a file.
+        If ``root`` is a file.
     ValueError
-        If `root` has no class folder, one of them holds no image, or `categories` names one that is not there.
+        If ``root`` has no class folder, one of them holds no image, or ``categories`` names one that is not there.
 
     Warns
     -----
     UserWarning
         If anything was passed over that might have been meant as an image: a file in a class folder that Pillow does
-        not read, a symbolic link, an image directly in `root`. Also if all folders are named like the parts of a
+        not read, a symbolic link, an image directly in ``root``. Also if all folders are named like the parts of a
         split (``train``, ``test``).
 
     See Also
@@ -173,7 +173,7 @@ def load_image_folder(
 
 
 class _Tree:
-    """The entries below `root`: class folders, the images in them, and what is passed over."""
+    """The entries below ``root``: class folders, the images in them, and what is passed over."""
 
     def __init__(self, root: str, follow_links: bool):
         if not os.path.exists(root):

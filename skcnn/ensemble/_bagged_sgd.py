@@ -288,7 +288,7 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         X : array-like of shape (n_samples, n_features)
             Features, finite.
         y : array-like of shape (n_samples,)
-            Labels, all of them in `classes`.
+            Labels, all of them in ``classes``.
         classes : array-like of shape (n_classes,) or None, default=None
             All labels that will ever come. The first call needs it.
         sample_weight : array-like of shape (n_samples,) or None, default=None
@@ -302,7 +302,7 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         ------
         ValueError
             As ``fit``; and if ``class_weight="balanced"`` or a count as ``max_samples`` asks about rows that are yet
-            to come, or `classes` is missing, changes or lacks a label.
+            to come, or ``classes`` is missing, changes or lacks a label.
         AttributeError
             If the solver is not ``"minibatch"``.
         """

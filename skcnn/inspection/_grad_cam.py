@@ -33,19 +33,19 @@ class GradCAMDisplay:
     Heat tells where the evidence is and not that it is right, and each map is on a scale of its own. The maps are as
     coarse as the layer: 7 x 7 places for most networks at their native size.
 
-    Make it with `from_estimator`.
+    Make it with :meth:`from_estimator`.
 
     Parameters
     ----------
     rows : DataFrame of shape (n_samples, 5)
-        What `frame` returns.
+        What :meth:`frame` returns.
     images : ndarray of shape (n_samples, height, width, 3), uint8
         Images, as the network takes them.
     heatmaps : ndarray of shape (n_samples, height, width), float32
         In [0, 1]: the part of the largest value in the same image.
     layer : str
         Name of the layer that the feature maps are from.
-    name : str, default=None
+    name : str or None, default=None
         Title of the image.
 
     See Also
@@ -109,21 +109,21 @@ class GradCAMDisplay:
             :class:`~skcnn.ensemble.BaggedSGDClassifier` (the mean of its bags' scores); or a search over one of these.
         X : array-like of n_samples images
             A few images: see :func:`skcnn.images.as_images`.
-        target : label or array-like of shape (n_samples,), default=None
+        target : label or array-like of shape (n_samples,) or None, default=None
             The class to look for, or one for each image. None is the predicted class.
-        layer : str or int, default=None
+        layer : str or int or None, default=None
             Where to look: a name of the backbone's column ``layers`` in :func:`skcnn.backbones.list_backbones`, or the
             name or the index of any layer of the Keras network that gives a feature map. None is the last feature map
             that the features are made of: it knows the most of classes. Earlier ones are finer and know less.
         batch_size : int, default=16
             Images that go through the network together: gradients take memory.
-        name : str, default=None
+        name : str or None, default=None
             Title of the image.
 
         Returns
         -------
         GradCAMDisplay
-            Not drawn yet; call `plot`.
+            Not drawn yet; call :meth:`plot`.
 
         Raises
         ------
@@ -219,10 +219,10 @@ class GradCAMDisplay:
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
         alpha, cmap
-            As in `overlays`.
+            As in :meth:`overlays`.
 
         Returns
         -------

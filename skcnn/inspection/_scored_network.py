@@ -145,7 +145,7 @@ class FeatureMap:
     ----------
     scored : ScoredNetwork
     layer : str, int or None
-        As `GradCAMDisplay.from_estimator` takes it.
+        As :meth:`GradCAMDisplay.from_estimator` takes it.
 
     Attributes
     ----------

@@ -35,7 +35,7 @@ def calibration_frame(
     Parameters
     ----------
     y_true, classes, sample_weight
-        As in `ClassifierReport.from_predictions`.
+        True labels, labels of the classes and weights of the samples: see :meth:`ClassifierReport.from_predictions`.
     y_score : array-like of shape (n_samples, n_classes) or (n_samples,)
         Probabilities, a column per class, or of the second of two classes.
     n_bins : int, default=15
@@ -53,7 +53,7 @@ def calibration_frame(
         fraction         fraction of samples of the class; first row: of those predicted correctly
         ece              expected calibration error [1]_: the mean over the samples of ``|probability - fraction|`` of
                          their bin, in [0, 1]
-        brier            mean squared error of the probabilities, as `sklearn.metrics.brier_score_loss`
+        brier            mean squared error of the probabilities, as :func:`sklearn.metrics.brier_score_loss`
         ================ ==================================================================================
 
         ``probability`` above ``fraction`` is overconfidence. The first row's ``ece`` is the "top-label" error, the one
@@ -66,7 +66,7 @@ def calibration_frame(
     ------
     ValueError
         If the scores are not probabilities, ``n_bins`` is less than 1, or predictions are refused as in
-        `headline_frame`.
+        :func:`headline_frame`.
 
     See Also
     --------
@@ -94,7 +94,7 @@ def calibration_frame(
 
 
 def calibration_of(predictions: Predictions, n_bins: int = N_BINS) -> pd.DataFrame:
-    """Make the table of `calibration_frame`."""
+    """Make the table of :func:`calibration_frame`."""
     bins = bins_of(predictions, n_bins)
     weights = predictions.weights
     probability, happened = _columns(predictions)
@@ -122,7 +122,7 @@ def calibration_of(predictions: Predictions, n_bins: int = N_BINS) -> pd.DataFra
 
 
 def bins_of(predictions: Predictions, n_bins: int = N_BINS) -> pd.DataFrame:
-    """Return a row for each bin that holds a sample: what `ReliabilityDisplay` draws, by number of column.
+    """Return a row for each bin that holds a sample: what :class:`ReliabilityDisplay` draws, by number of column.
 
     Returns
     -------
@@ -174,7 +174,7 @@ class ReliabilityDisplay:
     """Reliability diagram: how often what is given a probability happens; on the diagonal, that often.
 
     Points below the diagonal are overconfident. The area of a dot is the fraction of the samples in its bin: small dots
-    are luck, large ones make the error. Make it with `from_estimator` or `from_predictions`.
+    are luck, large ones make the error. Make it with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
@@ -182,8 +182,8 @@ class ReliabilityDisplay:
         A row for each bin that holds a sample: columns "column" (number of the row in ``calibration``), "low", "high",
         "count", "probability" and "fraction".
     calibration : DataFrame of shape (1 + n_classes, 5)
-        As `calibration_frame` describes it.
-    name : str, default=None
+        As :func:`calibration_frame` describes it.
+    name : str or None, default=None
         Title of the legend.
 
     Examples
@@ -220,21 +220,22 @@ class ReliabilityDisplay:
         Parameters
         ----------
         estimator, X, y, sample_weight
-            As in `ClassifierReport.from_estimator`.
+            A fitted classifier, its input, the true labels and weights of the samples: see
+            :meth:`ClassifierReport.from_estimator`.
         n_bins : int, default=15
-            As in `calibration_frame`.
-        name : str, default=None
+            Number of bins of equal width: see :func:`calibration_frame`.
+        name : str or None, default=None
             Title of the legend.
 
         Returns
         -------
         ReliabilityDisplay
-            Not drawn yet; call `plot`.
+            Not drawn yet; call :meth:`plot`.
 
         Raises
         ------
         ValueError, TypeError
-            If the estimator gives no probabilities, or is refused as in `ClassifierReport.from_estimator`; or if
+            If the estimator gives no probabilities, or is refused as in :meth:`ClassifierReport.from_estimator`; or if
             ``n_bins`` is less than 1.
         """
         predictions = Predictions.from_estimator(estimator, X, y, sample_weight=sample_weight)
@@ -256,19 +257,20 @@ class ReliabilityDisplay:
         Parameters
         ----------
         y_true, y_score, classes, sample_weight, n_bins
-            As in `calibration_frame`.
-        name : str, default=None
+            True labels, scores, labels of the classes, weights of the samples and number of bins: see
+            :func:`calibration_frame`.
+        name : str or None, default=None
             Title of the legend.
 
         Returns
         -------
         ReliabilityDisplay
-            Not drawn yet; call `plot`.
+            Not drawn yet; call :meth:`plot`.
 
         Raises
         ------
         ValueError
-            If predictions or ``n_bins`` are refused as in `calibration_frame`.
+            If predictions or ``n_bins`` are refused as in :func:`calibration_frame`.
         """
         predictions = Predictions.from_arrays(y_true, y_score, classes=classes, sample_weight=sample_weight)
         return cls._from_checked(predictions, n_bins, name=name)
@@ -286,7 +288,7 @@ class ReliabilityDisplay:
         DataFrame of shape (n_points, 6)
             A row for each bin that holds a sample, of all classes together and then of each: columns "class", "low"
             and "high" (edges; the upper one belongs to the bin), "count" (samples, or sum of their weights),
-            "probability" (mean in the bin) and "fraction", as in `calibration_frame`.
+            "probability" (mean in the bin) and "fraction", as in :func:`calibration_frame`.
         """
         frame = self.bins.copy()
         frame.insert(0, "class", self.calibration.index[frame.pop("column").to_numpy()])
@@ -297,9 +299,9 @@ class ReliabilityDisplay:
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
-        classes : sequence of labels, default=None
+        classes : sequence of labels or None, default=None
             The classes to draw, each against the rest, at most 6. None draws all classes together (the most probable
             class of each sample), and with two classes the second, whose probability says all.
         legend : bool, default=True

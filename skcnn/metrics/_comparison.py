@@ -37,26 +37,29 @@ def compare_predictions(
     """Compare the headline metrics of two models on the same samples.
 
     Both models are resampled together: what makes a resample hard for one makes it hard for the other, and falls out of
-    the difference. Two intervals of `bootstrap_intervals` may overlap widely where the difference is beyond doubt.
+    the difference. Two intervals of :func:`bootstrap_intervals` may overlap widely where the difference is beyond
+    doubt.
 
     Parameters
     ----------
     y_true : array-like of shape (n_samples,)
         True labels.
-    y_score_a, y_score_b : array-like of shape (n_samples, n_classes) or (n_samples,), default=None
+    y_score_a, y_score_b : array-like of shape (n_samples, n_classes) or (n_samples,) or None, default=None
         Scores of the two models for the same samples in the same order, as ``y_score`` in
-        `ClassifierReport.from_predictions`.
-    y_pred_a, y_pred_b : array-like of shape (n_samples,), default=None
+        :meth:`ClassifierReport.from_predictions`.
+    y_pred_a, y_pred_b : array-like of shape (n_samples,) or None, default=None
         Predicted labels. None takes the class of the highest score.
     classes, sample_weight, top_k
-        As in `headline_frame`, for both models.
+        Labels of the classes, weights of the samples and k of the top-k accuracy: see :func:`headline_frame`; for both
+        models.
     confidence_level, n_resamples, random_state, n_jobs
-        As in `bootstrap_intervals`.
+        Level of the intervals, number of resamples, seed of the draws and number of threads: see
+        :func:`bootstrap_intervals`.
 
     Returns
     -------
     DataFrame of shape (7, 7)
-        Index "metric" as in `headline_frame`, and the columns
+        Index "metric" as in :func:`headline_frame`, and the columns
 
         =============================== ============================================================================
         a, b                            the metrics of the two models
@@ -70,8 +73,8 @@ def compare_predictions(
     Raises
     ------
     ValueError
-        If predictions are refused as in `headline_frame`, or a parameter as in `bootstrap_intervals`, or if the two
-        are not of the same samples.
+        If predictions are refused as in :func:`headline_frame`, or a parameter as in :func:`bootstrap_intervals`, or if
+        the two are not of the same samples.
 
     Notes
     -----
@@ -124,7 +127,7 @@ def comparison_of(
     random_state: int | RandomState | None = None,
     n_jobs: int | None = None,
 ) -> pd.DataFrame:
-    """Make the table of `compare_predictions`. The two may have their classes in different orders, or know others."""
+    """Make the table of :func:`compare_predictions`. The two may have their classes in different orders, or know others."""
     check_same_samples(a, b)
     headline_a, headline_b = (headline_of(model, class_metrics_of(model), top_k) for model in (a, b))
     resampled_a, resampled_b = resampled_headlines(

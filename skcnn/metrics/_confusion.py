@@ -27,13 +27,13 @@ def confusion_frame(
     ----------
     y_true, y_pred : array-like of shape (n_samples,)
         True and predicted labels.
-    classes : array-like of shape (n_classes,), default=None
+    classes : array-like of shape (n_classes,) or None, default=None
         Labels of the rows and columns, in order. None takes the sorted labels of ``y_true`` and ``y_pred``.
-    sample_weight : array-like of shape (n_samples,), default=None
+    sample_weight : array-like of shape (n_samples,) or None, default=None
         Weights. With weights the cells are sums of weights.
-    normalize : {"true", "pred", "all"}, default=None
+    normalize : {"true", "pred", "all"} or None, default=None
         Divide by the total of the row, of the column or of the table. What would be divided by zero is NaN
-        (scikit-learn's `confusion_matrix` gives 0).
+        (scikit-learn's ``confusion_matrix`` gives 0).
 
     Returns
     -------
@@ -76,7 +76,7 @@ def most_confused(
     Parameters
     ----------
     y_true, y_pred, classes, sample_weight
-        As in `confusion_frame`.
+        True labels, predicted labels, labels of the classes and weights of the samples: see :func:`confusion_frame`.
     k : int, default=10
         How many pairs of classes at most.
 
@@ -89,7 +89,7 @@ def most_confused(
     Raises
     ------
     ValueError
-        If ``k`` is less than 1, or labels are refused as in `confusion_frame`.
+        If ``k`` is less than 1, or labels are refused as in :func:`confusion_frame`.
 
     Examples
     --------
@@ -102,7 +102,7 @@ def most_confused(
 
 
 def confusion_of(predictions: Predictions) -> pd.DataFrame:
-    """Make the table of `confusion_frame`, of counts."""
+    """Make the table of :func:`confusion_frame`, of counts."""
     # scikit-learn's confusion_matrix warns where there is one class, for no reason that holds here.
     n_classes = predictions.n_classes
     cells = predictions.true * n_classes + predictions.predicted
@@ -125,7 +125,7 @@ def normalized(counts: pd.DataFrame, by: str) -> pd.DataFrame:
 
 
 def most_confused_of(counts: pd.DataFrame, k: int) -> pd.DataFrame:
-    """Make the table of `most_confused` from one of counts."""
+    """Make the table of :func:`most_confused` from one of counts."""
     if k < 1:
         raise ValueError(f"k is {k}; an int >= 1 is accepted.")
     values = counts.to_numpy()

@@ -26,13 +26,13 @@ class ConfusionDisplay:
 
     Cells are coloured by the fraction of the samples of the true class (of the row): blue for correct predictions, red
     for wrong ones. Red is on a square-root scale, so that a few errors among many samples are visible. Make it with
-    `from_estimator` or `from_predictions`.
+    :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
     confusion : DataFrame of shape (n_classes, n_classes)
         Counts: rows are true classes, columns predicted ones, in the same order.
-    name : str, default=None
+    name : str or None, default=None
         Title of the image.
 
     Examples
@@ -60,19 +60,20 @@ class ConfusionDisplay:
         Parameters
         ----------
         estimator, X, y, sample_weight
-            As in `ClassifierReport.from_estimator`.
-        name : str, default=None
+            A fitted classifier, its input, the true labels and weights of the samples: see
+            :meth:`ClassifierReport.from_estimator`.
+        name : str or None, default=None
             Title of the image.
 
         Returns
         -------
         ConfusionDisplay
-            Not drawn yet; call `plot`.
+            Not drawn yet; call :meth:`plot`.
 
         Raises
         ------
         ValueError, TypeError
-            If the estimator is refused as in `ClassifierReport.from_estimator`.
+            If the estimator is refused as in :meth:`ClassifierReport.from_estimator`.
         """
         return cls(confusion_of(Predictions.from_estimator(estimator, X, y, sample_weight=sample_weight)), name=name)
 
@@ -91,19 +92,20 @@ class ConfusionDisplay:
         Parameters
         ----------
         y_true, y_pred, classes, sample_weight
-            As in `confusion_frame`.
-        name : str, default=None
+            True labels, predicted labels, labels of the classes and weights of the samples: see
+            :func:`confusion_frame`.
+        name : str or None, default=None
             Title of the image.
 
         Returns
         -------
         ConfusionDisplay
-            Not drawn yet; call `plot`.
+            Not drawn yet; call :meth:`plot`.
 
         Raises
         ------
         ValueError
-            If labels are refused as in `confusion_frame`.
+            If labels are refused as in :func:`confusion_frame`.
         """
         predictions = Predictions.from_arrays(y_true, y_pred=y_pred, classes=classes, sample_weight=sample_weight)
         return cls(confusion_of(predictions), name=name)
@@ -113,8 +115,8 @@ class ConfusionDisplay:
 
         Parameters
         ----------
-        normalize : {"true", "pred", "all"}, default=None
-            As in `confusion_frame`.
+        normalize : {"true", "pred", "all"} or None, default=None
+            As in :func:`confusion_frame`.
 
         Returns
         -------
@@ -167,9 +169,9 @@ class ConfusionDisplay:
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
-        classes : sequence of labels, default=None
+        classes : sequence of labels or None, default=None
             The classes to show, in this order; None shows all. Colours remain fractions of all samples of the true
             class, those predicted as a class that is not shown included.
 

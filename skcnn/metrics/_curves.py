@@ -58,19 +58,20 @@ class _OneVsRestDisplay(ABC):
         Parameters
         ----------
         estimator, X, y, sample_weight
-            As in `ClassifierReport.from_estimator`.
-        name : str, default=None
+            A fitted classifier, its input, the true labels and weights of the samples: see
+            :meth:`ClassifierReport.from_estimator`.
+        name : str or None, default=None
             Title of the legend.
 
         Returns
         -------
         Display
-            Not drawn yet; call `plot`.
+            Not drawn yet; call :meth:`plot`.
 
         Raises
         ------
         ValueError, TypeError
-            If the estimator gives no scores, or is refused as in `ClassifierReport.from_estimator`.
+            If the estimator gives no scores, or is refused as in :meth:`ClassifierReport.from_estimator`.
         """
         return cls._from_checked(Predictions.from_estimator(estimator, X, y, sample_weight=sample_weight), name=name)
 
@@ -89,19 +90,20 @@ class _OneVsRestDisplay(ABC):
         Parameters
         ----------
         y_true, y_score, classes, sample_weight
-            As in `ClassifierReport.from_predictions`.
-        name : str, default=None
+            True labels, scores, labels of the classes and weights of the samples: see
+            :meth:`ClassifierReport.from_predictions`.
+        name : str or None, default=None
             Title of the legend.
 
         Returns
         -------
         Display
-            Not drawn yet; call `plot`.
+            Not drawn yet; call :meth:`plot`.
 
         Raises
         ------
         ValueError
-            If predictions are refused as in `headline_frame`.
+            If predictions are refused as in :func:`headline_frame`.
         """
         return cls._from_checked(
             Predictions.from_arrays(y_true, y_score, classes=classes, sample_weight=sample_weight), name=name
@@ -179,11 +181,11 @@ class _OneVsRestDisplay(ABC):
         return pd.DataFrame(columns=[self._x, self._y, "threshold"]) if self.micro is None else self.micro.copy()
 
     def colors(self, classes: Any = None) -> dict[Any, str]:
-        """Return the colour of each class that `plot` singles out.
+        """Return the colour of each class that :meth:`plot` singles out.
 
         Parameters
         ----------
-        classes : sequence of labels, default=None
+        classes : sequence of labels or None, default=None
             The classes to single out, at most 6. None takes all of them where there are no more than 6, and
             otherwise the 5 with the smallest areas: those that need a look.
 
@@ -211,15 +213,15 @@ class _OneVsRestDisplay(ABC):
     def plot(self, ax: Axes | None = None, *, classes: Any = None, legend: bool = True) -> Self:
         """Draw the chosen classes in colour, the others in grey, and with three classes or more two averages.
 
-        The macro average, bold, is the mean of the curves of all classes (`macro_curve`); the micro average, dotted, is
-        the curve of all pairs of a sample and a class (`micro_curve`).
+        The macro average, bold, is the mean of the curves of all classes (:meth:`macro_curve`); the micro average,
+        dotted, is the curve of all pairs of a sample and a class (:meth:`micro_curve`).
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
-        classes : sequence of labels, default=None
-            See `colors`.
+        classes : sequence of labels or None, default=None
+            See :meth:`colors`.
         legend : bool, default=True
             Whether to draw a legend with the area of each curve.
 
@@ -231,7 +233,7 @@ class _OneVsRestDisplay(ABC):
         Raises
         ------
         ValueError
-            If ``classes`` is refused as in `colors`.
+            If ``classes`` is refused as in :meth:`colors`.
         """
         import matplotlib as mpl
 
@@ -305,7 +307,7 @@ _REST_STYLE = {"color": REST, "linewidth": 0.7, "alpha": 0.8, "zorder": 2}
 class OneVsRestRocDisplay(_OneVsRestDisplay):
     """ROC curves of all classes, each against the rest.
 
-    Make it with `from_estimator` or `from_predictions`.
+    Make it with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
@@ -313,12 +315,12 @@ class OneVsRestRocDisplay(_OneVsRestDisplay):
         Points of the curves: columns "class", "fpr" and "tpr" (false and true positive rate), "threshold".
     areas : Series
         Area under the curve of each class; NaN for a class that has no sample, or has them all.
-    micro : DataFrame, default=None
+    micro : DataFrame or None, default=None
         Points of the curve of all pairs of a sample and a class: columns as in ``curves``, without "class". None where
         there is one class.
     micro_area : float, default=nan
         Area under that curve, as scikit-learn's with ``average="micro"``.
-    name : str, default=None
+    name : str or None, default=None
         Title of the legend.
 
     Examples
@@ -364,7 +366,7 @@ class OneVsRestRocDisplay(_OneVsRestDisplay):
 class OneVsRestPrecisionRecallDisplay(_OneVsRestDisplay):
     """Precision-recall curves of all classes, each against the rest.
 
-    Make it with `from_estimator` or `from_predictions`.
+    Make it with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
@@ -373,12 +375,12 @@ class OneVsRestPrecisionRecallDisplay(_OneVsRestDisplay):
         (threshold infinity) to the highest threshold that finds every sample.
     areas : Series
         Average precision of each class; NaN for a class that has no sample.
-    micro : DataFrame, default=None
+    micro : DataFrame or None, default=None
         Points of the curve of all pairs of a sample and a class: columns as in ``curves``, without "class". None where
         there is one class.
     micro_area : float, default=nan
         Area under that curve, as scikit-learn's with ``average="micro"``.
-    name : str, default=None
+    name : str or None, default=None
         Title of the legend.
 
     Examples

@@ -30,7 +30,7 @@ def bootstrap_intervals(
     random_state: int | RandomState | None = None,
     n_jobs: int | None = None,
 ) -> pd.DataFrame:
-    """Find between which values the metrics of `headline_frame` would lie on other test sets of the same kind.
+    """Find between which values the metrics of :func:`headline_frame` would lie on other test sets of the same kind.
 
     The test set is resampled: as many samples of each true class as it has are drawn from that class, with replacement,
     and the metrics computed again. The interval runs between the percentiles of what they come to.
@@ -38,9 +38,10 @@ def bootstrap_intervals(
     Parameters
     ----------
     y_true, y_score, y_pred, classes, sample_weight
-        As in `ClassifierReport.from_predictions`. A sample that is drawn takes its weight with it.
+        True labels, scores, predicted labels, labels of the classes and weights of the samples: see
+        :meth:`ClassifierReport.from_predictions`; a sample that is drawn takes its weight with it.
     top_k : int, default=5
-        As in `headline_frame`.
+        The k of the top-k accuracy: see :func:`headline_frame`.
     confidence_level : float, default=0.95
         Fraction of the resamples whose metric lies in the interval, in (0, 1).
     n_resamples : int, default=1000
@@ -48,19 +49,20 @@ def bootstrap_intervals(
         enough as it is [1]_; 200 do for a first look.
     random_state : int, RandomState instance or None, default=None
         Seed of the draws. With an int the intervals are the same in each run, whatever ``n_jobs``.
-    n_jobs : int, default=None
+    n_jobs : int or None, default=None
         Number of threads that share the resamples, by joblib. None is 1 unless in a ``joblib.parallel_config`` context.
 
     Returns
     -------
     DataFrame of shape (7, 4)
-        Index "metric" as in `headline_frame`; columns "value" (of the test set itself), "low", "high" and "note":
+        Index "metric" as in :func:`headline_frame`; columns "value" (of the test set itself), "low", "high" and "note":
         why a value is NaN, or why an interval is not to be trusted.
 
     Raises
     ------
     ValueError
-        If ``confidence_level`` or ``n_resamples`` is out of range, or predictions are refused as in `headline_frame`.
+        If ``confidence_level`` or ``n_resamples`` is out of range, or predictions are refused as in
+        :func:`headline_frame`.
 
     Notes
     -----
@@ -107,7 +109,7 @@ def bootstrap_intervals_of(
     random_state: int | RandomState | None = None,
     n_jobs: int | None = None,
 ) -> pd.DataFrame:
-    """Make the table of `bootstrap_intervals`; ``headline`` is that of `headline_frame`."""
+    """Make the table of :func:`bootstrap_intervals`; ``headline`` is that of :func:`headline_frame`."""
     (resampled,) = resampled_headlines(
         [predictions], top_k=top_k, n_resamples=n_resamples, random_state=random_state, n_jobs=n_jobs
     )

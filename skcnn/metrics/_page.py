@@ -60,7 +60,7 @@ def render(template: str, *, classes: Any, **content: Any) -> str:
 
 
 def _shown(value: Any) -> Any:
-    """Return text as `printable_text` does, but with its line breaks; markup as it is."""
+    """Return text as :func:`printable_text` does, but with its line breaks; markup as it is."""
     from markupsafe import Markup
 
     if not isinstance(value, str) or isinstance(value, Markup):

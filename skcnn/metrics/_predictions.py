@@ -18,8 +18,8 @@ from skcnn.metrics._text import values_text
 class Predictions:
     """True classes, predicted classes and scores of the same samples, with labels replaced by class numbers.
 
-    Made by `from_arrays` or `from_estimator`, which check what they are given. Working on class numbers makes every
-    metric independent of the type and of the order of the labels.
+    Made by :meth:`from_arrays` or :meth:`from_estimator`, which check what they are given. Working on class numbers
+    makes every metric independent of the type and of the order of the labels.
     """
 
     classes: np.ndarray
@@ -33,7 +33,7 @@ class Predictions:
     sample_weight: np.ndarray | None
     """Weights, float of shape (n_samples,), or None."""
     is_probability: bool
-    """Whether the rows of `score` lie in [0, 1] and sum to 1."""
+    """Whether the rows of ``score`` lie in [0, 1] and sum to 1."""
     score_note: str
     """What the scores are, or why there are none: a phrase."""
 
@@ -72,7 +72,7 @@ class Predictions:
         classes: Any = None,
         sample_weight: Any = None,
     ) -> Predictions:
-        """Check and encode what a user has at hand. See `ClassifierReport.from_predictions`."""
+        """Check and encode what a user has at hand. See :meth:`ClassifierReport.from_predictions`."""
         if y_score is None and y_pred is None:
             raise ValueError(
                 "Neither y_score nor y_pred was given: pass scores (n_samples, n_classes), y_pred, or both."
@@ -96,7 +96,7 @@ class Predictions:
 
     @classmethod
     def from_estimator(cls, estimator: Any, X: Any, y: Any, *, sample_weight: Any = None) -> Predictions:
-        """Run a fitted classifier on X. See `ClassifierReport.from_estimator`."""
+        """Run a fitted classifier on X. See :meth:`ClassifierReport.from_estimator`."""
         check_is_fitted(estimator)
         if not hasattr(estimator, "predict") or not hasattr(estimator, "classes_"):
             raise TypeError(

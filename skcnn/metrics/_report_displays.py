@@ -20,7 +20,7 @@ from skcnn.metrics._threshold_display import ThresholdDisplay
 
 
 class ReportDisplays:
-    """What of a `ClassifierReport` is drawn. Its base class, and of use to nothing else."""
+    """What of a :class:`ClassifierReport` is drawn. Its base class, and of use to nothing else."""
 
     name: str
     classes: np.ndarray

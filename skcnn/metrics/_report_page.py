@@ -157,7 +157,7 @@ def _confusion_images(report: ClassifierReport) -> list[dict[str, Any]]:
         return [whole]
     part = {
         "title": f"The {len(chosen)} most confused classes",
-        "caption": "The classes of the commonest mistakes; colours are shares of all samples of a row's class.",
+        "caption": "Colours are fractions of all samples of a row's class.",
         "svg": inline_svg(
             lambda ax: display.plot(ax, classes=chosen), (WIDTH, WIDTH), "Confusion matrix of the most confused classes"
         ),

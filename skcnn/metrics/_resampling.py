@@ -37,12 +37,13 @@ def resampled_headlines(
     several : sequence of Predictions
         Of the same samples, with the same weights: each resample draws the same samples of all of them.
     top_k, n_resamples, random_state, n_jobs
-        As in `bootstrap_intervals`.
+        The k of the top-k accuracy, number of resamples, seed of the draws and number of threads: see
+        :func:`bootstrap_intervals`.
 
     Returns
     -------
     ndarray of shape (n_predictions, n_metrics, n_resamples)
-        Metrics in the order of `HEADLINE_METRICS`; NaN where one is not defined.
+        Metrics in the order of ``HEADLINE_METRICS``; NaN where one is not defined.
 
     Raises
     ------

@@ -46,7 +46,8 @@ def headline_frame(
     Parameters
     ----------
     y_true, y_score, y_pred, classes, sample_weight
-        As in `ClassifierReport.from_predictions`.
+        True labels, scores, predicted labels, labels of the classes and weights of the samples: see
+        :meth:`ClassifierReport.from_predictions`.
     top_k : int, default=5
         A sample counts for ``top_k_accuracy`` if its true class is among the ``top_k`` highest scores. With no more
         classes than that the metric would always be 1: it is then of one less than the number of classes, and NaN
@@ -108,7 +109,8 @@ def classification_frame(
     Parameters
     ----------
     y_true, y_score, y_pred, classes, sample_weight
-        As in `ClassifierReport.from_predictions`.
+        True labels, scores, predicted labels, labels of the classes and weights of the samples: see
+        :meth:`ClassifierReport.from_predictions`.
 
     Returns
     -------
@@ -125,7 +127,7 @@ def classification_frame(
     Raises
     ------
     ValueError
-        If predictions are refused as in `headline_frame`.
+        If predictions are refused as in :func:`headline_frame`.
 
     Examples
     --------
@@ -157,7 +159,8 @@ def top_k_frame(
     Parameters
     ----------
     y_true, y_score, classes, sample_weight
-        As in `ClassifierReport.from_predictions`.
+        True labels, scores, labels of the classes and weights of the samples: see
+        :meth:`ClassifierReport.from_predictions`.
     max_k : int, default=10
         The last k, or one less than the number of classes where there are no more: with all of them every sample
         counts. A list of ten is about as long as people read.
@@ -166,14 +169,14 @@ def top_k_frame(
     -------
     DataFrame of shape (n_k, 2)
         Index "k" from 1; columns "count" (samples found, or sum of their weights) and "top_k_accuracy" (their
-        fraction). Among equal scores the later class comes first, as in `sklearn.metrics.top_k_accuracy_score` (with
-        two classes the first one), so that the first row may differ from the accuracy by samples with equal scores.
-        Empty if there is one class.
+        fraction). Among equal scores the later class comes first, as in :func:`sklearn.metrics.top_k_accuracy_score`
+        (with two classes the first one), so that the first row may differ from the accuracy by samples with equal
+        scores. Empty if there is one class.
 
     Raises
     ------
     ValueError
-        If ``max_k`` is less than 1, or predictions are refused as in `headline_frame`.
+        If ``max_k`` is less than 1, or predictions are refused as in :func:`headline_frame`.
 
     Examples
     --------
@@ -190,7 +193,7 @@ def top_k_frame(
 
 
 def class_metrics_of(predictions: Predictions) -> pd.DataFrame:
-    """Make the table of `classification_frame`."""
+    """Make the table of :func:`classification_frame`."""
     labels = np.arange(predictions.n_classes)
     precision, recall, f1, support = precision_recall_fscore_support(
         predictions.true,
@@ -226,7 +229,7 @@ def sides_of(predictions: Predictions, number: int) -> tuple[bool, bool]:
 
 
 def headline_of(predictions: Predictions, class_metrics: pd.DataFrame, top_k: int) -> pd.DataFrame:
-    """Make the table of `headline_frame`."""
+    """Make the table of :func:`headline_frame`."""
     accuracy = float(np.average(predictions.true == predictions.predicted, weights=predictions.sample_weight))
     rows = {
         "accuracy": (accuracy, ""),
@@ -298,7 +301,7 @@ def place_of_true(predictions: Predictions) -> np.ndarray:
 
 
 def top_k_frame_of(predictions: Predictions, max_k: int = 10) -> pd.DataFrame:
-    """Make the table of `top_k_frame`."""
+    """Make the table of :func:`top_k_frame`."""
     check_count(max_k, "max_k", 10)
     n_k = min(max_k, predictions.n_classes - 1)
     at = np.bincount(place_of_true(predictions), weights=predictions.sample_weight, minlength=predictions.n_classes)

@@ -47,7 +47,7 @@ def count_text(value: float) -> str:
 
 
 def shorter_counts(value: float) -> list[str]:
-    """Return ways to write a count, from `count_text` to the shortest one: "10,748", "10.7k", "11k"."""
+    """Return ways to write a count, from :func:`count_text` to the shortest one: "10,748", "10.7k", "11k"."""
     if value < 1000:
         return list(dict.fromkeys([count_text(value), *(f"{value:.{digits}g}" for digits in (3, 2, 1) if value % 1)]))
     unit, sign = (1e3, "k") if value < 999_500 else (1e6, "M")
@@ -60,7 +60,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def label_text(label: Any, width: int | None = None) -> str:
-    """Return a class label as `printable_text` does, shortened in its middle where it is wider than ``width``.
+    """Return a class label as :func:`printable_text` does, shortened in its middle where it is wider than ``width``.
 
     The middle is what is left out because names tend to differ at their ends ("n02085620-Chihuahua").
     """

@@ -33,13 +33,13 @@ _DRAWN = 1000
 class ThresholdDisplay:
     """Recall, precision and the like as curves over the threshold.
 
-    Make it with `from_estimator` or `from_predictions`.
+    Make it with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
     table : DataFrame of shape (n_thresholds, 11)
-        As `threshold_table` describes it.
-    name : str, default=None
+        As :func:`threshold_table` describes it.
+    name : str or None, default=None
         Title of the legend.
 
     Examples
@@ -75,22 +75,23 @@ class ThresholdDisplay:
         Parameters
         ----------
         estimator, X, y, sample_weight
-            As in `ClassifierReport.from_estimator`.
-        pos_label : label, default=None
+            A fitted classifier, its input, the true labels and weights of the samples: see
+            :meth:`ClassifierReport.from_estimator`.
+        pos_label : label or None, default=None
             The positive class; all others are negative. None takes the second of two classes, as scikit-learn does.
-        name : str, default=None
+        name : str or None, default=None
             Title of the legend. None takes the positive class.
 
         Returns
         -------
         ThresholdDisplay
-            Not drawn yet; call `plot`.
+            Not drawn yet; call :meth:`plot`.
 
         Raises
         ------
         ValueError, TypeError
             If ``pos_label`` is needed or is no class, the estimator gives no scores, or it is refused as in
-            `ClassifierReport.from_estimator`.
+            :meth:`ClassifierReport.from_estimator`.
         """
         predictions = Predictions.from_estimator(estimator, X, y, sample_weight=sample_weight)
         classes, pos_label = list(predictions.classes), valid_label(pos_label)
@@ -115,19 +116,19 @@ class ThresholdDisplay:
         Parameters
         ----------
         y_true, y_score, pos_label, sample_weight
-            As in `threshold_table`.
-        name : str, default=None
+            True labels, scores, the positive class and weights of the samples: see :func:`threshold_table`.
+        name : str or None, default=None
             Title of the legend. None takes ``pos_label``, where it is given.
 
         Returns
         -------
         ThresholdDisplay
-            Not drawn yet; call `plot`.
+            Not drawn yet; call :meth:`plot`.
 
         Raises
         ------
         ValueError
-            If predictions or ``pos_label`` are refused as in `threshold_table`.
+            If predictions or ``pos_label`` are refused as in :func:`threshold_table`.
         """
         table = threshold_table_of(*checked_binary(y_true, y_score, pos_label, sample_weight))
         return cls(table, name=label_text(pos_label, 24) if name is None and pos_label is not None else name)
@@ -144,7 +145,7 @@ class ThresholdDisplay:
         Returns
         -------
         DataFrame of shape (n_thresholds, 11)
-            As `threshold_table` describes it.
+            As :func:`threshold_table` describes it.
         """
         return self.table.copy()
 
@@ -160,13 +161,13 @@ class ThresholdDisplay:
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
         metrics : sequence of str, default=("tpr", "fpr", "ppv", "f1")
             Columns of the table to draw, among "tpr" (recall), "fpr", "ppv" (precision), "npv", "f1" and "accuracy".
             Accuracy is not among the default ones: where one class is rare it is high wherever the threshold lies.
-        point : Series, default=None
-            What `operating_point` chose; it is marked.
+        point : Series or None, default=None
+            What :func:`operating_point` chose; it is marked.
         legend : bool, default=True
             Whether to draw a legend.
 

@@ -39,12 +39,12 @@ def threshold_table(
     y_score : array-like of shape (n_samples,)
         Scores of the positive class: higher means rather positive. Probabilities or values of a decision function, such
         as ``predict_proba(X)[:, 1]``.
-    pos_label : label, default=None
+    pos_label : label or None, default=None
         The positive class. None takes 1 (or True) where the labels are 0 and 1, or -1 and 1, as scikit-learn does; of
         other labels nothing tells which one is looked for.
-    sample_weight : array-like of shape (n_samples,), default=None
+    sample_weight : array-like of shape (n_samples,) or None, default=None
         Weights >= 0. With weights the counts are sums of weights.
-    thresholds : array-like of shape (n_thresholds,), default=None
+    thresholds : array-like of shape (n_thresholds,) or None, default=None
         The thresholds to look at, in any order. None takes infinity (nothing is called positive) and every distinct
         score of a sample that has a weight, from the highest down: all there is to choose between.
 
@@ -111,23 +111,23 @@ def operating_point(
     Parameters
     ----------
     y_true, y_score, pos_label, sample_weight
-        As in `threshold_table`.
-    min_recall : float in [0, 1], default=None
+        True labels, scores, the positive class and weights of the samples: see :func:`threshold_table`.
+    min_recall : float in [0, 1] or None, default=None
         Find at least this fraction of the positive samples, with as few false positives as can be.
-    max_fpr : float in [0, 1], default=None
+    max_fpr : float in [0, 1] or None, default=None
         Call at most this fraction of the negative samples positive, and find as many positive ones as can be.
-    min_precision : float in [0, 1], default=None
+    min_precision : float in [0, 1] or None, default=None
         Minimum fraction of true positives among the predicted positives, with the highest recall possible.
-    costs : array-like of shape (2, 2), default=None
-        What a sample costs: ``[[c_tn, c_fp], [c_fn, c_tp]]``, in the places of `sklearn.metrics.confusion_matrix`. The
-        sum over all samples is made least. Negative costs are gains.
+    costs : array-like of shape (2, 2) or None, default=None
+        What a sample costs: ``[[c_tn, c_fp], [c_fn, c_tp]]``, in the places of
+        :func:`sklearn.metrics.confusion_matrix`. The sum over all samples is made least. Negative costs are gains.
 
     Returns
     -------
     Series of shape (11,)
-        The row of `threshold_table` at every distinct score. Among thresholds that do equally well it is the one with
-        the fewest false positives, then the one with the most true positives, then the highest. A threshold of infinity
-        means that to call nothing positive is best.
+        The row of :func:`threshold_table` at every distinct score. Among thresholds that do equally well it is the one
+        with the fewest false positives, then the one with the most true positives, then the highest. A threshold of
+        infinity means that to call nothing positive is best.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def operating_point(
 
 
 def threshold_table_of(predictions: Predictions, number: int, thresholds: ArrayLike | None = None) -> pd.DataFrame:
-    """Make the table of `threshold_table` of a class, by its number, against the rest."""
+    """Make the table of :func:`threshold_table` of a class, by its number, against the rest."""
     if predictions.score is None:
         raise ValueError(f"A threshold needs scores, and there are none: {predictions.score_note}.")
     counts = predictions.weights > 0
@@ -209,7 +209,7 @@ def operating_point_of(
     min_precision: float | None = None,
     costs: ArrayLike | None = None,
 ) -> pd.Series:
-    """Choose the row of a table of `threshold_table` as `operating_point` does."""
+    """Choose the row of a table of :func:`threshold_table` as :func:`operating_point` does."""
     demands = {"min_recall": min_recall, "max_fpr": max_fpr, "min_precision": min_precision, "costs": costs}
     given = [name for name, value in demands.items() if value is not None]
     if len(given) != 1:

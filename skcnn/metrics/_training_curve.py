@@ -18,7 +18,7 @@ _NEEDED = ("phase", "epoch")
 class TrainingCurveDisplay:
     """Loss or another metric by epoch, on the training set and on the validation set.
 
-    Make it with `from_estimator`, or from a history of another training.
+    Make it with :meth:`from_estimator`, or from a history of another training.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class TrainingCurveDisplay:
         Returns
         -------
         TrainingCurveDisplay
-            Not drawn yet; call `plot`.
+            Not drawn yet; call :meth:`plot`.
         """
         return cls(estimator.history_, best_epoch=getattr(estimator, "best_epoch_", None), name=name)
 

@@ -61,7 +61,7 @@ def allot_groups(
     Parameters
     ----------
     codes, counts, names, random
-        As in `allot_rows`.
+        As in :func:`allot_rows`.
     groups : ndarray of shape (n_rows,), int
         The group of each row, numbered from 0.
 

@@ -71,7 +71,7 @@ class Gap(NamedTuple):
 
 @dataclass(frozen=True)
 class FitDiagnosis:
-    """Where the error of a model comes from; made by `diagnose_fit`.
+    """Where the error of a model comes from; made by :func:`diagnose_fit`.
 
     ``print`` it for the whole in words.
 
@@ -117,8 +117,8 @@ class FitDiagnosis:
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
-            As in `FitDiagnosisDisplay.plot`.
+        ax : matplotlib Axes or None, default=None
+            As in :meth:`FitDiagnosisDisplay.plot`.
 
         Returns
         -------
@@ -194,9 +194,9 @@ def diagnose_fit(
     train, dev : float or tuple of (n_wrong, n_rows)
         Error rates in [0, 1]; accuracy is 1 minus that. As counts, ``(12, 400)``, they come with how sure they are. A
         rate without its count is taken as exact.
-    train_dev, test : float or tuple of (n_wrong, n_rows), default=None
-        Errors on the train-dev part (see `train_dev_test_split`) and on the test part, where there are.
-    human : float or tuple of (n_wrong, n_rows), default=None
+    train_dev, test : float or tuple of (n_wrong, n_rows) or None, default=None
+        Errors on the train-dev part (see :func:`train_dev_test_split`) and on the test part, where there are.
+    human : float or tuple of (n_wrong, n_rows) or None, default=None
         What people, or whatever is the best known, get wrong: a stand-in for the error that nothing can go below. None
         is not known: the whole training error then counts as avoidable bias, which is the most that it can be.
     confidence_level : float, default=0.95

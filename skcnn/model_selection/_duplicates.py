@@ -54,21 +54,21 @@ def find_duplicates(
     ----------
     X : array-like of shape (n_samples,)
         Images: paths, arrays or whatever else :func:`skcnn.images.as_images` takes.
-    groups : array-like of shape (n_samples,), default=None
+    groups : array-like of shape (n_samples,) or None, default=None
         What the rows belong to, such as "train" and "test", or their labels. It is written beside each pair and
         changes nothing else.
-    root : path-like, default=None
+    root : path-like or None, default=None
         Folder or URL that relative paths start from; None is the current folder.
     min_similarity : float, default=0.75
         Pairs that are less alike are left out; in (0, 1]. Copies with JPEG quality 50, at half the size, mirrored,
         with 5 % cut off each side, or all of these together, have 0.8 to 1; different images of flowers stay
         below 0.65. Lower it to see series of one scene as well. Drawings of one symbol, prints of one form or things
         before a white ground are more alike than that: raise it for these.
-    max_pixels : int, default=None
+    max_pixels : int or None, default=None
         Larger images are bad rows; None stands for Pillow's warning limit.
     on_error : {"raise", "skip"}, default="raise"
-        What becomes of rows that give no image: a `BadImageError` that names them all, or a `BadImageWarning`, and
-        the others are compared.
+        What becomes of rows that give no image: a :class:`BadImageError` that names them all, or a
+        :class:`BadImageWarning`, and the others are compared.
     verbose : int, default=0
         1 shows progress bars.
 

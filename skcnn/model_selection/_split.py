@@ -23,9 +23,9 @@ LARGE = 100_000
 
 @dataclass(frozen=True)
 class TrainDevTestSplit:
-    """The rows of each part, as positions in X; made by `train_dev_test_split`.
+    """The rows of each part, as positions in X; made by :func:`train_dev_test_split`.
 
-    Positions, because a table, its features, its groups and its weights are all cut by the same rows. `parts` cuts
+    Positions, because a table, its features, its groups and its weights are all cut by the same rows. ``parts`` cuts
     them. ``cv=[(split.train, split.dev)]`` makes a search of scikit-learn learn from the one and choose by the other.
 
     Attributes
@@ -60,7 +60,7 @@ class TrainDevTestSplit:
         Returns
         -------
         list
-            The parts of the first array, then those of the next, as `sklearn.model_selection.train_test_split`
+            The parts of the first array, then those of the next, as ``sklearn.model_selection.train_test_split``
             returns them: ``X_train, X_dev, X_test, y_train, y_dev, y_test = split.parts(X, y)``; with a train-dev
             part ``X_train, X_train_dev, X_dev, X_test, ...``.
 
@@ -80,7 +80,7 @@ class TrainDevTestSplit:
 
         Parameters
         ----------
-        y : array-like of shape (n_samples,), default=None
+        y : array-like of shape (n_samples,) or None, default=None
             Labels; None gives no columns of classes.
 
         Returns
@@ -118,22 +118,22 @@ def train_dev_test_split(
     ----------
     X : indexable of length n_samples
         Only its length is read.
-    y : array-like of shape (n_samples,), default=None
+    y : array-like of shape (n_samples,) or None, default=None
         Labels.
-    groups : array-like of shape (n_samples,), default=None
+    groups : array-like of shape (n_samples,) or None, default=None
         Rows of one group (a patient, a place, a burst of images) all go into one part. Sizes and fractions of
         classes are then reached approximately: the groups are placed one by one, the largest first, each where it
         brings the counts of its classes closest to what is wanted. Groups of a few rows land within a row or two; a
         group larger than a part makes that part larger.
-    from_target : array-like of bool of shape (n_samples,), default=None
+    from_target : array-like of bool of shape (n_samples,) or None, default=None
         Where rows come from two sources: True for those like the images that the model will meet. dev and test are
         taken from these only, and the rest of them and all others are learned from. A train-dev part is then set
-        aside as well, so that `diagnose_fit` can tell variance from data mismatch. None is one source.
-    dev_size, test_size : float or int, default=None
-        A fraction of the rows (of those with ``from_target``, where it is given), in (0, 1), or a number of rows. None is
-        0.2 each below 100,000 rows and 0.01 from there on: 1 % of 100,000 rows are enough to tell models apart
-        that differ by two points, and what is not needed for that is better learned from.
-    train_dev_size : float or int, default=None
+        aside as well, so that :func:`diagnose_fit` can tell variance from data mismatch. None is one source.
+    dev_size, test_size : float or int or None, default=None
+        A fraction of the rows (of those with ``from_target``, where it is given), in (0, 1), or a number of rows. None
+        is 0.2 each below 100,000 rows and 0.01 from there on: 1 % of 100,000 rows are enough to tell models apart that
+        differ by two points, and what is not needed for that is better learned from.
+    train_dev_size : float or int or None, default=None
         A fraction of the rows left for training, or a number of rows; drawn at random from these. None is 0 without
         ``from_target``, and with it as many as dev, but no more than a fifth of the rows for training.
     stratify : bool or array-like of shape (n_samples,), default=True
