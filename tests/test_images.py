@@ -305,7 +305,7 @@ def test_resize_rules():
     assert np.array_equal(cropped, np.asarray(image.crop((10, 0, 30, 20))))
     assert np.array_equal(padded[5:15], np.asarray(image.resize((20, 10), Image.Resampling.BILINEAR)))
     assert padded[:5].max() == padded[15:].max() == 0
-    with pytest.raises(ValueError, match="accepted: 'stretch', 'crop', 'pad'"):
+    with pytest.raises(ValueError, match="expected 'stretch', 'crop', 'pad'"):
         resize_image(image, (20, 20), "squash")
 
 

@@ -93,7 +93,7 @@ class OpenVINOEngine(Engine):
         """Begin to run a batch; see :meth:`Engine.start`."""
         if pixels.shape[1:] != self._shape or pixels.dtype != np.uint8:
             # OpenVINO would say so too, but never give the request back.
-            raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}; accepted: uint8 (n, {str(self._shape)[1:]}")
+            raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}; expected uint8 (n, {str(self._shape)[1:]}")
         records = np.empty((len(pixels), self._n_values), np.float32)
         with self._lock:
             for row in range(len(pixels)):

@@ -295,7 +295,7 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
         if isinstance(layers, (str, Integral)):
             layers = [layers]
         if not isinstance(layers, Sequence) or not layers:
-            raise ValueError(f"layers={self.layers!r}; accepted: a layer's name or index, a list of these, or None")
+            raise ValueError(f"layers={self.layers!r}; expected a layer's name or index, a list of these, or None")
         return tuple(Output(backbone.layer_name(layer), self.pooling) for layer in layers)
 
     def _job(self, backbone: Backbone, outputs: tuple[Output, ...]) -> Extraction:
@@ -415,7 +415,7 @@ def _array(shape: tuple[int, int], path: str | os.PathLike[str] | None) -> Itera
         return
     path = Path(path)
     if path.suffix != ".npy" or not path.parent.is_dir() or path.is_dir():
-        raise ValueError(f"out={str(path)!r}; accepted: the path of a .npy file, in a folder that exists")
+        raise ValueError(f"out={str(path)!r}; expected the path of a .npy file, in a folder that exists")
     # Not tempfile's, which nobody else could read.
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
     try:

@@ -179,7 +179,7 @@ def resize_image(image: Image.Image, size: tuple[int, int], resize: str = "stret
         return ImageOps.fit(image, target, Image.Resampling.BILINEAR)
     if resize == "pad":
         return ImageOps.pad(image, target, Image.Resampling.BILINEAR)
-    raise ValueError(f"resize={resize!r}; accepted: {', '.join(map(repr, RESIZE_RULES))}")
+    raise ValueError(f"resize={resize!r}; expected {', '.join(map(repr, RESIZE_RULES))}")
 
 
 def as_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:
@@ -191,4 +191,4 @@ def as_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:
         and all(isinstance(side, (int, np.integer)) and not isinstance(side, bool) and side > 0 for side in size)
     ):
         return int(size[0]), int(size[1])
-    raise ValueError(f"image_size={image_size!r}; accepted: a positive int or (height, width), in pixels")
+    raise ValueError(f"image_size={image_size!r}; expected a positive int or (height, width), in pixels")

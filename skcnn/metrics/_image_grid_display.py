@@ -210,7 +210,7 @@ class ImageGridDisplay:
     ) -> Self:
         """Make the Display from checked predictions."""
         if kind not in get_args(Kind):
-            raise ValueError(f"kind={kind!r}; accepted: {', '.join(map(repr, get_args(Kind)))}.")
+            raise ValueError(f"kind={kind!r}; expected {', '.join(map(repr, get_args(Kind)))}.")
         n_images = _DEFAULT_COUNT[kind] if n_images is None else n_images
         for what, value in (("n_images", n_images), ("size", size)):
             if not isinstance(value, Integral) or value < 1:

@@ -237,7 +237,7 @@ def diagnose_fit(
 like those: same camera, light, crop.
     """
     if not isinstance(confidence_level, Real) or not 0 < confidence_level < 1:
-        raise ValueError(f"confidence_level={confidence_level!r}; accepted: a number in (0, 1).")
+        raise ValueError(f"confidence_level={confidence_level!r}; expected a number in (0, 1).")
     given = {"human": human, "train": train, "train_dev": train_dev, "dev": dev, "test": test}
     rates = {part: _rate(part, error) for part, error in given.items() if error is not None or part in ("train", "dev")}
     rates = {"human": Rate(0.0, None), **rates}
@@ -272,7 +272,7 @@ def _gap(name: str, first: str, second: str, rates: dict[str, Rate], confidence_
 
 
 def _rate(part: str, error: Error) -> Rate:
-    accepted = "accepted: an error rate in [0, 1], or (number wrong, number of rows)"
+    accepted = "an error rate in [0, 1], or (number wrong, number of rows)"
     if isinstance(error, (tuple, list)):
         if len(error) == 2 and all(isinstance(n, Integral) and not isinstance(n, bool) for n in error):
             n_wrong, n_rows = (int(n) for n in error)
@@ -280,4 +280,4 @@ def _rate(part: str, error: Error) -> Rate:
                 return Rate(n_wrong / n_rows, n_rows)
     elif isinstance(error, Real) and not isinstance(error, bool) and 0 <= error <= 1:
         return Rate(float(error), None)
-    raise ValueError(f"{part}={error!r}; {accepted}.")
+    raise ValueError(f"{part}={error!r}; expected {accepted}.")

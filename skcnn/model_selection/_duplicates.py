@@ -124,9 +124,9 @@ def find_duplicates(
     1      1      7   train    test   near      True
     """
     if not isinstance(min_similarity, Real) or not 0 < min_similarity <= 1:
-        raise ValueError(f"min_similarity={min_similarity!r}; accepted: a number in (0, 1].")
+        raise ValueError(f"min_similarity={min_similarity!r}; expected a number in (0, 1].")
     if on_error not in ("raise", "skip"):
-        raise ValueError(f"on_error={on_error!r}; accepted: 'raise', 'skip'.")
+        raise ValueError(f"on_error={on_error!r}; expected 'raise', 'skip'.")
     images = as_images(X, root=root)
     if groups is not None:
         groups = valid_labels(np.asarray(groups))

@@ -243,7 +243,7 @@ def _labels(y: ArrayLike | None, stratify: bool | ArrayLike, n_rows: int) -> np.
     else:
         given = stratify
     if np.ndim(given) == 0:
-        raise ValueError(f"stratify={given!r}; accepted: True, False, or labels to stratify by, one for each row.")
+        raise ValueError(f"stratify={given!r}; expected True, False, or labels to stratify by, one for each row.")
     labels = column_or_1d(given)
     _refuse_missing(labels, "stratify")
     if len(labels) != n_rows:

@@ -203,5 +203,5 @@ def test_real_images(shared):
 
 
 def test_a_similarity_that_is_no_number_is_refused():
-    with pytest.raises(ValueError, match=r"min_similarity='0\.9'; accepted"):
+    with pytest.raises(ValueError, match=r"min_similarity='0\.9'; expected"):
         find_duplicates(np.zeros((2, 8, 8), np.uint8), min_similarity="0.9")

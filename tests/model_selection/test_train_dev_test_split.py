@@ -197,7 +197,7 @@ def test_groups_of_mixed_types():
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"stratify": None}, "stratify=None; accepted: True, False, or labels"),
+        ({"stratify": None}, "stratify=None; expected True, False, or labels"),
         ({"y": np.array(["a", None] * 10, dtype=object)}, "y has missing values, first in row 1"),
         ({"y": list(range(5)) * 4, "dev_size": 4}, "dev is to have 4 of 20 rows, fewer than its 5 classes"),
     ],
