@@ -110,7 +110,7 @@ def test_damaged_and_foreign_checkpoints(task, tiny, tmp_path):
 
 
 def test_needs_a_loss_that_can_be_known_again(task, tiny, tmp_path):
-    with pytest.raises(ValueError, match="known again"):
+    with pytest.raises(ValueError, match="resuming requires a named loss"):
         tiny(checkpoint=tmp_path, loss=lambda y, p: keras.ops.mean((y - p) ** 2)).fit(*task)
 
 
