@@ -272,7 +272,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--backbones", nargs="+", default=BACKBONES, metavar="NAME", help="default: %(default)s")
     parser.add_argument("--engines", nargs="+", default=["auto", "keras", "openvino"], help="default: %(default)s")
     parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16"], help="default: %(default)s")
-    parser.add_argument("--data", metavar="FOLDER", help="images, a folder a class; default: generated ones")
+    parser.add_argument("--data", metavar="FOLDER", help="images, one folder per class; default: generated ones")
     parser.add_argument(
         "--weights", metavar="FILE", help="of the first backbone; default: random ones, as of the others"
     )

@@ -30,7 +30,7 @@ GLOSSARY = {
     r"\btaken up again\b": "resumed",
     r"\bthe very (one|same)\b": "the same",
     r"\bwhat is no\b": "what is not, or the thing itself",
-    r"\b(is|are) no (number|image|model|column|name|layer|function|classifier)\b": "is not a",
+    r"(?<!there )\b(is|are) no (number|image|model|column|name|layer|function|classifier)\b": "is not a",
     r"\bcompared with nothing\b": "skipped",
     r"\bmere function\b": "function",
     r"\bcommonest\b": "most confused, or most common",

@@ -256,7 +256,7 @@ class Backbone:
         try:
             return f"layer[{operator.index(layer)}]"
         except TypeError:
-            raise TypeError(f"{layer!r} is no layer; expected {self._layers_hint}") from None
+            raise TypeError(f"layer={layer!r}; expected {self._layers_hint}") from None
 
     def layer_output(self, model: Any, name: str) -> Any:
         """Return the output of a bottleneck layer in a network of :meth:`build`.

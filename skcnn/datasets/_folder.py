@@ -1,4 +1,4 @@
-"""A folder of images with one sub-folder a class."""
+"""A folder of images with one sub-folder per class."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def load_image_folder(
     follow_links: bool = False,
     return_X_y: bool = False,
 ) -> Any:
-    """Load the paths and labels of images that lie in one folder a class.
+    """Load the paths and labels of images in one folder per class.
 
     .. code-block:: text
 
@@ -60,7 +60,7 @@ def load_image_folder(
     Parameters
     ----------
     root : str or path-like
-        Folder that holds one folder a class. ``~`` is the home folder.
+        Folder that contains one folder per class. ``~`` is the home folder.
 
     categories : sequence of str or None, default=None
         Names of the class folders to load. None loads every folder in ``root``, since each is a class.
@@ -180,7 +180,7 @@ class _Tree:
             raise FileNotFoundError(f"The folder {root!r} does not exist (searched from {os.getcwd()!r}).")
         if not os.path.isdir(root):
             raise NotADirectoryError(
-                f"{root!r} is a file, not a folder. load_image_folder takes a folder that holds one folder a class; "
+                f"{root!r} is a file; expected a folder that contains one folder per class. If it is an archive, "
                 "unpack an archive first, and give a table of paths to load_image_table."
             )
         self.root = root
@@ -188,7 +188,7 @@ class _Tree:
         self._extensions = image_extensions()
         self.class_names: list[str] = []
         self._beside: list[_Entry] = []  # what lies in root beside the class folders
-        self._passed_over: list[_Entry] = []  # what lies in class folders and is no image
+        self._passed_over: list[_Entry] = []  # files in class folders that are not images
         for entry in _listing(root):
             kind = self._kind(entry, (self._real_root,))
             if kind == "folder":
@@ -308,7 +308,7 @@ def _nothing_to_load(root: str, names: list[str], empty: list[str], tree: _Tree)
         )
     found = f"its folders {names} hold none" if names else "it holds no folder"
     return (
-        f"There are no images in {root!r}: {found}. load_image_folder takes a folder that holds one folder of "
-        f"images a class; {_count(sorted(image_extensions()), 'extension')} are read, such as .jpg, .png, .tif and "
+        f"There are no images in {root!r}: {found}. Expected a folder that contains one folder of images "
+        f"per class; {_count(sorted(image_extensions()), 'extension')} are read, such as .jpg, .png, .tif and "
         f".webp.{hint}"
     )

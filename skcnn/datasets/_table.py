@@ -80,7 +80,7 @@ def load_image_table(
 
     See Also
     --------
-    load_image_folder : Images in one folder a class.
+    load_image_folder : Images in one folder per class.
 
     Examples
     --------
@@ -160,7 +160,7 @@ def _check_columns(frame: pd.DataFrame, columns: list[str], name: str) -> None:
     if missing:
         raise ValueError(
             f"There is no column {' and no column '.join(map(repr, missing))} in {name}; its columns are {here}. Name "
-            "them with path= and label= (label=None if there are no labels). If the columns were not told apart, read "
+            "them with path= and label= (label=None if there are no labels). If the separator was not recognised, read "
             "the table with pandas.read_csv(..., sep=...) and give the DataFrame."
         )
     double = [column for column in columns if here.count(column) > 1]

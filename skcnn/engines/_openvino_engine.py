@@ -266,10 +266,10 @@ def _import_openvino() -> Any:
 
 
 def _n_threads() -> int:
-    # A worker process is told its share of the cores in this variable by joblib.
-    share = os.environ.get("OMP_NUM_THREADS", "")
+    # joblib sets this variable in a worker process to its number of cores.
+    given = os.environ.get("OMP_NUM_THREADS", "")
     n_cores = joblib.cpu_count()
-    return min(n_cores, int(share)) if share.isdigit() and int(share) else n_cores
+    return min(n_cores, int(given)) if given.isdigit() and int(given) else n_cores
 
 
 def _version(package: str) -> str:

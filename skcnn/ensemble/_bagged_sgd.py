@@ -91,7 +91,7 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         Training of a bag ends when what it minimises no longer falls by this much an epoch (``solver="sklearn"``: when
         the loss alone does not). None runs all of ``max_iter``.
     batch_size : int, default=128
-        Rows a step, for ``solver="minibatch"``.
+        Rows per step, for ``solver="minibatch"``.
     class_weight : dict, {"balanced"} or None, default=None
         Weights of the classes in the loss. ``"balanced"`` weights them inversely to their frequency: it helps the
         recall of rare classes, and costs log-loss.

@@ -18,7 +18,7 @@ def drop_weightless(
         return X, y, np.ones(len(X))
     weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
     if weight.ndim != 1:
-        raise ValueError(f"sample_weight must be 1-D, one weight a row; got shape {weight.shape}.")
+        raise ValueError(f"sample_weight must be 1-D, one weight per row; got shape {weight.shape}.")
     check_consistent_length(X, weight)
     if (weight < 0).any() or not weight.any():
         raise ValueError("sample_weight must hold no negative weights, and not be zero for every row.")

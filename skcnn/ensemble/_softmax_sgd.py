@@ -53,7 +53,7 @@ class SoftmaxSGD:
     l1, l2 : float
         Strengths of the penalties, which spare the intercept.
     batch_size : int
-        Rows a step.
+        Rows per step.
     fit_intercept : bool
         Whether there is an intercept.
     velocity : ndarray of the shape of coef or None, default=None

@@ -68,7 +68,7 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
     image_size : int, (height, width) or None, default=None
         Size in pixels that images are resized to. None is the size that the network was trained at.
     resize : {"stretch", "crop", "pad"}, default="stretch"
-        What becomes of another aspect ratio: see :func:`skcnn.images.resize_image`. ``"stretch"`` keeps all of the
+        How to handle other aspect ratios: see :func:`skcnn.images.resize_image`. ``"stretch"`` keeps all of the
         image and all of the network's input.
     root : path-like or None, default=None
         Folder (or URL) that relative paths in X start from. None is the current folder.

@@ -163,7 +163,7 @@ def resize_image(image: Image.Image, size: tuple[int, int], resize: str = "stret
     size : tuple of (height, width)
         In pixels.
     resize : {"stretch", "crop", "pad"}, default="stretch"
-        What becomes of another aspect ratio: ``"stretch"`` changes it, ``"crop"`` cuts the middle out,
+        How to handle other aspect ratios: ``"stretch"`` changes them, ``"crop"`` cuts out the centre,
         ``"pad"`` fits the whole image in and fills the rest with black.
 
     Returns

@@ -137,9 +137,9 @@ class GradCAMDisplay:
             If Keras runs on a backend that has no gradients.
         """
         if not isinstance(batch_size, Integral) or batch_size < 1:
-            raise ValueError(f"batch_size={batch_size!r}; an int >= 1 is accepted.")
+            raise ValueError(f"batch_size={batch_size!r}; expected an int >= 1.")
         if np.ndim(target) > 1:
-            raise ValueError(f"target has shape {np.shape(target)}; one label, or one for each image, is accepted.")
+            raise ValueError(f"target has shape {np.shape(target)}; expected one label, or one per image.")
         scored = scored_network(estimator)
         reader = scored.reader
         images = as_images(X, root=reader.root)
@@ -148,7 +148,9 @@ class GradCAMDisplay:
         else:
             labels = np.full(len(images), target, object) if np.ndim(target) == 0 else np.asarray(target)
         if len(labels) != len(images):
-            raise ValueError(f"target has {len(labels)} labels for {len(images)} images: give one label, or as many.")
+            raise ValueError(
+                f"target has {len(labels)} labels for {len(images)} images; expected one label, or one per image."
+            )
         codes = scored.codes(labels)
         feature_map = FeatureMap(scored, layer)
         pixels = np.empty((len(images), *scored.image_size, 3), np.uint8)
@@ -162,7 +164,7 @@ class GradCAMDisplay:
         for batch in batches:
             bad += batch.bad
             if bad:
-                continue  # All bad rows are told at once.
+                continue  # All bad rows are reported at once.
             pixels[batch.rows] = batch.pixels
             maps, gradients, scores[batch.rows] = feature_map.look(batch.pixels, codes[batch.rows])
             weighted = grad_cam(maps, gradients)
@@ -210,7 +212,7 @@ class GradCAMDisplay:
         import matplotlib as mpl
 
         if not 0 <= alpha <= 1:
-            raise ValueError(f"alpha={alpha!r}; a number in [0, 1] is accepted.")
+            raise ValueError(f"alpha={alpha!r}; expected a number in [0, 1].")
         colors = mpl.colormaps[cmap](self.heatmaps)[..., :3] * 255
         return np.rint((1 - alpha) * self.images + alpha * colors).astype(np.uint8)
 
@@ -222,7 +224,7 @@ class GradCAMDisplay:
         ax : matplotlib Axes or None, default=None
             Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
         alpha, cmap
-            As in :meth:`overlays`.
+            Opacity and colour map of the heat: see :meth:`overlays`.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: expected calibration error, Brier score and the reliability diagram."""
+"""Calibration of probabilities: expected calibration error, Brier score and the reliability diagram."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def calibration_frame(
     sample_weight: ArrayLike | None = None,
     n_bins: int = N_BINS,
 ) -> pd.DataFrame:
-    """Measure how far probabilities are from what happens, for all classes together and for each.
+    """Measure the calibration of probabilities, for all classes together and for each class.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def calibration_frame(
         usually published: only the highest probability of each sample is looked at. The error of a class is about its
         column, the class against the rest; in tasks of many classes it is small for all of them, because most
         probabilities are near 0. The first row's ``brier`` is summed over the classes: in [0, 2] with three classes or
-        more, and in [0, 1] with two. With one class, ``ece`` and ``brier`` are NaN: there is nothing to tell apart.
+        more, and in [0, 1] with two. With one class, ``ece`` and ``brier`` are NaN.
 
     Raises
     ------
@@ -171,10 +171,10 @@ def _columns(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
 
 
 class ReliabilityDisplay:
-    """Reliability diagram: how often what is given a probability happens; on the diagonal, that often.
+    """Reliability diagram: predicted probabilities against observed frequencies; they match on the diagonal.
 
     Points below the diagonal are overconfident. The area of a dot is the fraction of the samples in its bin: small dots
-    are luck, large ones make the error. Make it with :meth:`from_estimator` or :meth:`from_predictions`.
+    are noise, large ones contribute most to the error. Make it with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
@@ -363,7 +363,7 @@ class ReliabilityDisplay:
         classes = [valid_label(label) for label in classes]
         unknown = [label for label in classes if label not in known]
         if unknown or not classes:
-            raise ValueError(f"classes names {unknown or 'none'!r}; labels among {known!r} are accepted.")
+            raise ValueError(f"classes names {unknown or 'none'!r}; expected labels among {known!r}.")
         if len(classes) > len(SERIES):
-            raise ValueError(f"classes names {len(classes)}; at most {len(SERIES)} can be told apart by colour.")
+            raise ValueError(f"classes names {len(classes)}; expected at most {len(SERIES)}, one colour per class.")
         return [1 + known.index(label) for label in classes]

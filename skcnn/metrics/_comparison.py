@@ -64,8 +64,8 @@ def compare_predictions(
         =============================== ============================================================================
         a, b                            the metrics of the two models
         difference                      b less a: above 0 model b is better, but for ``log_loss``, where it is worse
-        difference_low, difference_high percentile interval of the difference [1]_; one without 0 in it tells the
-                                        models apart
+        difference_low, difference_high percentile interval of the difference [1]_; the difference is
+                                        significant if it excludes 0
         p_value                         of McNemar's exact test [2]_, for ``accuracy`` only, NaN for the others
         note                            why a metric is NaN, and what else one has to know about it
         =============================== ============================================================================
@@ -80,8 +80,8 @@ def compare_predictions(
     -----
     McNemar's test looks at the samples that one model has right and the other wrong. If the models are as good as each
     other, either is the right one as often as not: the p-value is the probability, in tosses of a fair coin, of a split
-    at least as uneven. It is 1 where there is no such sample. With sample weights it is NaN: a weight is no number of
-    tosses.
+    at least as uneven. It is 1 where there is no such sample. With sample weights it is NaN, since the test
+    counts samples.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Tables of which class is taken for which, as pandas frames."""
+"""Confusion matrices and most confused classes, as pandas frames."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def most_confused(
     sample_weight: ArrayLike | None = None,
     k: int = 10,
 ) -> pd.DataFrame:
-    """List the commonest mistakes.
+    """List the most confused pairs of classes.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def normalized(counts: pd.DataFrame, by: str) -> pd.DataFrame:
     values = counts.to_numpy(dtype=float)
     totals = {"true": values.sum(axis=1, keepdims=True), "pred": values.sum(axis=0, keepdims=True), "all": values.sum()}
     if by not in totals:
-        raise ValueError(f"normalize is {by!r}; 'true', 'pred', 'all' and None are accepted.")
+        raise ValueError(f"normalize={by!r}; expected 'true', 'pred', 'all' or None.")
     with np.errstate(invalid="ignore"):
         return pd.DataFrame(values / totals[by], index=counts.index, columns=counts.columns)
 
@@ -127,7 +127,7 @@ def normalized(counts: pd.DataFrame, by: str) -> pd.DataFrame:
 def most_confused_of(counts: pd.DataFrame, k: int) -> pd.DataFrame:
     """Make the table of :func:`most_confused` from one of counts."""
     if k < 1:
-        raise ValueError(f"k is {k}; an int >= 1 is accepted.")
+        raise ValueError(f"k={k}; expected an int >= 1.")
     values = counts.to_numpy()
     mistakes = values.astype(float) - np.diag(np.diag(values)).astype(float)
     fractions = normalized(counts, "true").to_numpy()

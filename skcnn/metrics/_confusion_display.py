@@ -22,7 +22,7 @@ MAX_LABELLED = 12
 
 
 class ConfusionDisplay:
-    """The confusion matrix as an image, readable with 5 classes and with 120.
+    """The confusion matrix as a plot, readable with 5 classes and with 120.
 
     Cells are coloured by the fraction of the samples of the true class (of the row): blue for correct predictions, red
     for wrong ones. Red is on a square-root scale, so that a few errors among many samples are visible. Make it with
@@ -116,7 +116,7 @@ class ConfusionDisplay:
         Parameters
         ----------
         normalize : {"true", "pred", "all"} or None, default=None
-            As in :func:`confusion_frame`.
+            The total to divide by: see :func:`confusion_frame`.
 
         Returns
         -------
@@ -131,7 +131,7 @@ class ConfusionDisplay:
         return self.confusion.copy() if normalize is None else normalized(self.confusion, normalize)
 
     def most_confused_classes(self, n_classes: int | None = 12) -> list[Any]:
-        """Return the classes of the commonest mistakes, so that those confused with each other are neighbours.
+        """Return the most confused classes, so that those confused with each other are neighbours.
 
         Parameters
         ----------
@@ -191,7 +191,7 @@ class ConfusionDisplay:
         # By position: pandas would read a list of the labels True and False as a mask.
         where = self.confusion.index.get_indexer(pd.Index(shown))
         if not shown or (where < 0).any():
-            raise ValueError(f"classes is {shown!r}; at least one of {list(self.confusion.index)!r} is accepted.")
+            raise ValueError(f"classes={shown!r}; expected at least one of {list(self.confusion.index)!r}.")
         if ax is None:
             ax = new_axes(5, 5)
         counts = self.confusion.to_numpy()[np.ix_(where, where)]

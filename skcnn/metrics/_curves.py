@@ -207,7 +207,7 @@ class _OneVsRestDisplay(ABC):
         if unknown:
             raise ValueError(f"classes names {unknown!r}; those with a curve are {list(defined.index)!r}.")
         if len(classes) > len(SERIES):
-            raise ValueError(f"classes names {len(classes)}; at most {len(SERIES)} can be told apart by colour.")
+            raise ValueError(f"classes names {len(classes)}; expected at most {len(SERIES)}, one colour per class.")
         return dict(zip(classes, SERIES, strict=False))
 
     def plot(self, ax: Axes | None = None, *, classes: Any = None, legend: bool = True) -> Self:

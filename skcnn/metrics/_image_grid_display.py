@@ -1,4 +1,4 @@
-"""Display of images beside what a classifier said of them: its worst errors, what it is surest of, examples."""
+"""Display of images with predictions: the worst errors, the most confident correct predictions, examples."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _NOTHING = {
 
 
 class ImageGridDisplay:
-    """Images beside what a classifier said of them.
+    """A grid of images with the predictions of a classifier.
 
     Looking at the worst errors is the quickest way to find wrong labels, bad images and classes that overlap. Only
     the images shown are read. One that cannot be read is an empty frame with the reason in it.
@@ -214,13 +214,11 @@ class ImageGridDisplay:
         n_images = _DEFAULT_COUNT[kind] if n_images is None else n_images
         for what, value in (("n_images", n_images), ("size", size)):
             if not isinstance(value, Integral) or value < 1:
-                raise ValueError(f"{what}={value!r}; an int >= 1 is accepted.")
+                raise ValueError(f"{what}={value!r}; expected an int >= 1.")
         if len(images) != predictions.n_samples:
-            raise ValueError(
-                f"X has {len(images)} images, and there are {predictions.n_samples} labels; they must be as many."
-            )
+            raise ValueError(f"X has {len(images)} images; expected {predictions.n_samples}, the number of labels.")
         rows = _chosen(predictions, kind, int(n_images), random_state)
-        # A failed image comes back as a BadRow: it is told in its place, and the others are shown.
+        # A failed image comes back as a BadRow: its reason is shown in its place.
         read = [
             image
             for _, image in map_ahead(

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class ClassifierReport(ReportDisplays):
-    """What a classifier got right and wrong on samples whose classes are known.
+    """The evaluation of a classifier on a test set.
 
     Make it with :meth:`from_estimator` or :meth:`from_predictions`; ``print`` it, take its tables, draw it, or write it
     as one HTML page. Works with any scikit-learn classifier. Every metric is scikit-learn's; one that is not defined is
@@ -175,7 +175,7 @@ class ClassifierReport(ReportDisplays):
         NotFittedError
             If the estimator is not fitted.
         TypeError
-            If it is no classifier, or one of several targets.
+            If it is not a classifier, or predicts several targets.
         ValueError
             If ``y`` holds a label that the estimator does not know, shapes do not fit, or ``top_k`` is less than 1.
         """
@@ -236,9 +236,7 @@ class ClassifierReport(ReportDisplays):
         )
         images = None if X is None else as_images(X)
         if images is not None and len(images) != predictions.n_samples:
-            raise ValueError(
-                f"X has {len(images)} images, and there are {predictions.n_samples} labels; they must be as many."
-            )
+            raise ValueError(f"X has {len(images)} images; expected {predictions.n_samples}, the number of labels.")
         return cls(predictions, name=name or "Classifier", top_k=top_k, X=images)
 
     @staticmethod
@@ -321,7 +319,7 @@ class ClassifierReport(ReportDisplays):
         return self._frames[asked].copy()
 
     def most_confused(self, k: int = 10) -> pd.DataFrame:
-        """Return the commonest mistakes.
+        """Return the most confused pairs of classes.
 
         Parameters
         ----------
@@ -331,7 +329,7 @@ class ClassifierReport(ReportDisplays):
         Returns
         -------
         DataFrame of shape (n_pairs, 4)
-            As the function :func:`most_confused` describes it.
+            The table of :func:`skcnn.metrics.most_confused`.
         """
         return most_confused_of(self.confusion_frame, k)
 
@@ -356,8 +354,8 @@ class ClassifierReport(ReportDisplays):
         path : str or path-like
             The file. One that exists is replaced, at once: whoever reads it meanwhile sees the old or the new page.
         n_images : int, default=12
-            How many images at most of the worst errors, and of what the classifier is surest of. 0 leaves images
-            out: a page that is passed on takes no image along.
+            Maximum number of images of the worst errors, and of the most confident correct predictions. 0 leaves
+            images out, for a page to pass on.
 
         Returns
         -------

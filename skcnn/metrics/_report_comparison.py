@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class ReportComparison:
-    """Which of several classifiers is better on the same samples, and how sure that is.
+    """Comparison of classifiers on the same samples.
 
     Made by :meth:`ClassifierReport.compare`. Every report is compared with the first one. Differences are paired:
     resamples of the bootstrap draw the same samples of both, so that samples which are hard for all do not count.
@@ -82,7 +82,7 @@ class ReportComparison:
         if strange:
             raise TypeError(f"A comparison is of ClassifierReports, in a list; {listing(strange)} was given.")
         if len(self.reports) < 2:
-            raise ValueError(f"{counted(len(self.reports), 'report')} given; a comparison needs two or more.")
+            raise ValueError(f"{counted(len(self.reports), 'report')} given; expected two or more.")
         self.confidence_level = confidence_level
         self._bootstrap: dict[str, Any] = {
             "n_resamples": n_resamples,
@@ -108,9 +108,9 @@ class ReportComparison:
         DataFrame of shape (7 * n_reports, 7)
             Index "metric" (as in :func:`headline_frame`) and "report". Columns "value", "low" and "high" (the metric
             and its interval, as in :func:`bootstrap_intervals`); "difference" (from the first report: above 0 is
-            better, but for ``log_loss``), "difference_low" and "difference_high" (its paired interval: one without 0 in
-            it tells the two apart) and "p_value" (of McNemar's exact test, for ``accuracy`` only). The last four are
-            NaN for the first report. See :func:`compare_predictions`.
+            better, but for ``log_loss``), "difference_low" and "difference_high" (its paired interval:
+            the difference is significant if it excludes 0) and "p_value" (of McNemar's exact test, for ``accuracy``
+            only). The last four are NaN for the first report. See :func:`compare_predictions`.
         """
         return self._frame.copy()
 
@@ -129,7 +129,7 @@ class ReportComparison:
     def class_frame(
         self, metric: Literal["precision", "recall", "f1", "roc_auc", "average_precision"] = "f1"
     ) -> pd.DataFrame:
-        """Return a metric of each class, a column for each report.
+        """Return a metric of each class, one column per report.
 
         Parameters
         ----------
@@ -148,7 +148,7 @@ class ReportComparison:
         """
         accepted = ("precision", "recall", "f1", "roc_auc", "average_precision")
         if metric not in accepted:
-            raise ValueError(f"metric is {metric!r}; one of {accepted} is accepted.")
+            raise ValueError(f"metric={metric!r}; expected one of {accepted}.")
         columns = [report.classification_frame[metric] for report in self.reports]
         # By position, for labels that pandas would read as a mask.
         classes = pd.Index(self.reports[0].classes, name="class")
@@ -238,7 +238,7 @@ class ReportComparison:
                     wrong._predictions.take(rows),
                     images.take(rows.tolist()),
                     n_images=n_images,
-                    name=f"Only {who} has these right",
+                    name=f"Correct only by {who}",
                 )
                 display.rows["row"] = rows[display.rows["row"]]
                 displays.append(display)
@@ -279,7 +279,7 @@ class ReportComparison:
             if row["difference_low"] > 0 or row["difference_high"] < 0:
                 said = f"{pair[0]} has a {'higher' if row['difference'] > 0 else 'lower'} accuracy than {pair[1]}"
             else:
-                said = f"By accuracy these samples do not tell {pair[0]} and {pair[1]} apart"
+                said = f"The accuracies of {pair[0]} and {pair[1]} do not differ significantly on these samples"
             p_value = f"; McNemar\u2019s p\u00a0=\u00a0{metric_text(row['p_value'])}".replace("=\u00a0<", "<\u00a0")
             sentences.append(
                 f"{said}: {metric_text(row['value'])} against {metric_text(rows['value'].iloc[0])}, "

@@ -41,7 +41,7 @@ def headline_frame(
     sample_weight: ArrayLike | None = None,
     top_k: int = 5,
 ) -> pd.DataFrame:
-    """Metrics about all classes together.
+    """Compute metrics over all classes.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def classification_frame(
     classes: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
 ) -> pd.DataFrame:
-    """Metrics of each class against the rest.
+    """Compute metrics of each class against the rest.
 
     Parameters
     ----------
@@ -264,7 +264,7 @@ def _log_loss(predictions: Predictions) -> tuple[float, str]:
     if predictions.score is None or not predictions.is_probability:
         return np.nan, f"no probabilities: {predictions.score_note}"
     if predictions.n_classes == 1:
-        return np.nan, "one class only: nothing to tell apart"
+        return np.nan, "not defined with one class"
     probability = np.clip(predictions.score, 0, 1)
     value = log_loss(
         predictions.true,
@@ -280,7 +280,7 @@ def _log_loss(predictions: Predictions) -> tuple[float, str]:
 def _top_k_accuracy(predictions: Predictions, top_k: int) -> tuple[float, str]:
     k, n_classes = top_k_of(predictions, top_k), predictions.n_classes
     if n_classes == 1:
-        return np.nan, "one class only: nothing to tell apart"
+        return np.nan, "not defined with one class"
     if n_classes == 2:
         return np.nan, "of 2 classes, top-1 is the accuracy and top-2 always 1"
     if predictions.score is None:

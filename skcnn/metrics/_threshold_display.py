@@ -1,4 +1,4 @@
-"""Display of what each threshold on a score would mean."""
+"""Display of metrics over the threshold on a score."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class ThresholdDisplay:
         if pos_label is None and len(classes) != 2:
             raise ValueError(f"There are {len(classes)} classes: give one of {values_text(classes)} as pos_label.")
         if pos_label is not None and pos_label not in classes:
-            raise ValueError(f"pos_label is {pos_label!r}; one of {values_text(classes)} is accepted.")
+            raise ValueError(f"pos_label is {pos_label!r}; expected one of {values_text(classes)}.")
         return cls._from_checked(predictions, 1 if pos_label is None else classes.index(pos_label), name=name)
 
     @classmethod
@@ -179,7 +179,7 @@ class ThresholdDisplay:
         Raises
         ------
         ValueError
-            If ``metrics`` is empty or names what is no column to draw.
+            If ``metrics`` is empty or contains an unknown column.
         """
         import matplotlib as mpl
 
@@ -187,7 +187,7 @@ class ThresholdDisplay:
         unknown = [metric for metric in metrics if metric not in METRIC_LABELS]
         if unknown or not metrics:
             raise ValueError(
-                f"metrics names {unknown or 'none'!r}; some of {list(METRIC_LABELS)} are accepted (recall is 'tpr', "
+                f"metrics names {unknown or 'none'!r}; expected some of {list(METRIC_LABELS)} (recall is 'tpr', "
                 "precision 'ppv')."
             )
         if ax is None:

@@ -61,7 +61,7 @@ def allot_groups(
     Parameters
     ----------
     codes, counts, names, random
-        As in :func:`allot_rows`.
+        Class codes, sizes of the parts, names of the classes and the generator: see :func:`allot_rows`.
     groups : ndarray of shape (n_rows,), int
         The group of each row, numbered from 0.
 

@@ -118,7 +118,7 @@ class FitDiagnosis:
         Parameters
         ----------
         ax : matplotlib Axes or None, default=None
-            As in :meth:`FitDiagnosisDisplay.plot`.
+            Where to draw. None makes a new figure.
 
         Returns
         -------
@@ -181,7 +181,7 @@ def diagnose_fit(
     gap                       between
     ========================  ====================================================================
     avoidable bias            what people get wrong, and the training error
-    variance                  training, and rows of the same source that were not learned from
+    variance                  training, and rows of the same source not used for training
     data mismatch             those, and dev, which is like the images that the model will meet
     overfitting to dev        dev, by which models were chosen, and test
     ========================  ====================================================================
@@ -215,8 +215,8 @@ def diagnose_fit(
     Notes
     -----
     Intervals are Newcombe's for the difference of two independent proportions, from Wilson's for each [2]_. A gap whose
-    interval holds 0 is within sampling noise. Rows that were learned from are not a sample of new ones; their interval
-    is that of their number all the same.
+    interval holds 0 is within sampling noise. Training rows are not a sample of new ones; their interval is
+    computed from their number nevertheless.
 
     References
     ----------

@@ -46,9 +46,9 @@ def find_duplicates(
 ) -> pd.DataFrame:
     """Find images that are in X twice: copied, re-encoded, resized, mirrored, slightly cropped or recoloured.
 
-    A test set that shares images with the training set makes every metric too good. Give the parts of the split as
-    ``groups`` and look at the pairs across them; pairs within a group tell of copies in one part, or of copies that lie
-    under two labels.
+    A test set that shares images with the training set makes every metric too optimistic. Give the parts of the split
+    as ``groups`` and look at the pairs across them; pairs within a group tell of copies in one part, or of copies that
+    lie under two labels.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def find_duplicates(
     max_pixels : int or None, default=None
         Larger images are bad rows; None stands for Pillow's warning limit.
     on_error : {"raise", "skip"}, default="raise"
-        What becomes of rows that give no image: a :class:`BadImageError` that names them all, or a
+        How to handle rows without an image: a :class:`BadImageError` that names them all, or a
         :class:`BadImageWarning`, and the others are compared.
     verbose : int, default=0
         1 shows progress bars.
@@ -131,7 +131,7 @@ def find_duplicates(
     if groups is not None:
         groups = valid_labels(np.asarray(groups))
         if groups.ndim != 1:
-            raise ValueError(f"groups has shape {groups.shape}; one value for each row of X is accepted.")
+            raise ValueError(f"groups has shape {groups.shape}; expected one value per row of X.")
         check_consistent_length(images.items, groups)
 
     seen = _Seen.of(images, max_pixels, verbose)
@@ -152,7 +152,7 @@ def find_duplicates(
 
 
 def _anchors(rows: list[int], groups: np.ndarray | None) -> list[int]:
-    """Return the copies of one content that pairs are told of: of very many, the first in each group."""
+    """Return the copies of one content to report pairs of: of very many, the first in each group."""
     if len(rows) <= _MOST_PARTNERS:
         return rows
     if groups is None:
@@ -261,7 +261,7 @@ def _frame(pairs: list[_Pair], images: Images, groups: np.ndarray | None) -> pd.
 def _tell(bad_rows: pd.DataFrame, n_rows: int, on_error: str) -> None:
     if on_error == "raise":
         raise BadImageError(bad_rows, n_rows, advice="Repair or drop these rows, or use on_error='skip'.")
-    warnings.warn(BadImageWarning(bad_rows, n_rows, outcome="They were compared with nothing."), stacklevel=3)
+    warnings.warn(BadImageWarning(bad_rows, n_rows, outcome="They were skipped."), stacklevel=3)
 
 
 def _progress(rows: range, what: str, verbose: int) -> Any:

@@ -1,4 +1,4 @@
-"""Rows to learn from, to choose by, and to judge by."""
+"""Splits into training, development and test sets."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class TrainDevTestSplit:
     """The rows of each part, as positions in X; made by :func:`train_dev_test_split`.
 
     Positions, because a table, its features, its groups and its weights are all cut by the same rows. ``parts`` cuts
-    them. ``cv=[(split.train, split.dev)]`` makes a search of scikit-learn learn from the one and choose by the other.
+    them. ``cv=[(split.train, split.dev)]`` makes a search of scikit-learn train on the one and choose by the other.
 
     Attributes
     ----------
     train, dev, test : ndarray of shape (n_rows_of_the_part,), int64
         Positions, shuffled.
     train_dev : ndarray or None
-        Rows like those of train that are not learned from; None unless asked for.
+        Rows like those of train that are not used for training; None unless requested.
     left_out : ndarray
         Rows in no part: those of training data whose group is in dev or test. Mostly empty.
     """
@@ -112,7 +112,7 @@ def train_dev_test_split(
     stratify: bool | ArrayLike = True,
     random_state: int | np.random.RandomState | None = None,
 ) -> TrainDevTestSplit:
-    """Split rows into those to learn from, those to choose a model by, and those to judge it by.
+    """Split rows into training, development and test sets.
 
     Parameters
     ----------
@@ -127,12 +127,12 @@ def train_dev_test_split(
         group larger than a part makes that part larger.
     from_target : array-like of bool of shape (n_samples,) or None, default=None
         Where rows come from two sources: True for those like the images that the model will meet. dev and test are
-        taken from these only, and the rest of them and all others are learned from. A train-dev part is then set
-        aside as well, so that :func:`diagnose_fit` can tell variance from data mismatch. None is one source.
+        taken from these only, and all other rows are for training. A train-dev part is then split off as well, so that
+        :func:`diagnose_fit` can distinguish variance from data mismatch. None is one source.
     dev_size, test_size : float or int or None, default=None
         A fraction of the rows (of those with ``from_target``, where it is given), in (0, 1), or a number of rows. None
-        is 0.2 each below 100,000 rows and 0.01 from there on: 1 % of 100,000 rows are enough to tell models apart that
-        differ by two points, and what is not needed for that is better learned from.
+        is 0.2 each below 100,000 rows and 0.01 from there on: 1 % of 100,000 rows are enough to distinguish models
+        that differ by two points, and the others are better used for training.
     train_dev_size : float or int or None, default=None
         A fraction of the rows left for training, or a number of rows; drawn at random from these. None is 0 without
         ``from_target``, and with it as many as dev, but no more than a fifth of the rows for training.
@@ -150,7 +150,7 @@ def train_dev_test_split(
     Raises
     ------
     ValueError
-        If a class has too few rows (or groups) for every part to get one, sizes leave nothing to learn from, lengths
+        If a class has too few rows (or groups) for every part to get one, no row is left for training, lengths
         differ, or ``y`` is continuous while ``stratify=True``.
 
     See Also
@@ -218,7 +218,7 @@ def _allotted(
     left = len(rows) - sum(sizes.values())
     if left < 1:
         wanted = " and ".join(f"{name}_size={size:,}" for name, size in sizes.items())
-        raise ValueError(f"{wanted} rows leave none of {len(rows):,} to learn from. Give smaller sizes.")
+        raise ValueError(f"{wanted} rows leave none of {len(rows):,} for training. Give smaller sizes.")
     counts = {"train": left, **sizes}
     codes = np.zeros(len(rows), np.int64) if labels is None else np.unique(labels[rows], return_inverse=True)[1]
     names = None if labels is None else np.unique(labels[rows])
@@ -268,7 +268,7 @@ def _numbered(groups: ArrayLike) -> np.ndarray:
 def _mask(from_target: ArrayLike) -> np.ndarray:
     mask = column_or_1d(np.asarray(from_target))
     if mask.dtype != bool:
-        raise ValueError(f"from_target has dtype {mask.dtype}; booleans are accepted, such as source == 'phone'.")
+        raise ValueError(f"from_target has dtype {mask.dtype}; expected booleans, such as source == 'phone'.")
     if mask.all() or not mask.any():
         raise ValueError(f"from_target is {bool(mask[0])} in every row: without a second source leave it out.")
     return mask
