@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 GLOSSARY = {
     r"\bpictures?\b": "image",
     r"\bphoto(graph)?s?\b": "image",
-    r"\b(folder|row|epoch|pass|batch|step|image|line|file|table|column|second|microsecond|megabyte|bag|thread|command)s? "
+    r"\b(folder|row|epoch|pass|batch|step|image|line|file|table|column|second|microsecond|bag|thread|command)s? "
     r"an? (class|epoch|image|row|second|batch|phase|step|round|resample|command|bag|file)\b": "per",
     r"\bshares? of (the|all|its|samples|rows)\b": "fraction of",
     r"\bpart of the (inputs|rows|phase|samples)\b": "fraction of",
@@ -30,7 +30,7 @@ GLOSSARY = {
     r"\btaken up again\b": "resumed",
     r"\bthe very (one|same)\b": "the same",
     r"\bwhat is no\b": "what is not, or the thing itself",
-    r"(?<!there )\b(is|are) no (number|image|model|column|name|layer|function|classifier)\b": "is not a",
+    r"(?<!there\s)\b(is|are) no (number|image|model|column|name|layer|function|classifier)\b": "is not a",
     r"\bcompared with nothing\b": "skipped",
     r"\bmere function\b": "function",
     r"\bcommonest\b": "most confused, or most common",

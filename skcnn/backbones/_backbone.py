@@ -206,7 +206,7 @@ class Backbone:
         Parameters
         ----------
         weights : {"pretrained"}, str, path-like, WeightsFile or None
-            As :meth:`build` takes them.
+            Weights of the network: see :meth:`build`.
         random_state : int, default=0
             Seed of ``weights=None``.
 
@@ -217,8 +217,10 @@ class Backbone:
 
         Raises
         ------
-        ValueError, FileNotFoundError
-            If the network has no such weights, or there is no such file.
+        FileNotFoundError
+            If the file does not exist.
+        ValueError
+            If the network has no such weights.
 
         Examples
         --------
@@ -359,7 +361,7 @@ class Backbone:
             return path
         published = [f'"pretrained" (or {" or ".join(map(repr, self.weights))})'] if self.weights else []
         accepted = "; ".join([*published, "the path of a .weights.h5 or .h5 file", "None for random ones"])
-        raise ValueError(f"{self.name} has no weights {weights!r}. Accepted: {accepted}.")
+        raise ValueError(f"{self.name} has no weights {weights!r}; expected {accepted}.")
 
     @property
     def _layers_hint(self) -> str:

@@ -36,8 +36,10 @@ def as_backbone(backbone: Any, *, image_size: tuple[int, int] | None = None) -> 
 
     Raises
     ------
-    ValueError, TypeError
-        If it is none of these, or a model that takes or gives something else.
+    TypeError
+        If it is none of these.
+    ValueError
+        If the model has other inputs or outputs.
     OSError
         If it is a path that does not exist.
 

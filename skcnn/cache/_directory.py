@@ -390,8 +390,10 @@ def as_cache(cache: str | os.PathLike[str] | FeatureCache | None) -> MemoryCache
 
     Raises
     ------
-    TypeError, ValueError
+    TypeError
         If it is none of these.
+    ValueError
+        If it is a path on another machine.
 
     Examples
     --------

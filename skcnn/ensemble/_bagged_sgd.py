@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -31,6 +31,9 @@ from skcnn.ensemble._variance import (
     typical_variance,
     weighted_moments,
 )
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 def _has_partial_fit(estimator: BaggedSGDClassifier) -> bool:
@@ -234,7 +237,7 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> BaggedSGDClassifier:
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> BaggedSGDClassifier:
         """Train the ensemble.
 
         Parameters
@@ -276,7 +279,9 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         return self
 
     @available_if(_has_partial_fit)
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> BaggedSGDClassifier:
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: ArrayLike | None = None
+    ) -> BaggedSGDClassifier:
         """Train on some more rows: online bagging, one epoch over them at a constant step.
 
         A bag sees a row as often as a Poisson variable of mean ``max_samples`` says (Oza 2005; without ``bootstrap``:
@@ -301,8 +306,8 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         Raises
         ------
         ValueError
-            As ``fit``; and if ``class_weight="balanced"`` or a count as ``max_samples`` asks about rows that are yet
-            to come, or ``classes`` is missing, changes or lacks a label.
+            If y or the weights are invalid, and if ``class_weight="balanced"`` or a count as ``max_samples`` asks about
+            rows that are yet to come, or ``classes`` is missing, changes or lacks a label.
         AttributeError
             If the solver is not ``"minibatch"``.
         """

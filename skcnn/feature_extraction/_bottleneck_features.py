@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from platformdirs import user_cache_path
@@ -34,6 +34,9 @@ from skcnn.images import (
     as_image_size,
     bad_rows_frame,
 )
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 POOLINGS = ("avg", "max")
 
@@ -163,11 +166,11 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
         backbone: Any = "MobileNetV2",
         *,
         weights: Any = "pretrained",
-        layers: Any = None,
+        layers: str | int | Sequence[str | int] | None = None,
         pooling: str | None = "avg",
         image_size: int | tuple[int, int] | None = None,
         resize: str = "stretch",
-        root: Any = None,
+        root: str | os.PathLike[str] | None = None,
         batch_size: int | None = None,
         precision: str = "float32",
         engine: str = "auto",
@@ -211,8 +214,10 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
 
         Raises
         ------
-        ValueError, TypeError
-            If a parameter or X is not acceptable.
+        TypeError
+            If a parameter or X has the wrong type.
+        ValueError
+            If a parameter or X is invalid.
         """
         self._check_input(X, reset=True)
         self._outputs(self._backbone())
@@ -239,8 +244,10 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
         ------
         BadImageError
             If rows give no image and ``on_error="raise"``.
-        ValueError, TypeError
-            If a parameter or X is not acceptable.
+        TypeError
+            If a parameter or X has the wrong type.
+        ValueError
+            If a parameter or X is invalid.
         OSError
             If weights are missing; the message says which file, and where it is looked for.
         """
@@ -259,7 +266,7 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
             warnings.warn(BadImageWarning(bad_rows_frame(bad), len(images)), stacklevel=2)
         return features if out is None else np.load(out, mmap_mode="r")
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
         """Return the names of the features: backbone, layer, pooling and channel.
 
         Parameters

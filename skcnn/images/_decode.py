@@ -148,8 +148,8 @@ def check_range(pixels: np.ndarray) -> None:
         )
     if pixels.dtype.kind == "f" and 0 < high <= 1:
         raise ValueError(
-            f"pixels lie in [{low}, {high}] (dtype {pixels.dtype}), which looks scaled to [0, 1], where [0, 255] is "
-            "wanted: multiply by 255. (Really that dark? Give uint8.)"
+            f"pixels lie in [{low}, {high}] (dtype {pixels.dtype}), which looks scaled to [0, 1]; expected [0, "
+            "255]. Multiply by 255, or give uint8 if the image is that dark."
         )
 
 

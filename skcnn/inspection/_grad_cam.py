@@ -148,8 +148,7 @@ class GradCAMDisplay:
         else:
             labels = np.full(len(images), target, object) if np.ndim(target) == 0 else np.asarray(target)
         if len(labels) != len(images):
-            raise ValueError(
-                f"target has {len(labels)} labels for {len(images)} images; expected one label, or one per image."
+            raise ValueError(f"target has {len(labels)} labels; expected one, or {len(images)} (one per image).")
             )
         codes = scored.codes(labels)
         feature_map = FeatureMap(scored, layer)

@@ -182,7 +182,7 @@ class ReliabilityDisplay:
         A row for each bin that holds a sample: columns "column" (number of the row in ``calibration``), "low", "high",
         "count", "probability" and "fraction".
     calibration : DataFrame of shape (1 + n_classes, 5)
-        As :func:`calibration_frame` describes it.
+        The table of :func:`calibration_frame`.
     name : str or None, default=None
         Title of the legend.
 
@@ -234,9 +234,10 @@ class ReliabilityDisplay:
 
         Raises
         ------
-        ValueError, TypeError
-            If the estimator gives no probabilities, or is refused as in :meth:`ClassifierReport.from_estimator`; or if
-            ``n_bins`` is less than 1.
+        TypeError
+            If it is not a classifier: see :meth:`ClassifierReport.from_estimator`.
+        ValueError
+            If the estimator has no probabilities, its predictions or ``y`` are invalid, or ``n_bins`` is less than 1.
         """
         predictions = Predictions.from_estimator(estimator, X, y, sample_weight=sample_weight)
         return cls._from_checked(predictions, n_bins, name=name)

@@ -127,7 +127,7 @@ def comparison_of(
     random_state: int | RandomState | None = None,
     n_jobs: int | None = None,
 ) -> pd.DataFrame:
-    """Make the table of :func:`compare_predictions`. The two may have their classes in different orders, or know others."""
+    """Make the table of :func:`compare_predictions`. Classes may differ in order or number."""
     check_same_samples(a, b)
     headline_a, headline_b = (headline_of(model, class_metrics_of(model), top_k) for model in (a, b))
     resampled_a, resampled_b = resampled_headlines(

@@ -72,8 +72,10 @@ class ConfusionDisplay:
 
         Raises
         ------
-        ValueError, TypeError
-            If the estimator is refused as in :meth:`ClassifierReport.from_estimator`.
+        TypeError
+            If it is not a classifier: see :meth:`ClassifierReport.from_estimator`.
+        ValueError
+            If its predictions or ``y`` are invalid.
         """
         return cls(confusion_of(Predictions.from_estimator(estimator, X, y, sample_weight=sample_weight)), name=name)
 

@@ -70,8 +70,10 @@ class _OneVsRestDisplay(ABC):
 
         Raises
         ------
-        ValueError, TypeError
-            If the estimator gives no scores, or is refused as in :meth:`ClassifierReport.from_estimator`.
+        TypeError
+            If it is not a classifier: see :meth:`ClassifierReport.from_estimator`.
+        ValueError
+            If the estimator has no scores, or its predictions or ``y`` are invalid.
         """
         return cls._from_checked(Predictions.from_estimator(estimator, X, y, sample_weight=sample_weight), name=name)
 

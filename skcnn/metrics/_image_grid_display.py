@@ -120,9 +120,10 @@ class ImageGridDisplay:
 
         Raises
         ------
-        ValueError, TypeError
-            If the estimator is refused as in :meth:`ClassifierReport.from_estimator`, X or a parameter as in
-            :meth:`from_predictions`.
+        TypeError
+            If it is not a classifier, or X is of another type.
+        ValueError
+            If predictions, X or a parameter are invalid.
         """
         images = as_images(X, root=root_of(estimator) if root is None else root)
         predictions = Predictions.from_estimator(estimator, X, y)
@@ -184,8 +185,10 @@ class ImageGridDisplay:
 
         Raises
         ------
-        ValueError, TypeError
-            If predictions, X or a parameter are not acceptable, or if ``kind="confident_right"`` and there are no
+        TypeError
+            If X is of another type.
+        ValueError
+            If predictions, X or a parameter are invalid, or if ``kind="confident_right"`` and there are no
             scores.
         """
         images = as_images(X, root=root)

@@ -100,8 +100,8 @@ class Predictions:
         check_is_fitted(estimator)
         if not hasattr(estimator, "predict") or not hasattr(estimator, "classes_"):
             raise TypeError(
-                f"{type(estimator).__name__} is not a fitted classifier: it lacks `predict` or `classes_`. A report needs "
-                "both; with predictions at hand, use from_predictions(y_true, y_score, classes=...)."
+                f"{type(estimator).__name__} is not a fitted classifier: it lacks `predict` or `classes_`. A report "
+                "needs both; with predictions at hand, use from_predictions(y_true, y_score, classes=...)."
             )
         if isinstance(estimator.classes_, list):
             raise TypeError(
@@ -203,7 +203,7 @@ def _classes(classes: Any, y_true: np.ndarray, y_pred: np.ndarray | None, score:
             raise ValueError(f"classes names {values_text(twice)} twice; each class has one column.")
         if n_columns is not None and n_columns != len(classes):
             raise ValueError(
-                f"y_score has {n_columns} columns, but classes names {len(classes)} classes; expected one column per class."
+                f"y_score has {n_columns} columns, but classes names {len(classes)}; expected one column per class."
             )
         return classes
     try:
@@ -273,7 +273,7 @@ def as_numbers(values: Any, name: str, accepted: str) -> np.ndarray:
 def check_count(value: Any, name: str, default: int) -> None:
     """Raise an error unless the value is an int >= 1."""
     if not isinstance(value, Integral) or value < 1:
-        raise ValueError(f"{name} is {value!r}; an int >= 1 is accepted, and {default} is the default.")
+        raise ValueError(f"{name}={value!r}; expected an int >= 1 (default: {default}).")
 
 
 def _rows(rows: np.ndarray) -> str:

@@ -38,7 +38,7 @@ class ThresholdDisplay:
     Parameters
     ----------
     table : DataFrame of shape (n_thresholds, 11)
-        As :func:`threshold_table` describes it.
+        The table of :func:`threshold_table`.
     name : str or None, default=None
         Title of the legend.
 
@@ -89,9 +89,11 @@ class ThresholdDisplay:
 
         Raises
         ------
-        ValueError, TypeError
-            If ``pos_label`` is needed or is no class, the estimator gives no scores, or it is refused as in
-            :meth:`ClassifierReport.from_estimator`.
+        TypeError
+            If it is not a classifier: see :meth:`ClassifierReport.from_estimator`.
+        ValueError
+            If ``pos_label`` is needed or not a class, the estimator has no scores, or its predictions or ``y`` are
+            invalid.
         """
         predictions = Predictions.from_estimator(estimator, X, y, sample_weight=sample_weight)
         classes, pos_label = list(predictions.classes), valid_label(pos_label)
@@ -145,7 +147,7 @@ class ThresholdDisplay:
         Returns
         -------
         DataFrame of shape (n_thresholds, 11)
-            As :func:`threshold_table` describes it.
+            The table of :func:`threshold_table`.
         """
         return self.table.copy()
 

@@ -8,7 +8,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from numbers import Real
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,9 @@ from sklearn.utils import check_consistent_length
 from skcnn._text import valid_labels
 from skcnn.images import BadImageError, BadImageWarning, BadRow, Images, as_images, bad_rows_frame, map_ahead
 from skcnn.model_selection._alignment import SIDE, aligned_similarity, box_blur
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 _COARSE = 8
@@ -36,7 +39,7 @@ class _Pair(NamedTuple):
 
 def find_duplicates(
     X: Any,
-    groups: Any = None,
+    groups: ArrayLike | None = None,
     *,
     root: str | os.PathLike[str] | None = None,
     min_similarity: float = 0.75,

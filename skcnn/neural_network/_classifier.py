@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -37,6 +38,9 @@ from skcnn.neural_network._rows import check_labels, check_weights, report_bad_r
 from skcnn.neural_network._schedule import SCHEDULES
 from skcnn.neural_network._state import pack, unpack
 from skcnn.neural_network._training import Phase, Progress, Rows, Source, run, run_epoch
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
@@ -225,12 +229,12 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         head_learning_rate: float = 1e-3,
         epochs: int = 10,
         learning_rate: float = 1e-5,
-        unfreeze: Any = "all",
+        unfreeze: str | float | None = "all",
         learning_rate_schedule: str = "constant",
         optimizer: Any = "adam",
         loss: Any = "auto",
         batch_norm: str = "inference",
-        class_weight: Any = None,
+        class_weight: dict[Any, float] | str | None = None,
         augmentation: Any = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
@@ -238,10 +242,10 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         batch_size: int = 32,
         precision: str = "float32",
         cache: Any = "memory",
-        root: Any = None,
+        root: str | os.PathLike[str] | None = None,
         on_error: str = "raise",
         max_pixels: int | None = None,
-        checkpoint: Any = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         callbacks: Sequence[Callable[[], Any]] | None = None,
         random_state: Any = None,
         verbose: int = 0,
@@ -278,7 +282,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> CNNClassifier:
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> CNNClassifier:
         """Train head and network from the beginning, or from a checkpoint of the same run.
 
         Parameters
@@ -339,7 +343,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         self._token = uuid.uuid4().hex
         return self
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> CNNClassifier:
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: ArrayLike | None = None) -> CNNClassifier:
         """Train for one epoch on the given rows, at ``learning_rate``, with the layers of ``unfreeze`` trainable.
 
         Parameters

@@ -287,7 +287,7 @@ def build_cnn(
     pooling: str | None = "avg",
     hidden_layer_sizes: Sequence[int] = (),
     dropout: float = 0.0,
-    unfreeze: Any = None,
+    unfreeze: str | float | None = None,
     batch_norm: str = "inference",
     random_state: int = 0,
 ) -> Any:
