@@ -149,7 +149,6 @@ class GradCAMDisplay:
             labels = np.full(len(images), target, object) if np.ndim(target) == 0 else np.asarray(target)
         if len(labels) != len(images):
             raise ValueError(f"target has {len(labels)} labels; expected one, or {len(images)} (one per image).")
-            )
         codes = scored.codes(labels)
         feature_map = FeatureMap(scored, layer)
         pixels = np.empty((len(images), *scored.image_size, 3), np.uint8)

@@ -112,6 +112,7 @@ def checkpoint_of(
     weights: np.ndarray,
 ) -> Checkpoint:
     """Return the checkpoint of a run, which is identified by its parameters and its data."""
+    assert classifier.checkpoint is not None  # Else there is none to make.
     if not isinstance(classifier.random_state, (int, np.integer)):
         raise ValueError(
             f"checkpoint={classifier.checkpoint!r} with random_state={classifier.random_state!r}; resuming requires "
