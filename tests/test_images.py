@@ -281,10 +281,10 @@ def test_a_large_progressive_jpeg_and_one_without_subsampling():
 
 @pytest.mark.parametrize("fraction", [0.3, 0.7, 0.98])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}], ids=["baseline", "progressive"])
-def test_a_large_jpeg_that_is_cut_off_is_refused(share, options):
+def test_a_large_jpeg_that_is_cut_off_is_refused(fraction, options):
     content = encoded(make_image(1200, 1600), "JPEG", **options)
     with pytest.raises(OSError, match="truncated"):
-        decode_bytes(content[: int(share * len(content))], size=(64, 64))
+        decode_bytes(content[: int(fraction * len(content))], size=(64, 64))
 
 
 def test_max_pixels_is_about_the_whole_image():

@@ -186,7 +186,7 @@ def test_any_layer_by_name_or_index():
         backbone.layer_output(network, "stage9")
     with pytest.raises(ValueError, match=r"ResNet20 has no layer 'layer\[999\]'"):
         backbone.layer_output(network, backbone.layer_name(999))
-    with pytest.raises(TypeError, match=r"1.5 is no layer; expected 'stage1_unit3'"):
+    with pytest.raises(TypeError, match=r"layer=1.5; expected 'stage1_unit3'"):
         backbone.layer_name(1.5)
 
 

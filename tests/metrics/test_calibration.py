@@ -94,7 +94,7 @@ def test_what_is_no_probability_is_refused():
     X, y = load_iris(return_X_y=True)
     with pytest.raises(ValueError, match="there are none: decision_function"):
         ReliabilityDisplay.from_estimator(LinearSVC().fit(X, y), X, y)
-    with pytest.raises(ValueError, match="n_bins is 0"):
+    with pytest.raises(ValueError, match="n_bins=0"):
         calibration_frame([0, 1], [0.2, 0.7], n_bins=0)
 
 

@@ -158,7 +158,7 @@ def test_samples_without_weight_do_not_count():
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"n_resamples": 0}, "n_resamples is 0"),
+        ({"n_resamples": 0}, "n_resamples=0"),
         ({"confidence_level": 95}, "confidence_level is 95; expected a fraction"),
     ],
 )
@@ -169,8 +169,8 @@ def test_parameters_out_of_range(parameters, message):
 
 @pytest.mark.parametrize(
     ("given", "said"),
-    [({"n_resamples": 9.5}, "n_resamples is 9.5"), ({"confidence_level": "95"}, "confidence_level is '95'"),
-     ({"top_k": 1.5, "n_resamples": 5}, "top_k is 1.5")],
+    [({"n_resamples": 9.5}, "n_resamples=9.5"), ({"confidence_level": "95"}, "confidence_level is '95'"),
+     ({"top_k": 1.5, "n_resamples": 5}, "top_k=1.5")],
 )  # fmt: skip
 def test_parameters_of_another_type_are_refused(given, said):
     with pytest.raises(ValueError, match=said):

@@ -263,7 +263,7 @@ def test_estimators_that_are_refused():
     X, y = data(3)
     with pytest.raises(NotFittedError):
         Predictions.from_estimator(LogisticRegression(), X, y)
-    with pytest.raises(TypeError, match="LinearRegression is no fitted classifier"):
+    with pytest.raises(TypeError, match="LinearRegression is not a fitted classifier"):
         Predictions.from_estimator(LinearRegression().fit(X, y), X, y)
     with pytest.raises(TypeError, match="predicts 2 targets"):
         Predictions.from_estimator(KNeighborsClassifier().fit(X, np.c_[y, y]), X, y)

@@ -138,7 +138,7 @@ def test_top_k_by_hand():
         assert row["value"] == share
         assert row["note"].startswith(note)
         assert bool(row["note"]) == bool(note)
-    with pytest.raises(ValueError, match="top_k is 0"):
+    with pytest.raises(ValueError, match="top_k=0"):
         headline_frame([0, 1, 2, 3], y_score, top_k=0)
 
 
@@ -159,7 +159,7 @@ def test_top_k_table_is_scikit_learns(task, max_k):
 
 def test_top_k_table_of_one_class_is_empty():
     assert top_k_frame(["a", "a"], [[1.0], [1.0]]).empty
-    with pytest.raises(ValueError, match="max_k is 0"):
+    with pytest.raises(ValueError, match="max_k=0"):
         top_k_frame([0, 1], [0.2, 0.7], max_k=0)
 
 

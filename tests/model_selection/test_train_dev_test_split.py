@@ -172,7 +172,7 @@ def test_stratify_by_something_else_or_not_at_all():
         ({"groups": [0, 1]}, "inconsistent"),
         ({"y": ["a"]}, "X has 20 rows"),
         ({"from_target": [True] * 20}, "True in every row"),
-        ({"from_target": [0, 1] * 10}, "booleans are accepted"),
+        ({"from_target": [0, 1] * 10}, "expected booleans"),
     ],
 )
 def test_wrong_arguments(arguments, message):
