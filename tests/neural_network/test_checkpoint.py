@@ -129,7 +129,7 @@ def test_rows_without_a_image(tmp_path):
 
 @pytest.mark.parametrize("random_state", [None, np.random.RandomState(0)])
 def test_needs_a_seed(task, tiny, tmp_path, random_state):
-    with pytest.raises(ValueError, match="Give an int as random_state"):
+    with pytest.raises(ValueError, match="resuming requires an integer random_state"):
         tiny(checkpoint=tmp_path, random_state=random_state).fit(*task)
 
 

@@ -219,7 +219,7 @@ def test_binary_with_one_and_with_two_outputs(task, tiny):
         assert classifier.predict_proba(X).shape == (30, 2)
         assert classifier.score(X, y) == 1.0
         assert classifier.predict_proba(X[:1]).shape == (1, 2)
-    with pytest.raises(ValueError, match="for 2 classes, and y has 3"):
+    with pytest.raises(ValueError, match="for 2 classes, but y has 3"):
         tiny(loss="binary_crossentropy").fit(*task)
 
 
@@ -302,7 +302,7 @@ def test_label_smoothing_is_seen(task, tiny):
         ({"class_weight": {"red": np.nan}}, ValueError, "class_weight=.*; expected"),
         ({"head_epochs": 0, "epochs": 0}, ValueError, "expected at least one of them > 0"),
         ({"dropout": 1.0}, ValueError, "'dropout' parameter"),
-        ({"early_stopping": True, "validation_fraction": 0.01}, ValueError, "does not work out"),
+        ({"early_stopping": True, "validation_fraction": 0.01}, ValueError, "is not possible"),
     ],
 )
 def test_refused_parameters(task, tiny, parameters, error, message):
@@ -347,9 +347,9 @@ def test_misspelled_parameter():
 
 
 def test_one_class_is_refused(task, tiny):
-    with pytest.raises(ValueError, match="one class only, 'red'"):
+    with pytest.raises(ValueError, match=r"one class \('red'\)"):
         tiny().fit(task[0], ["red"] * 30)
-    with pytest.raises(ValueError, match="one class only, 'red'"):
+    with pytest.raises(ValueError, match=r"one class \('red'\)"):
         tiny().partial_fit(task[0], ["red"] * 30, classes=["red"])
 
 
@@ -546,7 +546,7 @@ def test_a_callback_cannot_use_the_network_in_training(task, tiny):
     def factory():
         return keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: other.predict(task[0]))
 
-    with pytest.raises(RuntimeError, match="in training"):
+    with pytest.raises(RuntimeError, match="being trained"):
         tiny(epochs=0, callbacks=[factory]).fit(*task)
     assert other.predict(task[0]).shape == (30,)
 
