@@ -229,9 +229,9 @@ def test_bad_images_are_named(model, capsys):
 @pytest.mark.parametrize(
     ("classes", "cv", "message"),
     [
-        (["0"], "5", "has one class, 0: at least two"),
-        (["0", "1"], "21", "--cv 21: from 2 to 20 folds"),
-        (["0", "1"], "1", "--cv 1:"),
+        (["0"], "5", "contains one class (0); at least two"),
+        (["0", "1"], "21", "--cv 21; expected 2 to 20 folds"),
+        (["0", "1"], "1", "--cv 1;"),
     ],
 )
 def test_too_little_to_learn_from_is_told_at_once(folders, tmp_path, classes, cv, message, monkeypatch, capsys):

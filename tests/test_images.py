@@ -90,7 +90,7 @@ def test_every_form_of_X_gives_the_same_pixels(images, image_files):
         (np.full((2, 8, 8), -1.0), r"\[-1.0, -1.0\].*not in \[0, 255\]"),
         (np.full((2, 8, 8), 256, np.int32), r"not in \[0, 255\]"),
         (np.full((2, 8, 8), np.nan), r"not in \[0, 255\]"),
-        (np.full((2, 8, 8), 0.5), r"scaled to \[0, 1\].*multiply by 255"),
+        (np.full((2, 8, 8), 0.5), r"scaled to \[0, 1\].*Multiply by 255"),
         (pd.DataFrame({"path": ["a"], "size": [1]}), r"2 columns \(path, size\)"),
         ([1, 2, 3], r"sequence of numbers"),
         ([[1, 2], [3, 4]], r"shape \(2, 2\)"),

@@ -181,7 +181,7 @@ class _Tree:
         if not os.path.isdir(root):
             raise NotADirectoryError(
                 f"{root!r} is a file; expected a folder that contains one folder per class. If it is an archive, "
-                "unpack an archive first, and give a table of paths to load_image_table."
+                "unpack it first, and give a table of paths to load_image_table."
             )
         self.root = root
         self._real_root, self._follow_links = os.path.realpath(root), follow_links

@@ -138,6 +138,6 @@ def test_display_of_chosen_classes():
     assert ax.get_xlabel().startswith("Probability of the class\n")
     with pytest.raises(ValueError, match=r"classes names \['f'\]"):
         display.plot(classes=["f"])
-    with pytest.raises(ValueError, match="classes names 7; at most 6"):
+    with pytest.raises(ValueError, match="classes names 7; expected at most 6"):
         display.plot(classes=names[:7])
     assert display.plot(legend=False).ax_.get_legend() is None

@@ -86,7 +86,7 @@ def test_many_classes_print_the_weakest():
     y_pred = np.where((y_true == 7) | (rng.random(600) < 0.1), rng.integers(0, 30, 600), y_true)
     report = ClassifierReport.from_predictions(y_true, y_pred=y_pred, classes=range(30))
     lines = repr(report).splitlines()
-    assert "The 20 classes of lowest F1 (classification_frame has all 30):" in lines
+    assert "The 20 classes with the lowest F1 (classification_frame has all 30):" in lines
     header = next(number for number, line in enumerate(lines) if line.split()[:1] == ["class"])
     assert lines[header + 1].split()[0] == "7"
     assert lines[header + 21] == ""
@@ -197,7 +197,7 @@ def test_texts_and_numbers_are_no_images(digits):
 
 
 def test_images_must_be_as_many_as_labels(images):
-    with pytest.raises(ValueError, match="X has 6 images, and there are 2 labels"):
+    with pytest.raises(ValueError, match="X has 6 images; expected 2"):
         ClassifierReport.from_predictions([0, 1], [0.1, 0.9], X=images)
 
 

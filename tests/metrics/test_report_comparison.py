@@ -171,7 +171,7 @@ def test_reports_of_other_samples_are_refused():
         ClassifierReport.compare([first, other(y_true=["b", "a", "b"])])
     with pytest.raises(ValueError, match="weights of the two models differ"):
         ClassifierReport.compare([first, other(sample_weight=[1, 1, 2])])
-    with pytest.raises(ValueError, match="1 report given; a comparison needs two or more"):
+    with pytest.raises(ValueError, match="1 report given; expected two or more"):
         ClassifierReport.compare([first])
 
 

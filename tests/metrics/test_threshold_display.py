@@ -65,7 +65,7 @@ def test_plot_draws_what_and_where_it_is_told():
     assert display.ax_ is ax
     assert len(ax.get_lines()) == 2
     assert ax.get_legend() is None
-    with pytest.raises(ValueError, match=r"metrics names \['recall'\]; some of \['tpr'"):
+    with pytest.raises(ValueError, match=r"metrics names \['recall'\]; expected some of \['tpr'"):
         display.plot(metrics=["recall"])
     with pytest.raises(ValueError, match="metrics names 'none'"):
         display.plot(metrics=[])
@@ -83,7 +83,7 @@ def test_from_estimator():
     assert display.plot().ax_.get_legend().get_title().get_text() == "virginica"
     with pytest.raises(ValueError, match="There are 3 classes: give one of 'setosa', 'versicolor', 'virginica'"):
         ThresholdDisplay.from_estimator(estimator, X, y)
-    with pytest.raises(ValueError, match="pos_label is 'rose'; one of"):
+    with pytest.raises(ValueError, match="pos_label is 'rose'; expected one of"):
         ThresholdDisplay.from_estimator(estimator, X, y, pos_label="rose")
     two = y != "setosa"
     binary = LogisticRegression(max_iter=500).fit(X[two], y[two])

@@ -167,7 +167,7 @@ def test_bad_rows(images):
         ({"min_similarity": 0}, "min_similarity=0"),
         ({"on_error": "nan"}, "'raise', 'skip'"),
         ({"groups": ["a"]}, "inconsistent numbers of samples"),
-        ({"groups": [["a"], ["b"]]}, "one value for each row"),
+        ({"groups": [["a"], ["b"]]}, "one value per row"),
     ],
 )
 def test_wrong_arguments(arguments, message):
