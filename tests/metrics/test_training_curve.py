@@ -40,7 +40,9 @@ def test_metrics(history):
     display = TrainingCurveDisplay(history)
     assert display.plot(metric="accuracy").ax_.get_ylabel() == "Accuracy"
     assert len(display.plot(metric="learning_rate", legend=False).ax_.get_lines()) == 2
-    with pytest.raises(ValueError, match="metric='auc'; expected a column of the history: 'loss', 'accuracy', 'learning_rate'"):
+    with pytest.raises(
+        ValueError, match="metric='auc'; expected a column of the history: 'loss', 'accuracy', 'learning_rate'"
+    ):
         display.plot(metric="auc")
     with pytest.raises(ValueError, match="no column 'phase'"):
         TrainingCurveDisplay(history.drop(columns="phase"))
