@@ -549,8 +549,8 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         for name, value in form.items():
             if value is not None and value != self._form[name]:
                 raise ValueError(
-                    f"{name} was changed after fit to {getattr(self, name)!r}; the trained weights are those of another "
-                    "network. Call fit again, or restore the parameter."
+                    f"{name} was changed after fit to {getattr(self, name)!r}; the trained weights are those of "
+                    "another network. Call fit again, or restore the parameter."
                 )
         return replace(design, constants=self._constants), objective
 
