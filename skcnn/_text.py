@@ -33,12 +33,12 @@ def valid_text(text: str) -> str:
 
 
 def valid_label(label: Any) -> Any:
-    """Return a label as `valid_text` has it, if it is text."""
+    """Return a label as :func:`valid_text` has it, if it is text."""
     return valid_text(label) if isinstance(label, str) else label
 
 
 def valid_labels(labels: np.ndarray) -> np.ndarray:
-    """Return an array of labels with those that are text as `valid_text` has them; others are left alone."""
+    """Return an array of labels with those that are text as :func:`valid_text` has them; others are left alone."""
     if labels.dtype.kind not in "OU":
         return labels
     given = labels.ravel().tolist()

@@ -49,7 +49,7 @@ def decode_bytes(content: bytes, max_pixels: int | None = None, size: tuple[int,
     Parameters
     ----------
     content : bytes
-        The content of the file, in one of `FORMATS`.
+        The content of the file, in one of ``FORMATS``.
     max_pixels : int or None, default=None
         Larger images are refused before they are decoded; None stands for Pillow's warning limit,
         ``PIL.Image.MAX_IMAGE_PIXELS``.
@@ -83,8 +83,8 @@ def decoded(
 
     Parameters
     ----------
-    content : bytes or PIL.Image.Image
-        An image of the caller's own is left as it is, except that it is loaded.
+    content : bytes or PIL image
+        The caller's PIL image is loaded, and not changed otherwise.
     max_pixels, size
         What :func:`decode_bytes` takes.
 
@@ -134,7 +134,7 @@ def _opened(content: bytes) -> Image.Image:
 
 
 def readable_formats() -> list[str]:
-    """Return those of `FORMATS` that Pillow can open here, with ``pillow-heif`` where that is installed."""
+    """Return those of ``FORMATS`` that Pillow can open here, with ``pillow-heif`` where that is installed."""
     Image.init()
     _register_heif()
     return [name for name in FORMATS if name in Image.OPEN]
@@ -283,8 +283,8 @@ def check_range(pixels: np.ndarray) -> None:
         )
     if pixels.dtype.kind == "f" and 0 < high <= 1:
         raise ValueError(
-            f"pixels lie in [{low}, {high}] (dtype {pixels.dtype}), which looks scaled to [0, 1], where [0, 255] is "
-            "wanted: multiply by 255. (Really that dark? Give uint8.)"
+            f"pixels lie in [{low}, {high}] (dtype {pixels.dtype}), which looks scaled to [0, 1]; expected [0, "
+            "255]. Multiply by 255, or give uint8 if the image is that dark."
         )
 
 
@@ -298,7 +298,7 @@ def resize_image(image: Image.Image, size: tuple[int, int], resize: str = "stret
     size : tuple of (height, width)
         In pixels.
     resize : {"stretch", "crop", "pad"}, default="stretch"
-        What becomes of another aspect ratio: ``"stretch"`` changes it, ``"crop"`` cuts the middle out,
+        How to handle other aspect ratios: ``"stretch"`` changes them, ``"crop"`` cuts out the centre,
         ``"pad"`` fits the whole image in and fills the rest with black.
 
     Returns
@@ -314,7 +314,7 @@ def resize_image(image: Image.Image, size: tuple[int, int], resize: str = "stret
         return ImageOps.fit(image, target, Image.Resampling.BILINEAR)
     if resize == "pad":
         return _padded(image, target)
-    raise ValueError(f"resize={resize!r}; accepted: {', '.join(map(repr, RESIZE_RULES))}")
+    raise ValueError(f"resize={resize!r}; expected {', '.join(map(repr, RESIZE_RULES))}")
 
 
 def _padded(image: Image.Image, target: tuple[int, int]) -> Image.Image:
@@ -339,4 +339,4 @@ def as_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:
         and all(isinstance(side, (int, np.integer)) and not isinstance(side, bool) and side > 0 for side in size)
     ):
         return int(size[0]), int(size[1])
-    raise ValueError(f"image_size={image_size!r}; accepted: a positive int or (height, width), in pixels")
+    raise ValueError(f"image_size={image_size!r}; expected a positive int or (height, width), in pixels")

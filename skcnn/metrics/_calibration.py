@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: expected calibration error, Brier score and the reliability diagram."""
+"""Calibration of probabilities: expected calibration error, Brier score and the reliability diagram."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 
 from skcnn._text import valid_label
 from skcnn.metrics._predictions import Predictions, check_count
-from skcnn.metrics._text import figure_text, label_text
+from skcnn.metrics._text import label_text, metric_text
 from skcnn.metrics._theme import REST, SERIES, new_axes
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ALL_CLASSES = "all classes"
 """What the first row of the tables is called."""
 N_BINS = 15
-_DOTS = "\n(area of a dot: share of the samples)"
+_DOTS = "\n(area of a dot: fraction of the samples)"
 
 
 def calibration_frame(
@@ -30,12 +30,12 @@ def calibration_frame(
     sample_weight: ArrayLike | None = None,
     n_bins: int = N_BINS,
 ) -> pd.DataFrame:
-    """Measure how far probabilities are from what happens, for all classes together and for each.
+    """Measure the calibration of probabilities, for all classes together and for each class.
 
     Parameters
     ----------
     y_true, classes, sample_weight
-        As in `ClassifierReport.from_predictions`.
+        True labels, labels of the classes and weights of the samples: see :meth:`ClassifierReport.from_predictions`.
     y_score : array-like of shape (n_samples, n_classes) or (n_samples,)
         Probabilities, a column per class, or of the second of two classes.
     n_bins : int, default=15
@@ -50,28 +50,28 @@ def calibration_frame(
         ================ ==================================================================================
         support          number of samples of the class (first row: of all), or sum of their weights
         probability      mean probability of the class; first row: of each sample's most probable class
-        share            share of samples that are of the class; first row: whose most probable class is theirs
-        ece              expected calibration error [1]_: the mean over the samples of ``|probability - share|`` of
+        fraction         fraction of samples of the class; first row: of those predicted correctly
+        ece              expected calibration error [1]_: the mean over the samples of ``|probability - fraction|`` of
                          their bin, in [0, 1]
-        brier            mean squared error of the probabilities, as `sklearn.metrics.brier_score_loss`
+        brier            mean squared error of the probabilities, as :func:`sklearn.metrics.brier_score_loss`
         ================ ==================================================================================
 
-        ``probability`` above ``share`` is overconfidence. The first row's ``ece`` is the "top-label" error, the one
+        ``probability`` above ``fraction`` is overconfidence. The first row's ``ece`` is the "top-label" error, the one
         usually published: only the highest probability of each sample is looked at. The error of a class is about its
         column, the class against the rest; in tasks of many classes it is small for all of them, because most
         probabilities are near 0. The first row's ``brier`` is summed over the classes: in [0, 2] with three classes or
-        more, and in [0, 1] with two. With one class, ``ece`` and ``brier`` are NaN: there is nothing to tell apart.
+        more, and in [0, 1] with two. With one class, ``ece`` and ``brier`` are NaN.
 
     Raises
     ------
     ValueError
         If the scores are not probabilities, ``n_bins`` is less than 1, or predictions are refused as in
-        `headline_frame`.
+        :func:`headline_frame`.
 
     See Also
     --------
     sklearn.calibration.calibration_curve : Of two classes, bin by bin: its ``prob_pred`` is the probability, its
-        ``prob_true`` the share.
+        ``prob_true`` the fraction.
 
     References
     ----------
@@ -82,11 +82,11 @@ def calibration_frame(
     --------
     >>> from skcnn.metrics import calibration_frame
     >>> calibration_frame(["cat", "dog", "dog", "dog"], [0.1, 0.9, 0.9, 0.3]).round(2)  # doctest: +NORMALIZE_WHITESPACE
-                 support  probability  share   ece  brier
+                 support  probability  fraction   ece  brier
     class
-    all classes        4         0.85   0.75  0.25   0.13
-    cat                1         0.45   0.25  0.25   0.13
-    dog                3         0.55   0.75  0.25   0.13
+    all classes        4         0.85      0.75  0.25   0.13
+    cat                1         0.45      0.25  0.25   0.13
+    dog                3         0.55      0.75  0.25   0.13
     """
     return calibration_of(
         Predictions.from_arrays(y_true, y_score, classes=classes, sample_weight=sample_weight), n_bins
@@ -94,11 +94,11 @@ def calibration_frame(
 
 
 def calibration_of(predictions: Predictions, n_bins: int = N_BINS) -> pd.DataFrame:
-    """Make the table of `calibration_frame`."""
+    """Make the table of :func:`calibration_frame`."""
     bins = bins_of(predictions, n_bins)
     weights = predictions.weights
     probability, happened = _columns(predictions)
-    error = np.abs(bins["probability"] - bins["share"]) * bins["count"]
+    error = np.abs(bins["probability"] - bins["fraction"]) * bins["count"]
     ece = error.groupby(bins["column"]).sum() / weights.sum()
     squared = np.average((probability[:, 1:] - happened[:, 1:]) ** 2, axis=0, weights=weights)
     # With two classes both columns have the same errors: scikit-learn counts one of them.
@@ -110,7 +110,7 @@ def calibration_of(predictions: Predictions, n_bins: int = N_BINS) -> pd.DataFra
         {
             "support": support,
             "probability": np.average(probability, axis=0, weights=weights),
-            "share": np.average(happened, axis=0, weights=weights),
+            "fraction": np.average(happened, axis=0, weights=weights),
             "ece": ece.to_numpy(),
             "brier": np.append(together, squared),
         },
@@ -122,13 +122,13 @@ def calibration_of(predictions: Predictions, n_bins: int = N_BINS) -> pd.DataFra
 
 
 def bins_of(predictions: Predictions, n_bins: int = N_BINS) -> pd.DataFrame:
-    """Return a row for each bin that holds a sample: what `ReliabilityDisplay` draws, by number of column.
+    """Return a row for each bin that holds a sample: what :class:`ReliabilityDisplay` draws, by number of column.
 
     Returns
     -------
     DataFrame of shape (n_points, 6)
         Columns "column" (0 for all classes together, then those of the classes), "low", "high", "count",
-        "probability" and "share".
+        "probability" and "fraction".
     """
     if not predictions.is_probability:
         raise ValueError(
@@ -141,7 +141,7 @@ def bins_of(predictions: Predictions, n_bins: int = N_BINS) -> pd.DataFrame:
     n_columns = probability.shape[1]
     cell = np.searchsorted(edges[1:-1], probability) + n_bins * np.arange(n_columns)
     weights = np.broadcast_to(predictions.weights[:, None], cell.shape)
-    counts, probabilities, shares = (
+    counts, probabilities, fractions = (
         np.bincount(cell.ravel(), (weights * values).ravel(), minlength=n_bins * n_columns)
         for values in (np.ones(1), probability, happened)
     )
@@ -153,7 +153,7 @@ def bins_of(predictions: Predictions, n_bins: int = N_BINS) -> pd.DataFrame:
             "high": edges[used % n_bins + 1],
             "count": counts[used] if predictions.sample_weight is not None else counts[used].astype(int),
             "probability": probabilities[used] / counts[used],
-            "share": shares[used] / counts[used],
+            "fraction": fractions[used] / counts[used],
         }
     )
 
@@ -171,19 +171,19 @@ def _columns(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
 
 
 class ReliabilityDisplay:
-    """Reliability diagram: how often what is given a probability happens; on the diagonal, that often.
+    """Reliability diagram: predicted probabilities against observed frequencies; they match on the diagonal.
 
-    Points below the diagonal are overconfident. The area of a dot is the share of the samples in its bin: small dots
-    are luck, large ones make the error. Make it with `from_estimator` or `from_predictions`.
+    Points below the diagonal are overconfident. The area of a dot is the fraction of the samples in its bin: small dots
+    are noise, large ones contribute most to the error. Make it with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
     bins : DataFrame
         A row for each bin that holds a sample: columns "column" (number of the row in ``calibration``), "low", "high",
-        "count", "probability" and "share".
+        "count", "probability" and "fraction".
     calibration : DataFrame of shape (1 + n_classes, 5)
-        As `calibration_frame` describes it.
-    name : str, default=None
+        The table of :func:`calibration_frame`.
+    name : str or None, default=None
         Title of the legend.
 
     Examples
@@ -192,10 +192,10 @@ class ReliabilityDisplay:
     >>> display = ReliabilityDisplay.from_predictions(["cat", "dog", "dog", "dog"], [0.1, 0.9, 0.9, 0.3])
     >>> frame = display.frame()
     >>> frame[frame["class"] == "dog"].drop(columns="class").round(2)  # doctest: +NORMALIZE_WHITESPACE
-        low  high  count  probability  share
-    5  0.07  0.13      1          0.1    0.0
-    6  0.27  0.33      1          0.3    1.0
-    7  0.87  0.93      2          0.9    1.0
+        low  high  count  probability  fraction
+    5  0.07  0.13      1          0.1       0.0
+    6  0.27  0.33      1          0.3       1.0
+    7  0.87  0.93      2          0.9       1.0
     >>> figure = display.plot().figure_
     """
 
@@ -220,22 +220,24 @@ class ReliabilityDisplay:
         Parameters
         ----------
         estimator, X, y, sample_weight
-            As in `ClassifierReport.from_estimator`.
+            A fitted classifier, its input, the true labels and weights of the samples: see
+            :meth:`ClassifierReport.from_estimator`.
         n_bins : int, default=15
-            As in `calibration_frame`.
-        name : str, default=None
+            Number of bins of equal width: see :func:`calibration_frame`.
+        name : str or None, default=None
             Title of the legend.
 
         Returns
         -------
         ReliabilityDisplay
-            Not drawn yet; call `plot`.
+            Not drawn yet; call :meth:`plot`.
 
         Raises
         ------
-        ValueError, TypeError
-            If the estimator gives no probabilities, or is refused as in `ClassifierReport.from_estimator`; or if
-            ``n_bins`` is less than 1.
+        TypeError
+            If it is not a classifier: see :meth:`ClassifierReport.from_estimator`.
+        ValueError
+            If the estimator has no probabilities, its predictions or ``y`` are invalid, or ``n_bins`` is less than 1.
         """
         predictions = Predictions.from_estimator(estimator, X, y, sample_weight=sample_weight)
         return cls._from_checked(predictions, n_bins, name=name)
@@ -256,19 +258,20 @@ class ReliabilityDisplay:
         Parameters
         ----------
         y_true, y_score, classes, sample_weight, n_bins
-            As in `calibration_frame`.
-        name : str, default=None
+            True labels, scores, labels of the classes, weights of the samples and number of bins: see
+            :func:`calibration_frame`.
+        name : str or None, default=None
             Title of the legend.
 
         Returns
         -------
         ReliabilityDisplay
-            Not drawn yet; call `plot`.
+            Not drawn yet; call :meth:`plot`.
 
         Raises
         ------
         ValueError
-            If predictions or ``n_bins`` are refused as in `calibration_frame`.
+            If predictions or ``n_bins`` are refused as in :func:`calibration_frame`.
         """
         predictions = Predictions.from_arrays(y_true, y_score, classes=classes, sample_weight=sample_weight)
         return cls._from_checked(predictions, n_bins, name=name)
@@ -286,7 +289,7 @@ class ReliabilityDisplay:
         DataFrame of shape (n_points, 6)
             A row for each bin that holds a sample, of all classes together and then of each: columns "class", "low"
             and "high" (edges; the upper one belongs to the bin), "count" (samples, or sum of their weights),
-            "probability" (mean in the bin) and "share", as in `calibration_frame`.
+            "probability" (mean in the bin) and "fraction", as in :func:`calibration_frame`.
         """
         frame = self.bins.copy()
         frame.insert(0, "class", self.calibration.index[frame.pop("column").to_numpy()])
@@ -297,9 +300,9 @@ class ReliabilityDisplay:
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
-        classes : sequence of labels, default=None
+        classes : sequence of labels or None, default=None
             The classes to draw, each against the rest, at most 6. None draws all classes together (the most probable
             class of each sample), and with two classes the second, whose probability says all.
         legend : bool, default=True
@@ -322,19 +325,19 @@ class ReliabilityDisplay:
         entries = []
         for column, color in zip(columns, SERIES, strict=False):
             points = self.bins[self.bins["column"] == column]
-            probability, share = points["probability"], points["share"]
+            probability, fraction = points["probability"], points["fraction"]
             if len(columns) == 1:
-                ax.vlines(probability, probability, share, color=color, linewidth=1, alpha=0.5, zorder=2)
-            (line,) = ax.plot(probability, share, color=color, linewidth=0.9, zorder=3)
-            # Dots of a share of 0 or 1 are whole.
+                ax.vlines(probability, probability, fraction, color=color, linewidth=1, alpha=0.5, zorder=2)
+            (line,) = ax.plot(probability, fraction, color=color, linewidth=0.9, zorder=3)
+            # Dots at a fraction of 0 or 1 are not clipped.
             area = 10 + 250 * points["count"] / points["count"].sum()
-            ax.scatter(probability, share, s=area, color=color, alpha=0.85, linewidths=0, zorder=4, clip_on=False)
+            ax.scatter(probability, fraction, s=area, color=color, alpha=0.85, linewidths=0, zorder=4, clip_on=False)
             row = self.calibration.iloc[column]
-            entries.append((line, f"{label_text(row.name, 24)} (ECE {figure_text(row['ece'])})"))
+            entries.append((line, f"{label_text(row.name, 24)} (ECE {metric_text(row['ece'])})"))
         together = columns == [0]
         ax.set(
             xlabel=("Highest probability of a sample" if together else "Probability of the class") + _DOTS,
-            ylabel="Share predicted correctly" if together else "Share of the class",
+            ylabel="Fraction predicted correctly" if together else "Fraction of the class",
             xlim=(-0.02, 1.02),
             ylim=(-0.02, 1.02),
             aspect="equal",
@@ -361,7 +364,7 @@ class ReliabilityDisplay:
         classes = [valid_label(label) for label in classes]
         unknown = [label for label in classes if label not in known]
         if unknown or not classes:
-            raise ValueError(f"classes names {unknown or 'none'!r}; labels among {known!r} are accepted.")
+            raise ValueError(f"classes names {unknown or 'none'!r}; expected labels among {known!r}.")
         if len(classes) > len(SERIES):
-            raise ValueError(f"classes names {len(classes)}; at most {len(SERIES)} can be told apart by colour.")
+            raise ValueError(f"classes names {len(classes)}; expected at most {len(SERIES)}, one colour per class.")
         return [1 + known.index(label) for label in classes]

@@ -1,4 +1,4 @@
-"""What the HTML page of a comparison shows, and in which words."""
+"""The content of the HTML page of a comparison."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def render_comparison(comparison: ReportComparison, *, n_images: int) -> str:
     change = classes.iloc[:, 1:].sub(classes.iloc[:, 0], axis=0).to_numpy()
     displays = comparison.image_displays(n_images) if n_images else []
     sections = {
-        "figures": "Side by side",
+        "metrics": "Side by side",
         "images": "Images",
         "classes": "Class by class",
-        "made": "How it was made",
+        "made": "Provenance",
     }
     if not displays:
         del sections["images"]
@@ -33,15 +33,15 @@ def render_comparison(comparison: ReportComparison, *, n_images: int) -> str:
         sections=sections,
         comparison=comparison,
         level=percent_text(comparison.confidence_level),
-        figures=[
-            (label, [frame.loc[(figure, name)] for name in comparison.names])
-            for figure, label in first.headline_labels.items()
+        metrics=[
+            (label, [frame.loc[(metric, name)] for name in comparison.names])
+            for metric, label in first.headline_labels.items()
         ],
         image=_image(comparison),
         galleries=[
             {
                 "title": display.name,
-                "hint": "What the other one says of them, the furthest off first.",
+                "hint": "With the predictions of the other classifier, the most confident error first.",
                 "images": list(display.thumbnails().itertuples(index=False)),
             }
             for display in displays
@@ -62,7 +62,7 @@ def _image(comparison: ReportComparison) -> dict[str, Any]:
 
     def draw(ax: Any) -> None:
         comparison.plot(ax)
-        if ax.get_legend() is not None:  # It stands below the image.
+        if ax.get_legend() is not None:  # It is below the plot.
             ax.get_legend().remove()
 
     colors = [f"series-{number % len(SERIES)}" for number in range(len(others))]
@@ -70,7 +70,7 @@ def _image(comparison: ReportComparison) -> dict[str, Any]:
     return {
         "title": f"Difference from {label_text(comparison.names[0])}",
         "svg": inline_svg(draw, (WIDTH, height), "Differences between the classifiers"),
-        "caption": "A filled dot is a difference whose interval does not hold 0. Log-loss is drawn with its sign "
-        "reversed, so that to the right is always better.",
+        "caption": "A filled dot is a difference whose interval excludes 0. The sign of the log-loss is reversed, so "
+        "that to the right is always better.",
         "legend": [{"color": color, "label": name, "value": None} for color, name in zip(colors, others, strict=True)],
     }

@@ -17,7 +17,7 @@ from skcnn.metrics._comparison import check_same_samples, mcnemar_of
 from skcnn.metrics._image_grid_display import ImageGridDisplay
 from skcnn.metrics._intervals import percentiles
 from skcnn.metrics._resampling import resampled_headlines
-from skcnn.metrics._text import counted, figure_text, interval_text, label_text, listing, percent_text, signed_text
+from skcnn.metrics._text import counted, interval_text, label_text, listing, metric_text, percent_text, signed_text
 from skcnn.metrics._theme import MUTED, SERIES, new_axes
 
 if TYPE_CHECKING:
@@ -27,17 +27,18 @@ if TYPE_CHECKING:
 
 
 class ReportComparison:
-    """Which of several classifiers is better on the same samples, and how sure that is.
+    """Comparison of classifiers on the same samples.
 
-    Made by `ClassifierReport.compare`. Every report is compared with the first one. Differences are paired: resamples
-    of the bootstrap draw the same samples of both, so that samples which are hard for all do not count.
+    Made by :meth:`ClassifierReport.compare`. Every report is compared with the first one. Differences are paired:
+    resamples of the bootstrap draw the same samples of both, so that samples which are hard for all do not count.
 
     Parameters
     ----------
     reports : sequence of ClassifierReport
         Two or more, of the same samples in the same order.
     confidence_level, n_resamples, random_state, n_jobs
-        As in `ClassifierReport.compare`.
+        Level of the intervals, number of resamples, seed of the draws and number of threads: see
+        :meth:`ClassifierReport.compare`.
 
     Attributes
     ----------
@@ -81,7 +82,7 @@ class ReportComparison:
         if strange:
             raise TypeError(f"A comparison is of ClassifierReports, in a list; {listing(strange)} was given.")
         if len(self.reports) < 2:
-            raise ValueError(f"{counted(len(self.reports), 'report')} given; a comparison needs two or more.")
+            raise ValueError(f"{counted(len(self.reports), 'report')} given; expected two or more.")
         self.confidence_level = confidence_level
         self._bootstrap: dict[str, Any] = {
             "n_resamples": n_resamples,
@@ -100,16 +101,16 @@ class ReportComparison:
                 raise ValueError(f"{self.names[0]!r} and {name!r} cannot be compared. {error}") from None
 
     def frame(self) -> pd.DataFrame:
-        """Return the headline figures of all reports, and their differences from those of the first.
+        """Return the headline metrics of all reports, and their differences from those of the first.
 
         Returns
         -------
         DataFrame of shape (7 * n_reports, 7)
-            Index "metric" (as in `headline_frame`) and "report". Columns "value", "low" and "high" (the figure and its
-            interval, as in `bootstrap_intervals`); "difference" (from the first report: above 0 is better, but for
-            ``log_loss``), "difference_low" and "difference_high" (its paired interval: one without 0 in it tells the
-            two apart) and "p_value" (of McNemar's exact test, for ``accuracy`` only). The last four are NaN for the
-            first report. See `compare_predictions`.
+            Index "metric" (as in :func:`headline_frame`) and "report". Columns "value", "low" and "high" (the metric
+            and its interval, as in :func:`bootstrap_intervals`); "difference" (from the first report: above 0 is
+            better, but for ``log_loss``), "difference_low" and "difference_high" (its paired interval:
+            the difference is significant if it excludes 0) and "p_value" (of McNemar's exact test, for ``accuracy``
+            only). The last four are NaN for the first report. See :func:`compare_predictions`.
         """
         return self._frame.copy()
 
@@ -128,12 +129,12 @@ class ReportComparison:
     def class_frame(
         self, metric: Literal["precision", "recall", "f1", "roc_auc", "average_precision"] = "f1"
     ) -> pd.DataFrame:
-        """Return a figure of each class, a column for each report.
+        """Return a metric of each class, one column per report.
 
         Parameters
         ----------
         metric : {"precision", "recall", "f1", "roc_auc", "average_precision"}, default="f1"
-            A column of `classification_frame`. F1 is hurt by both kinds of mistakes about a class.
+            A column of :func:`classification_frame`. F1 is hurt by both kinds of mistakes about a class.
 
         Returns
         -------
@@ -147,7 +148,7 @@ class ReportComparison:
         """
         accepted = ("precision", "recall", "f1", "roc_auc", "average_precision")
         if metric not in accepted:
-            raise ValueError(f"metric is {metric!r}; one of {accepted} is accepted.")
+            raise ValueError(f"metric={metric!r}; expected one of {accepted}.")
         columns = [report.classification_frame[metric] for report in self.reports]
         # By position, for labels that pandas would read as a mask.
         classes = pd.Index(self.reports[0].classes, name="class")
@@ -167,7 +168,7 @@ class ReportComparison:
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
 
         Returns
@@ -177,16 +178,16 @@ class ReportComparison:
         """
         others = self.names[1:]
         frame = self._frame.dropna(subset=["difference"])
-        figures = [figure for figure in self.reports[0].headline.index if figure in frame.index.get_level_values(0)]
+        metrics = [metric for metric in self.reports[0].headline.index if metric in frame.index.get_level_values(0)]
         if ax is None:
-            height = 1.2 + len(figures) * (0.25 + 0.2 * len(others))
+            height = 1.2 + len(metrics) * (0.25 + 0.2 * len(others))
             ax = new_axes(6, height)
             ax.set_title(f"Difference from {label_text(self.names[0], 40)}", parse_math=False)
         step = 0.7 / len(others)
         lines = {}
         for (kind, name), row in frame.iterrows():
             number = others.index(name)
-            y = figures.index(kind) + step * (number - (len(others) - 1) / 2)
+            y = metrics.index(kind) + step * (number - (len(others) - 1) / 2)
             color, sign = SERIES[number % len(SERIES)], -1 if kind == "log_loss" else 1
             ends = np.sort([sign * row["difference_low"], sign * row["difference_high"]])
             filled = color if ends[0] > 0 or ends[1] < 0 else "none"
@@ -194,9 +195,9 @@ class ReportComparison:
             ax.scatter([sign * row["difference"]], [y], s=34, facecolor=filled, edgecolor=color, zorder=4)
         ax.axvline(0, color=MUTED, linewidth=1, zorder=2)
         labels = self.reports[0].headline_labels
-        ticks = [f"{labels[figure]}{' (reversed)' if figure == 'log_loss' else ''}" for figure in figures]
-        ax.set_yticks(range(len(figures)), ticks)
-        ax.set(ylim=(len(figures) - 0.5, -0.5), xlabel="Difference (to the right is better)")
+        ticks = [f"{labels[metric]}{' (reversed)' if metric == 'log_loss' else ''}" for metric in metrics]
+        ax.set_yticks(range(len(metrics)), ticks)
+        ax.set(ylim=(len(metrics) - 0.5, -0.5), xlabel="Difference (to the right is better)")
         ax.grid(False, axis="y")
         ax.tick_params(axis="y", length=0)
         ax.locator_params(axis="x", nbins=5)
@@ -237,7 +238,7 @@ class ReportComparison:
                     wrong._predictions.take(rows),
                     images.take(rows.tolist()),
                     n_images=n_images,
-                    name=f"Only {who} has these right",
+                    name=f"Correct only by {who}",
                 )
                 display.rows["row"] = rows[display.rows["row"]]
                 displays.append(display)
@@ -249,9 +250,9 @@ class ReportComparison:
         Parameters
         ----------
         path : str or path-like
-            The file, as in `ClassifierReport.to_html`.
+            The file, as in :meth:`ClassifierReport.to_html`.
         n_images : int, default=12
-            As in `image_displays`; 0 leaves images out.
+            Number of images of each kind: see :meth:`image_displays`; 0 leaves images out.
 
         Returns
         -------
@@ -278,10 +279,10 @@ class ReportComparison:
             if row["difference_low"] > 0 or row["difference_high"] < 0:
                 said = f"{pair[0]} has a {'higher' if row['difference'] > 0 else 'lower'} accuracy than {pair[1]}"
             else:
-                said = f"By accuracy these samples do not tell {pair[0]} and {pair[1]} apart"
-            p_value = f"; McNemar\u2019s p\u00a0=\u00a0{figure_text(row['p_value'])}".replace("=\u00a0<", "<\u00a0")
+                said = f"The accuracies of {pair[0]} and {pair[1]} do not differ significantly on these samples"
+            p_value = f"; McNemar\u2019s p\u00a0=\u00a0{metric_text(row['p_value'])}".replace("=\u00a0<", "<\u00a0")
             sentences.append(
-                f"{said}: {figure_text(row['value'])} against {figure_text(rows['value'].iloc[0])}, "
+                f"{said}: {metric_text(row['value'])} against {metric_text(rows['value'].iloc[0])}, "
                 f"difference {signed_text(row['difference'])} ({percent_text(self.confidence_level)} interval "
                 f"{signed_text(row['difference_low'])} to {signed_text(row['difference_high'])}"
                 f"{'' if np.isnan(row['p_value']) else p_value})."
@@ -306,7 +307,7 @@ class ReportComparison:
 
     def __repr__(self) -> str:
         labels = self.reports[0].headline_labels
-        written = pd.DataFrame(index=[labels[figure] for figure in self.reports[0].headline.index])
+        written = pd.DataFrame(index=[labels[metric] for metric in self.reports[0].headline.index])
         for name, short in zip(self.names, _unique([label_text(name, 26) for name in self.names]), strict=True):
             rows = self._frame.xs(name, level="report")
             written[short] = [interval_text(*row) for row in rows[["value", "low", "high"]].to_numpy()]
@@ -336,7 +337,7 @@ class ReportComparison:
                 part.loc["accuracy", "p_value"] = self._p_value(report)
             parts.append(part.assign(report=name).set_index("report", append=True))
         frame = pd.concat(parts)
-        return frame.loc[[(figure, name) for figure in self.reports[0].headline.index for name in self.names]]
+        return frame.loc[[(metric, name) for metric in self.reports[0].headline.index for name in self.names]]
 
     def _p_value(self, report: ClassifierReport) -> float:
         return mcnemar_of(self.reports[0]._predictions, report._predictions)[0]

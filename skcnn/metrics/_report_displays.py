@@ -20,7 +20,7 @@ from skcnn.metrics._threshold_display import ThresholdDisplay
 
 
 class ReportDisplays:
-    """What of a `ClassifierReport` is drawn. Its base class, and of use to nothing else."""
+    """What of a :class:`ClassifierReport` is drawn. Its base class, and of use to nothing else."""
 
     name: str
     classes: np.ndarray
@@ -33,8 +33,8 @@ class ReportDisplays:
     def plot(self) -> Self:
         """Draw the confusion matrix, the curves and, of probabilities, the reliability diagram in one figure.
 
-        With more than 12 classes, the part of the matrix with the commonest mistakes is there too; with two, the
-        figures of all thresholds. What needs scores is left out where there are none.
+        With more than 12 classes, the matrix of the most confused classes is drawn too; with two, the metrics
+        at all thresholds. Without scores, only the confusion matrix is drawn.
 
         Returns
         -------
@@ -89,7 +89,7 @@ class ReportDisplays:
         ]
 
     def reliability_display(self) -> ReliabilityDisplay | None:
-        """Return the Display of how often what is given a probability happens.
+        """Return the reliability diagram.
 
         Returns
         -------
@@ -101,7 +101,7 @@ class ReportDisplays:
         return ReliabilityDisplay._from_checked(self._predictions)
 
     def threshold_display(self) -> ThresholdDisplay | None:
-        """Return the Display of what each threshold of the second class's score would bring.
+        """Return the Display of the metrics at each threshold on the second class's score.
 
         Returns
         -------
@@ -113,7 +113,7 @@ class ReportDisplays:
         return ThresholdDisplay._from_checked(self._predictions, 1)
 
     def image_displays(self, n_images: int = 12) -> list[ImageGridDisplay]:
-        """Return the Displays of the worst errors and of what the classifier is surest of, and right.
+        """Return the Displays of the worst errors and of the most confident correct predictions.
 
         Parameters
         ----------

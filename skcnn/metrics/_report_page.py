@@ -1,4 +1,4 @@
-"""What the HTML page of a report shows, and in which words."""
+"""The content of the HTML page of a report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from skcnn.metrics._confusion_display import MAX_LABELLED
 from skcnn.metrics._curves import singled_out
 from skcnn.metrics._page import render
 from skcnn.metrics._svg import WIDTH, inline_svg
-from skcnn.metrics._text import counted, figure_text
+from skcnn.metrics._text import counted, metric_text
 from skcnn.metrics._threshold_display import METRIC_LABELS
 from skcnn.metrics._thresholds import operating_point_of, threshold_table_of
 
@@ -43,13 +43,13 @@ def render_report(report: ClassifierReport, *, n_images: int) -> str:
         "every_class": list(table.itertuples()),
     }
     sections = {
-        "mistakes": "What is taken for what",
+        "mistakes": "Confusion matrix",
         "images": "Images" if content["galleries"] else "",
         "curves": "Curves" if content["curves"] else "",
         "probabilities": "Probabilities" if content["reliability"] else "Scores" if content["top_k"] else "",
         "thresholds": "Thresholds" if content["thresholds"] else "",
         "classes": "Class by class",
-        "made": "How it was made",
+        "made": "Provenance",
     }
     sections = {anchor: heading for anchor, heading in sections.items() if heading}
     return render("report.html", classes=report.classes, report=report, sections=sections, **content)
@@ -79,7 +79,7 @@ def _curve_image(display: OneVsRestRocDisplay | OneVsRestPrecisionRecallDisplay,
 
 
 def _probabilities(report: ClassifierReport) -> dict[str, Any]:
-    """Return what the page shows of the scores as such."""
+    """Return the content of the section on probabilities or scores."""
     content: dict[str, Any] = {"reliability": None, "calibration": [], "top_k": []}
     if report.top_k_frame is not None and len(report.classes) > 2:
         content["top_k"] = list(report.top_k_frame.itertuples())
@@ -89,9 +89,9 @@ def _probabilities(report: ClassifierReport) -> dict[str, Any]:
         content["reliability"] = {
             "title": "Reliability",
             "svg": inline_svg(lambda ax: display.plot(ax, legend=False), (WIDTH, WIDTH), "Reliability diagram"),
-            "caption": "On the dashed line, what is given a probability happens that often; below it, less often: "
-            "the classifier is too sure. Expected calibration error "
-            f"{figure_text(together['ece'])}, Brier score {figure_text(together['brier'])}.",
+            "caption": "Predicted probabilities match observed frequencies on the dashed line; below it, the "
+            "classifier is overconfident. Expected calibration error "
+            f"{metric_text(together['ece'])}, Brier score {metric_text(together['brier'])}.",
             "legend": [],
         }
         content["calibration"] = list(display.calibration.iloc[1:].itertuples())
@@ -99,7 +99,7 @@ def _probabilities(report: ClassifierReport) -> dict[str, Any]:
 
 
 def _thresholds(report: ClassifierReport) -> dict[str, Any] | None:
-    """Return what the page shows of a task of two classes: a threshold for each demand, and what others would bring."""
+    """Return the content of the section on thresholds, for two classes: operating points, and a table of thresholds."""
     display = report.threshold_display()
     if display is None:
         return None
@@ -124,13 +124,13 @@ def _thresholds(report: ClassifierReport) -> dict[str, Any] | None:
         "points": points,
         "rows": list(threshold_table_of(report._predictions, 1, _even_thresholds(report)).itertuples()),
         "image": {
-            "title": "What a threshold brings",
+            "title": "Metrics by threshold",
             "svg": inline_svg(
                 lambda ax: display.plot(ax, metrics=_CURVES_OF_THRESHOLDS, legend=False),
                 (WIDTH, 3.4),
                 "Threshold curves",
             ),
-            "caption": "Where no sample has a score at or above a threshold, precision is not defined.",
+            "caption": "Precision is undefined at thresholds above the highest score.",
             "legend": legend,
         },
     }
@@ -156,8 +156,8 @@ def _confusion_images(report: ClassifierReport) -> list[dict[str, Any]]:
     if not chosen:
         return [whole]
     part = {
-        "title": f"The {len(chosen)} most confused",
-        "caption": "The classes of the commonest mistakes; colours are shares of all samples of a row's class.",
+        "title": f"The {len(chosen)} most confused classes",
+        "caption": "Colours are fractions of all samples of a row's class.",
         "svg": inline_svg(
             lambda ax: display.plot(ax, classes=chosen), (WIDTH, WIDTH), "Confusion matrix of the most confused classes"
         ),
@@ -168,8 +168,8 @@ def _confusion_images(report: ClassifierReport) -> list[dict[str, Any]]:
 
 def _galleries(report: ClassifierReport, n_images: int) -> list[dict[str, Any]]:
     headings = {
-        "worst_errors": ("The worst errors", "Predicted wrong, with the largest lead over the true class first."),
-        "confident_right": ("Right, and surest of it", "Predicted right, the highest score first."),
+        "worst_errors": ("Worst errors", "Wrong predictions, those with the largest lead over the true class first."),
+        "confident_right": ("Most confident correct predictions", "The highest score first."),
     }
     galleries = []
     for display in report.image_displays(n_images):

@@ -22,8 +22,8 @@ class FitDiagnosisDisplay:
     Parameters
     ----------
     diagnosis : FitDiagnosis
-        From `diagnose_fit`.
-    name : str, default=None
+        From :func:`diagnose_fit`.
+    name : str or None, default=None
         Title of the image.
 
     Examples
@@ -40,7 +40,7 @@ class FitDiagnosisDisplay:
         self.name = name
 
     def frame(self) -> pd.DataFrame:
-        """Return what is drawn: `FitDiagnosis.frame`."""
+        """Return what is drawn: :meth:`FitDiagnosis.frame`."""
         return self.diagnosis.frame()
 
     def plot(self, ax: Axes | None = None) -> Self:
@@ -48,7 +48,7 @@ class FitDiagnosisDisplay:
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
 
         Returns

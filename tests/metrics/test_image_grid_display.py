@@ -129,7 +129,11 @@ def test_image_that_cannot_be_read_is_an_empty_frame_with_the_reason(folder):
     display = display_of(X=paths)
     frame = display.frame()
     assert frame["path"].tolist() == [paths[1], paths[4], paths[2]]
-    assert frame["reason"].tolist() == [None, "no such file", "not an image of a known format (those of skcnn.images.FORMATS)"]
+    assert frame["reason"].tolist() == [
+        None,
+        "no such file",
+        "not an image of a known format (those of skcnn.images.FORMATS)",
+    ]
     table = display.thumbnails()
     assert table["data_uri"].isna().tolist() == [False, True, True]
     assert table["width"].tolist() == [30, 0, 0]
@@ -255,10 +259,10 @@ def test_from_estimator_finds_images_where_the_estimator_does(folder):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"kind": "worst"}, "kind='worst'; accepted: 'worst_errors', 'confident_right', 'examples'"),
-        ({"n_images": 0}, "n_images=0; an int >= 1"),
-        ({"size": 1.5}, "size=1.5; an int >= 1"),
-        ({"X": X[:5]}, "X has 5 images, and there are 6 labels"),
+        ({"kind": "worst"}, "kind='worst'; expected 'worst_errors', 'confident_right', 'examples'"),
+        ({"n_images": 0}, "n_images=0; expected an int >= 1"),
+        ({"size": 1.5}, "size=1.5; expected an int >= 1"),
+        ({"X": X[:5]}, "X has 5 images; expected 6"),
     ],
 )
 def test_what_is_not_accepted_is_told(options, message):
