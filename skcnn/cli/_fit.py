@@ -55,8 +55,8 @@ def run(options: argparse.Namespace) -> None:
     from sklearn.pipeline import make_pipeline
 
     from skcnn.ensemble import BaggedSGDClassifier
-    from skcnn.metrics import ClassifierReport
     from skcnn.persistence import save
+    from skcnn.report import ClassifierReport
 
     check_writable(options.output)
     dataset = load_data(options.data)

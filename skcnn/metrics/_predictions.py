@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from skcnn._text import valid_labels
-from skcnn.metrics._text import values_text
+from skcnn._text import valid_labels, values_text
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 import pandas as pd
 
-from skcnn._text import valid_label
+from skcnn._plot.theme import RIGHT, WRONG, new_axes
+from skcnn._text import label_text, shorter_counts, valid_label
 from skcnn.metrics._confusion import confusion_of, most_confused_of, normalized
 from skcnn.metrics._predictions import Predictions
-from skcnn.metrics._text import label_text, shorter_counts
-from skcnn.metrics._theme import RIGHT, WRONG, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

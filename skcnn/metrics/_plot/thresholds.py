@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
-from skcnn._text import valid_label
+from skcnn._plot.theme import SERIES, new_axes
+from skcnn._text import label_text, valid_label, values_text
 from skcnn.metrics._predictions import Predictions
-from skcnn.metrics._text import label_text, values_text
-from skcnn.metrics._theme import SERIES, new_axes
 from skcnn.metrics._thresholds import checked_binary, threshold_table_of
 
 if TYPE_CHECKING:
@@ -229,3 +228,8 @@ class ThresholdDisplay:
         elif table["threshold"].iloc[0] > low:  # Below the lowest score all is called positive, as at it.
             table = pd.concat([table.iloc[:1].assign(threshold=low), table])
         return table.assign(threshold=table["threshold"].clip(upper=high))
+
+
+def threshold_display_of(predictions: Predictions, number: int) -> ThresholdDisplay:
+    """Make the Display of a class, by its number, from checked predictions that have scores."""
+    return ThresholdDisplay._from_checked(predictions, number)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from skcnn.metrics._text import (
+from skcnn._text import (
     count_text,
     counted,
     figure_text,

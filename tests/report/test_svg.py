@@ -5,8 +5,8 @@ from xml.etree import ElementTree
 import matplotlib as mpl
 import numpy as np
 
-from skcnn.metrics._svg import inline_svg
-from skcnn.metrics._theme import CSS_VARIABLES, INK, PAGE_STYLE, SERIES
+from skcnn._plot.theme import CSS_VARIABLES, INK, PAGE_STYLE, SERIES
+from skcnn.report._svg import inline_svg
 
 
 def draw(ax):

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
-from skcnn.metrics._text import label_text
-from skcnn.metrics._theme import MUTED, REST, SERIES, new_axes
+from skcnn._plot.theme import MUTED, REST, SERIES, new_axes
+from skcnn._text import label_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

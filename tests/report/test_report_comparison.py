@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from skcnn.metrics import ClassifierReport, bootstrap_intervals, compare_predictions
+from skcnn.metrics import bootstrap_intervals, compare_predictions
+from skcnn.report import ClassifierReport, compare_reports
 
 CLASSES = ["a", "b", "c"]
 
@@ -23,7 +24,7 @@ def report(seed: int, lift: float, name: str, **options) -> ClassifierReport:
 @pytest.fixture(scope="module")
 def comparison():
     reports = [report(1, 1, "weak"), report(2, 3, "strong"), report(3, 1, "weak")]
-    return ClassifierReport.compare(reports, n_resamples=200)
+    return compare_reports(reports, n_resamples=200)
 
 
 def test_figures_and_differences_are_those_of_the_functions(comparison):
@@ -41,7 +42,7 @@ def test_figures_and_differences_are_those_of_the_functions(comparison):
 
 def test_a_name_that_occurs_twice_is_numbered(comparison):
     assert comparison.names == ["weak", "strong", "weak (2)"]
-    taken = ClassifierReport.compare([report(1, 1, name) for name in ("x", "x (2)", "x")], n_resamples=2)
+    taken = compare_reports([report(1, 1, name) for name in ("x", "x (2)", "x")], n_resamples=2)
     assert taken.names == ["x", "x (2)", "x (3)"]
 
 
@@ -50,7 +51,7 @@ def test_agreement_by_hand():
         ClassifierReport.from_predictions(list("aaaabb"), y_pred=list(predicted), name=predicted)
         for predicted in ("aaabba", "abbbbb")
     ]
-    agreement = ClassifierReport.compare(reports, n_resamples=2).agreement_frame
+    agreement = compare_reports(reports, n_resamples=2).agreement_frame
     assert agreement.loc["abbbbb"].to_dict() == {
         "both_right": 2, "only_first": 2, "only_this": 1, "both_wrong": 1, "p_value": 1.0,
     }  # fmt: skip
@@ -61,7 +62,7 @@ def test_agreement_of_weighted_samples_has_no_p_value():
         ClassifierReport.from_predictions(["a", "b"], y_pred=predicted, sample_weight=[1, 2])
         for predicted in (["a", "a"], ["a", "b"])
     ]
-    comparison = ClassifierReport.compare(reports, n_resamples=2)
+    comparison = compare_reports(reports, n_resamples=2)
     assert np.isnan(comparison.agreement_frame["p_value"].iloc[0])
     assert "McNemar" not in comparison.summary
 
@@ -78,7 +79,7 @@ def test_classes_may_stand_in_another_order_and_one_may_know_more():
     other = ClassifierReport.from_predictions(
         y_true, np.column_stack([y_score[:, ::-1], np.zeros(200)]), classes=["c", "b", "a", "d"], top_k=2, name="other"
     )
-    comparison = ClassifierReport.compare([report(1, 1, "first", top_k=2), other], n_resamples=20)
+    comparison = compare_reports([report(1, 1, "first", top_k=2), other], n_resamples=20)
     same = comparison.frame().xs("other", level="report")["difference"]
     np.testing.assert_allclose(same, 0, atol=1e-12)
     table = comparison.class_frame()
@@ -96,12 +97,10 @@ def test_summary_names_metrics_that_accuracy_hides():
         ClassifierReport.from_predictions(y, np.where(wrong, 1 - score, score), name=name)
         for score, name in ((sure, "sure"), (unsure, "unsure"))
     )
-    summary = ClassifierReport.compare([b, a], n_resamples=50).summary
+    summary = compare_reports([b, a], n_resamples=50).summary
     assert summary.startswith("By accuracy these samples do not tell “sure” and “unsure” apart")
     assert summary.endswith("“sure” is better than “unsure” by Log-loss.")
-    assert ClassifierReport.compare([a, b], n_resamples=50).summary.endswith(
-        "“sure” is better than “unsure” by Log-loss."
-    )
+    assert compare_reports([a, b], n_resamples=50).summary.endswith("“sure” is better than “unsure” by Log-loss.")
 
 
 def test_only_known_metrics_have_a_class_frame(comparison):
@@ -117,7 +116,7 @@ def test_summary_says_which_is_better(comparison):
     assert first.endswith("McNemar\u2019s p\u00a0<\u00a00.001)")
     assert better.startswith("“strong” is better than “weak” by ")
     assert second.startswith("By accuracy these samples do not tell “weak (2)” and “weak” apart: ")
-    reverse = ClassifierReport.compare(comparison.reports[1::-1], n_resamples=200)
+    reverse = compare_reports(comparison.reports[1::-1], n_resamples=200)
     assert reverse.summary.startswith("“weak” has a lower accuracy than “strong”")
 
 
@@ -130,7 +129,7 @@ def test_it_prints_figures_with_intervals(comparison):
 
 def test_long_names_that_shorten_alike_keep_a_column_each():
     names = [f"a long name, {'x' * 40} {number} {'x' * 40}" for number in range(2)]
-    printed = repr(ClassifierReport.compare([report(number, 1, names[number]) for number in range(2)], n_resamples=2))
+    printed = repr(compare_reports([report(number, 1, names[number]) for number in range(2)], n_resamples=2))
     header = printed.splitlines()[2]
     assert header.count("…") == 2
     assert "(2)" in header
@@ -152,7 +151,7 @@ def test_plot_shows_each_difference(comparison):
 
 def test_figures_that_are_not_defined_are_left_out_of_the_image():
     reports = [ClassifierReport.from_predictions(["a", "b"] * 9, y_pred=["a", x] * 9) for x in "ab"]
-    comparison = ClassifierReport.compare(reports, n_resamples=5)
+    comparison = compare_reports(reports, n_resamples=5)
     ax = comparison.plot().ax_
     assert [label.get_text() for label in ax.get_yticklabels()] == ["Accuracy", "Balanced accuracy", "Macro F1"]
     assert comparison.frame().loc["log_loss"].isna().all(axis=None)
@@ -166,18 +165,18 @@ def test_reports_of_other_samples_are_refused():
         return ClassifierReport.from_predictions(**given, name="other")
 
     with pytest.raises(ValueError, match=r"'first' and 'other' cannot be compared. .* 3 and 2 samples"):
-        ClassifierReport.compare([first, other(y_true=["a", "b"], y_pred=["a", "b"])])
+        compare_reports([first, other(y_true=["a", "b"], y_pred=["a", "b"])])
     with pytest.raises(ValueError, match=r"true labels differ in 2 rows, first in row 0: 'a' and 'b'"):
-        ClassifierReport.compare([first, other(y_true=["b", "a", "b"])])
+        compare_reports([first, other(y_true=["b", "a", "b"])])
     with pytest.raises(ValueError, match="weights of the two models differ"):
-        ClassifierReport.compare([first, other(sample_weight=[1, 1, 2])])
+        compare_reports([first, other(sample_weight=[1, 1, 2])])
     with pytest.raises(ValueError, match="1 report given; a comparison needs two or more"):
-        ClassifierReport.compare([first])
+        compare_reports([first])
 
 
 def test_other_top_k_are_refused():
     with pytest.raises(ValueError, match="top_k are 2 and 1; make both with the same"):
-        ClassifierReport.compare([report(1, 1, "first"), report(2, 1, "other", top_k=1)])
+        compare_reports([report(1, 1, "first"), report(2, 1, "other", top_k=1)])
 
 
 def test_equal_labels_of_other_files_are_refused(tmp_path, images):
@@ -190,9 +189,9 @@ def test_equal_labels_of_other_files_are_refused(tmp_path, images):
         return ClassifierReport.from_predictions(["a", "b", "b"], y_pred=["a", "b", "a"], X=files, name="model")
 
     here = of([tmp_path / "here" / f"{number}.png" for number in (0, 1, 2)])
-    ClassifierReport.compare([here, of([str(tmp_path / "there" / f"{number}.png") for number in (0, 1, 2)])])
+    compare_reports([here, of([str(tmp_path / "there" / f"{number}.png") for number in (0, 1, 2)])])
     with pytest.raises(ValueError, match=r"Row 2 is the file '2.png' of the one and '3.png' of the other"):
-        ClassifierReport.compare([here, of([tmp_path / "there" / f"{number}.png" for number in (0, 1, 3)])])
+        compare_reports([here, of([tmp_path / "there" / f"{number}.png" for number in (0, 1, 3)])])
 
 
 def test_images_that_one_alone_has_right(images):
@@ -201,16 +200,16 @@ def test_images_that_one_alone_has_right(images):
         ClassifierReport.from_predictions(y_true, y_pred=list(predicted), X=images, name=name)
         for name, predicted in (("first", "abbbba"), ("second", "aabbaa"))
     )
-    shown = {display.name: display.frame() for display in ClassifierReport.compare([first, second]).image_displays()}
+    shown = {display.name: display.frame() for display in compare_reports([first, second]).image_displays()}
     assert {name: frame["row"].tolist() for name, frame in shown.items()} == {
         "Only first has these right": [4],
         "Only second has these right": [1],
     }
     # What is told is what the other one said.
     assert shown["Only second has these right"][["true", "predicted"]].to_numpy().tolist() == [["a", "b"]]
-    (image,) = ClassifierReport.compare([first, second]).image_displays()[0].images
+    (image,) = compare_reports([first, second]).image_displays()[0].images
     np.testing.assert_array_equal(image, images[4])
-    agreed = ClassifierReport.compare([first, first], n_resamples=2)
+    agreed = compare_reports([first, first], n_resamples=2)
     assert agreed.image_displays() == []
 
 
@@ -227,17 +226,17 @@ def test_it_is_written_as_a_page(comparison, tmp_path):
 @pytest.mark.parametrize("given", [["a.html", "b.html"], {"a": 1, "b": 2}, "ab", report(1, 1.0, "one"), [1, 2]])
 def test_what_is_no_list_of_reports_is_refused(given):
     with pytest.raises((TypeError, ValueError), match=r"ClassifierReports, in a list|1 report given"):
-        ClassifierReport.compare(given)
+        compare_reports(given)
 
 
 def test_a_report_compared_with_itself_differs_by_nothing():
     one = report(1, 1.0, "one")
-    rows = ClassifierReport.compare([one, one]).frame().xs("one (2)", level="report")
+    rows = compare_reports([one, one]).frame().xs("one (2)", level="report")
     assert rows["difference"].dropna().tolist() == [0.0] * rows["value"].count()
     assert rows.loc["accuracy", "p_value"] == 1
 
 
 def test_names_are_told_apart_whatever_they_are():
-    comparison = ClassifierReport.compare([report(seed, 1.0, name) for seed, name in enumerate(["a", "a", "a (2)"])])
+    comparison = compare_reports([report(seed, 1.0, name) for seed, name in enumerate(["a", "a", "a (2)"])])
     assert len(set(comparison.names)) == 3
     assert comparison.frame().index.is_unique

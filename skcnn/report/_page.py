@@ -9,8 +9,7 @@ from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skcnn._text import printable_text
-from skcnn.metrics._text import count_text, counted, figure_text, file_text, label_text, signed_text
+from skcnn._text import count_text, counted, figure_text, file_text, label_text, printable_text, signed_text
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -35,7 +34,7 @@ def render(template: str, *, classes: Any, **content: Any) -> str:
     from markupsafe import Markup
 
     environment = Environment(
-        loader=PackageLoader("skcnn.metrics", "templates"),
+        loader=PackageLoader("skcnn.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

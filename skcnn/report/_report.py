@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 import pandas as pd
 
 from skcnn.images import as_images
-from skcnn.metrics._calibration import calibration_of
-from skcnn.metrics._confusion import confusion_of, most_confused_of
-from skcnn.metrics._image_grid_display import root_of
-from skcnn.metrics._intervals import bootstrap_intervals_of
-from skcnn.metrics._predictions import Predictions
-from skcnn.metrics._provenance import digest_of_input, digest_of_predictions, parameters_of, versions
-from skcnn.metrics._report_comparison import ReportComparison
-from skcnn.metrics._report_displays import ReportDisplays
-from skcnn.metrics._report_text import summary_of, text_of
-from skcnn.metrics._tables import (
-    class_figures_of,
-    headline_of,
-    top_k_frame_of,
-    top_k_of,
-    undefined_notes,
-)
-from skcnn.metrics._text import count_text
+from skcnn.metrics.parts import Predictions, bootstrap_intervals_of
+from skcnn.report._displays import ReportDisplays
+from skcnn.report._findings import Findings
+from skcnn.report._report_text import summary_of, text_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -90,6 +75,7 @@ class ClassifierReport(ReportDisplays):
 
     See Also
     --------
+    compare_reports : Compares the reports of several classifiers on the same samples.
     sklearn.metrics.classification_report : Precision, recall and F1 as text.
 
     Examples
@@ -97,7 +83,7 @@ class ClassifierReport(ReportDisplays):
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.linear_model import LogisticRegression
     >>> from sklearn.model_selection import train_test_split
-    >>> from skcnn.metrics import ClassifierReport
+    >>> from skcnn.report import ClassifierReport
     >>> X, y = load_iris(return_X_y=True)
     >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
     >>> classifier = LogisticRegression(C=0.05, max_iter=1000).fit(X_train, y_train)
@@ -118,19 +104,8 @@ class ClassifierReport(ReportDisplays):
     def __init__(
         self, predictions: Predictions, *, name: str, top_k: int = 5, estimator: Any = None, X: Any = None
     ) -> None:
-        self._predictions = predictions
-        self._top_k_asked = top_k
-        # As text: a report does not keep a model in memory.
-        self._estimator = "" if estimator is None else repr(estimator)
-        self.parameters = parameters_of(estimator)
-        self._X, self._root = X, root_of(estimator)
+        super().__init__(Findings.about(predictions, name=name, top_k=top_k, estimator=estimator, X=X))
         self._frames: dict[Any, pd.DataFrame] = {}
-        self._created = datetime.now(UTC)
-        self.top_k = top_k_of(predictions, top_k)
-        self.name = name
-        self.classes = predictions.classes
-        self.n_samples = predictions.n_samples
-        self.sample_weight = predictions.sample_weight
 
     @classmethod
     def from_estimator(
@@ -241,43 +216,6 @@ class ClassifierReport(ReportDisplays):
             )
         return cls(predictions, name=name or "Classifier", top_k=top_k, X=images)
 
-    @staticmethod
-    def compare(
-        reports: Sequence[ClassifierReport],
-        *,
-        confidence_level: float = 0.95,
-        n_resamples: int = 1000,
-        random_state: int | None = 0,
-        n_jobs: int | None = None,
-    ) -> ReportComparison:
-        """Compare classifiers on the same samples.
-
-        Parameters
-        ----------
-        reports : sequence of ClassifierReport
-            Two or more, of the same samples in the same order. The others are compared with the first.
-        confidence_level, n_resamples, random_state, n_jobs
-            As in `frame`.
-
-        Returns
-        -------
-        ReportComparison
-            Has a ``frame()``, a ``plot()`` and a ``to_html(path)`` of its own; `print` it.
-
-        Raises
-        ------
-        ValueError
-            If there are less than two reports, if they are not of the same samples (the true labels, the weights or,
-            where both were made from files, the names of the files differ), or if their ``top_k`` differ.
-        """
-        return ReportComparison(
-            reports,
-            confidence_level=confidence_level,
-            n_resamples=n_resamples,
-            random_state=random_state,
-            n_jobs=n_jobs,
-        )
-
     def frame(
         self,
         *,
@@ -310,9 +248,9 @@ class ClassifierReport(ReportDisplays):
         asked = (confidence_level, n_resamples, random_state)
         if asked not in self._frames or random_state is None:
             self._frames[asked] = bootstrap_intervals_of(
-                self._predictions,
-                self._headline_frame,
-                top_k=self._top_k_asked,
+                self._findings.predictions,
+                self._findings.headline_frame,
+                top_k=self._findings.top_k_asked,
                 confidence_level=confidence_level,
                 n_resamples=n_resamples,
                 random_state=random_state,
@@ -333,7 +271,7 @@ class ClassifierReport(ReportDisplays):
         DataFrame of shape (n_pairs, 4)
             As the function `most_confused` describes it.
         """
-        return most_confused_of(self.confusion_frame, k)
+        return self._findings.most_confused(k)
 
     def to_text(self) -> str:
         """Return the report as lines for a terminal: as it is printed, with the intervals of `frame`.
@@ -343,7 +281,7 @@ class ClassifierReport(ReportDisplays):
         str
             Lines. To `print` the report itself leaves the intervals out, and is done at once.
         """
-        return text_of(self, self.frame())
+        return text_of(self._findings, type(self).__name__, self.frame())
 
     def to_html(self, path: str | os.PathLike[str], *, n_images: int = 12) -> Path:
         """Write the report as one HTML page that loads nothing from elsewhere.
@@ -369,95 +307,88 @@ class ClassifierReport(ReportDisplays):
         FileNotFoundError
             If the folder does not exist.
         """
-        from skcnn.metrics._page import write_page
-        from skcnn.metrics._report_page import render_report
+        from skcnn.report._page import write_page
+        from skcnn.report._report_page import render_report
 
-        return write_page(path, render_report(self, n_images=n_images))
+        return write_page(path, render_report(self._findings, self, self.frame(), n_images=n_images))
+
+    @property
+    def name(self) -> str:
+        """What the report calls the classifier."""
+        return self._findings.name
+
+    @property
+    def classes(self) -> np.ndarray:
+        """Labels, in the order of the tables."""
+        return self._findings.classes
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+        return self._findings.n_samples
+
+    @property
+    def sample_weight(self) -> np.ndarray | None:
+        """Weights, where they were given."""
+        return self._findings.sample_weight
+
+    @property
+    def top_k(self) -> int:
+        """Number of highest scores that "top_k_accuracy" looks at."""
+        return self._findings.top_k
 
     @property
     def headline(self) -> pd.Series:
         """The figures about all classes together."""
-        return self._headline_frame["value"].copy()
-
-    @cached_property
-    def classification_frame(self) -> pd.DataFrame:
-        """The figures of each class."""
-        return class_figures_of(self._predictions)
-
-    @cached_property
-    def confusion_frame(self) -> pd.DataFrame:
-        """Counts: rows are true classes, columns predicted ones."""
-        return confusion_of(self._predictions)
-
-    @cached_property
-    def calibration_frame(self) -> pd.DataFrame | None:
-        """How far probabilities are from what happens, of all classes and of each; None where there are none."""
-        return calibration_of(self._predictions) if self._predictions.is_probability else None
-
-    @cached_property
-    def top_k_frame(self) -> pd.DataFrame | None:
-        """How often the true class is among the k highest scores; None where there are no scores."""
-        return top_k_frame_of(self._predictions) if self._predictions.score is not None else None
+        return self._findings.headline
 
     @property
     def headline_labels(self) -> dict[str, str]:
         """What the figures of `headline` are called in print."""
-        return {
-            "accuracy": "Accuracy",
-            "balanced_accuracy": "Balanced accuracy",
-            "log_loss": "Log-loss",
-            "top_k_accuracy": f"Top-{self.top_k} accuracy" if len(self.classes) > 2 else "Top-k accuracy",
-            "f1_macro": "Macro F1",
-            "roc_auc_ovr": "Macro ROC AUC",
-            "average_precision_macro": "Macro average precision",
-        }
+        return self._findings.headline_labels
+
+    @property
+    def classification_frame(self) -> pd.DataFrame:
+        """The figures of each class."""
+        return self._findings.classification_frame
+
+    @property
+    def confusion_frame(self) -> pd.DataFrame:
+        """Counts: rows are true classes, columns predicted ones."""
+        return self._findings.confusion_frame
+
+    @property
+    def calibration_frame(self) -> pd.DataFrame | None:
+        """How far probabilities are from what happens, of all classes and of each; None where there are none."""
+        return self._findings.calibration_frame
+
+    @property
+    def top_k_frame(self) -> pd.DataFrame | None:
+        """How often the true class is among the k highest scores; None where there are no scores."""
+        return self._findings.top_k_frame
 
     @property
     def notes(self) -> list[str]:
         """Why figures are NaN, and what else one has to know about them."""
-        return self._notes_on(self._headline_frame)
-
-    def _notes_on(self, headline: pd.DataFrame) -> list[str]:
-        figures: dict[str, list[str]] = {}
-        for figure, note in headline["note"].items():
-            figures.setdefault(note, []).append(self.headline_labels[figure])
-        said = [f"{', '.join(labels)}: {note}." for note, labels in figures.items() if note]
-        return said + undefined_notes(self.classification_frame, self._predictions)
+        return self._findings.notes
 
     @property
     def summary(self) -> str:
         """The report in two sentences."""
-        return summary_of(self, int((self._predictions.true == self._predictions.predicted).sum()))
+        return summary_of(self._findings)
 
     @property
     def provenance(self) -> dict[str, str]:
         """How the report was made."""
-        return {
-            "Name": self.name,
-            "Made": self._created.strftime("%Y-%m-%d %H:%M UTC"),
-            "Samples": f"{self.n_samples:,}",
-            "Classes": f"{len(self.classes):,}",
-            "Scores": self._predictions.score_note,
-            "Sample weights": "none" if self.sample_weight is None else f"sum {count_text(self.sample_weight.sum())}",
-            "Estimator": self._estimator or "not known: made from predictions",
-            "Digest of X": self._digest_of_input,
-            "Digest of predictions": (
-                f"SHA-256 {digest_of_predictions(self._predictions)} of classes, true and predicted labels, scores and "
-                "weights"
-            ),
-            **versions(),
-        }
+        return self._findings.provenance
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """All parameters of the estimator, by name; empty where it is not known."""
+        return self._findings.parameters
 
     def __repr__(self) -> str:
-        return text_of(self)
-
-    @cached_property
-    def _digest_of_input(self) -> str:
-        return "none: X was not given" if self._X is None else digest_of_input(self._X)
-
-    @cached_property
-    def _headline_frame(self) -> pd.DataFrame:
-        return headline_of(self._predictions, self.classification_frame, self._top_k_asked)
+        return text_of(self._findings, type(self).__name__)
 
 
 def _name_of(estimator: Any) -> str:

@@ -12,7 +12,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skcnn.metrics import (
-    ClassifierReport,
     bootstrap_intervals,
     calibration_frame,
     classification_frame,
@@ -21,6 +20,7 @@ from skcnn.metrics import (
     most_confused,
     top_k_frame,
 )
+from skcnn.report import ClassifierReport
 
 
 @pytest.fixture(scope="module")
@@ -236,7 +236,7 @@ def test_light_to_import_and_never_keras(tmp_path):
 import sys
 import skcnn.metrics
 assert not {{"keras", "tensorflow", "matplotlib", "jinja2"}} & set(sys.modules), "import"
-report = skcnn.metrics.ClassifierReport.from_predictions([0, 1, 2], [[.6, .3, .1], [.2, .5, .3], [.4, .3, .3]])
+report = skcnn.report.ClassifierReport.from_predictions([0, 1, 2], [[.6, .3, .1], [.2, .5, .3], [.4, .3, .3]])
 repr(report)
 assert not {{"keras", "matplotlib", "jinja2"}} & set(sys.modules), "repr"
 report.to_html({str(tmp_path / "report.html")!r})

@@ -12,9 +12,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skcnn.metrics import ClassifierReport
 from skcnn.metrics._predictions import Predictions
-from skcnn.metrics._provenance import digest_of_input, digest_of_predictions, parameters_of
+from skcnn.report import ClassifierReport
+from skcnn.report._provenance import digest_of_input, digest_of_predictions, parameters_of
 
 Y_TRUE, Y_SCORE = ["a", "b", "b"], np.array([0.25, 0.5, 1.0])
 
@@ -117,7 +117,7 @@ def test_long_parameters_are_shortened():
 def test_the_report_tells_both_digests(image_files):
     report = ClassifierReport.from_predictions(["a", "b", "b"] * 2, np.tile(Y_SCORE, 2), X=image_files)
     assert report.provenance["Digest of X"] == digest_of_input(image_files)
-    assert digest_of_predictions(report._predictions) in report.provenance["Digest of predictions"]
+    assert digest_of_predictions(report._findings.predictions) in report.provenance["Digest of predictions"]
 
 
 def copied(source, target) -> str:

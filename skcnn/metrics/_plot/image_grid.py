@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from skcnn._plot.image_grid import Cell, Group, Line, draw_grid
+from skcnn._plot.theme import RIGHT, WRONG
+from skcnn._text import figure_text
 from skcnn.images import BadRow, Images, as_images, map_ahead
-from skcnn.metrics._image_grid import Cell, Group, Line, draw_grid
 from skcnn.metrics._predictions import Predictions
-from skcnn.metrics._text import figure_text
-from skcnn.metrics._theme import RIGHT, WRONG
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -354,3 +354,15 @@ def root_of(estimator: Any) -> Any:
     given = estimator.get_params() if hasattr(estimator, "get_params") else {}
     roots = {os.fspath(value) for name, value in given.items() if name.split("__")[-1] == "root" and value is not None}
     return roots.pop() if len(roots) == 1 else None
+
+
+def image_grid_display_of(
+    predictions: Predictions,
+    images: Images,
+    *,
+    kind: Kind = "worst_errors",
+    n_images: int | None = None,
+    name: str | None = None,
+) -> ImageGridDisplay:
+    """Make the Display from checked predictions and the images of their samples."""
+    return ImageGridDisplay._from_checked(predictions, images, kind=kind, n_images=n_images, name=name)

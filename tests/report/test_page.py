@@ -17,11 +17,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import skcnn.metrics
-from skcnn.metrics import ClassifierReport, operating_point
-from skcnn.metrics._comparison_page import render_comparison
-from skcnn.metrics._report_page import render_report
-from skcnn.metrics._text import figure_text, signed_text
+import skcnn.report
+from skcnn._text import figure_text, signed_text
+from skcnn.metrics import operating_point
+from skcnn.report import ClassifierReport, compare_reports
+from skcnn.report._comparison_page import render_comparison
+from skcnn.report._report_page import render_report
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ODD_NAMES = [
@@ -109,19 +110,21 @@ def comparison_of(task: str):
     else:
         names = [f"class {number}" for number in range(5)]
         reports = [made_up(names, 300, name="a model", seed=seed) for seed in range(4)]
-    return ClassifierReport.compare(reports, n_resamples=50)
+    return compare_reports(reports, n_resamples=50)
 
 
 REPORTS = ("flowers", "two classes", "odd", "large counts", "120 classes")
 PAGES = (*REPORTS, "two reports", "four reports")
 
 
+def page_of(report: ClassifierReport) -> str:
+    return render_report(report._findings, report, report.frame(), n_images=12)
+
+
 @functools.cache
 def html_of(task: str) -> str:
     return (
-        render_report(report_of(task), n_images=12)
-        if task in REPORTS
-        else render_comparison(comparison_of(task), n_images=12)
+        page_of(report_of(task)) if task in REPORTS else render_comparison(comparison_of(task)._compared, n_images=12)
     )
 
 
@@ -153,7 +156,7 @@ def test_nothing_is_loaded_from_elsewhere(page):
 def test_the_one_script_is_ours_and_the_policy_names_its_hash(page):
     (script,) = re.findall("<script>(.*?)</script>", page, re.DOTALL)
     assert page.count("<script") == 1
-    assert script == (Path(skcnn.metrics.__file__).parent / "templates" / "page.js").read_text("utf-8")
+    assert script == (Path(skcnn.report.__file__).parent / "templates" / "page.js").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = next(a["content"] for _, a in Page(page).tags if a.get("http-equiv") == "Content-Security-Policy")
     assert f"script-src 'sha256-{digest}';" in policy
@@ -170,7 +173,7 @@ def test_thresholds_of_two_classes_are_told():
     html, report = html_of("two classes"), report_of("two classes")
     text = Page(html).text
     assert "What a threshold brings" in text
-    predictions = report._predictions
+    predictions = report._findings.predictions
     point = operating_point(predictions.true, predictions.score[:, 1], min_recall=0.95)
     assert f"{point['threshold']:.3g}" in text
     table = html[html.index("19 thresholds") :]
@@ -270,7 +273,7 @@ def test_a_file_is_told_by_folder_and_name_only(tmp_path):
     for file, pixels in zip(files, images(3), strict=True):
         Image.fromarray(pixels).save(file)
     report = ClassifierReport.from_predictions(["a", "b", "b"], [0.2, 0.4, 0.7], X=files)
-    html = render_report(report, n_images=12)
+    html = page_of(report)
     titles = [attributes["title"] for tag, attributes in Page(html).tags if tag == "img"]
     assert titles == ['a "quoted" name/1 ">.png', 'a "quoted" name/0 ">.png', 'a "quoted" name/2 ">.png']
     assert str(tmp_path) not in html
@@ -531,7 +534,7 @@ def test_in_chromium_tables_are_sorted_and_filtered(tmp_path):
 def test_a_page_holds_no_marks_that_hide_or_turn_text(tmp_path):
     odd = "a\u202eb\u2028c\ud800d\x00e"
     report = ClassifierReport.from_predictions(["e", "f"] * 3, [0.2, 0.8] * 3, name=odd)
-    comparison = ClassifierReport.compare([report, report])
+    comparison = compare_reports([report, report])
     for page in (report.to_html(tmp_path / "a.html"), comparison.to_html(tmp_path / "b.html")):
         text = page.read_text("utf-8")
         assert r"a\u202eb\u2028c\ud800d\x00e" in text

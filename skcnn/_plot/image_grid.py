@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from skcnn.metrics._text import label_text
-from skcnn.metrics._theme import MUTED, REST, new_axes
+from skcnn._plot.theme import MUTED, REST, new_axes
+from skcnn._text import label_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from skcnn.metrics._theme import CSS_VARIABLES, PAGE_STYLE
+from skcnn._plot.theme import CSS_VARIABLES, PAGE_STYLE
 
 if TYPE_CHECKING:
     from markupsafe import Markup

@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property, partial
-from typing import Any, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-import pandas as pd
 
-from skcnn.images import Images, as_images
-from skcnn.metrics._calibration import ReliabilityDisplay
-from skcnn.metrics._confusion_display import MAX_LABELLED, ConfusionDisplay
-from skcnn.metrics._curves import OneVsRestPrecisionRecallDisplay, OneVsRestRocDisplay, singled_out
-from skcnn.metrics._image_grid_display import ImageGridDisplay, Kind
-from skcnn.metrics._predictions import Predictions
-from skcnn.metrics._text import label_text
-from skcnn.metrics._threshold_display import ThresholdDisplay
+from skcnn._text import label_text
+from skcnn.metrics import ConfusionDisplay
+from skcnn.metrics.parts import (
+    MAX_LABELLED,
+    curve_displays_of,
+    image_grid_display_of,
+    reliability_display_of,
+    singled_out,
+    threshold_display_of,
+)
+from skcnn.report._findings import Findings
+
+if TYPE_CHECKING:
+    from skcnn.metrics import (
+        ImageGridDisplay,
+        OneVsRestPrecisionRecallDisplay,
+        OneVsRestRocDisplay,
+        ReliabilityDisplay,
+        ThresholdDisplay,
+    )
 
 
 class ReportDisplays:
     """What of a `ClassifierReport` is drawn. Its base class, and of use to nothing else."""
 
-    name: str
-    classes: np.ndarray
-    n_samples: int
-    confusion_frame: pd.DataFrame
-    _predictions: Predictions
-    _X: Any
-    _root: Any
+    def __init__(self, findings: Findings) -> None:
+        self._findings = findings
 
     def plot(self) -> Self:
         """Draw the confusion matrix, the curves and, of probabilities, the reliability diagram in one figure.
@@ -46,7 +52,7 @@ class ReportDisplays:
         curves, confusion = self.curve_displays(), self.confusion_display()
         chosen = singled_out(curves)
         draw: list[Callable[..., Any]] = [confusion.plot]
-        if len(self.classes) > MAX_LABELLED and (most_confused := confusion.most_confused_classes()):
+        if len(self._findings.classes) > MAX_LABELLED and (most_confused := confusion.most_confused_classes()):
             draw.append(partial(confusion.plot, classes=most_confused))
         draw += [partial(curve.plot, classes=chosen[i]) for i, curve in enumerate(curves)]
         draw += [display.plot for display in (self.reliability_display(), self.threshold_display()) if display]
@@ -58,7 +64,7 @@ class ReportDisplays:
             draw_on(ax)
         for ax in places[len(draw) :]:
             ax.remove()
-        figure.suptitle(label_text(self.name), parse_math=False)
+        figure.suptitle(label_text(self._findings.name), parse_math=False)
         self.axes_ = places[: len(draw)]
         self.figure_ = figure
         return self
@@ -71,7 +77,7 @@ class ReportDisplays:
         ConfusionDisplay
             Not drawn yet.
         """
-        return ConfusionDisplay(self.confusion_frame)
+        return ConfusionDisplay(self._findings.confusion_frame)
 
     def curve_displays(self) -> list[OneVsRestRocDisplay | OneVsRestPrecisionRecallDisplay]:
         """Return the Displays of the ROC and precision-recall curves.
@@ -81,12 +87,9 @@ class ReportDisplays:
         list of Displays
             Empty where there are no scores.
         """
-        if self._predictions.score is None:
+        if self._findings.predictions.score is None:
             return []
-        return [
-            OneVsRestRocDisplay._from_checked(self._predictions),
-            OneVsRestPrecisionRecallDisplay._from_checked(self._predictions),
-        ]
+        return curve_displays_of(self._findings.predictions)
 
     def reliability_display(self) -> ReliabilityDisplay | None:
         """Return the Display of how often what is given a probability happens.
@@ -96,9 +99,9 @@ class ReportDisplays:
         ReliabilityDisplay or None
             None where there are no probabilities, or one class only.
         """
-        if not self._predictions.is_probability or len(self.classes) < 2:
+        if not self._findings.predictions.is_probability or len(self._findings.classes) < 2:
             return None
-        return ReliabilityDisplay._from_checked(self._predictions)
+        return reliability_display_of(self._findings.predictions)
 
     def threshold_display(self) -> ThresholdDisplay | None:
         """Return the Display of what each threshold of the second class's score would bring.
@@ -108,9 +111,9 @@ class ReportDisplays:
         ThresholdDisplay or None
             None where there are no scores, or not two classes.
         """
-        if self._predictions.score is None or len(self.classes) != 2:
+        if self._findings.predictions.score is None or len(self._findings.classes) != 2:
             return None
-        return ThresholdDisplay._from_checked(self._predictions, 1)
+        return threshold_display_of(self._findings.predictions, 1)
 
     def image_displays(self, n_images: int = 12) -> list[ImageGridDisplay]:
         """Return the Displays of the worst errors and of what the classifier is surest of, and right.
@@ -125,29 +128,11 @@ class ReportDisplays:
         list of ImageGridDisplay
             Empty where the report has no images; the first alone where there are no scores.
         """
-        images = self._images
+        images = self._findings.images
         if images is None:
             return []
-        kinds: tuple[Kind, ...] = ("worst_errors", "confident_right")
-        kinds = kinds if self._predictions.score is not None else kinds[:1]
+        kinds: tuple[Literal["worst_errors", "confident_right"], ...] = ("worst_errors", "confident_right")
+        kinds = kinds if self._findings.predictions.score is not None else kinds[:1]
         return [
-            ImageGridDisplay._from_checked(self._predictions, images, kind=kind, n_images=n_images) for kind in kinds
+            image_grid_display_of(self._findings.predictions, images, kind=kind, n_images=n_images) for kind in kinds
         ]
-
-    @cached_property
-    def _images(self) -> Images | None:
-        """X, where it holds images: a report is of use to classifiers of numbers and of texts, too."""
-        try:
-            images = as_images(self._X, root=self._root)
-        except (TypeError, ValueError):
-            return None
-        looked_at = range(min(3, len(images))) if len(images) == self.n_samples else []
-        return images if any(_is_image(images, row) for row in looked_at) else None
-
-
-def _is_image(images: Images, row: int) -> bool:
-    try:
-        images.thumbnail(row, 8)
-    except (OSError, TypeError, ValueError):
-        return False
-    return True

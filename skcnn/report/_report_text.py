@@ -7,61 +7,61 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from skcnn.metrics._text import count_text, counted, figure_text, label_text
+from skcnn._text import count_text, counted, figure_text, label_text
 
 if TYPE_CHECKING:
-    from skcnn.metrics._report import ClassifierReport
+    from skcnn.report._findings import Findings
 
 _ROWS_PRINTED = 20
 
 
-def summary_of(report: ClassifierReport, n_right: int) -> str:
+def summary_of(findings: Findings) -> str:
     """Return the report in two sentences."""
-    accuracy = report.headline["accuracy"]
-    weighted = "accuracy" if report.sample_weight is None else "weighted accuracy"
+    accuracy = findings.headline["accuracy"]
+    weighted = "accuracy" if findings.sample_weight is None else "weighted accuracy"
     share = f"{weighted} {figure_text(accuracy)}"
-    first = f"{n_right:,} of {counted(report.n_samples, 'sample')} classified correctly ({share})."
-    pair = next(report.most_confused(1).itertuples(index=False), None)
+    first = f"{findings.is_right.sum():,} of {counted(findings.n_samples, 'sample')} classified correctly ({share})."
+    pair = next(findings.most_confused(1).itertuples(index=False), None)
     if pair is None:  # No mistake, or none that has a weight.
         return first
-    support = report.classification_frame["support"].to_numpy()
-    recall = report.classification_frame["recall"].to_numpy()
+    support = findings.classification_frame["support"].to_numpy()
+    recall = findings.classification_frame["recall"].to_numpy()
     weakest = int(np.nanargmin(recall))
-    of_class = count_text(support[list(report.classes).index(pair.true)])
+    of_class = count_text(support[list(findings.classes).index(pair.true)])
     return (
-        f"{first} The class found least often is {quoted(report.classes[weakest])} (recall "
+        f"{first} The class found least often is {quoted(findings.classes[weakest])} (recall "
         f"{figure_text(recall[weakest])}); the commonest mistake is {quoted(pair.true)} taken for "
         f"{quoted(pair.predicted)} ({count_text(pair[2])} of {of_class})."
     )
 
 
-def text_of(report: ClassifierReport, frame: pd.DataFrame | None = None) -> str:
-    """Return the report as lines for a terminal; ``frame``, that of the report, adds intervals."""
-    n_classes = len(report.classes)
-    lines = [f"{type(report).__name__}: {label_text(report.name)}"]
-    lines += [report.summary, ""]
-    width = max(map(len, report.headline_labels.values()))
-    for figure, label in report.headline_labels.items():
-        line = f"{label:<{width}}  {figure_text(report.headline[figure]):>6}"
+def text_of(findings: Findings, kind: str, frame: pd.DataFrame | None = None) -> str:
+    """Return a report of this kind as lines for a terminal; ``frame``, that of the report, adds intervals."""
+    n_classes = len(findings.classes)
+    lines = [f"{kind}: {label_text(findings.name)}"]
+    lines += [summary_of(findings), ""]
+    width = max(map(len, findings.headline_labels.values()))
+    for figure, label in findings.headline_labels.items():
+        line = f"{label:<{width}}  {figure_text(findings.headline[figure]):>6}"
         if frame is not None and not np.isnan(frame.loc[figure, "low"]):
             line += f"  ({figure_text(frame.loc[figure, 'low'])} to {figure_text(frame.loc[figure, 'high'])})"
         lines.append(line)
     if frame is not None:
         lines.append("(in brackets: 95 % intervals, from 1,000 bootstrap resamples)")
-    table = report.classification_frame
+    table = findings.classification_frame
     if n_classes > _ROWS_PRINTED:
         table = table.sort_values("f1", kind="stable").head(_ROWS_PRINTED)
         lines += ["", f"The {_ROWS_PRINTED} classes of lowest F1 (classification_frame has all {n_classes:,}):"]
     lines += ["", _printed(table)]
-    pairs = report.most_confused(5)
+    pairs = findings.most_confused(5)
     if not pairs.empty:
         lines += ["", "Most confused:"]
         lines += [
             f"  {quoted(pair.true)} taken for {quoted(pair.predicted)}: {count_text(pair[2])} ({pair.share:.1%})"
             for pair in pairs.itertuples(index=False)
         ]
-    if report.notes:
-        lines += ["", "Notes:", *(f"  {note}" for note in report.notes)]
+    if findings.notes:
+        lines += ["", "Notes:", *(f"  {note}" for note in findings.notes)]
     return "\n".join(lines)
 
 

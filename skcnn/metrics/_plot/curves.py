@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import auc, precision_recall_curve, roc_curve
 
-from skcnn._text import valid_label
+from skcnn._plot.theme import REST, SERIES, new_axes
+from skcnn._text import figure_text, label_text, valid_label
 from skcnn.metrics._predictions import Predictions
 from skcnn.metrics._tables import sides_of
-from skcnn.metrics._text import figure_text, label_text
-from skcnn.metrics._theme import REST, SERIES, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -437,3 +436,11 @@ def singled_out(displays: Sequence[_OneVsRestDisplay]) -> list[list[Any]]:
     """
     chosen = displays[-1].colors() if displays else {}
     return [[label for label in chosen if label in display.areas.dropna().index] for display in displays]
+
+
+def curve_displays_of(predictions: Predictions) -> list[OneVsRestRocDisplay | OneVsRestPrecisionRecallDisplay]:
+    """Make the Displays of the ROC and precision-recall curves from checked predictions that have scores."""
+    return [
+        OneVsRestRocDisplay._from_checked(predictions),
+        OneVsRestPrecisionRecallDisplay._from_checked(predictions),
+    ]

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from skcnn.metrics._page import render
-from skcnn.metrics._svg import WIDTH, inline_svg
-from skcnn.metrics._text import label_text, percent_text
-from skcnn.metrics._theme import SERIES
+from skcnn._plot.theme import SERIES
+from skcnn._text import label_text, percent_text
+from skcnn.report._differences import draw_differences
+from skcnn.report._page import render
+from skcnn.report._svg import WIDTH, inline_svg
 
 if TYPE_CHECKING:
-    from skcnn.metrics._report_comparison import ReportComparison
+    from skcnn.report._compared import ComparedFindings
 
 
-def render_comparison(comparison: ReportComparison, *, n_images: int) -> str:
+def render_comparison(compared: ComparedFindings, *, n_images: int) -> str:
     """Return the HTML of a comparison."""
-    frame, first = comparison.frame(), comparison.reports[0]
-    classes = comparison.class_frame()
+    frame, first = compared.frame, compared.findings[0]
+    classes = compared.class_frame("f1")
     change = classes.iloc[:, 1:].sub(classes.iloc[:, 0], axis=0).to_numpy()
-    displays = comparison.image_displays(n_images) if n_images else []
+    displays = compared.image_displays(n_images) if n_images else []
     sections = {
         "figures": "Side by side",
         "images": "Images",
@@ -31,13 +32,13 @@ def render_comparison(comparison: ReportComparison, *, n_images: int) -> str:
         "comparison.html",
         classes=classes.index,
         sections=sections,
-        comparison=comparison,
-        level=percent_text(comparison.confidence_level),
+        comparison=compared,
+        level=percent_text(compared.confidence_level),
         figures=[
-            (label, [frame.loc[(figure, name)] for name in comparison.names])
+            (label, [frame.loc[(figure, name)] for name in compared.names])
             for figure, label in first.headline_labels.items()
         ],
-        image=_image(comparison),
+        image=_image(compared),
         galleries=[
             {
                 "title": display.name,
@@ -46,29 +47,29 @@ def render_comparison(comparison: ReportComparison, *, n_images: int) -> str:
             }
             for display in displays
         ],
-        agreement=[row for _, row in comparison.agreement_frame.iterrows()],
+        agreement=[row for _, row in compared.agreement_frame.iterrows()],
         agreement_labels={
             "both_right": "by both",
-            "only_first": f"only by {comparison.names[0]}",
-            "only_this": f"only by {comparison.names[1]}" if len(comparison.names) == 2 else "only by this one",
+            "only_first": f"only by {compared.names[0]}",
+            "only_this": f"only by {compared.names[1]}" if len(compared.names) == 2 else "only by this one",
             "both_wrong": "by neither",
         },
         rows=list(zip(classes.index, classes.to_numpy(), change, strict=True)),
     )
 
 
-def _image(comparison: ReportComparison) -> dict[str, Any]:
-    others = comparison.names[1:]
+def _image(compared: ComparedFindings) -> dict[str, Any]:
+    others = compared.names[1:]
 
     def draw(ax: Any) -> None:
-        comparison.plot(ax)
+        draw_differences(compared, ax)
         if ax.get_legend() is not None:  # It stands below the image.
             ax.get_legend().remove()
 
     colors = [f"series-{number % len(SERIES)}" for number in range(len(others))]
     height = 1 + 7 * (0.2 + 0.2 * len(others))
     return {
-        "title": f"Difference from {label_text(comparison.names[0])}",
+        "title": f"Difference from {label_text(compared.names[0])}",
         "svg": inline_svg(draw, (WIDTH, height), "Differences between the classifiers"),
         "caption": "A filled dot is a difference whose interval does not hold 0. Log-loss is drawn with its sign "
         "reversed, so that to the right is always better.",

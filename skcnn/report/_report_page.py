@@ -5,40 +5,39 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
-from skcnn.metrics._confusion_display import MAX_LABELLED
-from skcnn.metrics._curves import singled_out
-from skcnn.metrics._page import render
-from skcnn.metrics._svg import WIDTH, inline_svg
-from skcnn.metrics._text import counted, figure_text
-from skcnn.metrics._threshold_display import METRIC_LABELS
-from skcnn.metrics._thresholds import operating_point_of, threshold_table_of
+from skcnn._text import counted, figure_text
+from skcnn.metrics.parts import MAX_LABELLED, METRIC_LABELS, operating_point_of, singled_out, threshold_table_of
+from skcnn.report._page import render
+from skcnn.report._report_text import summary_of
+from skcnn.report._svg import WIDTH, inline_svg
 
 if TYPE_CHECKING:
-    from skcnn.metrics._curves import OneVsRestPrecisionRecallDisplay, OneVsRestRocDisplay
-    from skcnn.metrics._report import ClassifierReport
+    from skcnn.metrics import OneVsRestPrecisionRecallDisplay, OneVsRestRocDisplay
+    from skcnn.report._displays import ReportDisplays
+    from skcnn.report._findings import Findings
 
 _TABLE_FOLDED_ABOVE = 20
 _WEAKEST_SHOWN = 10
 _CURVES_OF_THRESHOLDS = ("tpr", "fpr", "ppv", "f1")
 
 
-def render_report(report: ClassifierReport, *, n_images: int) -> str:
-    """Return the HTML of a report."""
-    displays = report.curve_displays()
-    table = report.classification_frame
+def render_report(findings: Findings, displays: ReportDisplays, frame: pd.DataFrame, *, n_images: int) -> str:
+    """Return the HTML of a report; ``frame`` has its figures with their intervals."""
+    curves = displays.curve_displays()
+    table = findings.classification_frame
     weakest = table.sort_values("f1", kind="stable").head(_WEAKEST_SHOWN)
-    frame = report.frame()
     content: dict[str, Any] = {
-        "headline": [(report.headline_labels[row.Index], row) for row in frame.itertuples()],
-        "notes": report._notes_on(frame),
-        "counts": "Samples" if report.sample_weight is None else "Weight",
-        "confusions": _confusion_images(report),
-        "pairs": list(report.most_confused().itertuples(index=False)),
-        "galleries": _galleries(report, n_images) if n_images else [],
-        "curves": [_curve_image(*pair) for pair in zip(displays, singled_out(displays), strict=True)],
-        **_probabilities(report),
-        "thresholds": _thresholds(report),
+        "headline": [(findings.headline_labels[row.Index], row) for row in frame.itertuples()],
+        "notes": findings.notes_on(frame),
+        "counts": "Samples" if findings.sample_weight is None else "Weight",
+        "confusions": _confusion_images(findings, displays),
+        "pairs": list(findings.most_confused().itertuples(index=False)),
+        "galleries": _galleries(displays, n_images) if n_images else [],
+        "curves": [_curve_image(*pair) for pair in zip(curves, singled_out(curves), strict=True)],
+        **_probabilities(findings, displays),
+        "thresholds": _thresholds(findings, displays),
         "weakest": list(weakest.itertuples()) if len(table) > _TABLE_FOLDED_ABOVE else [],
         "every_class": list(table.itertuples()),
     }
@@ -52,7 +51,14 @@ def render_report(report: ClassifierReport, *, n_images: int) -> str:
         "made": "How it was made",
     }
     sections = {anchor: heading for anchor, heading in sections.items() if heading}
-    return render("report.html", classes=report.classes, report=report, sections=sections, **content)
+    return render(
+        "report.html",
+        classes=findings.classes,
+        report=findings,
+        summary=summary_of(findings),
+        sections=sections,
+        **content,
+    )
 
 
 def _curve_image(display: OneVsRestRocDisplay | OneVsRestPrecisionRecallDisplay, chosen: list[Any]) -> dict[str, Any]:
@@ -78,12 +84,12 @@ def _curve_image(display: OneVsRestRocDisplay | OneVsRestPrecisionRecallDisplay,
     }
 
 
-def _probabilities(report: ClassifierReport) -> dict[str, Any]:
+def _probabilities(findings: Findings, displays: ReportDisplays) -> dict[str, Any]:
     """Return what the page shows of the scores as such."""
     content: dict[str, Any] = {"reliability": None, "calibration": [], "top_k": []}
-    if report.top_k_frame is not None and len(report.classes) > 2:
-        content["top_k"] = list(report.top_k_frame.itertuples())
-    display = report.reliability_display()
+    if findings.top_k_frame is not None and len(findings.classes) > 2:
+        content["top_k"] = list(findings.top_k_frame.itertuples())
+    display = displays.reliability_display()
     if display is not None:
         together = display.calibration.iloc[0]
         content["reliability"] = {
@@ -98,9 +104,9 @@ def _probabilities(report: ClassifierReport) -> dict[str, Any]:
     return content
 
 
-def _thresholds(report: ClassifierReport) -> dict[str, Any] | None:
+def _thresholds(findings: Findings, displays: ReportDisplays) -> dict[str, Any] | None:
     """Return what the page shows of a task of two classes: a threshold for each demand, and what others would bring."""
-    display = report.threshold_display()
+    display = displays.threshold_display()
     if display is None:
         return None
     table = display.frame()
@@ -120,9 +126,9 @@ def _thresholds(report: ClassifierReport) -> dict[str, Any] | None:
         for number, metric in enumerate(_CURVES_OF_THRESHOLDS)
     ]
     return {
-        "positive": report.classes[1],
+        "positive": findings.classes[1],
         "points": points,
-        "rows": list(threshold_table_of(report._predictions, 1, _even_thresholds(report)).itertuples()),
+        "rows": list(threshold_table_of(findings.predictions, 1, _even_thresholds(findings)).itertuples()),
         "image": {
             "title": "What a threshold brings",
             "svg": inline_svg(
@@ -136,16 +142,16 @@ def _thresholds(report: ClassifierReport) -> dict[str, Any] | None:
     }
 
 
-def _even_thresholds(report: ClassifierReport) -> np.ndarray:
+def _even_thresholds(findings: Findings) -> np.ndarray:
     """Return 19 thresholds from low to high: of probabilities every 0.05, of other scores every twentieth quantile."""
     steps = np.arange(1, 20) / 20
-    assert report._predictions.score is not None  # Else there was no Display.
-    return steps if report._predictions.is_probability else np.quantile(report._predictions.score[:, 1], steps)
+    assert findings.predictions.score is not None  # Else there was no Display.
+    return steps if findings.predictions.is_probability else np.quantile(findings.predictions.score[:, 1], steps)
 
 
-def _confusion_images(report: ClassifierReport) -> list[dict[str, Any]]:
-    display = report.confusion_display()
-    n_classes = len(report.classes)
+def _confusion_images(findings: Findings, displays: ReportDisplays) -> list[dict[str, Any]]:
+    display = displays.confusion_display()
+    n_classes = len(findings.classes)
     whole = {
         "title": f"All {counted(n_classes, 'class')}",
         "caption": "Rows are true classes, columns predicted ones, in the order of the table below.",
@@ -166,13 +172,13 @@ def _confusion_images(report: ClassifierReport) -> list[dict[str, Any]]:
     return [whole, part]
 
 
-def _galleries(report: ClassifierReport, n_images: int) -> list[dict[str, Any]]:
+def _galleries(displays: ReportDisplays, n_images: int) -> list[dict[str, Any]]:
     headings = {
         "worst_errors": ("The worst errors", "Predicted wrong, with the largest lead over the true class first."),
         "confident_right": ("Right, and surest of it", "Predicted right, the highest score first."),
     }
     galleries = []
-    for display in report.image_displays(n_images):
+    for display in displays.image_displays(n_images):
         title, hint = headings[display.kind]
         images = list(display.thumbnails().itertuples(index=False))
         if images:
