@@ -19,7 +19,7 @@ def image_files(folder: Path, n_images: int, size: tuple[int, int] | None, sourc
         What they are resized to, lest anybody has to resize them; None leaves a folder's images as they are and
         makes generated ones 500 x 375.
     source : str or None
-        A folder of images, a folder a class; None generates some.
+        A folder of images, one folder per class; None generates some.
     """
     (folder / "all").mkdir(parents=True)
     originals = _originals(source)

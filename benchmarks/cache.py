@@ -4,7 +4,7 @@ One command::
 
     python benchmarks/cache.py --data flowers/ --weights mobilenet_v2.weights.h5 --json cache.json
 
-``lookup``: a second run over images whose features are in a directory, in microseconds an image, with what it is
+``lookup``: a second run over images whose features are in a directory, in microseconds per image, with what it is
 made of; the same in a new process, which imports no Keras; and what the cache adds to a first run.
 
 ``search``: GridSearchCV over 8 candidates x 5 folds x 2 backbones: without a cache, with ``Pipeline(memory=)``, with
@@ -184,7 +184,7 @@ def as_markdown(report: dict[str, Any]) -> str:
             f"{'KERAS' if child['keras_imported'] else 'no Keras'}."
         )
         rows = [[name, f"{one['wall']:.0f}", f"{one['cpu']:.0f}"] for name, one in found["microseconds"].items()]
-        head = ["microseconds an image", "wall", "processor"]
+        head = ["microseconds per image", "wall", "processor"]
         parts.append(table(head, rows) if found["right"] else "**WRONG FEATURES**")
     if "search" in report:
         names = settings["backbones"]
@@ -215,7 +215,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     both = ["lookup", "search"]
     parser.add_argument("--parts", nargs="+", choices=both, default=both, help="default: %(default)s")
-    parser.add_argument("--data", metavar="FOLDER", help="images, a folder a class; default: generated ones")
+    parser.add_argument("--data", metavar="FOLDER", help="images, one folder per class; default: generated ones")
     parser.add_argument(
         "--backbones", nargs="+", default=["MobileNetV2", "MobileNet"], metavar="NAME", help="default: %(default)s"
     )

@@ -108,7 +108,7 @@ def plant(paths: list[str], copies: int, seed: int) -> tuple[list[bytes], list[t
 
 
 def judge(pairs: set[Pair], paths: list[str], root: str, origins: list[tuple[str, int]]) -> dict[str, Any]:
-    """Return the share found of each kind, how many of the pairs are right, and those that are not."""
+    """Return the fraction found of each kind, how many of the pairs are right, and those that are not."""
     first = len(paths)
     original = [*range(first), *(row for _, row in origins)]
     names = [Path(os.path.relpath(path, root)).as_posix() for path in paths]
@@ -182,7 +182,7 @@ def as_markdown(report: dict[str, Any]) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Run what the arguments ask for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", metavar="FOLDER", required=True, help="images, a folder a class")
+    parser.add_argument("--data", metavar="FOLDER", required=True, help="images, one folder per class")
     parser.add_argument("--copies", type=int, default=300, help="of each kind (default: %(default)s)")
     parser.add_argument("--hashes", nargs="*", default=["phash:8", "phash:16", "dhash:8"], help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of originals (default: %(default)s)")

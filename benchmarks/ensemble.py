@@ -1,6 +1,6 @@
 """Compare BaggedSGDClassifier's two solvers, and a plain logistic regression, on features of images.
 
-One command, on folders of images (a folder a class) or on features that were saved as an ``.npz`` with X and y::
+One command, on folders of images (one folder per class) or on features that were saved as an ``.npz`` with X and y::
 
     OMP_NUM_THREADS=1 python benchmarks/ensemble.py flowers/ --weights mobilenet_v2.weights.h5
     OMP_NUM_THREADS=1 python benchmarks/ensemble.py flowers.npz --log flowers.jsonl

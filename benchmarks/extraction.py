@@ -9,7 +9,7 @@ For each backbone it times skcnn's engines in each precision, Keras's ``predict`
 All take the same images. Without ``--weights`` weights are random, with normalisation that fits the images.
 
 Rounds are interleaved, and their order turns: what counts is the median over the rounds of the ratio within a round,
-in seconds on the wall and of the processor. A product of matrices in every round tells what share of the machine's
+in seconds on the wall and of the processor. A product of matrices in every round shows what fraction of the machine's
 float32 peak a network reaches. A row whose features are not those of Keras's ``predict`` says so and shows no speed.
 
 skcnn's cache is off, and its batches have the size that it chooses; ``auto`` has settled before the rounds. Images
@@ -167,10 +167,10 @@ def measure(name: str, weights: str | None, work: Path, settings: argparse.Names
         if run not in right:
             continue
         row["images_per_second"] = {clock: len(paths) / median(rounds, run, clock) for clock in ("wall", "cpu")}
-        shares = [
+        fractions = [
             len(paths) * flops / one[run]["wall"] / (product_flops / one["matrix product"]["wall"]) for one in rounds
         ]
-        row["share_of_peak"] = float(np.median(shares))
+        row["fraction_of_peak"] = float(np.median(fractions))
         slow = f"{row['kind']}: {ARRAYS if row['kind'] == 'model' else FILES} float32"
         if slow in right:
             row["ratio"] = {clock: ratio(rounds, slow, run, clock) for clock in ("wall", "cpu")}
@@ -259,9 +259,11 @@ def show_row(backbone: str, row: dict[str, Any]) -> list[object]:
     if not found["right"]:
         return [*cells, f"**WRONG FEATURES** ({shown})", "", "", "", "", ""]
     speed = [f"{row['images_per_second'][clock]:.1f}" for clock in ("wall", "cpu")]
-    share = f"{100 * row['share_of_peak']:.0f} %" if row["kind"] == "model" else show_ratio(row.get("of_model_only"))
+    fraction = (
+        f"{100 * row['fraction_of_peak']:.0f} %" if row["kind"] == "model" else show_ratio(row.get("of_model_only"))
+    )
     ratios = [show_ratio(row.get("ratio", {}).get(clock)) for clock in ("wall", "cpu")]
-    return [*cells, shown, *speed, share, *ratios]
+    return [*cells, shown, *speed, fraction, *ratios]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -270,7 +272,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--backbones", nargs="+", default=BACKBONES, metavar="NAME", help="default: %(default)s")
     parser.add_argument("--engines", nargs="+", default=["auto", "keras", "openvino"], help="default: %(default)s")
     parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16"], help="default: %(default)s")
-    parser.add_argument("--data", metavar="FOLDER", help="images, a folder a class; default: generated ones")
+    parser.add_argument("--data", metavar="FOLDER", help="images, one folder per class; default: generated ones")
     parser.add_argument(
         "--weights", metavar="FILE", help="of the first backbone; default: random ones, as of the others"
     )

@@ -2,9 +2,9 @@
 
     python benchmarks/fine_tuning.py flowers5/ --weights mobilenet_v2_1.0_224.weights.h5
 
-The folder holds a folder a class and ``source_split.csv`` (file, label, split). The linear classifier is a
+The folder contains one folder per class and ``source_split.csv`` (file, label, split). The linear classifier is a
 LogisticRegression with C chosen by cross-validation on the training images. The epochs of fine-tuning are chosen
-among those given, too: by the log-loss on a fifth of the training images that is set aside, with the seed 0. The test
+among those given, too: by the log-loss on a validation set, a fifth of the training images, with the seed 0. The test
 images choose nothing.
 """
 

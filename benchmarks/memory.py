@@ -146,7 +146,7 @@ def as_markdown(report: dict[str, Any]) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print Markdown, and write JSON where asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", metavar="FOLDER", help="images, a folder a class; default: generated ones")
+    parser.add_argument("--data", metavar="FOLDER", help="images, one folder per class; default: generated ones")
     parser.add_argument("--backbone", default="MobileNetV2", help="default: %(default)s")
     parser.add_argument("--weights", metavar="FILE", help="default: random ones")
     parser.add_argument("--engine", default="keras", help="default: %(default)s")

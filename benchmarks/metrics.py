@@ -1,4 +1,4 @@
-"""Time what is slow about figures: thresholds by the million, resamples of many classes, and the page that shows them.
+"""Time the slow parts of metrics: a million thresholds, resamples of many classes, and the page that shows them.
 
 One command::
 
@@ -6,10 +6,10 @@ One command::
 
 Labels and scores are drawn at random, some of them equal. Rounds are interleaved: what else the machine does falls on
 all alike. ``scikit-learn`` resamples as one would by hand: draw rows, take them, call its functions; that is timed for
-a few resamples and shown for one. The figures of both are compared first, and a row that differs shows no speed.
+a few resamples and shown for one. The metrics of both are compared first, and a row that differs shows no speed.
 
-A page is timed from the arrays of predictions to the file, with the intervals of its figures, 1,000 resamples. Its
-images are made up, a JPEG file for each sample; it shows the worst errors and what the classifier is surest of. A
+A page is timed from the arrays of predictions to the file, with the intervals of its metrics, 1,000 resamples. Its
+images are made up, one JPEG file per sample; it shows the worst errors and the most confident correct predictions. A
 page without all classes, the accuracy or its images shows neither size nor speed.
 """
 
@@ -51,7 +51,7 @@ def many_classes(n_samples: int, n_classes: int, rng: np.random.Generator) -> Pr
 
 
 def by_hand(predictions: Predictions, seed: int) -> list[float]:
-    """Return the headline figures of a test set that is really resampled, by scikit-learn's functions."""
+    """Return the headline metrics of a test set that is really resampled, by scikit-learn's functions."""
     times = resampled_weights(predictions, np.array([seed]))[:, 0].astype(int)
     y, score = np.repeat(predictions.true, times), np.repeat(predictions.score, times, axis=0)
     y_pred, one_hot = score.argmax(axis=1), np.eye(predictions.n_classes)[y]
@@ -99,7 +99,7 @@ def time_pages(predictions: Predictions, n_rounds: int, rng: np.random.Generator
     report = {}
     with tempfile.TemporaryDirectory() as folder:
         images = made_up_images(n_samples, Path(folder), rng)
-        # 12 of the worst errors, and as many of the surest, are what a page shows by default.
+        # A page shows 12 of the worst errors and 12 of the most confident correct predictions by default.
         pages = {"page": (None, 0), "page with images": (images, 24)}
         paths = {name: Path(folder) / f"{name}.html" for name in pages}
         runs = {name: partial(write_page, predictions, names, paths[name], X) for name, (X, _) in pages.items()}
@@ -120,7 +120,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--resamples", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--page-rounds", type=int, default=3, help="rounds of the pages; 0 leaves them out")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--json", type=Path, help="write the metrics to this file")
     options = parser.parse_args(arguments)
     rng = np.random.default_rng(0)
 
@@ -138,7 +138,7 @@ def main(arguments: list[str] | None = None) -> None:
     names = {
         "thresholds": (f"threshold_table, {options.scores:,} scores", thresholds_right, 1),
         "roc_curve": ("scikit-learn's roc_curve of them (2 of its 11 columns)", True, 1),
-        "resamples": (f"{options.resamples} resamples, 7 figures", resamples_right, options.resamples),
+        "resamples": (f"{options.resamples} resamples, 7 metrics", resamples_right, options.resamples),
         "two threads": ("the same, n_jobs=2", resamples_right, options.resamples),
         "by hand": ("scikit-learn, one resample", True, 1),
     }
@@ -169,8 +169,8 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"median of {options.page_rounds}, load average {os.getloadavg()[0]:.1f}.\n")
         rows = []
         for name, label in (("page", "without images"), ("page with images", "with 24 images")):
-            figures = (pages[name][what] for what in ("megabytes", "wall", "cpu"))
-            rows.append([label, *("WRONG" if figure is None else f"{figure:.2f}" for figure in figures)])
+            measured = (pages[name][what] for what in ("megabytes", "wall", "cpu"))
+            rows.append([label, *("WRONG" if value is None else f"{value:.2f}" for value in measured)])
         print(table(["page", "MB", "seconds", "processor"], rows))
     if options.json:
         options.json.write_text(json.dumps(report, indent=1))

@@ -74,7 +74,7 @@ def main(arguments: list[str] | None = None) -> None:
         speeds = [f"{steps / median(rounds, name, clock):.2f}" for clock in ("wall", "cpu")]
         ratios = [show_ratio(ratio(rounds, "keras.Model.fit", name, clock)) for clock in ("wall", "cpu")]
         rows.append([name, *speeds, *ratios])
-    print(f"{options.backbone}, {steps} steps of {options.batch_size} images a round, {describe(head)}\n")
+    print(f"{options.backbone}, {steps} steps of {options.batch_size} images per round, {describe(head)}\n")
     columns = ["", "steps / s", "steps / s of processor", "against Keras, wall", "against Keras, processor"]
     print(table(columns, rows))
     if options.json:

@@ -5,7 +5,7 @@ Images become features, features become a classifier, and a report tells how goo
     datasets -> images -> backbones, engines -> feature_extraction -> ensemble -> metrics, report
                                        \-> cache (an image goes through a network once)
 
-Or the network is trained along::
+Or the network is fine-tuned::
 
     datasets -> images -> neural_network (head on cached features, then layers unfrozen) -> metrics, report
 

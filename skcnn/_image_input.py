@@ -1,4 +1,4 @@
-"""What estimators of images share: how X is checked, and what scikit-learn is told about it."""
+"""The check of X that all estimators of images use, and their tags for scikit-learn."""
 
 from __future__ import annotations
 

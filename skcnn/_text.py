@@ -36,12 +36,12 @@ def valid_text(text: str) -> str:
 
 
 def valid_label(label: Any) -> Any:
-    """Return a label as `valid_text` has it, if it is text."""
+    """Return a label as :func:`valid_text` has it, if it is text."""
     return valid_text(label) if isinstance(label, str) else label
 
 
 def valid_labels(labels: np.ndarray) -> np.ndarray:
-    """Return an array of labels with those that are text as `valid_text` has them; others are left alone."""
+    """Return an array of labels with those that are text as :func:`valid_text` has them; others are left alone."""
     if labels.dtype.kind not in "OU":
         return labels
     given = labels.ravel().tolist()
@@ -53,8 +53,8 @@ def valid_labels(labels: np.ndarray) -> np.ndarray:
     return valid.astype(object if labels.dtype.kind == "O" else str)
 
 
-def figure_text(value: float) -> str:
-    """Return a figure with three decimals; one that would round to a perfect 1 or to 0 without being it says so."""
+def metric_text(value: float) -> str:
+    """Return a metric with three decimals; one that would round to a perfect 1 or to 0 without being it says so."""
     if math.isnan(value):
         return "nan"
     text = f"{value:.3f}"
@@ -72,13 +72,13 @@ def signed_text(value: float) -> str:
     return f"{value:+.3f}".replace("-", "\u2212") if value else "0.000"
 
 
-def percent_text(share: float) -> str:
-    """Return a share as percents: "95 %", with a space that does not break."""
-    return f"{100 * share:.6g}\u00a0%"
+def percent_text(fraction: float) -> str:
+    """Return a fraction as percents: "95 %", with a space that does not break."""
+    return f"{100 * fraction:.6g}\u00a0%"
 
 
-def interval_text(value: float, low: float, high: float, *, write: Callable[[float], str] = figure_text) -> str:
-    """Return a figure with its interval: "0.981 (0.969 to 0.991)"."""
+def interval_text(value: float, low: float, high: float, *, write: Callable[[float], str] = metric_text) -> str:
+    """Return a metric with its interval: "0.981 (0.969 to 0.991)"."""
     return write(value) if math.isnan(low) or math.isnan(high) else f"{write(value)} ({write(low)} to {write(high)})"
 
 
@@ -88,7 +88,7 @@ def count_text(value: float) -> str:
 
 
 def shorter_counts(value: float) -> list[str]:
-    """Return ways to write a count, from `count_text` to the shortest one: "10,748", "10.7k", "11k"."""
+    """Return ways to write a count, from :func:`count_text` to the shortest one: "10,748", "10.7k", "11k"."""
     if value < 1000:
         return list(dict.fromkeys([count_text(value), *(f"{value:.{digits}g}" for digits in (3, 2, 1) if value % 1)]))
     unit, sign = (1e3, "k") if value < 999_500 else (1e6, "M")
@@ -101,7 +101,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def label_text(label: Any, width: int | None = None) -> str:
-    """Return a class label as `printable_text` does, shortened in its middle where it is wider than ``width``.
+    """Return a class label as :func:`printable_text` does, shortened in its middle where it is wider than ``width``.
 
     The middle is what is left out because names tend to differ at their ends ("n02085620-Chihuahua").
     """

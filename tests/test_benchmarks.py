@@ -198,18 +198,18 @@ def test_help(script, name, capsys):
 METRICS = ["--scores", "500", "--samples", "200", "--classes", "7", "--resamples", "3", "--rounds", "1"]
 
 
-def test_metrics_shows_speed_of_right_figures_only(script, tmp_path, capsys, monkeypatch):
+def test_metrics_shows_speed_of_right_metrics_only(script, tmp_path, capsys, monkeypatch):
     report = run(module := script("metrics"), tmp_path, *METRICS, "--page-rounds", "1")
     pages = {"page", "page with images"}
     assert set(report) == {"thresholds", "roc_curve", "resamples", "two threads", "by hand"} | pages
     assert 0.01 < report["page"]["megabytes"] < report["page with images"]["megabytes"]
-    assert "| 3 resamples, 7 figures |" in (markdown := capsys.readouterr().out)
+    assert "| 3 resamples, 7 metrics |" in (markdown := capsys.readouterr().out)
     assert "| with 24 images |" in markdown
     assert "WRONG" not in markdown
     right = module.resampled_headlines
     monkeypatch.setattr(module, "resampled_headlines", lambda *args, **options: right(*args, **options) * 1.001)
     assert run(module, tmp_path, *METRICS, "--page-rounds", "0")["resamples"]["cpu"] is None
-    assert "| 3 resamples, 7 figures | WRONG | WRONG |" in capsys.readouterr().out
+    assert "| 3 resamples, 7 metrics | WRONG | WRONG |" in capsys.readouterr().out
 
 
 def test_metrics_knows_a_page_that_is_not_right(script, tmp_path):

@@ -153,7 +153,7 @@ def test_cache_info_and_clear(cache, capsys):
     assert "2 passes" in out
     assert "3 rows" in out
     assert main(["cache", "verify", folder]) == 0
-    assert "2 records, all sound" in capsys.readouterr().out
+    assert "2 records, all valid" in capsys.readouterr().out
     assert main(["cache", "clear", folder]) == 0
     assert "2 records, 2.0 MB" in capsys.readouterr().out
     assert cache.info().n_records == 0
@@ -165,7 +165,7 @@ def test_cache_verify_tells_what_is_bad(cache, capsys):
         connection.execute("UPDATE contents SET content = zeroblob(4) WHERE id = 1")
     connection.close()
     assert main(["cache", "verify", str(cache.folder)]) == 1
-    assert capsys.readouterr().err == "skcnn: error: 1 bad entries were removed; 1 records are sound\n"
+    assert capsys.readouterr().err == "skcnn: error: 1 bad entries were removed; 1 records are valid\n"
     assert main(["cache", "verify", str(cache.folder)]) == 0
 
 
@@ -229,9 +229,9 @@ def test_bad_images_are_named(model, capsys):
 @pytest.mark.parametrize(
     ("classes", "cv", "message"),
     [
-        (["0"], "5", "has one class, 0: at least two"),
-        (["0", "1"], "21", "--cv 21: from 2 to 20 folds"),
-        (["0", "1"], "1", "--cv 1:"),
+        (["0"], "5", "contains one class (0); at least two"),
+        (["0", "1"], "21", "--cv 21; expected 2 to 20 folds"),
+        (["0", "1"], "1", "--cv 1;"),
     ],
 )
 def test_too_little_to_learn_from_is_told_at_once(folders, tmp_path, classes, cv, message, monkeypatch, capsys):

@@ -74,8 +74,8 @@ def test_none_found(folders, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["none/"], "none/: no such folder"),
-        (["train/dog"], "train/dog: there are no images in it"),
+        (["none/"], "none/: no such folder; expected"),
+        (["train/dog"], "train/dog contains no images"),
         (["train", "train/cat"], "train/cat lies in train"),
         (["train", "./train/"], "share no file"),
         (["train", "-o", "pairs.xls"], ".parquet"),

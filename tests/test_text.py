@@ -4,11 +4,11 @@ import pytest
 from skcnn._text import (
     count_text,
     counted,
-    figure_text,
     file_text,
     interval_text,
     label_text,
     listing,
+    metric_text,
     percent_text,
     shorter_counts,
     signed_text,
@@ -29,8 +29,8 @@ from skcnn._text import (
         (float("nan"), "nan"),
     ],
 )
-def test_figures_that_are_almost_perfect_say_so(value, text):
-    assert figure_text(value) == text
+def test_metrics_that_are_almost_perfect_say_so(value, text):
+    assert metric_text(value) == text
 
 
 def test_differences_have_a_sign():
@@ -46,9 +46,9 @@ def test_intervals_stand_behind_their_figure():
     assert interval_text(0.5, float("nan"), float("nan")) == "0.500"
 
 
-@pytest.mark.parametrize(("share", "text"), [(0.95, "95"), (0.995, "99.5"), (0.9, "90"), (0.29, "29")])
-def test_percents(share, text):
-    assert percent_text(share) == f"{text}\u00a0%"
+@pytest.mark.parametrize(("fraction", "text"), [(0.95, "95"), (0.995, "99.5"), (0.9, "90"), (0.29, "29")])
+def test_percents(fraction, text):
+    assert percent_text(fraction) == f"{text}\u00a0%"
 
 
 def test_of_a_path_folder_and_file_are_told():

@@ -169,7 +169,7 @@ def _width(text: str, weight: str = "normal") -> float:
 
     font = FontProperties(size=_FONT, weight=weight)
     with warnings.catch_warnings():
-        # It is told when the text is drawn.
+        # The warning comes when the text is drawn.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0])
 

@@ -108,11 +108,10 @@ class Backbone:
             raise ValueError(f"layers of {self.name!r} are named {names}; at least one, and each name once")
         if self.preprocessing not in PREPROCESSING:
             raise ValueError(
-                f"preprocessing={self.preprocessing!r} of {self.name!r}; accepted: "
-                f"{', '.join(map(repr, PREPROCESSING))}"
+                f"preprocessing={self.preprocessing!r} of {self.name!r}; expected {', '.join(map(repr, PREPROCESSING))}"
             )
         if len(self.image_size) != 2 or min(self.image_size) < 1:
-            raise ValueError(f"image_size={self.image_size!r} of {self.name!r}; accepted: (height, width) in pixels")
+            raise ValueError(f"image_size={self.image_size!r} of {self.name!r}; expected (height, width) in pixels")
 
     @property
     def n_features(self) -> int:
@@ -195,7 +194,7 @@ class Backbone:
         Parameters
         ----------
         weights : {"pretrained"}, str, path-like, WeightsFile or None
-            As :meth:`build` takes them.
+            Weights of the network: see :meth:`build`.
         random_state : int, default=0
             Seed of ``weights=None``.
 
@@ -206,8 +205,10 @@ class Backbone:
 
         Raises
         ------
-        ValueError, FileNotFoundError
-            If the network has no such weights, or there is no such file.
+        FileNotFoundError
+            If the file does not exist.
+        ValueError
+            If the network has no such weights.
 
         Examples
         --------
@@ -245,7 +246,7 @@ class Backbone:
         try:
             return f"layer[{operator.index(layer)}]"
         except TypeError:
-            raise TypeError(f"{layer!r} is no layer; accepted: {self._layers_hint}") from None
+            raise TypeError(f"layer={layer!r}; expected {self._layers_hint}") from None
 
     def layer_output(self, model: Any, name: str) -> Any:
         """Return the output of a bottleneck layer in a network of :meth:`build`.
@@ -296,7 +297,7 @@ class Backbone:
         layers = import_keras().layers
         kinds = {"avg": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D}
         if pooling is not None and pooling not in kinds:
-            raise ValueError(f"pooling={pooling!r}; accepted: 'avg', 'max' or None")
+            raise ValueError(f"pooling={pooling!r}; expected 'avg', 'max' or None")
         operation, output = self._locate(model, name)
         if pooling is None or len(output.shape) == 2:
             return output
@@ -348,7 +349,7 @@ class Backbone:
             return path
         published = [f'"pretrained" (or {" or ".join(map(repr, self.weights))})'] if self.weights else []
         accepted = "; ".join([*published, "the path of a .weights.h5 or .h5 file", "None for random ones"])
-        raise ValueError(f"{self.name} has no weights {weights!r}. Accepted: {accepted}.")
+        raise ValueError(f"{self.name} has no weights {weights!r}; expected {accepted}.")
 
     @property
     def _layers_hint(self) -> str:

@@ -36,8 +36,10 @@ def as_backbone(backbone: Any, *, image_size: tuple[int, int] | None = None) -> 
 
     Raises
     ------
-    ValueError, TypeError
-        If it is none of these, or a model that takes or gives something else.
+    TypeError
+        If it is none of these.
+    ValueError
+        If the model has other inputs or outputs.
     OSError
         If it is a path that does not exist.
 
@@ -58,7 +60,7 @@ def as_backbone(backbone: Any, *, image_size: tuple[int, int] | None = None) -> 
     if callable(backbone):
         return _backbone_from_callable(backbone, tuple(image_size or OPEN_SIZE))
     raise TypeError(
-        f"backbone={backbone!r}; accepted: a name of skcnn.backbones.list_backbones(), a Keras model, the path of one "
+        f"backbone={backbone!r}; expected a name of skcnn.backbones.list_backbones(), a Keras model, the path of one "
         "(.keras), or a callable build(input_shape=(height, width, 3)) that returns one"
     )
 
@@ -223,10 +225,10 @@ def _describe(model: Any, image_size: tuple[int, int] | None) -> dict[str, Any]:
         )
     taken, given = [tuple(x.shape) for x in inputs], [tuple(x.shape) for x in outputs]
     if len(taken) != 1 or len(taken[0]) != 4 or taken[0][-1] != 3:
-        raise ValueError(f"The Keras model {model.name!r} takes {taken}; accepted: one input (n, height, width, 3)")
+        raise ValueError(f"The Keras model {model.name!r} takes {taken}; expected one input (n, height, width, 3)")
     if len(given) != 1 or len(given[0]) not in (2, 4) or given[0][-1] is None:
         raise ValueError(
-            f"The Keras model {model.name!r} gives {given}; accepted: one output, a feature map (n, height, width, "
+            f"The Keras model {model.name!r} gives {given}; expected one output, a feature map (n, height, width, "
             "channels) or features (n, n_features)"
         )
     height, width = image_size or OPEN_SIZE

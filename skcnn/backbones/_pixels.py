@@ -60,4 +60,4 @@ def scale_pixels(x: Any, mode: Preprocessing) -> Any:
     if mode == "caffe":
         centred = keras.layers.Rescaling(1.0, offset=[-mean for mean in _CAFFE_MEAN], dtype="float32")(x)
         return keras.ops.flip(centred, axis=-1)
-    raise ValueError(f"mode={mode!r}; accepted: {', '.join(map(repr, PREPROCESSING))}")
+    raise ValueError(f"mode={mode!r}; expected {', '.join(map(repr, PREPROCESSING))}")

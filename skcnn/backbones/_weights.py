@@ -56,7 +56,7 @@ def as_weights_file(weights: Any) -> WeightsFile | None:
     Parameters
     ----------
     weights : str, path-like, WeightsFile or None
-        As :meth:`Backbone.build` takes it.
+        Weights of a network: see :meth:`Backbone.build`.
 
     Returns
     -------
@@ -65,7 +65,9 @@ def as_weights_file(weights: Any) -> WeightsFile | None:
 
     Raises
     ------
-    FileNotFoundError, ValueError
+    FileNotFoundError
+        If it is a path that does not exist.
+    ValueError
         If it is a path, but not that of a weights file.
 
     Examples

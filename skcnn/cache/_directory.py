@@ -80,11 +80,11 @@ class FeatureCache:
 
     def __init__(self, path: str | os.PathLike[str], max_bytes: int = 10 * 2**30):
         if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
-            raise TypeError(f"path={path!r}; accepted: the path of a directory, as a str or a Path")
+            raise TypeError(f"path={path!r}; expected the path of a directory, as a str or a Path")
         if not str(path) or "://" in str(path):
-            raise ValueError(f"path={str(path)!r}; accepted: the path of a directory on a disk of this machine")
+            raise ValueError(f"path={str(path)!r}; expected the path of a directory on a disk of this machine")
         if not isinstance(max_bytes, (int, np.integer)) or isinstance(max_bytes, bool) or max_bytes < 1:
-            raise ValueError(f"max_bytes={max_bytes!r}; accepted: a positive int, in bytes")
+            raise ValueError(f"max_bytes={max_bytes!r}; expected a positive int, in bytes")
         # Absolute, since a worker process may live in another folder.
         self.folder = Path(path).expanduser().absolute()
         self.max_bytes = int(max_bytes)
@@ -390,8 +390,10 @@ def as_cache(cache: str | os.PathLike[str] | FeatureCache | None) -> MemoryCache
 
     Raises
     ------
-    TypeError, ValueError
+    TypeError
         If it is none of these.
+    ValueError
+        If it is a path on another machine.
 
     Examples
     --------
@@ -407,8 +409,8 @@ def as_cache(cache: str | os.PathLike[str] | FeatureCache | None) -> MemoryCache
         return memory_cache()
     accepted = "'memory', the path of a directory on a disk of this machine, a FeatureCache, or None"
     if not isinstance(cache, (str, os.PathLike)):
-        raise TypeError(f"cache={cache!r}; accepted: {accepted}")
+        raise TypeError(f"cache={cache!r}; expected {accepted}")
     try:
         return FeatureCache(cache)
     except (TypeError, ValueError):
-        raise ValueError(f"cache={cache!r}; accepted: {accepted}") from None
+        raise ValueError(f"cache={cache!r}; expected {accepted}") from None

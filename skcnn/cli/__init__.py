@@ -1,4 +1,4 @@
-"""The command ``skcnn``: the main job from a shell. A file a command."""
+"""The command ``skcnn``: the main job from a shell. One file per command."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ __all__ = ["demo_search", "main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code.
 
-    0, 1 (an error, told in a line), 2 (usage), 3 (`skcnn duplicates` found some) or 130 (interrupted).
+    0, 1 (an error, reported in one line), 2 (usage), 3 (``skcnn duplicates`` found some) or 130 (interrupted).
     """
     options = _parser().parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A file name may hold what the terminal's encoding has no letter for: better an odd letter than no answer.
+        # A file name may contain characters that the terminal's encoding lacks: better escaped than an error.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         if options.starts_keras:
@@ -45,13 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if options.debug:
             raise
-        _tell("error", error)
+        _report("error", error)
         return 1
     return code or 0
 
 
-def _tell(what: str, trouble: Warning | Exception | str) -> None:
-    """Write to standard error what is amiss: lines for people, whatever names are in them."""
+def _report(what: str, trouble: Warning | Exception | str) -> None:
+    """Write a warning or an error to standard error, with control characters escaped."""
     lines = (str(trouble) or type(trouble).__name__).split("\n")
     print(f"skcnn: {what}: " + "\n".join(map(printable_text, lines)), file=sys.stderr)
 
@@ -64,8 +64,8 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    # As `warnings.showwarning` is called. Where in the source it was is nothing to who typed a command.
-    _tell("warning", message)
+    # The signature of `warnings.showwarning`. The place in the source is of no use to who typed a command.
+    _report("warning", message)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,20 +73,20 @@ def _parser() -> argparse.ArgumentParser:
         prog="skcnn",
         description="Classify images with the features of pretrained networks and a linear classifier.",
         epilog=(
-            "A folder of images has a folder for each class: flowers/rose/1.jpg. In place of a folder a table works\n"
-            "too: a .csv file with the columns 'path' and 'label'.\n\n"
+            "A folder of images has one folder per class: flowers/rose/1.jpg. Instead of a folder, a table works too:\n"
+            "a .csv file with the columns 'path' and 'label'.\n\n"
             "examples:\n"
-            "  skcnn demo                                               a minute, offline: see what it does\n"
-            "  skcnn fit flowers/ -o flowers.skcnn                      learn from a folder of images\n"
-            "  skcnn evaluate flowers.skcnn test/ --html report.html    how good is it on other images?\n"
-            "  skcnn compare old.skcnn new.skcnn test/                  which is better, and how sure is that?\n"
-            "  skcnn predict flowers.skcnn a.jpg b.jpg --top 5          what is on these?\n"
+            "  skcnn demo                                               a demonstration, offline, within a minute\n"
+            "  skcnn fit flowers/ -o flowers.skcnn                      train on a folder of images\n"
+            "  skcnn evaluate flowers.skcnn test/ --html report.html    evaluate it on other images\n"
+            "  skcnn compare old.skcnn new.skcnn test/                  which one is better? with intervals\n"
+            "  skcnn predict flowers.skcnn a.jpg b.jpg --top 5          the most probable classes\n"
             "  skcnn extract flowers/ -o features.parquet               only the features, as a table\n"
             "  skcnn extract flowers/ -o f.parquet --cache features/    each image through the network once, ever\n"
             "  skcnn duplicates train/ test/                            do they share images?\n"
-            "  skcnn backbones                                          which networks there are\n"
-            "  skcnn cache info features/                               what a cache directory holds\n\n"
-            "`skcnn COMMAND --help` tells the options of a command."
+            "  skcnn backbones                                          list the networks\n"
+            "  skcnn cache info features/                               describe a cache directory\n\n"
+            "`skcnn COMMAND --help` lists the options of a command."
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

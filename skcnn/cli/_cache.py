@@ -1,4 +1,4 @@
-"""``skcnn cache``: what a cache directory holds."""
+"""``skcnn cache``: describe, empty or verify a cache directory."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ def add_to(commands: Any) -> None:
         commands,
         "cache",
         run,
-        "tell what a cache directory holds, empty it, or check it",
-        epilog="info tells what is held and what it saved; clear forgets all of it and gives the space back; verify\n"
-        "checks every record, removes bad ones and then exits with 1. Processes may be using the directory.",
+        "describe, empty or verify a cache directory",
+        epilog="info prints the size and the passes saved; clear removes all records and frees the space; verify\n"
+        "checks every record, removes bad ones and then exits with 1. Other processes may be using the directory.",
     )
     cache.add_argument("action", choices=["info", "clear", "verify"])
-    cache.add_argument("directory", help="such as BottleneckFeatures(cache=DIRECTORY) made")
+    cache.add_argument("directory", help="a directory made by --cache or BottleneckFeatures(cache=DIRECTORY)")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -28,26 +28,26 @@ def run(options: argparse.Namespace) -> None:
 
     cache = FeatureCache(options.directory)
     if not cache.exists():
-        raise FileNotFoundError(f"{options.directory} is not a cache directory of skcnn")
+        raise FileNotFoundError(f"{options.directory} is not a cache directory of skcnn; expected one made by --cache")
     if options.action == "verify":
         result = cache.verify()
         if result.damage:
             raise OSError(f"the cache {options.directory} is damaged ({result.damage}); remove the directory")
         if result.n_bad:
-            raise OSError(f"{result.n_bad:,} bad entries were removed; {result.n_records:,} records are sound")
-        print(f"{result.n_records:,} records, all sound")
+            raise OSError(f"{result.n_bad:,} bad entries were removed; {result.n_records:,} records are valid")
+        print(f"{result.n_records:,} records, all valid")
         return
     with warnings.catch_warnings():
         warnings.simplefilter("error", CacheWarning)  # there is nothing to go on with here
         info = cache.info()
     if options.action == "clear":
         cache.clear()
-        print(f"Forgot {info.n_records:,} records, {_megabytes(info.n_bytes)}")
+        print(f"Removed {info.n_records:,} records, {_megabytes(info.n_bytes)}")
     else:
         print(
             f"{info.n_records:,} records, {_megabytes(info.n_bytes)}\n"
             f"{info.passes:,} passes of an image through a network\n"
-            f"{info.hits:,} rows served without"
+            f"{info.hits:,} rows served from the cache"
         )
 
 

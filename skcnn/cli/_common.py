@@ -1,4 +1,4 @@
-"""What the commands share: how one is added, data, features, tables, and words."""
+"""Helpers of the commands: options, data, features, tables, and words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sklearn.utils import Bunch
 
 TABLE_WRITERS: dict[str, Callable[[Any, str], None]] = {
-    # Parquet holds no text but UTF-8. A CSV file has the true names, as a shell would write them.
+    # Parquet accepts only UTF-8. A CSV file has the true names, as a shell would write them.
     ".parquet": lambda frame, path: _valid(frame).to_parquet(path, index=False),
     ".csv": lambda frame, path: frame.to_csv(path, index=False, errors="surrogateescape"),
 }
@@ -33,7 +33,7 @@ def add_command(
     epilog: str | None = None,
     starts_keras: bool = True,
 ) -> argparse.ArgumentParser:
-    """Add a command to the subparsers ``commands``, with the options that all have; ``run`` may return an exit code."""
+    """Add a command to the subparsers ``commands``, with the common options; ``run`` may return an exit code."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=help,
@@ -48,7 +48,7 @@ def add_command(
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", help="a folder with a folder of images for each class, or a .csv with path and label")
+    parser.add_argument("data", help="a folder with one folder of images per class, or a .csv with path and label")
 
 
 def add_features(parser: argparse.ArgumentParser) -> None:
@@ -61,14 +61,14 @@ def add_features(parser: argparse.ArgumentParser) -> None:
         "--resize",
         choices=["stretch", "crop", "pad"],
         default="stretch",
-        help="what becomes of another aspect ratio (default: %(default)s)",
+        help="how to handle other aspect ratios (default: %(default)s)",
     )
     parser.add_argument("--batch-size", type=int, help="(default: 32 on a CPU, found by trial on a GPU)")
     parser.add_argument(
         "--engine",
         choices=["auto", "keras", "openvino"],
         default="auto",
-        help="what runs the network; auto is the fastest at hand (default: %(default)s)",
+        help="what runs the network; auto is the fastest one available (default: %(default)s)",
     )
     parser.add_argument(
         "--precision", choices=["float32", "bfloat16"], default="float32", help="(default: %(default)s)"
@@ -77,8 +77,8 @@ def add_features(parser: argparse.ArgumentParser) -> None:
         "--cache",
         metavar="DIRECTORY",
         default="memory",
-        help="keep features there, so that no image goes through the network a second time, and a run that was "
-        "interrupted goes on where it stopped",
+        help="cache features there, so that no image goes through the network twice, and an interrupted run resumes "
+        "where it stopped",
     )
 
 
@@ -112,10 +112,10 @@ def verbose(options: argparse.Namespace) -> int:
 
 
 def check_writable(path: str) -> None:
-    """Refuse an output path before minutes of work go into what could not be written."""
+    """Raise early if an output path cannot be written."""
     folder = Path(path).parent
     if not folder.is_dir():
-        raise FileNotFoundError(f"{path}: the folder {folder} does not exist")
+        raise FileNotFoundError(f"{path}: the folder {folder} does not exist; create it first")
     if Path(path).is_dir() or not os.access(folder, os.W_OK):
         raise PermissionError(f"{path} cannot be written")
 

@@ -1,4 +1,4 @@
-"""``skcnn compare``: tell which of several saved models is better."""
+"""``skcnn compare``: compare saved models on the same labelled images."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ def add_to(commands: Any) -> None:
         commands,
         "compare",
         run,
-        "tell which of several saved models is better on the same labelled images",
-        epilog="The others are compared with the first model. An interval of a difference that does not\n"
-        "hold 0 tells the two apart.\n\n"
+        "compare saved models on the same labelled images",
+        epilog="The others are compared with the first model. A difference is significant if its interval\n"
+        "excludes 0.\n\n"
         "example:\n"
         "  skcnn compare old.skcnn new.skcnn test/ --html comparison.html",
     )
     compare.add_argument("model", help="a file that `skcnn fit` wrote")
-    compare.add_argument("others", nargs="+", metavar="other", help="one or more to compare with it")
+    compare.add_argument("others", nargs="+", metavar="other", help="one or more models to compare with it")
     add_data(compare)
-    compare.add_argument("--html", metavar="PATH", help="also write a page that has them side by side")
+    compare.add_argument("--html", metavar="PATH", help="also write an HTML page with the comparison")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> None:
     if options.html:
         check_writable(options.html)
     paths = [options.model, *options.others]
-    # All are loaded before the first is run: a file that is no model is told of at once.
+    # All are loaded before the first is run: fail early on a file that is not a model.
     pipelines = [load(path) for path in paths]
     dataset = load_data(options.data)
     names = [Path(path).stem for path in paths]

@@ -1,4 +1,4 @@
-"""``skcnn demo``: learn scikit-learn's handwritten digits."""
+"""``skcnn demo``: classify scikit-learn's handwritten digits."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ def add_to(commands: Any) -> None:
         commands,
         "demo",
         run,
-        "learn scikit-learn's handwritten digits, offline, within a minute",
+        "classify scikit-learn's handwritten digits, offline, within a minute",
         epilog="It uses ResNet20, whose CIFAR-10 weights come with skcnn, and compares with logistic regression on raw "
         "pixels.",
     )
     demo.add_argument("--html", metavar="PATH", default="skcnn-demo.html", help="the report (default: %(default)s)")
-    demo.add_argument("--seed", type=int, default=0, help="of the split into training and test (default: %(default)s)")
+    demo.add_argument("--seed", type=int, default=0, help="seed of the training and test split (default: %(default)s)")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> None:
         random_state=options.seed,
     )
     print(
-        f"Handwritten digits: {len(X_train)} to learn from, {len(X_test)} to test on.\n"
+        f"Handwritten digits: {len(X_train)} for training, {len(X_test)} for testing.\n"
         "Searching bottleneck layers and alpha of ResNet20 -> BaggedSGDClassifier, 5-fold ..."
     )
     search = demo_search(options.seed, verbose=verbose(options)).fit(X_train, y_train)
@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> None:
     report.to_html(options.html)
     print(
         f"Report: {options.html}\n\n"
-        "Next, with your own images, a folder for each class:\n"
+        "Next, with your own images, one folder per class:\n"
         "  skcnn fit images/ -o images.skcnn\n"
         "  skcnn predict images.skcnn new.jpg --top 3\n"
         "  skcnn backbones"
@@ -83,7 +83,7 @@ def demo_search(seed: int = 0, *, verbose: int = 0) -> Any:
     Parameters
     ----------
     seed : int, default=0
-        Of the classifier and of the folds.
+        Seed of the classifier and of the folds.
     verbose : int, default=0
         1 shows a progress bar.
 
@@ -100,7 +100,7 @@ def demo_search(seed: int = 0, *, verbose: int = 0) -> Any:
 
     return GridSearchCV(
         make_pipeline(
-            # Without pooling: where a stroke is tells digits apart.
+            # Without pooling: the position of a stroke distinguishes digits.
             BottleneckFeatures("ResNet20", pooling=None, verbose=verbose),
             BaggedSGDClassifier(max_samples=1.0, random_state=seed),
         ),

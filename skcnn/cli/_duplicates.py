@@ -1,4 +1,4 @@
-"""``skcnn duplicates``: tell which images are there twice."""
+"""``skcnn duplicates``: find images that occur twice."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ def add_to(commands: Any) -> None:
         commands,
         "duplicates",
         run,
-        "find images that are there twice: copied, re-encoded, resized, mirrored or cropped",
-        epilog="Two or more folders are parts of a split, such as train/ and test/; of one folder the folders in it\n"
-        "are. Pairs across them come first. Images that cannot be read are named and passed over.\n\n"
-        "exit code: 0 where no pair was found, 3 where some were, 1 on an error.\n\n"
+        "find images that occur twice: copied, re-encoded, resized, mirrored or cropped",
+        epilog="Two or more folders are the parts of a split, such as train/ and test/; with one folder, the folders\n"
+        "in it are the parts. Pairs across parts come first. Images that cannot be read are reported and skipped.\n\n"
+        "exit code: 0 if no pair was found, 3 if some were, 1 on an error.\n\n"
         "examples:\n"
         "  skcnn duplicates images/\n"
         "  skcnn duplicates train/ test/ --across || echo 'the test set leaks'\n"
         "  skcnn duplicates train/ test/ -o pairs.csv",
         starts_keras=False,
     )
-    duplicates.add_argument("folders", nargs="+", metavar="FOLDER", help="with images, at any depth")
+    duplicates.add_argument("folders", nargs="+", metavar="FOLDER", help="a folder with images, at any depth")
     duplicates.add_argument("--across", action="store_true", help="only pairs across folders")
     duplicates.add_argument(
-        "--min-similarity", type=float, default=0.75, metavar="S", help="0 to 1 (default: %(default)s)"
+        "--min-similarity", type=float, default=0.75, metavar="S", help="minimum, 0 to 1 (default: %(default)s)"
     )
     duplicates.add_argument(
-        "--show", type=int, default=20, metavar="N", help="pairs under each head (default: %(default)s)"
+        "--show", type=int, default=20, metavar="N", help="pairs to print per section (default: %(default)s)"
     )
     duplicates.add_argument("-o", "--output", metavar="TABLE", help="write all pairs, such as pairs.csv or .parquet")
     duplicates.add_argument("--json", action="store_true", help="print all pairs as JSON, and nothing else")
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     suffix = Path(options.output or "").suffix.lower()
     if options.output:
         if suffix not in TABLE_WRITERS:
-            raise ValueError(f"{options.output}: the ending tells the format; accepted: {', '.join(TABLE_WRITERS)}")
+            raise ValueError(f"--output {options.output}; expected a name that ends in {' or '.join(TABLE_WRITERS)}.")
         check_writable(options.output)
     paths, groups = _images(options.folders)
     pairs = find_duplicates(
@@ -76,15 +76,15 @@ def _images(folders: list[str]) -> tuple[list[str], list[str]]:
     places = [os.path.realpath(folder) for folder in folders]
     for (one, inner), (other, outer) in combinations(sorted(zip(folders, places, strict=True), key=_depth), 2):
         if Path(outer).is_relative_to(inner):
-            raise ValueError(f"{other} lies in {one}: give folders that share no file.")
+            raise ValueError(f"{other} lies in {one}; expected folders that share no file.")
     paths: list[str] = []
     groups: list[str] = []
     for folder in folders:
         if not os.path.isdir(folder):
-            raise FileNotFoundError(f"{folder}: no such folder")
+            raise FileNotFoundError(f"{folder}: no such folder; expected a folder of images")
         found = list(_walk(folder))
         if not found:
-            raise ValueError(f"{folder}: there are no images in it")
+            raise ValueError(f"{folder} contains no images; expected a folder of images")
         paths += found
         if len(folders) > 1:
             groups += [folder] * len(found)
@@ -134,8 +134,8 @@ def _print(pairs: pd.DataFrame, across: pd.Series, n_images: int, options: argpa
     print()
     if across.any():
         print(
-            "Across parts of a split: move or remove one of each pair, or figures are too good.\n"
-            "Across classes: one image under two labels; look which is right."
+            "Across parts of a split: move or remove one of each pair, or metrics are too optimistic.\n"
+            "Across classes: one image with two labels; check which is correct."
         )
     if not across.all():
         print(

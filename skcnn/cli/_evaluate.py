@@ -1,4 +1,4 @@
-"""``skcnn evaluate``: tell how good a saved model is."""
+"""``skcnn evaluate``: evaluate a saved model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from skcnn.cli._common import add_command, add_data, check_writable, load_data, 
 
 
 def add_to(commands: Any) -> None:
-    evaluate = add_command(commands, "evaluate", run, "tell how good a saved model is on labelled images")
+    evaluate = add_command(commands, "evaluate", run, "evaluate a saved model on labelled images")
     evaluate.add_argument("model", help="a file that `skcnn fit` wrote")
     add_data(evaluate)
     evaluate.add_argument("--html", metavar="PATH", help="also write a report: tables, curves and images")

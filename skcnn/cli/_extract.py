@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> None:
     check_writable(options.output)
     suffix = Path(options.output).suffix.lower()
     if suffix not in TABLE_WRITERS:
-        raise ValueError(f"{options.output}: the ending tells the format; accepted: {', '.join(TABLE_WRITERS)}")
+        raise ValueError(f"--output {options.output}; expected a name that ends in {' or '.join(TABLE_WRITERS)}.")
     dataset = load_data(options.data)
     X = dataset.frame[["path"]]
     features = features_from(options).set_output(transform="pandas").fit_transform(X)

@@ -1,4 +1,4 @@
-"""``skcnn fit``: learn from a folder of images and save the model."""
+"""``skcnn fit``: train on a folder of images and save the model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def add_to(commands: Any) -> None:
         commands,
         "fit",
         run,
-        "learn from a folder of images and save the model",
+        "train on a folder of images and save the model",
         epilog="examples:\n"
         "  skcnn fit flowers/ -o flowers.skcnn\n"
         "  skcnn fit train.csv -o model.skcnn --backbone EfficientNetB0 --cv 10\n"
@@ -25,12 +25,19 @@ def add_to(commands: Any) -> None:
     add_features(fit)
     fit.add_argument("--alpha", type=_alpha, default="auto", help="strength of the penalty (default: 1 / n_samples)")
     fit.add_argument(
-        "--class-weight", choices=["balanced"], help="count all classes alike (costs log-loss where they are not)"
+        "--class-weight",
+        choices=["balanced"],
+        help="weight all classes equally (worsens log-loss if classes are imbalanced)",
     )
     fit.add_argument(
-        "--cv", type=int, default=5, help="folds of the printed estimate; 0 for none (default: %(default)s)"
+        "--cv",
+        type=int,
+        default=5,
+        help="folds of the cross-validation that is printed; 0 for none (default: %(default)s)",
     )
-    fit.add_argument("--seed", type=int, default=0, help="of the folds and of the classifier (default: %(default)s)")
+    fit.add_argument(
+        "--seed", type=int, default=0, help="seed of the folds and of the classifier (default: %(default)s)"
+    )
 
 
 def _alpha(text: str) -> float | str:
@@ -38,15 +45,15 @@ def _alpha(text: str) -> float | str:
 
 
 def _check_enough(target: Any, options: argparse.Namespace) -> None:
-    """Refuse, before images go through a network, what ends in an error behind it."""
+    """Raise before images go through a network what would raise after it."""
     sizes = Counter(target.tolist())
     if len(sizes) < 2:
-        raise ValueError(f"{options.data} has one class, {listed(list(sizes))}: at least two are needed to tell apart.")
+        raise ValueError(f"{options.data!r} contains one class ({listed(list(sizes))}); at least two are needed.")
     most = max(sizes.values())
     if options.cv and not 2 <= options.cv <= most:
         raise ValueError(
-            f"--cv {options.cv}: from 2 to {most:,} folds are accepted, the images of the largest class; 0 is for no "
-            "estimate."
+            f"--cv {options.cv}; expected 2 to {most:,} folds (the number of images of the largest class), or 0 for no "
+            "cross-validation."
         )
 
 

@@ -1,4 +1,4 @@
-"""``skcnn predict``: tell the classes of images."""
+"""``skcnn predict``: predict the classes of images."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from skcnn.cli._common import add_command
 
 
 def add_to(commands: Any) -> None:
-    predict = add_command(commands, "predict", run, "tell the classes of images, as tab-separated lines")
+    predict = add_command(commands, "predict", run, "predict the classes of images, as tab-separated lines")
     predict.add_argument("model", help="a file that `skcnn fit` wrote")
     predict.add_argument("images", nargs="+", metavar="IMAGE", help="image files or URLs")
     predict.add_argument(
-        "--top", type=int, default=1, metavar="K", help="the K likeliest classes (default: %(default)s)"
+        "--top", type=int, default=1, metavar="K", help="the K most probable classes (default: %(default)s)"
     )
 
 
@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> None:
     pipeline = load(options.model)
     probabilities = pipeline.predict_proba(options.images)
     if options.top < 1:
-        raise ValueError(f"--top {options.top}: a positive number is wanted")
+        raise ValueError(f"--top {options.top}; expected an integer >= 1.")
     for path, row in zip(options.images, probabilities, strict=True):
         for index in np.argsort(-row, kind="stable")[: options.top]:
             print(f"{printable_text(path)}\t{printable_text(pipeline.classes_[index])}\t{row[index]:.4f}")

@@ -45,7 +45,7 @@ def load_digit_images(*, size: int = 32, return_X_y: bool = False) -> Any:
     Raises
     ------
     ValueError
-        If `size` is not an integer of at least 1.
+        If ``size`` is not an integer of at least 1.
 
     See Also
     --------

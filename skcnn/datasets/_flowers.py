@@ -54,13 +54,13 @@ def fetch_flowers(
 
     Parameters
     ----------
-    data_home : str or path-like, default=None
+    data_home : str or path-like or None, default=None
         Folder to keep the data in, in its sub-folder ``flower_photos``. None takes the one of scikit-learn
         (:func:`sklearn.datasets.get_data_home`): ``~/scikit_learn_data``, or the environment variable
         ``SCIKIT_LEARN_DATA``.
 
     download_if_missing : bool, default=True
-        Whether to download the images if they are not in `data_home`; otherwise an OSError is raised.
+        Whether to download the images if they are not in ``data_home``; otherwise an OSError is raised.
 
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a Bunch.
@@ -86,8 +86,8 @@ def fetch_flowers(
     Raises
     ------
     OSError
-        If the images are not there and `download_if_missing` is False, or the download fails, or what was downloaded
-        is not the archive whose SHA-256 digest TensorFlow Datasets publishes.
+        If the images are not there and :func:`download_if_missing` is False, or the download fails, or what was
+        downloaded is not the archive whose SHA-256 digest TensorFlow Datasets publishes.
 
     Notes
     -----

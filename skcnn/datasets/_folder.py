@@ -1,4 +1,4 @@
-"""A folder of images with one sub-folder a class."""
+"""A folder of images with one sub-folder per class."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def load_image_folder(
     follow_links: bool = False,
     return_X_y: bool = False,
 ) -> Any:
-    """Load the paths and labels of images that lie in one folder a class.
+    """Load the paths and labels of images in one folder per class.
 
     .. code-block:: text
 
@@ -54,20 +54,20 @@ def load_image_folder(
             roses/
                 holiday/3.PNG
 
-    The name of a folder in `root` is the label of every image below it, however deep. The images themselves stay in
+    The name of a folder in ``root`` is the label of every image below it, however deep. The images themselves stay in
     their files until an estimator reads them, so that the size of the collection does not matter.
 
     Parameters
     ----------
     root : str or path-like
-        Folder that holds one folder a class. ``~`` is the home folder.
+        Folder that contains one folder per class. ``~`` is the home folder.
 
-    categories : sequence of str, default=None
-        Names of the class folders to load. None loads every folder in `root`, since each is a class.
+    categories : sequence of str or None, default=None
+        Names of the class folders to load. None loads every folder in ``root``, since each is a class.
 
     follow_links : bool, default=False
-        Whether to follow symbolic links that lead out of `root`. They are passed over by default, since such a link can
-        bring in any file of the machine. Links within `root` are always followed.
+        Whether to follow symbolic links that lead out of ``root``. They are passed over by default, since such a link
+        can bring in any file of the machine. Links within ``root`` are always followed.
 
     return_X_y : bool, default=False
         Whether to return ``(data, target)`` instead of a Bunch.
@@ -78,21 +78,21 @@ def load_image_folder(
         Dictionary-like object, with the following attributes.
 
         data : DataFrame of shape (n_samples, 1)
-            One column ``path`` (str): `root` as it was given, followed by the way to the file. Ordered by class, then
+            One column ``path`` (str): ``root`` as it was given, followed by the way to the file. Ordered by class, then
             by path, both in natural order ('2' before '10'): the same tree always gives the same rows.
         target : ndarray of shape (n_samples,), dtype str
             The label of each image: the name of its class folder. Classifiers take strings as they are. Bytes of a
             name that are not UTF-8 are written as escapes; paths keep the true names.
         target_names : list of str
-            The labels in natural order. `classes_` of a fitted classifier is ordered as text ('10' before '2');
+            The labels in natural order. ``classes_`` of a fitted classifier is ordered as text ('10' before '2');
             where the order matters to a reader, hand on this list.
         frame : DataFrame of shape (n_samples, 2)
             The columns ``path`` and ``label``.
         passed_over : dict of str to int
             How many entries were not loaded: ``"not_image"`` (files with an extension that Pillow does not read),
             ``"hidden"`` (names that begin with a dot; a hidden folder counts once), ``"link"`` (symbolic links that
-            lead out of `root`, nowhere, or back to a folder that they lie in), ``"no_class"`` (images directly in
-            `root`).
+            lead out of ``root``, nowhere, or back to a folder that they lie in), ``"no_class"`` (images directly in
+            ``root``).
 
     (data, target) : tuple if ``return_X_y=True``
         The DataFrame and the array described above.
@@ -100,17 +100,17 @@ def load_image_folder(
     Raises
     ------
     FileNotFoundError
-        If `root` does not exist.
+        If ``root`` does not exist.
     NotADirectoryError
-        If `root` is a file.
+        If ``root`` is a file.
     ValueError
-        If `root` has no class folder, one of them holds no image, or `categories` names one that is not there.
+        If ``root`` has no class folder, one of them holds no image, or ``categories`` names one that is not there.
 
     Warns
     -----
     UserWarning
         If anything was passed over that might have been meant as an image: a file in a class folder that Pillow does
-        not read, a symbolic link, an image directly in `root`. Also if all folders are named like the parts of a
+        not read, a symbolic link, an image directly in ``root``. Also if all folders are named like the parts of a
         split (``train``, ``test``).
 
     See Also
@@ -173,22 +173,22 @@ def load_image_folder(
 
 
 class _Tree:
-    """The entries below `root`: class folders, the images in them, and what is passed over."""
+    """The entries below ``root``: class folders, the images in them, and what is passed over."""
 
     def __init__(self, root: str, follow_links: bool):
         if not os.path.exists(root):
             raise FileNotFoundError(f"The folder {root!r} does not exist (searched from {os.getcwd()!r}).")
         if not os.path.isdir(root):
             raise NotADirectoryError(
-                f"{root!r} is a file, not a folder. load_image_folder takes a folder that holds one folder a class; "
-                "unpack an archive first, and give a table of paths to load_image_table."
+                f"{root!r} is a file; expected a folder that contains one folder per class. If it is an archive, "
+                "unpack it first, and give a table of paths to load_image_table."
             )
         self.root = root
         self._real_root, self._follow_links = os.path.realpath(root), follow_links
         self._extensions = image_extensions()
         self.class_names: list[str] = []
         self._beside: list[_Entry] = []  # what lies in root beside the class folders
-        self._passed_over: list[_Entry] = []  # what lies in class folders and is no image
+        self._passed_over: list[_Entry] = []  # files in class folders that are not images
         for entry in _listing(root):
             kind = self._kind(entry, (self._real_root,))
             if kind == "folder":
@@ -308,7 +308,7 @@ def _nothing_to_load(root: str, names: list[str], empty: list[str], tree: _Tree)
         )
     found = f"its folders {names} hold none" if names else "it holds no folder"
     return (
-        f"There are no images in {root!r}: {found}. load_image_folder takes a folder that holds one folder of "
-        f"images a class; {_count(sorted(image_extensions()), 'extension')} are read, such as .jpg, .png, .tif and "
+        f"There are no images in {root!r}: {found}. Expected a folder that contains one folder of images "
+        f"per class; {_count(sorted(image_extensions()), 'extension')} are read, such as .jpg, .png, .tif and "
         f".webp.{hint}"
     )

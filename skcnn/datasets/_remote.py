@@ -44,7 +44,7 @@ class RemoteArchive(NamedTuple):
 
 
 def fetch_archive(remote: RemoteArchive, home: Path, *, n_retries: int = 3, delay: float = 1.0) -> Path:
-    """Download and unpack an archive, so that its folder appears in `home` whole or not at all.
+    """Download and unpack an archive, so that its folder appears in ``home`` whole or not at all.
 
     Everything happens in a temporary folder beside the final one; the last step is a rename, which is atomic. Where two
     processes fetch at the same time, the second finds the folder of the first and leaves it.

@@ -37,7 +37,7 @@ def load_image_table(
     label : str or None, default="label"
         Name of the column of labels. None if there are none, for images that are yet to be classified.
 
-    root : str or path-like, default=None
+    root : str or path-like or None, default=None
         Folder (or URL) that relative paths start from. None takes the folder of the CSV file, since tables commonly
         travel with their images; paths of a DataFrame then stay as they are.
 
@@ -50,16 +50,16 @@ def load_image_table(
         Dictionary-like object, with the following attributes.
 
         data : DataFrame of shape (n_samples, n_columns)
-            All columns but that of the labels, in their order; the column of paths is resolved against `root`. With
+            All columns but that of the labels, in their order; the column of paths is resolved against ``root``. With
             columns beside the paths, give each its transformer in a :class:`~sklearn.compose.ColumnTransformer`;
             ``data[["path"]]`` is the images alone.
         target : ndarray of shape (n_samples,) or None
-            The labels, as strings or numbers, whichever the table holds. None if `label` is None.
+            The labels, as strings or numbers, whichever the table holds. None if ``label`` is None.
         target_names : list or None
-            The labels that occur, each once, in natural order ('2' before '10'). None if `label` is None or the labels
-            are floating-point numbers.
+            The labels that occur, each once, in natural order ('2' before '10'). None if ``label`` is None or the
+            labels are floating-point numbers.
         frame : DataFrame of shape (n_samples, n_columns + 1)
-            `data` with the column of labels, in the order of the table.
+            ``data`` with the column of labels, in the order of the table.
 
     (data, target) : tuple if ``return_X_y=True``
         The DataFrame and the array described above.
@@ -69,7 +69,7 @@ def load_image_table(
     FileNotFoundError
         If the CSV file does not exist, or none of the files in the table does.
     TypeError
-        If `csv` is neither a path nor a DataFrame, or a path in the table is not a string or path-like.
+        If ``csv`` is neither a path nor a DataFrame, or a path in the table is not a string or path-like.
     ValueError
         If the file is no table, a column is not there, a path or label is missing, or the table has no rows.
 
@@ -80,7 +80,7 @@ def load_image_table(
 
     See Also
     --------
-    load_image_folder : Images in one folder a class.
+    load_image_folder : Images in one folder per class.
 
     Examples
     --------
@@ -160,7 +160,7 @@ def _check_columns(frame: pd.DataFrame, columns: list[str], name: str) -> None:
     if missing:
         raise ValueError(
             f"There is no column {' and no column '.join(map(repr, missing))} in {name}; its columns are {here}. Name "
-            "them with path= and label= (label=None if there are no labels). If the columns were not told apart, read "
+            "them with path= and label= (label=None if there are no labels). If the separator was not recognised, read "
             "the table with pandas.read_csv(..., sep=...) and give the DataFrame."
         )
     double = [column for column in columns if here.count(column) > 1]

@@ -22,7 +22,7 @@ class Tolerance(NamedTuple):
 
 # Rounding to bfloat16 leaves three digits at each layer, and what is left at the end depends on the network.
 TOLERANCES = {"float32": Tolerance(1e-4, 0.99999), "bfloat16": Tolerance(np.inf, 0.95)}
-"""`Tolerance` of each precision."""
+""":class:`Tolerance` of each precision."""
 
 
 class Engine(ABC):

@@ -93,7 +93,7 @@ class OpenVINOEngine(Engine):
         """Begin to run a batch; see :meth:`Engine.start`."""
         if pixels.shape[1:] != self._shape or pixels.dtype != np.uint8:
             # OpenVINO would say so too, but never give the request back.
-            raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}; accepted: uint8 (n, {str(self._shape)[1:]}")
+            raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}; expected uint8 (n, {str(self._shape)[1:]}")
         records = np.empty((len(pixels), self._n_values), np.float32)
         with self._lock:
             for row in range(len(pixels)):
@@ -266,10 +266,10 @@ def _import_openvino() -> Any:
 
 
 def _n_threads() -> int:
-    # A worker process is told its share of the cores in this variable by joblib.
-    share = os.environ.get("OMP_NUM_THREADS", "")
+    # joblib sets this variable in a worker process to its number of cores.
+    given = os.environ.get("OMP_NUM_THREADS", "")
     n_cores = joblib.cpu_count()
-    return min(n_cores, int(share)) if share.isdigit() and int(share) else n_cores
+    return min(n_cores, int(given)) if given.isdigit() and int(given) else n_cores
 
 
 def _version(package: str) -> str:

@@ -31,7 +31,7 @@ class Plan:
     backbone : Backbone
         The network.
     weights : str or None
-        As :meth:`skcnn.backbones.Backbone.build` takes them.
+        Weights of the network: see :meth:`skcnn.backbones.Backbone.build`.
     weights_id : str
         What identifies these weights.
     random_state : int

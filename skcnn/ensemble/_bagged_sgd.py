@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -31,6 +31,9 @@ from skcnn.ensemble._variance import (
     typical_variance,
     weighted_moments,
 )
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 def _has_partial_fit(estimator: BaggedSGDClassifier) -> bool:
@@ -59,9 +62,9 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
     n_estimators : int, default=10
         Number of bags.
     max_samples : float in (0, 1] or int, default=0.5
-        Rows that each bag draws: a share of the rows whose weight is not zero, or a count.
+        Rows that each bag draws: a fraction of the rows whose weight is not zero, or a count.
     max_features : float in (0, 1] or int, default=0.5
-        Features that each bag draws: a share of those that pass the variance filter, or a count.
+        Features that each bag draws: a fraction of those that pass the variance filter, or a count.
     bootstrap : bool, default=True
         Whether rows are drawn with replacement.
     bootstrap_features : bool, default=True
@@ -81,7 +84,7 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
     alpha : {"auto"} or float, default="auto"
         Strength of the penalty. ``"auto"`` is one over the number of rows.
     l1_ratio : float in [0, 1], default=0.15
-        Share of L1 in ``penalty="elasticnet"``.
+        Fraction of L1 in ``penalty="elasticnet"``.
     fit_intercept : bool, default=False
         Whether to learn an intercept. The recipe has none: pooled features, none of them negative, do without one; a
         handful of columns does not.
@@ -91,7 +94,7 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         Training of a bag ends when what it minimises no longer falls by this much an epoch (``solver="sklearn"``: when
         the loss alone does not). None runs all of ``max_iter``.
     batch_size : int, default=128
-        Rows a step, for ``solver="minibatch"``.
+        Rows per step, for ``solver="minibatch"``.
     class_weight : dict, {"balanced"} or None, default=None
         Weights of the classes in the loss. ``"balanced"`` weights them inversely to their frequency: it helps the
         recall of rare classes, and costs log-loss.
@@ -234,7 +237,7 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> BaggedSGDClassifier:
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> BaggedSGDClassifier:
         """Train the ensemble.
 
         Parameters
@@ -276,7 +279,9 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         return self
 
     @available_if(_has_partial_fit)
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> BaggedSGDClassifier:
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: ArrayLike | None = None
+    ) -> BaggedSGDClassifier:
         """Train on some more rows: online bagging, one epoch over them at a constant step.
 
         A bag sees a row as often as a Poisson variable of mean ``max_samples`` says (Oza 2005; without ``bootstrap``:
@@ -288,7 +293,7 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         X : array-like of shape (n_samples, n_features)
             Features, finite.
         y : array-like of shape (n_samples,)
-            Labels, all of them in `classes`.
+            Labels, all of them in ``classes``.
         classes : array-like of shape (n_classes,) or None, default=None
             All labels that will ever come. The first call needs it.
         sample_weight : array-like of shape (n_samples,) or None, default=None
@@ -301,8 +306,8 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         Raises
         ------
         ValueError
-            As ``fit``; and if ``class_weight="balanced"`` or a count as ``max_samples`` asks about rows that are yet
-            to come, or `classes` is missing, changes or lacks a label.
+            If y or the weights are invalid, and if ``class_weight="balanced"`` or a count as ``max_samples`` asks about
+            rows that are yet to come, or ``classes`` is missing, changes or lacks a label.
         AttributeError
             If the solver is not ``"minibatch"``.
         """
@@ -326,8 +331,8 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         X = standardise(X, self._offset, self._scale)
         targets = np.eye(len(classes), dtype=np.float32)[codes]
         class_weight = compute_class_weight(self.class_weight, classes=classes, y=classes)
-        class_share = self.class_count_ * class_weight
-        class_share /= class_share.sum()
+        class_fraction = self.class_count_ * class_weight
+        class_fraction /= class_fraction.sum()
         with threadpool_limits(1, user_api="blas"):
             for bag, features in enumerate(self.estimators_features_):
                 rng = np.random.default_rng([self._seed, bag, self._n_calls])
@@ -342,7 +347,7 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
                     X[np.ix_(rows, features)],
                     targets[rows],
                     row_weight.astype(np.float32),
-                    class_share=class_share,
+                    class_fraction=class_fraction,
                     rng=rng,
                 )
                 self._velocity[bag] = model.velocity

@@ -18,7 +18,7 @@ def drop_weightless(
         return X, y, np.ones(len(X))
     weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
     if weight.ndim != 1:
-        raise ValueError(f"sample_weight must be 1-D, one weight a row; got shape {weight.shape}.")
+        raise ValueError(f"sample_weight must be 1-D, one weight per row; got shape {weight.shape}.")
     check_consistent_length(X, weight)
     if (weight < 0).any() or not weight.any():
         raise ValueError("sample_weight must hold no negative weights, and not be zero for every row.")
@@ -51,7 +51,7 @@ def check_streamable(class_weight: Any, max_samples: Any) -> None:
     if isinstance(max_samples, Integral):
         raise ValueError(
             f"max_samples={max_samples} is a count, but partial_fit does not know how many rows will come. Give the "
-            "share of the rows that each bag sees, such as 0.5."
+            "fraction of the rows that each bag sees, such as 0.5."
         )
 
 
@@ -66,11 +66,11 @@ def encode(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
     return np.searchsorted(classes, y)
 
 
-def count_of(share: Any, total: int, *, name: str, of: str, at_most_all: bool) -> int:
-    """Return how many of ``total`` a parameter asks for: it is a share of them, or a count."""
-    if not isinstance(share, Integral):
-        return max(1, int(share * total))
-    count = int(share)
+def count_of(fraction: Any, total: int, *, name: str, of: str, at_most_all: bool) -> int:
+    """Return how many of ``total`` a parameter asks for: it is a fraction of them, or a count."""
+    if not isinstance(fraction, Integral):
+        return max(1, int(fraction * total))
+    count = int(fraction)
     if at_most_all and count > total:
-        raise ValueError(f"{name}={count} is more than the {total} {of}. Lower it, or give a share such as 0.5.")
+        raise ValueError(f"{name}={count} is more than the {total} {of}. Lower it, or give a fraction such as 0.5.")
     return count

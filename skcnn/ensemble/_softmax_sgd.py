@@ -53,7 +53,7 @@ class SoftmaxSGD:
     l1, l2 : float
         Strengths of the penalties, which spare the intercept.
     batch_size : int
-        Rows a step.
+        Rows per step.
     fit_intercept : bool
         Whether there is an intercept.
     velocity : ndarray of the shape of coef or None, default=None
@@ -116,17 +116,17 @@ class SoftmaxSGD:
         targets: np.ndarray,
         weight: np.ndarray,
         *,
-        class_share: np.ndarray,
+        class_fraction: np.ndarray,
         rng: np.random.Generator,
     ) -> None:
-        """Train for one epoch; ``class_share`` (n_classes,) is about all rows so far, not these alone."""
+        """Train for one epoch; ``class_fraction`` (n_classes,) is about all rows so far, not these alone."""
         X = self._design(X)
-        self._run_epoch(X, targets, weight, self._precondition(X, weight, class_share), rng)
+        self._run_epoch(X, targets, weight, self._precondition(X, weight, class_fraction), rng)
 
     def _design(self, X: np.ndarray) -> np.ndarray:
         return np.hstack([X, np.ones((len(X), 1), X.dtype)]) if self.fit_intercept else X
 
-    def _precondition(self, X: np.ndarray, weight: np.ndarray, class_share: np.ndarray) -> float:
+    def _precondition(self, X: np.ndarray, weight: np.ndarray, class_fraction: np.ndarray) -> float:
         """Choose the metric I + stiffness * direction direction' for these rows, and return the step in it.
 
         Pooled features are not negative, so that without an intercept the curvature along their mean exceeds all other
@@ -135,12 +135,12 @@ class SoftmaxSGD:
         their trace over the batch size (Ma, Bassily and Belkin 2018), the latter amplified by momentum. No scale of X
         or of the weights has to be known for it.
         """
-        share = weight / weight.sum()
-        mean = share @ X
+        fraction = weight / weight.sum()
+        mean = fraction @ X
         self.direction = mean / max(float(np.linalg.norm(mean)), np.finfo(np.float32).tiny)
         along = X @ self.direction
         across = np.einsum("ij,ij->i", X, X) - along**2
-        second_moment, trace = float(share @ along**2), float(share @ across)
+        second_moment, trace = float(fraction @ along**2), float(fraction @ across)
         # Power iteration among the other directions.
         vector, rest = X[across.argmax()], 0.0
         for _ in range(8):
@@ -148,13 +148,13 @@ class SoftmaxSGD:
             rest = float(np.linalg.norm(vector))
             if rest == 0:
                 break
-            vector = X.T @ (share * (X @ (vector / rest)))
+            vector = X.T @ (fraction * (X @ (vector / rest)))
         largest = max(rest, second_moment / (1 + MAX_STIFFNESS))
         if largest == 0:
             return 0.0
         self.stiffness = max(second_moment / largest - 1, 0.0)
-        # One output: p (1 - p) <= 1/4. More: diag(p) - p p' <= max p, at the shares of the classes.
-        softmax_curvature = 0.25 if self.coef.shape[1] == 1 else float(class_share.max())
+        # One output: p (1 - p) <= 1/4. More: diag(p) - p p' <= max p, at the fractions of the classes.
+        softmax_curvature = 0.25 if self.coef.shape[1] == 1 else float(class_fraction.max())
         noise = (trace + largest) / (min(self.batch_size, len(X)) * (1 - MOMENTUM))
         curvature = softmax_curvature * float(weight.mean()) * (largest + noise) + self.l2
         return 1 / curvature

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils import gen_batches
 
-#: ``variance_threshold="auto"`` drops features below this share of the typical variance.
+#: ``variance_threshold="auto"`` drops features below this fraction of the typical variance.
 AUTO_THRESHOLD = 0.1
 
 #: About that of the averaged activations for which the recipe was found; SGDClassifier's step depends on it.
@@ -17,12 +17,12 @@ BLOCK = 4096
 
 def weighted_moments(X: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean and the variance of each feature, (n_features,) float64; 0 exactly for constant ones."""
-    share = weight / weight.sum()
+    fraction = weight / weight.sum()
     mean, variance = np.zeros(X.shape[1]), np.zeros(X.shape[1])
     for rows in gen_batches(len(X), BLOCK):
-        mean += share[rows] @ X[rows].astype(np.float64)
+        mean += fraction[rows] @ X[rows].astype(np.float64)
     for rows in gen_batches(len(X), BLOCK):
-        variance += share[rows] @ (X[rows] - mean) ** 2
+        variance += fraction[rows] @ (X[rows] - mean) ** 2
     # The mean of equal numbers is off by a rounding error, which would pass for a variance.
     variance[X.max(axis=0) == X.min(axis=0)] = 0.0
     return mean, variance

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from platformdirs import user_cache_path
@@ -34,6 +34,9 @@ from skcnn.images import (
     as_image_size,
     bad_rows_frame,
 )
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 POOLINGS = ("avg", "max")
 
@@ -68,7 +71,7 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
     image_size : int, (height, width) or None, default=None
         Size in pixels that images are resized to. None is the size that the network was trained at.
     resize : {"stretch", "crop", "pad"}, default="stretch"
-        What becomes of another aspect ratio: see :func:`skcnn.images.resize_image`. ``"stretch"`` keeps all of the
+        How to handle other aspect ratios: see :func:`skcnn.images.resize_image`. ``"stretch"`` keeps all of the
         image and all of the network's input.
     root : path-like or None, default=None
         Folder (or URL) that relative paths in X start from. None is the current folder.
@@ -163,11 +166,11 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
         backbone: Any = "MobileNetV2",
         *,
         weights: Any = "pretrained",
-        layers: Any = None,
+        layers: str | int | Sequence[str | int] | None = None,
         pooling: str | None = "avg",
         image_size: int | tuple[int, int] | None = None,
         resize: str = "stretch",
-        root: Any = None,
+        root: str | os.PathLike[str] | None = None,
         batch_size: int | None = None,
         precision: str = "float32",
         engine: str = "auto",
@@ -211,8 +214,10 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
 
         Raises
         ------
-        ValueError, TypeError
-            If a parameter or X is not acceptable.
+        TypeError
+            If a parameter or X has the wrong type.
+        ValueError
+            If a parameter or X is invalid.
         """
         self._check_input(X, reset=True)
         self._outputs(self._backbone())
@@ -239,8 +244,10 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
         ------
         BadImageError
             If rows give no image and ``on_error="raise"``.
-        ValueError, TypeError
-            If a parameter or X is not acceptable.
+        TypeError
+            If a parameter or X has the wrong type.
+        ValueError
+            If a parameter or X is invalid.
         OSError
             If weights are missing; the message says which file, and where it is looked for.
         """
@@ -259,7 +266,7 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
             warnings.warn(BadImageWarning(bad_rows_frame(bad), len(images)), stacklevel=2)
         return features if out is None else np.load(out, mmap_mode="r")
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
         """Return the names of the features: backbone, layer, pooling and channel.
 
         Parameters
@@ -295,7 +302,7 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
         if isinstance(layers, (str, Integral)):
             layers = [layers]
         if not isinstance(layers, Sequence) or not layers:
-            raise ValueError(f"layers={self.layers!r}; accepted: a layer's name or index, a list of these, or None")
+            raise ValueError(f"layers={self.layers!r}; expected a layer's name or index, a list of these, or None")
         return tuple(Output(backbone.layer_name(layer), self.pooling) for layer in layers)
 
     def _job(self, backbone: Backbone, outputs: tuple[Output, ...]) -> Extraction:
@@ -415,7 +422,7 @@ def _array(shape: tuple[int, int], path: str | os.PathLike[str] | None) -> Itera
         return
     path = Path(path)
     if path.suffix != ".npy" or not path.parent.is_dir() or path.is_dir():
-        raise ValueError(f"out={str(path)!r}; accepted: the path of a .npy file, in a folder that exists")
+        raise ValueError(f"out={str(path)!r}; expected the path of a .npy file, in a folder that exists")
     # Not tempfile's, which nobody else could read.
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
     try:

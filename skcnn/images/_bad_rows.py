@@ -1,4 +1,4 @@
-"""Rows of X that give no image, and how they are told."""
+"""Rows of X without an image: the error, the warning and the table that report them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class BadRow(NamedTuple):
 
 
 class BadImageError(ValueError):
-    """Some rows of X give no image; ``bad_rows`` is a DataFrame of all of them: ``row``, ``path``, ``reason``."""
+    """Some rows of X have no image; ``bad_rows`` is a DataFrame of all of them: ``row``, ``path``, ``reason``."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class BadImageError(ValueError):
     ):
         self.bad_rows, self.n_rows, self.advice = bad_rows, n_rows, advice
         super().__init__(
-            f"{_describe(bad_rows, n_rows)}\n{advice} skcnn.images.check_images(X) gives them as a DataFrame."
+            f"{_describe(bad_rows, n_rows)}\n{advice} skcnn.images.check_images(X) returns them as a DataFrame."
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -37,7 +37,7 @@ class BadImageError(ValueError):
 
 
 class BadImageWarning(UserWarning):
-    """Some rows of X gave no image and were passed over; ``bad_rows`` is a DataFrame of all of them."""
+    """Some rows of X have no image and were skipped; ``bad_rows`` is a DataFrame of all of them."""
 
     def __init__(self, bad_rows: pd.DataFrame, n_rows: int, outcome: str = "Their features are NaN."):
         self.bad_rows, self.n_rows, self.outcome = bad_rows, n_rows, outcome

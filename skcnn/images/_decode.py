@@ -148,8 +148,8 @@ def check_range(pixels: np.ndarray) -> None:
         )
     if pixels.dtype.kind == "f" and 0 < high <= 1:
         raise ValueError(
-            f"pixels lie in [{low}, {high}] (dtype {pixels.dtype}), which looks scaled to [0, 1], where [0, 255] is "
-            "wanted: multiply by 255. (Really that dark? Give uint8.)"
+            f"pixels lie in [{low}, {high}] (dtype {pixels.dtype}), which looks scaled to [0, 1]; expected [0, "
+            "255]. Multiply by 255, or give uint8 if the image is that dark."
         )
 
 
@@ -163,7 +163,7 @@ def resize_image(image: Image.Image, size: tuple[int, int], resize: str = "stret
     size : tuple of (height, width)
         In pixels.
     resize : {"stretch", "crop", "pad"}, default="stretch"
-        What becomes of another aspect ratio: ``"stretch"`` changes it, ``"crop"`` cuts the middle out,
+        How to handle other aspect ratios: ``"stretch"`` changes them, ``"crop"`` cuts out the centre,
         ``"pad"`` fits the whole image in and fills the rest with black.
 
     Returns
@@ -179,7 +179,7 @@ def resize_image(image: Image.Image, size: tuple[int, int], resize: str = "stret
         return ImageOps.fit(image, target, Image.Resampling.BILINEAR)
     if resize == "pad":
         return ImageOps.pad(image, target, Image.Resampling.BILINEAR)
-    raise ValueError(f"resize={resize!r}; accepted: {', '.join(map(repr, RESIZE_RULES))}")
+    raise ValueError(f"resize={resize!r}; expected {', '.join(map(repr, RESIZE_RULES))}")
 
 
 def as_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:
@@ -191,4 +191,4 @@ def as_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:
         and all(isinstance(side, (int, np.integer)) and not isinstance(side, bool) and side > 0 for side in size)
     ):
         return int(size[0]), int(size[1])
-    raise ValueError(f"image_size={image_size!r}; accepted: a positive int or (height, width), in pixels")
+    raise ValueError(f"image_size={image_size!r}; expected a positive int or (height, width), in pixels")

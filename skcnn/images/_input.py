@@ -57,8 +57,12 @@ class Images:
 
         Raises
         ------
-        ValueError, TypeError, OSError
-            If the row is missing, of another type, or cannot be read; the message is the reason alone.
+        OSError
+            If the row cannot be read; the message is the reason alone.
+        TypeError
+            If the row is of another type.
+        ValueError
+            If the row is missing.
         """
         item = self.items[row]
         if isinstance(item, np.ndarray):
@@ -108,8 +112,12 @@ class Images:
 
         Raises
         ------
-        ValueError, TypeError, OSError
-            If there is no image; the message is the reason alone.
+        OSError
+            If the row cannot be read; the message is the reason alone.
+        TypeError
+            If the row is of another type.
+        ValueError
+            If the row is missing, or its pixels are invalid.
         """
         return np.asarray(resize_image(self._image(row, size, max_pixels), size, resize))
 
@@ -131,8 +139,12 @@ class Images:
 
         Raises
         ------
-        ValueError, TypeError, OSError
-            If there is no image; the message is the reason alone.
+        OSError
+            If the row cannot be read; the message is the reason alone.
+        TypeError
+            If the row is of another type.
+        ValueError
+            If the row is missing, or its pixels are invalid.
         """
         image = self._image(row, (size, size), max_pixels)
         scale = min(1.0, size / max(image.size))
@@ -165,8 +177,10 @@ def as_images(X: Any, *, root: str | os.PathLike[str] | None = None) -> Images:
 
     Raises
     ------
-    TypeError, ValueError
-        If X is none of these; the message says what was given and what is accepted.
+    TypeError
+        If X is of another type; the message lists the accepted forms.
+    ValueError
+        If X has another shape; the message lists the accepted forms.
     """
     root = None if root is None else os.fspath(root)
     if isinstance(X, Images):

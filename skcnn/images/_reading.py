@@ -34,7 +34,7 @@ def map_ahead(function: Callable[[int], Any], rows: Iterable[int], ahead: int) -
         try:
             return function(row)
         except Exception as error:
-            # Whatever a broken file does to a decoder, it is that row's own trouble, and it is told with the row.
+            # Whatever a broken file does to a decoder is reported with its row.
             return BadRow(row, None, str(error) or type(error).__name__)
 
     with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="skcnn-images") as pool:
@@ -73,7 +73,7 @@ def read_batches(
     size : tuple of (height, width)
         In pixels.
     batch_size : int, default=32
-        Rows a batch; a row without an image leaves its batch smaller.
+        Rows per batch; a row without an image leaves its batch smaller.
     resize, max_pixels
         See :meth:`Images.decode`.
 

@@ -33,19 +33,19 @@ class GradCAMDisplay:
     Heat tells where the evidence is and not that it is right, and each map is on a scale of its own. The maps are as
     coarse as the layer: 7 x 7 places for most networks at their native size.
 
-    Make it with `from_estimator`.
+    Make it with :meth:`from_estimator`.
 
     Parameters
     ----------
     rows : DataFrame of shape (n_samples, 5)
-        What `frame` returns.
+        What :meth:`frame` returns.
     images : ndarray of shape (n_samples, height, width, 3), uint8
         Images, as the network takes them.
     heatmaps : ndarray of shape (n_samples, height, width), float32
         In [0, 1]: the part of the largest value in the same image.
     layer : str
         Name of the layer that the feature maps are from.
-    name : str, default=None
+    name : str or None, default=None
         Title of the image.
 
     See Also
@@ -109,21 +109,21 @@ class GradCAMDisplay:
             :class:`~skcnn.ensemble.BaggedSGDClassifier` (the mean of its bags' scores); or a search over one of these.
         X : array-like of n_samples images
             A few images: see :func:`skcnn.images.as_images`.
-        target : label or array-like of shape (n_samples,), default=None
+        target : label or array-like of shape (n_samples,) or None, default=None
             The class to look for, or one for each image. None is the predicted class.
-        layer : str or int, default=None
+        layer : str or int or None, default=None
             Where to look: a name of the backbone's column ``layers`` in :func:`skcnn.backbones.list_backbones`, or the
             name or the index of any layer of the Keras network that gives a feature map. None is the last feature map
             that the features are made of: it knows the most of classes. Earlier ones are finer and know less.
         batch_size : int, default=16
             Images that go through the network together: gradients take memory.
-        name : str, default=None
+        name : str or None, default=None
             Title of the image.
 
         Returns
         -------
         GradCAMDisplay
-            Not drawn yet; call `plot`.
+            Not drawn yet; call :meth:`plot`.
 
         Raises
         ------
@@ -137,9 +137,9 @@ class GradCAMDisplay:
             If Keras runs on a backend that has no gradients.
         """
         if not isinstance(batch_size, Integral) or batch_size < 1:
-            raise ValueError(f"batch_size={batch_size!r}; an int >= 1 is accepted.")
+            raise ValueError(f"batch_size={batch_size!r}; expected an int >= 1.")
         if np.ndim(target) > 1:
-            raise ValueError(f"target has shape {np.shape(target)}; one label, or one for each image, is accepted.")
+            raise ValueError(f"target has shape {np.shape(target)}; expected one label, or one per image.")
         scored = scored_network(estimator)
         reader = scored.reader
         images = as_images(X, root=reader.root)
@@ -148,7 +148,7 @@ class GradCAMDisplay:
         else:
             labels = np.full(len(images), target, object) if np.ndim(target) == 0 else np.asarray(target)
         if len(labels) != len(images):
-            raise ValueError(f"target has {len(labels)} labels for {len(images)} images: give one label, or as many.")
+            raise ValueError(f"target has {len(labels)} labels; expected one, or {len(images)} (one per image).")
         codes = scored.codes(labels)
         feature_map = FeatureMap(scored, layer)
         pixels = np.empty((len(images), *scored.image_size, 3), np.uint8)
@@ -162,7 +162,7 @@ class GradCAMDisplay:
         for batch in batches:
             bad += batch.bad
             if bad:
-                continue  # All bad rows are told at once.
+                continue  # All bad rows are reported at once.
             pixels[batch.rows] = batch.pixels
             maps, gradients, scores[batch.rows] = feature_map.look(batch.pixels, codes[batch.rows])
             weighted = grad_cam(maps, gradients)
@@ -210,7 +210,7 @@ class GradCAMDisplay:
         import matplotlib as mpl
 
         if not 0 <= alpha <= 1:
-            raise ValueError(f"alpha={alpha!r}; a number in [0, 1] is accepted.")
+            raise ValueError(f"alpha={alpha!r}; expected a number in [0, 1].")
         colors = mpl.colormaps[cmap](self.heatmaps)[..., :3] * 255
         return np.rint((1 - alpha) * self.images + alpha * colors).astype(np.uint8)
 
@@ -219,10 +219,10 @@ class GradCAMDisplay:
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
         alpha, cmap
-            As in `overlays`.
+            Opacity and colour map of the heat: see :meth:`overlays`.
 
         Returns
         -------

@@ -77,7 +77,7 @@ def linear_scores(steps: Sequence[Any], classifier: Any, n_features: int) -> lis
 
 def _transformed(step: Any, rows: np.ndarray) -> np.ndarray:
     names = getattr(step, "feature_names_in_", None)
-    # What is no number shows in the comparison.
+    # NaN is found by the comparison.
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)
         out = step.transform(rows if names is None else pd.DataFrame(rows, columns=names))

@@ -137,7 +137,7 @@ class FeatureMap:
     ----------
     scored : ScoredNetwork
     layer : str, int or None
-        As `GradCAMDisplay.from_estimator` takes it.
+        The layer: see :meth:`GradCAMDisplay.from_estimator`.
 
     Attributes
     ----------

@@ -1,8 +1,8 @@
 """From predictions to a decision: tables (pandas) and Displays (matplotlib).
 
 Everything here takes the predictions of any scikit-learn classifier, in one of two ways: ``from_estimator(estimator, X,
-y)`` runs the estimator, ``from_predictions(y_true, y_score)`` takes what it returned. Figures are scikit-learn's. A
-figure that is not defined (the recall of a class that has no sample, say) is NaN with a reason, never 0.
+y)`` runs the estimator, ``from_predictions(y_true, y_score)`` takes what it returned. Metrics are scikit-learn's. A
+metric that is not defined (the recall of a class that has no sample, say) is NaN with a reason, never 0.
 
 :mod:`skcnn.report` has all of it in one report.
 """

@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: expected calibration error and Brier score."""
+"""Calibration of probabilities: expected calibration error and Brier score."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def calibration_frame(
     sample_weight: ArrayLike | None = None,
     n_bins: int = N_BINS,
 ) -> pd.DataFrame:
-    """Measure how far probabilities are from what happens, for all classes together and for each.
+    """Measure the calibration of probabilities, for all classes together and for each class.
 
     Parameters
     ----------
     y_true, classes, sample_weight
-        As in `ClassifierReport.from_predictions`.
+        True labels, labels of the classes and weights of the samples: see :meth:`ClassifierReport.from_predictions`.
     y_score : array-like of shape (n_samples, n_classes) or (n_samples,)
         Probabilities, a column per class, or of the second of two classes.
     n_bins : int, default=15
@@ -45,28 +45,28 @@ def calibration_frame(
         ================ ==================================================================================
         support          number of samples of the class (first row: of all), or sum of their weights
         probability      mean probability of the class; first row: of each sample's most probable class
-        share            share of samples that are of the class; first row: whose most probable class is theirs
-        ece              expected calibration error [1]_: the mean over the samples of ``|probability - share|`` of
+        fraction         fraction of samples of the class; first row: of those predicted correctly
+        ece              expected calibration error [1]_: the mean over the samples of ``|probability - fraction|`` of
                          their bin, in [0, 1]
-        brier            mean squared error of the probabilities, as `sklearn.metrics.brier_score_loss`
+        brier            mean squared error of the probabilities, as :func:`sklearn.metrics.brier_score_loss`
         ================ ==================================================================================
 
-        ``probability`` above ``share`` is overconfidence. The first row's ``ece`` is the "top-label" error, the one
+        ``probability`` above ``fraction`` is overconfidence. The first row's ``ece`` is the "top-label" error, the one
         usually published: only the highest probability of each sample is looked at. The error of a class is about its
         column, the class against the rest; in tasks of many classes it is small for all of them, because most
         probabilities are near 0. The first row's ``brier`` is summed over the classes: in [0, 2] with three classes or
-        more, and in [0, 1] with two. With one class, ``ece`` and ``brier`` are NaN: there is nothing to tell apart.
+        more, and in [0, 1] with two. With one class, ``ece`` and ``brier`` are NaN.
 
     Raises
     ------
     ValueError
         If the scores are not probabilities, ``n_bins`` is less than 1, or predictions are refused as in
-        `headline_frame`.
+        :func:`headline_frame`.
 
     See Also
     --------
     sklearn.calibration.calibration_curve : Of two classes, bin by bin: its ``prob_pred`` is the probability, its
-        ``prob_true`` the share.
+        ``prob_true`` the fraction.
 
     References
     ----------
@@ -77,11 +77,11 @@ def calibration_frame(
     --------
     >>> from skcnn.metrics import calibration_frame
     >>> calibration_frame(["cat", "dog", "dog", "dog"], [0.1, 0.9, 0.9, 0.3]).round(2)  # doctest: +NORMALIZE_WHITESPACE
-                 support  probability  share   ece  brier
+                 support  probability  fraction   ece  brier
     class
-    all classes        4         0.85   0.75  0.25   0.13
-    cat                1         0.45   0.25  0.25   0.13
-    dog                3         0.55   0.75  0.25   0.13
+    all classes        4         0.85      0.75  0.25   0.13
+    cat                1         0.45      0.25  0.25   0.13
+    dog                3         0.55      0.75  0.25   0.13
     """
     return calibration_of(
         Predictions.from_arrays(y_true, y_score, classes=classes, sample_weight=sample_weight), n_bins
@@ -89,11 +89,11 @@ def calibration_frame(
 
 
 def calibration_of(predictions: Predictions, n_bins: int = N_BINS) -> pd.DataFrame:
-    """Make the table of `calibration_frame`."""
+    """Make the table of :func:`calibration_frame`."""
     bins = bins_of(predictions, n_bins)
     weights = predictions.weights
     probability, happened = _columns(predictions)
-    error = np.abs(bins["probability"] - bins["share"]) * bins["count"]
+    error = np.abs(bins["probability"] - bins["fraction"]) * bins["count"]
     ece = error.groupby(bins["column"]).sum() / weights.sum()
     squared = np.average((probability[:, 1:] - happened[:, 1:]) ** 2, axis=0, weights=weights)
     # With two classes both columns have the same errors: scikit-learn counts one of them.
@@ -105,7 +105,7 @@ def calibration_of(predictions: Predictions, n_bins: int = N_BINS) -> pd.DataFra
         {
             "support": support,
             "probability": np.average(probability, axis=0, weights=weights),
-            "share": np.average(happened, axis=0, weights=weights),
+            "fraction": np.average(happened, axis=0, weights=weights),
             "ece": ece.to_numpy(),
             "brier": np.append(together, squared),
         },
@@ -117,13 +117,13 @@ def calibration_of(predictions: Predictions, n_bins: int = N_BINS) -> pd.DataFra
 
 
 def bins_of(predictions: Predictions, n_bins: int = N_BINS) -> pd.DataFrame:
-    """Return a row for each bin that holds a sample: what `ReliabilityDisplay` draws, by number of column.
+    """Return a row for each bin that holds a sample: what :class:`ReliabilityDisplay` draws, by number of column.
 
     Returns
     -------
     DataFrame of shape (n_points, 6)
         Columns "column" (0 for all classes together, then those of the classes), "low", "high", "count",
-        "probability" and "share".
+        "probability" and "fraction".
     """
     if not predictions.is_probability:
         raise ValueError(
@@ -136,7 +136,7 @@ def bins_of(predictions: Predictions, n_bins: int = N_BINS) -> pd.DataFrame:
     n_columns = probability.shape[1]
     cell = np.searchsorted(edges[1:-1], probability) + n_bins * np.arange(n_columns)
     weights = np.broadcast_to(predictions.weights[:, None], cell.shape)
-    counts, probabilities, shares = (
+    counts, probabilities, fractions = (
         np.bincount(cell.ravel(), (weights * values).ravel(), minlength=n_bins * n_columns)
         for values in (np.ones(1), probability, happened)
     )
@@ -148,7 +148,7 @@ def bins_of(predictions: Predictions, n_bins: int = N_BINS) -> pd.DataFrame:
             "high": edges[used % n_bins + 1],
             "count": counts[used] if predictions.sample_weight is not None else counts[used].astype(int),
             "probability": probabilities[used] / counts[used],
-            "share": shares[used] / counts[used],
+            "fraction": fractions[used] / counts[used],
         }
     )
 

@@ -12,7 +12,7 @@ from skcnn._text import counted, values_text
 from skcnn.metrics._intervals import percentiles
 from skcnn.metrics._predictions import Predictions
 from skcnn.metrics._resampling import resampled_headlines
-from skcnn.metrics._tables import class_figures_of, headline_of
+from skcnn.metrics._tables import class_metrics_of, headline_of
 
 if TYPE_CHECKING:
     from numpy.random import RandomState
@@ -34,51 +34,54 @@ def compare_predictions(
     random_state: int | RandomState | None = None,
     n_jobs: int | None = None,
 ) -> pd.DataFrame:
-    """Compare the headline figures of two models on the same samples.
+    """Compare the headline metrics of two models on the same samples.
 
     Both models are resampled together: what makes a resample hard for one makes it hard for the other, and falls out of
-    the difference. Two intervals of `bootstrap_intervals` may overlap widely where the difference is beyond doubt.
+    the difference. Two intervals of :func:`bootstrap_intervals` may overlap widely where the difference is beyond
+    doubt.
 
     Parameters
     ----------
     y_true : array-like of shape (n_samples,)
         True labels.
-    y_score_a, y_score_b : array-like of shape (n_samples, n_classes) or (n_samples,), default=None
+    y_score_a, y_score_b : array-like of shape (n_samples, n_classes) or (n_samples,) or None, default=None
         Scores of the two models for the same samples in the same order, as ``y_score`` in
-        `ClassifierReport.from_predictions`.
-    y_pred_a, y_pred_b : array-like of shape (n_samples,), default=None
+        :meth:`ClassifierReport.from_predictions`.
+    y_pred_a, y_pred_b : array-like of shape (n_samples,) or None, default=None
         Predicted labels. None takes the class of the highest score.
     classes, sample_weight, top_k
-        As in `headline_frame`, for both models.
+        Labels of the classes, weights of the samples and k of the top-k accuracy: see :func:`headline_frame`; for both
+        models.
     confidence_level, n_resamples, random_state, n_jobs
-        As in `bootstrap_intervals`.
+        Level of the intervals, number of resamples, seed of the draws and number of threads: see
+        :func:`bootstrap_intervals`.
 
     Returns
     -------
     DataFrame of shape (7, 7)
-        Index "metric" as in `headline_frame`, and the columns
+        Index "metric" as in :func:`headline_frame`, and the columns
 
         =============================== ============================================================================
-        a, b                            the figures of the two models
+        a, b                            the metrics of the two models
         difference                      b less a: above 0 model b is better, but for ``log_loss``, where it is worse
-        difference_low, difference_high percentile interval of the difference [1]_; one without 0 in it tells the
-                                        models apart
+        difference_low, difference_high percentile interval of the difference [1]_; the difference is
+                                        significant if it excludes 0
         p_value                         of McNemar's exact test [2]_, for ``accuracy`` only, NaN for the others
-        note                            why a figure is NaN, and what else one has to know about it
+        note                            why a metric is NaN, and what else one has to know about it
         =============================== ============================================================================
 
     Raises
     ------
     ValueError
-        If predictions are refused as in `headline_frame`, or a parameter as in `bootstrap_intervals`, or if the two
-        are not of the same samples.
+        If predictions are refused as in :func:`headline_frame`, or a parameter as in :func:`bootstrap_intervals`, or if
+        the two are not of the same samples.
 
     Notes
     -----
     McNemar's test looks at the samples that one model has right and the other wrong. If the models are as good as each
     other, either is the right one as often as not: the p-value is the probability, in tosses of a fair coin, of a split
-    at least as uneven. It is 1 where there is no such sample. With sample weights it is NaN: a weight is no number of
-    tosses.
+    at least as uneven. It is 1 where there is no such sample. With sample weights it is NaN, since the test
+    counts samples.
 
     References
     ----------
@@ -124,9 +127,9 @@ def comparison_of(
     random_state: int | RandomState | None = None,
     n_jobs: int | None = None,
 ) -> pd.DataFrame:
-    """Make the table of `compare_predictions`. The two may have their classes in different orders, or know others."""
+    """Make the table of :func:`compare_predictions`. Classes may differ in order or number."""
     check_same_samples(a, b)
-    headline_a, headline_b = (headline_of(model, class_figures_of(model), top_k) for model in (a, b))
+    headline_a, headline_b = (headline_of(model, class_metrics_of(model), top_k) for model in (a, b))
     resampled_a, resampled_b = resampled_headlines(
         [a, b], top_k=top_k, n_resamples=n_resamples, random_state=random_state, n_jobs=n_jobs
     )

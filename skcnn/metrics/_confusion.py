@@ -1,4 +1,4 @@
-"""Tables of which class is taken for which, as pandas frames."""
+"""Confusion matrices and most confused classes, as pandas frames."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def confusion_frame(
     ----------
     y_true, y_pred : array-like of shape (n_samples,)
         True and predicted labels.
-    classes : array-like of shape (n_classes,), default=None
+    classes : array-like of shape (n_classes,) or None, default=None
         Labels of the rows and columns, in order. None takes the sorted labels of ``y_true`` and ``y_pred``.
-    sample_weight : array-like of shape (n_samples,), default=None
+    sample_weight : array-like of shape (n_samples,) or None, default=None
         Weights. With weights the cells are sums of weights.
-    normalize : {"true", "pred", "all"}, default=None
+    normalize : {"true", "pred", "all"} or None, default=None
         Divide by the total of the row, of the column or of the table. What would be divided by zero is NaN
-        (scikit-learn's `confusion_matrix` gives 0).
+        (scikit-learn's ``confusion_matrix`` gives 0).
 
     Returns
     -------
@@ -71,38 +71,38 @@ def most_confused(
     sample_weight: ArrayLike | None = None,
     k: int = 10,
 ) -> pd.DataFrame:
-    """List the commonest mistakes.
+    """List the most confused pairs of classes.
 
     Parameters
     ----------
     y_true, y_pred, classes, sample_weight
-        As in `confusion_frame`.
+        True labels, predicted labels, labels of the classes and weights of the samples: see :func:`confusion_frame`.
     k : int, default=10
         How many pairs of classes at most.
 
     Returns
     -------
     DataFrame of shape (n_pairs, 4), n_pairs <= k
-        Columns "true", "predicted", "count" (samples, or sum of their weights) and "share" (of the samples of the true
-        class), the largest count first, the largest share first among equal counts.
+        Columns "true", "predicted", "count" (samples, or sum of their weights) and "fraction" (of the samples of the
+        true class), the largest count first, the largest fraction first among equal counts.
 
     Raises
     ------
     ValueError
-        If ``k`` is less than 1, or labels are refused as in `confusion_frame`.
+        If ``k`` is less than 1, or labels are refused as in :func:`confusion_frame`.
 
     Examples
     --------
     >>> from skcnn.metrics import most_confused
     >>> most_confused(["a", "b", "b", "b"], ["a", "a", "b", "b"]).round(2)
-      true predicted  count  share
-    0    b         a      1   0.33
+      true predicted  count  fraction
+    0    b         a      1      0.33
     """
     return most_confused_of(confusion_frame(y_true, y_pred, classes=classes, sample_weight=sample_weight), k)
 
 
 def confusion_of(predictions: Predictions) -> pd.DataFrame:
-    """Make the table of `confusion_frame`, of counts."""
+    """Make the table of :func:`confusion_frame`, of counts."""
     # scikit-learn's confusion_matrix warns where there is one class, for no reason that holds here.
     n_classes = predictions.n_classes
     cells = predictions.true * n_classes + predictions.predicted
@@ -119,26 +119,26 @@ def normalized(counts: pd.DataFrame, by: str) -> pd.DataFrame:
     values = counts.to_numpy(dtype=float)
     totals = {"true": values.sum(axis=1, keepdims=True), "pred": values.sum(axis=0, keepdims=True), "all": values.sum()}
     if by not in totals:
-        raise ValueError(f"normalize is {by!r}; 'true', 'pred', 'all' and None are accepted.")
+        raise ValueError(f"normalize={by!r}; expected 'true', 'pred', 'all' or None.")
     with np.errstate(invalid="ignore"):
         return pd.DataFrame(values / totals[by], index=counts.index, columns=counts.columns)
 
 
 def most_confused_of(counts: pd.DataFrame, k: int) -> pd.DataFrame:
-    """Make the table of `most_confused` from one of counts."""
+    """Make the table of :func:`most_confused` from one of counts."""
     if k < 1:
-        raise ValueError(f"k is {k}; an int >= 1 is accepted.")
+        raise ValueError(f"k={k}; expected an int >= 1.")
     values = counts.to_numpy()
     mistakes = values.astype(float) - np.diag(np.diag(values)).astype(float)
-    shares = normalized(counts, "true").to_numpy()
+    fractions = normalized(counts, "true").to_numpy()
     true, predicted = np.nonzero(mistakes > 0)
-    order = np.lexsort((-shares[true, predicted], -mistakes[true, predicted]))[:k]
+    order = np.lexsort((-fractions[true, predicted], -mistakes[true, predicted]))[:k]
     true, predicted = true[order], predicted[order]
     return pd.DataFrame(
         {
             "true": counts.index[true],
             "predicted": counts.columns[predicted],
             "count": values[true, predicted],
-            "share": shares[true, predicted],
+            "fraction": fractions[true, predicted],
         }
     )

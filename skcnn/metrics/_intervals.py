@@ -1,4 +1,4 @@
-"""How sure the figures of a test set are: bootstrap intervals, of one model and of the difference between two."""
+"""How sure the metrics of a test set are: bootstrap intervals, of one model and of the difference between two."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from skcnn.metrics._predictions import Predictions
 from skcnn.metrics._resampling import resampled_headlines
-from skcnn.metrics._tables import class_figures_of, headline_of
+from skcnn.metrics._tables import class_metrics_of, headline_of
 
 if TYPE_CHECKING:
     from numpy.random import RandomState
@@ -30,42 +30,44 @@ def bootstrap_intervals(
     random_state: int | RandomState | None = None,
     n_jobs: int | None = None,
 ) -> pd.DataFrame:
-    """Find between which values the figures of `headline_frame` would lie on other test sets of the same kind.
+    """Find between which values the metrics of :func:`headline_frame` would lie on other test sets of the same kind.
 
     The test set is resampled: as many samples of each true class as it has are drawn from that class, with replacement,
-    and the figures computed again. The interval runs between the percentiles of what they come to.
+    and the metrics computed again. The interval runs between the percentiles of what they come to.
 
     Parameters
     ----------
     y_true, y_score, y_pred, classes, sample_weight
-        As in `ClassifierReport.from_predictions`. A sample that is drawn takes its weight with it.
+        True labels, scores, predicted labels, labels of the classes and weights of the samples: see
+        :meth:`ClassifierReport.from_predictions`; a sample that is drawn takes its weight with it.
     top_k : int, default=5
-        As in `headline_frame`.
+        The k of the top-k accuracy: see :func:`headline_frame`.
     confidence_level : float, default=0.95
-        Share of the resamples whose figure lies in the interval, in (0, 1).
+        Fraction of the resamples whose metric lies in the interval, in (0, 1).
     n_resamples : int, default=1000
         How often to resample. The ends of a 95 % interval are made by the outermost 25 values at either side, few
         enough as it is [1]_; 200 do for a first look.
     random_state : int, RandomState instance or None, default=None
         Seed of the draws. With an int the intervals are the same in each run, whatever ``n_jobs``.
-    n_jobs : int, default=None
+    n_jobs : int or None, default=None
         Number of threads that share the resamples, by joblib. None is 1 unless in a ``joblib.parallel_config`` context.
 
     Returns
     -------
     DataFrame of shape (7, 4)
-        Index "metric" as in `headline_frame`; columns "value" (of the test set itself), "low", "high" and "note":
+        Index "metric" as in :func:`headline_frame`; columns "value" (of the test set itself), "low", "high" and "note":
         why a value is NaN, or why an interval is not to be trusted.
 
     Raises
     ------
     ValueError
-        If ``confidence_level`` or ``n_resamples`` is out of range, or predictions are refused as in `headline_frame`.
+        If ``confidence_level`` or ``n_resamples`` is out of range, or predictions are refused as in
+        :func:`headline_frame`.
 
     Notes
     -----
-    Percentile intervals, because they never leave the range of a figure (an interval made of value and standard error
-    runs past 1 where accuracy is high), are the same for a figure and for any monotone function of it, and need nothing
+    Percentile intervals, because they never leave the range of a metric (an interval made of value and standard error
+    runs past 1 where accuracy is high), are the same for a metric and for any monotone function of it, and need nothing
     but the resamples; [1]_ describes them in section 13.3, and the draws by class, as for two-sample problems, in 8.3.
 
     Draws are stratified so that every class keeps its number of samples: a rare one does not vanish from a resample.
@@ -88,7 +90,7 @@ def bootstrap_intervals(
     predictions = Predictions.from_arrays(y_true, y_score, y_pred=y_pred, classes=classes, sample_weight=sample_weight)
     return bootstrap_intervals_of(
         predictions,
-        headline_of(predictions, class_figures_of(predictions), top_k),
+        headline_of(predictions, class_metrics_of(predictions), top_k),
         top_k=top_k,
         confidence_level=confidence_level,
         n_resamples=n_resamples,
@@ -107,7 +109,7 @@ def bootstrap_intervals_of(
     random_state: int | RandomState | None = None,
     n_jobs: int | None = None,
 ) -> pd.DataFrame:
-    """Make the table of `bootstrap_intervals`; ``headline`` is that of `headline_frame`."""
+    """Make the table of :func:`bootstrap_intervals`; ``headline`` is that of :func:`headline_frame`."""
     (resampled,) = resampled_headlines(
         [predictions], top_k=top_k, n_resamples=n_resamples, random_state=random_state, n_jobs=n_jobs
     )
@@ -120,10 +122,10 @@ def bootstrap_intervals_of(
 
 
 def percentiles(resampled: np.ndarray, confidence_level: float) -> np.ndarray:
-    """Return the two ends, (2, n_figures), of the percentile intervals of figures (n_figures, n_resamples)."""
+    """Return the two ends, (2, n_metrics), of the percentile intervals of metrics (n_metrics, n_resamples)."""
     if not isinstance(confidence_level, Real) or not 0 < confidence_level < 1:
         raise ValueError(
-            f"confidence_level is {confidence_level!r}; a share between 0 and 1, such as 0.95, is accepted."
+            f"confidence_level is {confidence_level!r}; expected a fraction between 0 and 1, such as 0.95."
         )
     beyond = (1 - confidence_level) / 2
     return np.quantile(resampled, [beyond, 1 - beyond], axis=1)

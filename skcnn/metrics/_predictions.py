@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,12 +13,16 @@ from sklearn.utils.validation import check_is_fitted
 from skcnn._text import valid_labels, values_text
 
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
 @dataclass(frozen=True, eq=False)
 class Predictions:
     """True classes, predicted classes and scores of the same samples, with labels replaced by class numbers.
 
-    Made by `from_arrays` or `from_estimator`, which check what they are given. Working on class numbers makes every
-    figure independent of the type and of the order of the labels.
+    Made by :meth:`from_arrays` or :meth:`from_estimator`, which check what they are given. Working on class numbers
+    makes every metric independent of the type and of the order of the labels.
     """
 
     classes: np.ndarray
@@ -32,7 +36,7 @@ class Predictions:
     sample_weight: np.ndarray | None
     """Weights, float of shape (n_samples,), or None."""
     is_probability: bool
-    """Whether the rows of `score` lie in [0, 1] and sum to 1."""
+    """Whether the rows of ``score`` lie in [0, 1] and sum to 1."""
     score_note: str
     """What the scores are, or why there are none: a phrase."""
 
@@ -64,14 +68,14 @@ class Predictions:
     @classmethod
     def from_arrays(
         cls,
-        y_true: Any,
-        y_score: Any = None,
+        y_true: ArrayLike,
+        y_score: ArrayLike | None = None,
         *,
-        y_pred: Any = None,
-        classes: Any = None,
-        sample_weight: Any = None,
+        y_pred: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
     ) -> Predictions:
-        """Check and encode what a user has at hand. See `ClassifierReport.from_predictions`."""
+        """Check and encode what a user has at hand. See :meth:`ClassifierReport.from_predictions`."""
         if y_score is None and y_pred is None:
             raise ValueError(
                 "Neither y_score nor y_pred was given: pass scores (n_samples, n_classes), y_pred, or both."
@@ -94,13 +98,15 @@ class Predictions:
         return cls(classes, true, predicted, score, _weights(sample_weight, len(true)), is_probability, note)
 
     @classmethod
-    def from_estimator(cls, estimator: Any, X: Any, y: Any, *, sample_weight: Any = None) -> Predictions:
-        """Run a fitted classifier on X. See `ClassifierReport.from_estimator`."""
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Predictions:
+        """Run a fitted classifier on X. See :meth:`ClassifierReport.from_estimator`."""
         check_is_fitted(estimator)
         if not hasattr(estimator, "predict") or not hasattr(estimator, "classes_"):
             raise TypeError(
-                f"{type(estimator).__name__} is no fitted classifier: it lacks `predict` or `classes_`. A report needs "
-                "both; with predictions at hand, use from_predictions(y_true, y_score, classes=...)."
+                f"{type(estimator).__name__} is not a fitted classifier: it lacks `predict` or `classes_`. A report "
+                "needs both; with predictions at hand, use from_predictions(y_true, y_score, classes=...)."
             )
         if isinstance(estimator.classes_, list):
             raise TypeError(
@@ -149,11 +155,11 @@ def checked_labels(values: Any, what: str, n_samples: int | None = None) -> np.n
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:
-        raise ValueError(f"{what} has shape {labels.shape}; one label per sample, of shape (n_samples,), is accepted.")
+        raise ValueError(f"{what} has shape {labels.shape}; expected one label per sample, shape (n_samples,).")
     if len(labels) == 0:
         raise ValueError(f"{what} is empty; at least one sample is needed.")
     if n_samples is not None and len(labels) != n_samples:
-        raise ValueError(f"{what} has {len(labels)} samples, the true labels {n_samples}; they must be as many.")
+        raise ValueError(f"{what} has {len(labels)} samples; expected {n_samples}, the number of true labels.")
     missing = np.flatnonzero(pd.isna(labels))
     if len(missing):
         raise ValueError(f"{what} has missing values in {_rows(missing)}; drop these rows first.")
@@ -183,10 +189,10 @@ def _scores(values: Any, n_samples: int, what: str = "y_score") -> np.ndarray:
         ) from None
     if score.ndim not in (1, 2):
         raise ValueError(
-            f"{what} has shape {score.shape}; (n_samples, n_classes) is accepted, or (n_samples,) for two."
+            f"{what} has shape {score.shape}; expected (n_samples, n_classes), or (n_samples,) with two classes."
         )
     if len(score) != n_samples:
-        raise ValueError(f"{what} has {len(score)} samples, the true labels {n_samples}; they must be as many.")
+        raise ValueError(f"{what} has {len(score)} samples; expected {n_samples}, the number of true labels.")
     bad = np.flatnonzero(~np.isfinite(score.reshape(n_samples, -1)).all(axis=1))
     if len(bad):
         raise ValueError(f"{what} has NaN or infinite values in {_rows(bad)}; drop these rows or mend the scores.")
@@ -202,7 +208,7 @@ def _classes(classes: Any, y_true: np.ndarray, y_pred: np.ndarray | None, score:
             raise ValueError(f"classes names {values_text(twice)} twice; each class has one column.")
         if n_columns is not None and n_columns != len(classes):
             raise ValueError(
-                f"y_score has {n_columns} columns, but classes names {len(classes)}; they must be as many."
+                f"y_score has {n_columns} columns, but classes names {len(classes)}; expected one column per class."
             )
         return classes
     try:
@@ -237,7 +243,7 @@ def _one_column_per_class(score: np.ndarray, n_classes: int, method: str = "y_sc
         in_range = bool((score >= 0).all() and (score <= 1).all())
         return np.column_stack([1 - score if in_range else -score, score]), in_range
     if score.shape[1] != n_classes:
-        raise ValueError(f"{method} has {score.shape[1]} columns for {n_classes} classes; they must be as many.")
+        raise ValueError(f"{method} has {score.shape[1]} columns but there are {n_classes} classes.")
     # The tolerance with which scikit-learn's log_loss looks at the sum of a row.
     tolerance = np.sqrt(np.finfo(score.dtype).eps)
     in_range = bool((score >= -tolerance).all() and (score <= 1 + tolerance).all())
@@ -261,7 +267,7 @@ def _weights(sample_weight: Any, n_samples: int) -> np.ndarray | None:
 
 
 def as_numbers(values: Any, name: str, accepted: str) -> np.ndarray:
-    """Return values as floats; what is no number is refused by name."""
+    """Convert to float; errors name the argument."""
     _refuse_masked(values, name)
     try:
         return np.asarray(values, dtype=np.float64)
@@ -270,9 +276,9 @@ def as_numbers(values: Any, name: str, accepted: str) -> np.ndarray:
 
 
 def check_count(value: Any, name: str, default: int) -> None:
-    """Refuse what is no whole number from 1 on."""
+    """Raise an error unless the value is an int >= 1."""
     if not isinstance(value, Integral) or value < 1:
-        raise ValueError(f"{name} is {value!r}; an int >= 1 is accepted, and {default} is the default.")
+        raise ValueError(f"{name}={value!r}; expected an int >= 1 (default: {default}).")
 
 
 def _rows(rows: np.ndarray) -> str:

@@ -1,4 +1,4 @@
-"""The headline figures of many resamples of one test set at once.
+"""The headline metrics of many resamples of one test set at once.
 
 A resample is a weight for each sample: how often it was drawn. Weights change neither the order of the scores nor who
 is right, so that both are worked out once; what is left for each resample are sums of weights.
@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 from sklearn.utils import check_random_state
 
 from skcnn.metrics._predictions import Predictions, check_count
-from skcnn.metrics._tables import HEADLINE_FIGURES, place_of_true, top_k_of
+from skcnn.metrics._tables import HEADLINE_METRICS, place_of_true, top_k_of
 
 _CHUNK = 2**19
 """Weights worked on at a time: 4 MB, which stay near the processor while all classes look at them."""
@@ -30,19 +30,20 @@ def resampled_headlines(
     random_state: Any,
     n_jobs: int | None,
 ) -> np.ndarray:
-    """Return the headline figures of bootstrap resamples, stratified by true class.
+    """Return the headline metrics of bootstrap resamples, stratified by true class.
 
     Parameters
     ----------
     several : sequence of Predictions
         Of the same samples, with the same weights: each resample draws the same samples of all of them.
     top_k, n_resamples, random_state, n_jobs
-        As in `bootstrap_intervals`.
+        The k of the top-k accuracy, number of resamples, seed of the draws and number of threads: see
+        :func:`bootstrap_intervals`.
 
     Returns
     -------
-    ndarray of shape (n_predictions, n_figures, n_resamples)
-        Figures in the order of `HEADLINE_FIGURES`; NaN where one is not defined.
+    ndarray of shape (n_predictions, n_metrics, n_resamples)
+        Metrics in the order of ``HEADLINE_METRICS``; NaN where one is not defined.
 
     Raises
     ------
@@ -50,23 +51,23 @@ def resampled_headlines(
         If ``n_resamples`` is less than 1.
     """
     check_count(n_resamples, "n_resamples", 1000)
-    # A sample that has no weight is none: a class whose draws were all such samples would have no figures.
+    # A sample that has no weight is none: a class whose draws were all such samples would have no metrics.
     several = [_without_zero_weights(predictions) for predictions in several]
     # A seed for each resample: it does not matter how they are shared out.
     seeds = check_random_state(random_state).randint(np.iinfo(np.int32).max, size=n_resamples)
     n_at_once = int(np.clip(_CHUNK // several[0].n_samples, 8, 64))
-    figures = [_WeightedHeadline(predictions, top_k) for predictions in several]
+    metrics = [_WeightedHeadline(predictions, top_k) for predictions in several]
     chunks = np.array_split(seeds, -(-n_resamples // n_at_once))
     # Threads: nearly all of the time goes by in NumPy and SciPy, which let each other run.
     done = Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(_headlines_of)(figures, several[0], chunk) for chunk in chunks
+        delayed(_headlines_of)(metrics, several[0], chunk) for chunk in chunks
     )
     return np.concatenate(list(done), axis=2)
 
 
-def _headlines_of(figures: list[_WeightedHeadline], predictions: Predictions, seeds: np.ndarray) -> np.ndarray:
+def _headlines_of(metrics: list[_WeightedHeadline], predictions: Predictions, seeds: np.ndarray) -> np.ndarray:
     weights = resampled_weights(predictions, seeds)
-    return np.stack([figures_of(weights) for figures_of in figures])
+    return np.stack([metrics_of(weights) for metrics_of in metrics])
 
 
 def resampled_weights(predictions: Predictions, seeds: np.ndarray) -> np.ndarray:
@@ -93,7 +94,7 @@ def resampled_weights(predictions: Predictions, seeds: np.ndarray) -> np.ndarray
 
 
 class _WeightedHeadline:
-    """The headline figures of predictions as a function of the weights of the samples."""
+    """The headline metrics of predictions as a function of the weights of the samples."""
 
     def __init__(self, predictions: Predictions, top_k: int) -> None:
         true, score, n_classes = predictions.true, predictions.score, predictions.n_classes
@@ -115,7 +116,7 @@ class _WeightedHeadline:
         self._rankings = [_Ranking(true == number, score[:, number]) for number in np.unique(true)]
 
     def __call__(self, weights: np.ndarray) -> np.ndarray:
-        """Return the figures, (n_figures, n_weightings), of weights (n_samples, n_weightings)."""
+        """Return the metrics, (n_metrics, n_weightings), of weights (n_samples, n_weightings)."""
         total = weights.sum(axis=0)
         support = self._by_true @ weights
         predicted = self._by_predicted @ weights
@@ -131,7 +132,7 @@ class _WeightedHeadline:
             "roc_auc_ovr": areas[:, 0].mean(axis=0) if len(areas) else undefined,
             "average_precision_macro": areas[:, 1].mean(axis=0) if len(areas) else undefined,
         }
-        return np.stack([rows[figure] for figure in HEADLINE_FIGURES])
+        return np.stack([rows[metric] for metric in HEADLINE_METRICS])
 
 
 class _Ranking:
@@ -160,7 +161,7 @@ class _Ranking:
         rest_to_here = np.cumsum(between[:-1] + tied, axis=0)
         class_to_here = np.cumsum(of_class, axis=0)
         with np.errstate(invalid="ignore"):
-            # The share of pairs in which the sample of the class has the higher score; equal scores count half.
+            # The fraction of pairs in which the sample of the class has the higher score; equal scores count half.
             auc = (of_class * (n_rest - rest_to_here + tied / 2)).sum(axis=0) / (n_class * n_rest)
             precision = class_to_here / (class_to_here + rest_to_here)
         # A group of which nothing was drawn adds nothing, also where nothing was drawn above it.

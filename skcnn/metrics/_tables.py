@@ -1,4 +1,4 @@
-"""Tables of what a classifier got right and wrong, as pandas frames. The figures are scikit-learn's."""
+"""Tables of what a classifier got right and wrong, as pandas frames. The metrics are scikit-learn's."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from skcnn.metrics._predictions import Predictions, check_count
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-CLASS_FIGURES = ("precision", "recall", "f1", "roc_auc", "average_precision")
-HEADLINE_FIGURES = (
+CLASS_METRICS = ("precision", "recall", "f1", "roc_auc", "average_precision")
+HEADLINE_METRICS = (
     "accuracy",
     "balanced_accuracy",
     "log_loss",
@@ -41,15 +41,16 @@ def headline_frame(
     sample_weight: ArrayLike | None = None,
     top_k: int = 5,
 ) -> pd.DataFrame:
-    """Figures about all classes together.
+    """Compute metrics over all classes.
 
     Parameters
     ----------
     y_true, y_score, y_pred, classes, sample_weight
-        As in `ClassifierReport.from_predictions`.
+        True labels, scores, predicted labels, labels of the classes and weights of the samples: see
+        :meth:`ClassifierReport.from_predictions`.
     top_k : int, default=5
         A sample counts for ``top_k_accuracy`` if its true class is among the ``top_k`` highest scores. With no more
-        classes than that the figure would always be 1: it is then of one less than the number of classes, and NaN
+        classes than that the metric would always be 1: it is then of one less than the number of classes, and NaN
         with two classes. The note says so.
 
     Returns
@@ -59,7 +60,7 @@ def headline_frame(
         the value is NaN, else what one has to know about it, else empty.
 
         ============================ =======================================================================
-        accuracy                     share of samples predicted correctly
+        accuracy                     fraction of samples predicted correctly
         balanced_accuracy            mean recall over the classes that have a sample
         log_loss                     of probabilities; NaN where scores are not
         top_k_accuracy               see ``top_k``
@@ -92,7 +93,7 @@ def headline_frame(
     'of 2 classes, top-1 is the accuracy and top-2 always 1'
     """
     predictions = Predictions.from_arrays(y_true, y_score, y_pred=y_pred, classes=classes, sample_weight=sample_weight)
-    return headline_of(predictions, class_figures_of(predictions), top_k)
+    return headline_of(predictions, class_metrics_of(predictions), top_k)
 
 
 def classification_frame(
@@ -103,18 +104,19 @@ def classification_frame(
     classes: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
 ) -> pd.DataFrame:
-    """Figures of each class against the rest.
+    """Compute metrics of each class against the rest.
 
     Parameters
     ----------
     y_true, y_score, y_pred, classes, sample_weight
-        As in `ClassifierReport.from_predictions`.
+        True labels, scores, predicted labels, labels of the classes and weights of the samples: see
+        :meth:`ClassifierReport.from_predictions`.
 
     Returns
     -------
     DataFrame of shape (n_classes, 6)
         Index "class"; columns "support" (number of samples, or sum of their weights), "precision", "recall", "f1",
-        "roc_auc" and "average_precision". NaN where a figure is not defined:
+        "roc_auc" and "average_precision". NaN where a metric is not defined:
 
         - precision of a class that is never predicted;
         - recall and average precision of a class that has no sample;
@@ -125,7 +127,7 @@ def classification_frame(
     Raises
     ------
     ValueError
-        If predictions are refused as in `headline_frame`.
+        If predictions are refused as in :func:`headline_frame`.
 
     Examples
     --------
@@ -139,7 +141,7 @@ def classification_frame(
     b            2       1.00     0.5  0.67      1.0                1.0
     c            0        NaN     NaN   NaN      NaN                NaN
     """
-    return class_figures_of(
+    return class_metrics_of(
         Predictions.from_arrays(y_true, y_score, y_pred=y_pred, classes=classes, sample_weight=sample_weight)
     )
 
@@ -157,7 +159,8 @@ def top_k_frame(
     Parameters
     ----------
     y_true, y_score, classes, sample_weight
-        As in `ClassifierReport.from_predictions`.
+        True labels, scores, labels of the classes and weights of the samples: see
+        :meth:`ClassifierReport.from_predictions`.
     max_k : int, default=10
         The last k, or one less than the number of classes where there are no more: with all of them every sample
         counts. A list of ten is about as long as people read.
@@ -165,15 +168,15 @@ def top_k_frame(
     Returns
     -------
     DataFrame of shape (n_k, 2)
-        Index "k" from 1; columns "count" (samples found, or sum of their weights) and "top_k_accuracy" (their share).
-        Where scores are equal the later class goes first, as in `sklearn.metrics.top_k_accuracy_score` (with two
-        classes the first one), so that the first row may differ from the accuracy by samples with equal scores. Empty
-        where there is one class.
+        Index "k" from 1; columns "count" (samples found, or sum of their weights) and "top_k_accuracy" (their
+        fraction). Among equal scores the later class comes first, as in :func:`sklearn.metrics.top_k_accuracy_score`
+        (with two classes the first one), so that the first row may differ from the accuracy by samples with equal
+        scores. Empty if there is one class.
 
     Raises
     ------
     ValueError
-        If ``max_k`` is less than 1, or predictions are refused as in `headline_frame`.
+        If ``max_k`` is less than 1, or predictions are refused as in :func:`headline_frame`.
 
     Examples
     --------
@@ -189,8 +192,8 @@ def top_k_frame(
     return top_k_frame_of(predictions, max_k)
 
 
-def class_figures_of(predictions: Predictions) -> pd.DataFrame:
-    """Make the table of `classification_frame`."""
+def class_metrics_of(predictions: Predictions) -> pd.DataFrame:
+    """Make the table of :func:`classification_frame`."""
     labels = np.arange(predictions.n_classes)
     precision, recall, f1, support = precision_recall_fscore_support(
         predictions.true,
@@ -213,7 +216,7 @@ def class_figures_of(predictions: Predictions) -> pd.DataFrame:
                 )
     columns = (precision, recall, f1, auc, average_precision)
     return pd.DataFrame(
-        {"support": support, **dict(zip(CLASS_FIGURES, columns, strict=True))},
+        {"support": support, **dict(zip(CLASS_METRICS, columns, strict=True))},
         index=pd.Index(predictions.classes, name="class"),
     )
 
@@ -225,21 +228,21 @@ def sides_of(predictions: Predictions, number: int) -> tuple[bool, bool]:
     return bool((is_class & counts).any()), bool((~is_class & counts).any())
 
 
-def headline_of(predictions: Predictions, class_figures: pd.DataFrame, top_k: int) -> pd.DataFrame:
-    """Make the table of `headline_frame`."""
+def headline_of(predictions: Predictions, class_metrics: pd.DataFrame, top_k: int) -> pd.DataFrame:
+    """Make the table of :func:`headline_frame`."""
     accuracy = float(np.average(predictions.true == predictions.predicted, weights=predictions.sample_weight))
     rows = {
         "accuracy": (accuracy, ""),
-        "balanced_accuracy": _mean_over_classes(class_figures["recall"]),
+        "balanced_accuracy": _mean_over_classes(class_metrics["recall"]),
         "log_loss": _log_loss(predictions),
         "top_k_accuracy": _top_k_accuracy(predictions, top_k),
-        "f1_macro": _mean_over_classes(class_figures["f1"]),
-        "roc_auc_ovr": _mean_over_classes(class_figures["roc_auc"]),
-        "average_precision_macro": _mean_over_classes(class_figures["average_precision"]),
+        "f1_macro": _mean_over_classes(class_metrics["f1"]),
+        "roc_auc_ovr": _mean_over_classes(class_metrics["roc_auc"]),
+        "average_precision_macro": _mean_over_classes(class_metrics["average_precision"]),
     }
     if predictions.score is None:
-        for figure in ("log_loss", "top_k_accuracy", "roc_auc_ovr", "average_precision_macro"):
-            rows[figure] = (np.nan, f"no scores: {predictions.score_note}")
+        for metric in ("log_loss", "top_k_accuracy", "roc_auc_ovr", "average_precision_macro"):
+            rows[metric] = (np.nan, f"no scores: {predictions.score_note}")
     return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "note"]).rename_axis("metric")
 
 
@@ -249,19 +252,19 @@ def top_k_of(predictions: Predictions, top_k: int) -> int:
     return max(1, min(top_k, predictions.n_classes - 1))
 
 
-def _mean_over_classes(figures: pd.Series) -> tuple[float, str]:
-    defined = int(figures.notna().sum())
+def _mean_over_classes(metrics: pd.Series) -> tuple[float, str]:
+    defined = int(metrics.notna().sum())
     if defined == 0:
         return np.nan, "defined for no class"
-    note = "" if defined == len(figures) else f"mean over {defined:,} of {counted(len(figures), 'class')}"
-    return float(figures.mean()), note
+    note = "" if defined == len(metrics) else f"mean over {defined:,} of {counted(len(metrics), 'class')}"
+    return float(metrics.mean()), note
 
 
 def _log_loss(predictions: Predictions) -> tuple[float, str]:
     if predictions.score is None or not predictions.is_probability:
         return np.nan, f"no probabilities: {predictions.score_note}"
     if predictions.n_classes == 1:
-        return np.nan, "one class only: nothing to tell apart"
+        return np.nan, "not defined with one class"
     probability = np.clip(predictions.score, 0, 1)
     value = log_loss(
         predictions.true,
@@ -277,7 +280,7 @@ def _log_loss(predictions: Predictions) -> tuple[float, str]:
 def _top_k_accuracy(predictions: Predictions, top_k: int) -> tuple[float, str]:
     k, n_classes = top_k_of(predictions, top_k), predictions.n_classes
     if n_classes == 1:
-        return np.nan, "one class only: nothing to tell apart"
+        return np.nan, "not defined with one class"
     if n_classes == 2:
         return np.nan, "of 2 classes, top-1 is the accuracy and top-2 always 1"
     if predictions.score is None:
@@ -298,7 +301,7 @@ def place_of_true(predictions: Predictions) -> np.ndarray:
 
 
 def top_k_frame_of(predictions: Predictions, max_k: int = 10) -> pd.DataFrame:
-    """Make the table of `top_k_frame`."""
+    """Make the table of :func:`top_k_frame`."""
     check_count(max_k, "max_k", 10)
     n_k = min(max_k, predictions.n_classes - 1)
     at = np.bincount(place_of_true(predictions), weights=predictions.sample_weight, minlength=predictions.n_classes)
@@ -307,10 +310,10 @@ def top_k_frame_of(predictions: Predictions, max_k: int = 10) -> pd.DataFrame:
     return pd.DataFrame({"count": counts, "top_k_accuracy": counts / at.sum()}, index=index)
 
 
-def undefined_notes(class_figures: pd.DataFrame, predictions: Predictions) -> list[str]:
-    """Say, in a sentence for each reason, which figures of which classes are NaN."""
-    has_sample = class_figures["support"] > 0
-    undefined = class_figures.isna()
+def undefined_notes(class_metrics: pd.DataFrame, predictions: Predictions) -> list[str]:
+    """Say, in a sentence for each reason, which metrics of which classes are NaN."""
+    has_sample = class_metrics["support"] > 0
+    undefined = class_metrics.isna()
     cases = [
         (~has_sample & undefined["f1"], "Recall, F1, ROC AUC and average precision", "no sample of the class"),
         (~has_sample & ~undefined["f1"], "Recall, ROC AUC and average precision", "no sample of the class"),
@@ -319,13 +322,13 @@ def undefined_notes(class_figures: pd.DataFrame, predictions: Predictions) -> li
     if predictions.score is None:
         cases[0] = (cases[0][0], "Recall and F1", cases[0][2])
         cases[1] = (cases[1][0], "Recall", cases[1][2])
-        everywhere = pd.Series(True, index=class_figures.index)
+        everywhere = pd.Series(True, index=class_metrics.index)
         cases.append((everywhere, "ROC AUC and average precision", f"no scores: {predictions.score_note}"))
     else:
         cases.append((has_sample & undefined["roc_auc"], "ROC AUC", "every sample is of the class"))
     notes = []
-    for where, figures, reason in cases:
-        labels = [label_text(label) for label in class_figures.index[where]]
-        of = "all classes" if len(labels) == len(class_figures) else listing(labels)
-        notes += [f"{figures} not defined for {of}: {reason}."] if labels else []
+    for where, metrics, reason in cases:
+        labels = [label_text(label) for label in class_metrics.index[where]]
+        of = "all classes" if len(labels) == len(class_metrics) else listing(labels)
+        notes += [f"{metrics} not defined for {of}: {reason}."] if labels else []
     return notes

@@ -26,7 +26,7 @@ def threshold_table(
     sample_weight: ArrayLike | None = None,
     thresholds: ArrayLike | None = None,
 ) -> pd.DataFrame:
-    """Count true and false positives and negatives at each threshold, and the figures made of them.
+    """Count true and false positives and negatives at each threshold, and the metrics made of them.
 
     A sample is called positive where its score is at or above the threshold.
 
@@ -38,12 +38,12 @@ def threshold_table(
     y_score : array-like of shape (n_samples,)
         Scores of the positive class: higher means rather positive. Probabilities or values of a decision function, such
         as ``predict_proba(X)[:, 1]``.
-    pos_label : label, default=None
+    pos_label : label or None, default=None
         The positive class. None takes 1 (or True) where the labels are 0 and 1, or -1 and 1, as scikit-learn does; of
         other labels nothing tells which one is looked for.
-    sample_weight : array-like of shape (n_samples,), default=None
+    sample_weight : array-like of shape (n_samples,) or None, default=None
         Weights >= 0. With weights the counts are sums of weights.
-    thresholds : array-like of shape (n_thresholds,), default=None
+    thresholds : array-like of shape (n_thresholds,) or None, default=None
         The thresholds to look at, in any order. None takes infinity (nothing is called positive) and every distinct
         score of a sample that has a weight, from the highest down: all there is to choose between.
 
@@ -72,7 +72,7 @@ def threshold_table(
     See Also
     --------
     operating_point : One row of it.
-    classification_frame : Figures at the predicted labels; there tpr is called recall and ppv precision, as in
+    classification_frame : Metrics at the predicted labels; there tpr is called recall and ppv precision, as in
         scikit-learn. Here every ratio has the name that tells what it is made of.
     sklearn.metrics.roc_curve : Two of the columns.
     sklearn.metrics.confusion_matrix_at_thresholds : Four of them, at every distinct score.
@@ -105,28 +105,28 @@ def operating_point(
     """Find the threshold that meets a demand at the least price.
 
     Give one demand; in the columns of the table recall is ``tpr``, and precision is ``ppv``. Choose on a development
-    set: on the samples that a threshold was chosen on, its figures flatter.
+    set: on the samples that a threshold was chosen on, its metrics flatter.
 
     Parameters
     ----------
     y_true, y_score, pos_label, sample_weight
-        As in `threshold_table`.
-    min_recall : float in [0, 1], default=None
-        Find at least this share of the positive samples, with as few false positives as can be.
-    max_fpr : float in [0, 1], default=None
-        Call at most this share of the negative samples positive, and find as many positive ones as can be.
-    min_precision : float in [0, 1], default=None
-        Of what is called positive, at least this share is; find as many positive samples as can be.
-    costs : array-like of shape (2, 2), default=None
-        What a sample costs: ``[[c_tn, c_fp], [c_fn, c_tp]]``, in the places of `sklearn.metrics.confusion_matrix`. The
-        sum over all samples is made least. Negative costs are gains.
+        True labels, scores, the positive class and weights of the samples: see :func:`threshold_table`.
+    min_recall : float in [0, 1] or None, default=None
+        Find at least this fraction of the positive samples, with as few false positives as can be.
+    max_fpr : float in [0, 1] or None, default=None
+        Call at most this fraction of the negative samples positive, and find as many positive ones as can be.
+    min_precision : float in [0, 1] or None, default=None
+        Minimum fraction of true positives among the predicted positives, with the highest recall possible.
+    costs : array-like of shape (2, 2) or None, default=None
+        What a sample costs: ``[[c_tn, c_fp], [c_fn, c_tp]]``, in the places of
+        :func:`sklearn.metrics.confusion_matrix`. The sum over all samples is made least. Negative costs are gains.
 
     Returns
     -------
     Series of shape (11,)
-        The row of `threshold_table` at every distinct score. Among thresholds that do equally well it is the one with
-        the fewest false positives, then the one with the most true positives, then the highest. A threshold of infinity
-        means that to call nothing positive is best.
+        The row of :func:`threshold_table` at every distinct score. Among thresholds that do equally well it is the one
+        with the fewest false positives, then the one with the most true positives, then the highest. A threshold of
+        infinity means that to call nothing positive is best.
 
     Raises
     ------
@@ -157,7 +157,7 @@ def operating_point(
 
 
 def threshold_table_of(predictions: Predictions, number: int, thresholds: ArrayLike | None = None) -> pd.DataFrame:
-    """Make the table of `threshold_table` of a class, by its number, against the rest."""
+    """Make the table of :func:`threshold_table` of a class, by its number, against the rest."""
     if predictions.score is None:
         raise ValueError(f"A threshold needs scores, and there are none: {predictions.score_note}.")
     counts = predictions.weights > 0
@@ -208,7 +208,7 @@ def operating_point_of(
     min_precision: float | None = None,
     costs: ArrayLike | None = None,
 ) -> pd.Series:
-    """Choose the row of a table of `threshold_table` as `operating_point` does."""
+    """Choose the row of a table of :func:`threshold_table` as :func:`operating_point` does."""
     demands = {"min_recall": min_recall, "max_fpr": max_fpr, "min_precision": min_precision, "costs": costs}
     given = [name for name, value in demands.items() if value is not None]
     if len(given) != 1:
@@ -221,13 +221,13 @@ def operating_point_of(
         least = total.min()
         rows = table[total <= least + _ROUNDING * np.abs(total).max()]
     elif min_recall is not None:
-        rows = table[table["tpr"] >= _share(min_recall, "min_recall") - _ROUNDING]
+        rows = table[table["tpr"] >= _fraction(min_recall, "min_recall") - _ROUNDING]
     elif max_fpr is not None:
-        rows = table[table["fpr"] <= _share(max_fpr, "max_fpr") + _ROUNDING]
+        rows = table[table["fpr"] <= _fraction(max_fpr, "max_fpr") + _ROUNDING]
         rows = rows[rows["tp"] == rows["tp"].max()]
     else:
         assert min_precision is not None  # One demand was given.
-        rows = table[table["ppv"] >= _share(min_precision, "min_precision") - _ROUNDING]
+        rows = table[table["ppv"] >= _fraction(min_precision, "min_precision") - _ROUNDING]
         rows = rows[rows["tp"] == rows["tp"].max()]
     if rows.empty:
         raise ValueError(f"No threshold has {given[0]}={demands[given[0]]}: {_reachable(table, given[0])}.")
@@ -277,9 +277,9 @@ def _thresholds(thresholds: Any) -> np.ndarray:
     return at
 
 
-def _share(value: float, name: str) -> float:
+def _fraction(value: float, name: str) -> float:
     if not isinstance(value, Real) or not 0 <= value <= 1:
-        raise ValueError(f"{name} is {value!r}; a share in [0, 1] is accepted.")
+        raise ValueError(f"{name} is {value!r}; expected a fraction in [0, 1].")
     return value
 
 

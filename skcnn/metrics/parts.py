@@ -16,7 +16,7 @@ from skcnn.metrics._plot.reliability import reliability_display_of
 from skcnn.metrics._plot.thresholds import METRIC_LABELS, threshold_display_of
 from skcnn.metrics._predictions import Predictions
 from skcnn.metrics._resampling import resampled_headlines
-from skcnn.metrics._tables import class_figures_of, headline_of, top_k_frame_of, top_k_of, undefined_notes
+from skcnn.metrics._tables import class_metrics_of, headline_of, top_k_frame_of, top_k_of, undefined_notes
 from skcnn.metrics._thresholds import operating_point_of, threshold_table_of
 
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
     "bootstrap_intervals_of",
     "calibration_of",
     "check_same_samples",
-    "class_figures_of",
+    "class_metrics_of",
     "confusion_of",
     "curve_displays_of",
     "headline_of",

@@ -1,4 +1,4 @@
-"""Which rows to learn from, what the errors say, and whether the parts share images.
+"""Splits of the rows, images that are in two parts of a split, and a diagnosis of the errors.
 
 What goes before and after a search: :func:`train_dev_test_split` makes the parts, :func:`find_duplicates` tells whether
 an image is in two of them, and :func:`diagnose_fit` tells from the errors on them what to do next. Searches, folds and

@@ -1,4 +1,4 @@
-"""Which row goes into which part: sizes reached, classes in the same shares, groups whole."""
+"""Which row goes into which part: sizes reached, classes in the same proportions, groups whole."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def allot_groups(
     Parameters
     ----------
     codes, counts, names, random
-        As in `allot_rows`.
+        Class codes, sizes of the parts, names of the classes and the generator: see :func:`allot_rows`.
     groups : ndarray of shape (n_rows,), int
         The group of each row, numbered from 0.
 
@@ -76,8 +76,8 @@ def allot_groups(
     np.add.at(held, (groups, codes), 1)
     if names is not None:
         _check_enough((held > 0).sum(axis=0), names, counts, "groups")
-    shares = np.array(list(counts.values())) / len(codes)
-    wanted = shares[:, None] * held.sum(axis=0)
+    fractions = np.array(list(counts.values())) / len(codes)
+    wanted = fractions[:, None] * held.sum(axis=0)
     missing = wanted.copy()
     part_of_group = np.full(n_groups, -1)
     shuffled = random.permutation(n_groups)

@@ -21,7 +21,7 @@ Error = float | tuple[int, int]
 
 @dataclass(frozen=True)
 class FitDiagnosis:
-    """Where the error of a model comes from; made by `diagnose_fit`.
+    """Where the error of a model comes from; made by :func:`diagnose_fit`.
 
     ``print`` it for the whole in words.
 
@@ -66,8 +66,8 @@ class FitDiagnosis:
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
-            As in `FitDiagnosisDisplay.plot`.
+        ax : matplotlib Axes or None, default=None
+            Where to draw. None makes a new figure.
 
         Returns
         -------
@@ -130,7 +130,7 @@ def diagnose_fit(
     gap                       between
     ========================  ====================================================================
     avoidable bias            what people get wrong, and the training error
-    variance                  training, and rows of the same source that were not learned from
+    variance                  training, and rows of the same source not used for training
     data mismatch             those, and dev, which is like the images that the model will meet
     overfitting to dev        dev, by which models were chosen, and test
     ========================  ====================================================================
@@ -143,9 +143,9 @@ def diagnose_fit(
     train, dev : float or tuple of (n_wrong, n_rows)
         Error rates in [0, 1]; accuracy is 1 minus that. As counts, ``(12, 400)``, they come with how sure they are. A
         rate without its count is taken as exact.
-    train_dev, test : float or tuple of (n_wrong, n_rows), default=None
-        Errors on the train-dev part (see `train_dev_test_split`) and on the test part, where there are.
-    human : float or tuple of (n_wrong, n_rows), default=None
+    train_dev, test : float or tuple of (n_wrong, n_rows) or None, default=None
+        Errors on the train-dev part (see :func:`train_dev_test_split`) and on the test part, where there are.
+    human : float or tuple of (n_wrong, n_rows) or None, default=None
         What people, or whatever is the best known, get wrong: a stand-in for the error that nothing can go below. None
         is not known: the whole training error then counts as avoidable bias, which is the most that it can be.
     confidence_level : float, default=0.95
@@ -164,8 +164,8 @@ def diagnose_fit(
     Notes
     -----
     Intervals are Newcombe's for the difference of two independent proportions, from Wilson's for each [2]_. A gap whose
-    interval holds 0 is within sampling noise. Rows that were learned from are not a sample of new ones; their interval
-    is that of their number all the same.
+    interval holds 0 is within sampling noise. Training rows are not a sample of new ones; their interval is
+    computed from their number nevertheless.
 
     References
     ----------
@@ -186,7 +186,7 @@ def diagnose_fit(
 like those: same camera, light, crop.
     """
     if not isinstance(confidence_level, Real) or not 0 < confidence_level < 1:
-        raise ValueError(f"confidence_level={confidence_level!r}; accepted: a number in (0, 1).")
+        raise ValueError(f"confidence_level={confidence_level!r}; expected a number in (0, 1).")
     given = {"human": human, "train": train, "train_dev": train_dev, "dev": dev, "test": test}
     rates = {part: _rate(part, error) for part, error in given.items() if error is not None or part in ("train", "dev")}
     rates = {"human": Rate(0.0, None), **rates}
@@ -221,7 +221,7 @@ def _gap(name: str, first: str, second: str, rates: dict[str, Rate], confidence_
 
 
 def _rate(part: str, error: Error) -> Rate:
-    accepted = "accepted: an error rate in [0, 1], or (number wrong, number of rows)"
+    accepted = "an error rate in [0, 1], or (number wrong, number of rows)"
     if isinstance(error, (tuple, list)):
         if len(error) == 2 and all(isinstance(n, Integral) and not isinstance(n, bool) for n in error):
             n_wrong, n_rows = (int(n) for n in error)
@@ -229,4 +229,4 @@ def _rate(part: str, error: Error) -> Rate:
                 return Rate(n_wrong / n_rows, n_rows)
     elif isinstance(error, Real) and not isinstance(error, bool) and 0 <= error <= 1:
         return Rate(float(error), None)
-    raise ValueError(f"{part}={error!r}; {accepted}.")
+    raise ValueError(f"{part}={error!r}; expected {accepted}.")

@@ -22,12 +22,12 @@ class FitDiagnosisDisplay:
     Parameters
     ----------
     rates : dict of str to Rate
-        Error rates by part, as `FitDiagnosis` has them; without "human" where it is not known.
+        Error rates by part, as :class:`FitDiagnosis` has them; without "human" where it is not known.
     gaps : list of Gap
-        Differences between neighbours, as `FitDiagnosis` has them.
+        Differences between neighbours, as :class:`FitDiagnosis` has them.
     confidence_level : float, default=0.95
         Of the intervals of the rates.
-    name : str, default=None
+    name : str or None, default=None
         Title of the image.
 
     Examples
@@ -48,7 +48,7 @@ class FitDiagnosisDisplay:
         self.name = name
 
     def frame(self) -> pd.DataFrame:
-        """Return what is drawn: `FitDiagnosis.frame`."""
+        """Return what is drawn: :meth:`FitDiagnosis.frame`."""
         return gaps_frame(self.gaps)
 
     def plot(self, ax: Axes | None = None) -> Self:
@@ -56,7 +56,7 @@ class FitDiagnosisDisplay:
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
 
         Returns

@@ -8,7 +8,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from numbers import Real
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,9 @@ from sklearn.utils import check_consistent_length
 from skcnn._text import valid_labels
 from skcnn.images import BadImageError, BadImageWarning, BadRow, Images, as_images, bad_rows_frame, map_ahead
 from skcnn.model_selection._alignment import SIDE, aligned_similarity, box_blur
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 _COARSE = 8
@@ -36,7 +39,7 @@ class _Pair(NamedTuple):
 
 def find_duplicates(
     X: Any,
-    groups: Any = None,
+    groups: ArrayLike | None = None,
     *,
     root: str | os.PathLike[str] | None = None,
     min_similarity: float = 0.75,
@@ -46,29 +49,29 @@ def find_duplicates(
 ) -> pd.DataFrame:
     """Find images that are in X twice: copied, re-encoded, resized, mirrored, slightly cropped or recoloured.
 
-    A test set that shares images with the training set makes every figure too good. Give the parts of the split as
-    ``groups`` and look at the pairs across them; pairs within a group tell of copies in one part, or of copies that lie
-    under two labels.
+    A test set that shares images with the training set makes every metric too optimistic. Give the parts of the split
+    as ``groups`` and look at the pairs across them; pairs within a group tell of copies in one part, or of copies that
+    lie under two labels.
 
     Parameters
     ----------
     X : array-like of shape (n_samples,)
         Images: paths, arrays or whatever else :func:`skcnn.images.as_images` takes.
-    groups : array-like of shape (n_samples,), default=None
+    groups : array-like of shape (n_samples,) or None, default=None
         What the rows belong to, such as "train" and "test", or their labels. It is written beside each pair and
         changes nothing else.
-    root : path-like, default=None
+    root : path-like or None, default=None
         Folder or URL that relative paths start from; None is the current folder.
     min_similarity : float, default=0.75
         Pairs that are less alike are left out; in (0, 1]. Copies with JPEG quality 50, at half the size, mirrored,
         with 5 % cut off each side, or all of these together, have 0.8 to 1; different images of flowers stay
         below 0.65. Lower it to see series of one scene as well. Drawings of one symbol, prints of one form or things
         before a white ground are more alike than that: raise it for these.
-    max_pixels : int, default=None
+    max_pixels : int or None, default=None
         Larger images are bad rows; None stands for Pillow's warning limit.
     on_error : {"raise", "skip"}, default="raise"
-        What becomes of rows that give no image: a `BadImageError` that names them all, or a `BadImageWarning`, and
-        the others are compared.
+        How to handle rows without an image: a :class:`BadImageError` that names them all, or a
+        :class:`BadImageWarning`, and the others are compared.
     verbose : int, default=0
         1 shows progress bars.
 
@@ -124,14 +127,14 @@ def find_duplicates(
     1      1      7   train    test   near      True
     """
     if not isinstance(min_similarity, Real) or not 0 < min_similarity <= 1:
-        raise ValueError(f"min_similarity={min_similarity!r}; accepted: a number in (0, 1].")
+        raise ValueError(f"min_similarity={min_similarity!r}; expected a number in (0, 1].")
     if on_error not in ("raise", "skip"):
-        raise ValueError(f"on_error={on_error!r}; accepted: 'raise', 'skip'.")
+        raise ValueError(f"on_error={on_error!r}; expected 'raise', 'skip'.")
     images = as_images(X, root=root)
     if groups is not None:
         groups = valid_labels(np.asarray(groups))
         if groups.ndim != 1:
-            raise ValueError(f"groups has shape {groups.shape}; one value for each row of X is accepted.")
+            raise ValueError(f"groups has shape {groups.shape}; expected one value per row of X.")
         check_consistent_length(images.items, groups)
 
     seen = _Seen.of(images, max_pixels, verbose)
@@ -152,7 +155,7 @@ def find_duplicates(
 
 
 def _anchors(rows: list[int], groups: np.ndarray | None) -> list[int]:
-    """Return the copies of one content that pairs are told of: of very many, the first in each group."""
+    """Return the copies of one content to report pairs of: of very many, the first in each group."""
     if len(rows) <= _MOST_PARTNERS:
         return rows
     if groups is None:
@@ -261,7 +264,7 @@ def _frame(pairs: list[_Pair], images: Images, groups: np.ndarray | None) -> pd.
 def _tell(bad_rows: pd.DataFrame, n_rows: int, on_error: str) -> None:
     if on_error == "raise":
         raise BadImageError(bad_rows, n_rows, advice="Repair or drop these rows, or use on_error='skip'.")
-    warnings.warn(BadImageWarning(bad_rows, n_rows, outcome="They were compared with nothing."), stacklevel=3)
+    warnings.warn(BadImageWarning(bad_rows, n_rows, outcome="They were skipped."), stacklevel=3)
 
 
 def _progress(rows: range, what: str, verbose: int) -> Any:

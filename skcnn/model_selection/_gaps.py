@@ -65,6 +65,6 @@ class Gap(NamedTuple):
 
 
 def gaps_frame(gaps: list[Gap]) -> pd.DataFrame:
-    """Make the table of `FitDiagnosis.frame`."""
+    """Make the table of :meth:`FitDiagnosis.frame`."""
     rows = [{**gap._asdict(), "verdict": gap.verdict, "next": ADVICE[gap.name] if gap.is_open else ""} for gap in gaps]
     return pd.DataFrame(rows).set_index("name").rename_axis("gap")

@@ -1,4 +1,4 @@
-"""Rows to learn from, to choose by, and to judge by."""
+"""Splits into training, development and test sets."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ LARGE = 100_000
 
 @dataclass(frozen=True)
 class TrainDevTestSplit:
-    """The rows of each part, as positions in X; made by `train_dev_test_split`.
+    """The rows of each part, as positions in X; made by :func:`train_dev_test_split`.
 
-    Positions, because a table, its features, its groups and its weights are all cut by the same rows. `parts` cuts
-    them. ``cv=[(split.train, split.dev)]`` makes a search of scikit-learn learn from the one and choose by the other.
+    Positions, because a table, its features, its groups and its weights are all cut by the same rows. ``parts`` cuts
+    them. ``cv=[(split.train, split.dev)]`` makes a search of scikit-learn train on the one and choose by the other.
 
     Attributes
     ----------
     train, dev, test : ndarray of shape (n_rows_of_the_part,), int64
         Positions, shuffled.
     train_dev : ndarray or None
-        Rows like those of train that are not learned from; None unless asked for.
+        Rows like those of train that are not used for training; None unless requested.
     left_out : ndarray
         Rows in no part: those of training data whose group is in dev or test. Mostly empty.
     """
@@ -60,7 +60,7 @@ class TrainDevTestSplit:
         Returns
         -------
         list
-            The parts of the first array, then those of the next, as `sklearn.model_selection.train_test_split`
+            The parts of the first array, then those of the next, as ``sklearn.model_selection.train_test_split``
             returns them: ``X_train, X_dev, X_test, y_train, y_dev, y_test = split.parts(X, y)``; with a train-dev
             part ``X_train, X_train_dev, X_dev, X_test, ...``.
 
@@ -80,16 +80,16 @@ class TrainDevTestSplit:
 
         Parameters
         ----------
-        y : array-like of shape (n_samples,), default=None
+        y : array-like of shape (n_samples,) or None, default=None
             Labels; None gives no columns of classes.
 
         Returns
         -------
         DataFrame
-            A row for each part: ``rows``, ``share`` (of the rows in all parts), and a column for each class.
+            A row for each part: ``rows``, ``fraction`` (of the rows in all parts), and a column for each class.
         """
         sizes = pd.Series({part: len(rows) for part, rows in self.rows().items()}, name="rows")
-        frame = pd.DataFrame({"rows": sizes, "share": sizes / sizes.sum()})
+        frame = pd.DataFrame({"rows": sizes, "fraction": sizes / sizes.sum()})
         if y is not None:
             labels = pd.Series(valid_labels(np.asarray(y)))
             counts = {part: labels.iloc[rows].value_counts() for part, rows in self.rows().items()}
@@ -97,7 +97,7 @@ class TrainDevTestSplit:
         return frame.rename_axis(index="part")
 
     def __str__(self) -> str:
-        return ", ".join(f"{part} {row.rows:,.0f} ({row.share:.1%})" for part, row in self.frame().iterrows())
+        return ", ".join(f"{part} {row.rows:,.0f} ({row.fraction:.1%})" for part, row in self.frame().iterrows())
 
 
 def train_dev_test_split(
@@ -112,32 +112,32 @@ def train_dev_test_split(
     stratify: bool | ArrayLike = True,
     random_state: int | np.random.RandomState | None = None,
 ) -> TrainDevTestSplit:
-    """Split rows into those to learn from, those to choose a model by, and those to judge it by.
+    """Split rows into training, development and test sets.
 
     Parameters
     ----------
     X : indexable of length n_samples
         Only its length is read.
-    y : array-like of shape (n_samples,), default=None
+    y : array-like of shape (n_samples,) or None, default=None
         Labels.
-    groups : array-like of shape (n_samples,), default=None
-        Rows of one group (a patient, a place, a burst of images) all go into one part. Sizes and shares of
+    groups : array-like of shape (n_samples,) or None, default=None
+        Rows of one group (a patient, a place, a burst of images) all go into one part. Sizes and fractions of
         classes are then reached approximately: the groups are placed one by one, the largest first, each where it
         brings the counts of its classes closest to what is wanted. Groups of a few rows land within a row or two; a
         group larger than a part makes that part larger.
-    from_target : array-like of bool of shape (n_samples,), default=None
+    from_target : array-like of bool of shape (n_samples,) or None, default=None
         Where rows come from two sources: True for those like the images that the model will meet. dev and test are
-        taken from these only, and the rest of them and all others are learned from. A train-dev part is then set
-        aside as well, so that `diagnose_fit` can tell variance from data mismatch. None is one source.
-    dev_size, test_size : float or int, default=None
-        A share of the rows (of those with ``from_target``, where it is given), in (0, 1), or a number of rows. None is
-        0.2 each below 100,000 rows and 0.01 from there on: 1 % of 100,000 rows are enough to tell models apart
-        that differ by two points, and what is not needed for that is better learned from.
-    train_dev_size : float or int, default=None
-        A share of the rows left for training, or a number of rows; drawn at random from these. None is 0 without
+        taken from these only, and all other rows are for training. A train-dev part is then split off as well, so that
+        :func:`diagnose_fit` can distinguish variance from data mismatch. None is one source.
+    dev_size, test_size : float or int or None, default=None
+        A fraction of the rows (of those with ``from_target``, where it is given), in (0, 1), or a number of rows. None
+        is 0.2 each below 100,000 rows and 0.01 from there on: 1 % of 100,000 rows are enough to distinguish models
+        that differ by two points, and the others are better used for training.
+    train_dev_size : float or int or None, default=None
+        A fraction of the rows left for training, or a number of rows; drawn at random from these. None is 0 without
         ``from_target``, and with it as many as dev, but no more than a fifth of the rows for training.
     stratify : bool or array-like of shape (n_samples,), default=True
-        Whether each part has the classes of ``y`` in the same shares. An array is used in place of ``y``.
+        Whether each part has the classes of ``y`` in the same proportions. An array is used in place of ``y``.
     random_state : int, RandomState or None, default=None
         Of the shuffling; an int gives the same split again.
 
@@ -150,7 +150,7 @@ def train_dev_test_split(
     Raises
     ------
     ValueError
-        If a class has too few rows (or groups) for every part to get one, sizes leave nothing to learn from, lengths
+        If a class has too few rows (or groups) for every part to get one, no row is left for training, lengths
         differ, or ``y`` is continuous while ``stratify=True``.
 
     See Also
@@ -218,7 +218,7 @@ def _allotted(
     left = len(rows) - sum(sizes.values())
     if left < 1:
         wanted = " and ".join(f"{name}_size={size:,}" for name, size in sizes.items())
-        raise ValueError(f"{wanted} rows leave none of {len(rows):,} to learn from. Give smaller sizes.")
+        raise ValueError(f"{wanted} rows leave none of {len(rows):,} for training. Give smaller sizes.")
     counts = {"train": left, **sizes}
     codes = np.zeros(len(rows), np.int64) if labels is None else np.unique(labels[rows], return_inverse=True)[1]
     names = None if labels is None else np.unique(labels[rows])
@@ -236,14 +236,14 @@ def _labels(y: ArrayLike | None, stratify: bool | ArrayLike, n_rows: int) -> np.
         _refuse_missing(y, "y")
         if type_of_target(y, input_name="y") not in ("binary", "multiclass"):
             raise ValueError(
-                f"y is {type_of_target(y)}, which has no classes to keep the shares of: stratify=False, or "
+                f"y is {type_of_target(y)}, which has no classes to stratify by: stratify=False, or "
                 "stratify=labels (such as pandas.qcut(y, 5, labels=False))."
             )
         given = y
     else:
         given = stratify
     if np.ndim(given) == 0:
-        raise ValueError(f"stratify={given!r}; accepted: True, False, or labels to stratify by, one for each row.")
+        raise ValueError(f"stratify={given!r}; expected True, False, or labels to stratify by, one for each row.")
     labels = column_or_1d(given)
     _refuse_missing(labels, "stratify")
     if len(labels) != n_rows:
@@ -268,7 +268,7 @@ def _numbered(groups: ArrayLike) -> np.ndarray:
 def _mask(from_target: ArrayLike) -> np.ndarray:
     mask = column_or_1d(np.asarray(from_target))
     if mask.dtype != bool:
-        raise ValueError(f"from_target has dtype {mask.dtype}; booleans are accepted, such as source == 'phone'.")
+        raise ValueError(f"from_target has dtype {mask.dtype}; expected booleans, such as source == 'phone'.")
     if mask.all() or not mask.any():
         raise ValueError(f"from_target is {bool(mask[0])} in every row: without a second source leave it out.")
     return mask
@@ -279,4 +279,4 @@ def _count(size: float | int, n_rows: int, name: str) -> int:
         return int(size)
     if isinstance(size, Real) and not isinstance(size, (Integral, bool)) and 0 < size < 1:
         return max(1, round(size * n_rows))
-    raise ValueError(f"{name}={size!r}; accepted: a share in (0, 1), a positive number of rows, or None.")
+    raise ValueError(f"{name}={size!r}; expected a fraction in (0, 1), a positive number of rows, or None.")

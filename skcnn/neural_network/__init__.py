@@ -1,6 +1,6 @@
 """CNNClassifier: a pretrained network with a new head, trained in phases, as a scikit-learn estimator.
 
-The head is trained first, with the network frozen; then layers of the network are opened and trained along. The
+The head is trained first, with the network frozen; then layers of the network are unfrozen and fine-tuned. The
 estimator owns the weights, and the process owns the compiled graphs, so that the fits of a search share one.
 """
 

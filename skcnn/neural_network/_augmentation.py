@@ -1,4 +1,4 @@
-"""Images changed at random while a network learns: shifted, turned, zoomed, mirrored, recoloured."""
+"""Augmentation: images are shifted, rotated, zoomed, mirrored and recoloured at random in training."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ AUGMENTATIONS = ("light", "standard")
 
 
 def as_augmentation(augmentation: Any) -> tuple[list[Any], str]:
-    """Return new layers as the parameter means them, and what identifies them.
+    """Return new layers for the parameter ``augmentation``, and their identity.
 
     Parameters
     ----------
     augmentation : {"light", "standard"}, keras layer, list of layers or None
-        Layers take and give pixels in [0, 255], float32 (n, height, width, 3). They are copied, not used.
+        Layers take and return pixels in [0, 255], float32 (n, height, width, 3). They are copied, never used.
 
     Returns
     -------
@@ -26,15 +26,17 @@ def as_augmentation(augmentation: Any) -> tuple[list[Any], str]:
 
     Raises
     ------
-    ValueError, TypeError
-        If it is none of these.
+    TypeError
+        If it contains something that is not a Keras layer.
+    ValueError
+        If it is an unknown name.
     """
     if augmentation is None:
         return [], ""
     if isinstance(augmentation, str):
         if augmentation not in AUGMENTATIONS:
             raise ValueError(
-                f"augmentation={augmentation!r}; accepted: None, {', '.join(map(repr, AUGMENTATIONS))}, or Keras layers"
+                f"augmentation={augmentation!r}; expected None, {', '.join(map(repr, AUGMENTATIONS))}, or Keras layers"
             )
         with building():
             return _preset(augmentation), augmentation
@@ -48,7 +50,7 @@ def as_augmentation(augmentation: Any) -> tuple[list[Any], str]:
             flat.append(layer)
         else:
             raise TypeError(
-                f"augmentation holds {layer!r}; accepted: None, {', '.join(map(repr, AUGMENTATIONS))}, a Keras layer, "
+                f"augmentation holds {layer!r}; expected None, {', '.join(map(repr, AUGMENTATIONS))}, a Keras layer, "
                 "a list of layers, or a keras.Sequential of them"
             )
     with building():

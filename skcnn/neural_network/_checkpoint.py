@@ -1,4 +1,4 @@
-"""Checkpoints: after every epoch a run writes down where it stands, whole or not at all, and goes on from there."""
+"""Checkpoints: a run saves its state atomically after every epoch, and resumes from it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LISTS = ("base", "head", "optimizer", "best_base", "best_head")
 
 
 class CheckpointError(ValueError):
-    """A checkpoint is damaged, or is that of another run."""
+    """A checkpoint is damaged, or belongs to another run."""
 
 
 class Checkpoint:
@@ -31,9 +31,9 @@ class Checkpoint:
     Parameters
     ----------
     folder : path-like
-        Made if it is not there.
+        Created if it does not exist.
     run_id : str
-        What identifies the run: its parameters and its data.
+        Digest of the parameters and the data of the run.
     """
 
     def __init__(self, folder: str | os.PathLike[str], run_id: str):
@@ -41,12 +41,12 @@ class Checkpoint:
         self.path = Path(folder).expanduser() / f"{run_id[:24]}.npz"
 
     def load(self) -> Progress | None:
-        """Return where the run stood, or None if it has not begun.
+        """Return the saved state of the run, or None if there is none.
 
         Raises
         ------
         CheckpointError
-            If the file is damaged, or another run's.
+            If the file is damaged, or belongs to another run.
         """
         try:
             content = self.path.read_bytes()
@@ -72,7 +72,7 @@ class Checkpoint:
             raise CheckpointError(f"The checkpoint {self.path} is damaged: {error}. Delete it to begin anew.") from None
 
     def save(self, progress: Progress) -> None:
-        """Write down where the run stands."""
+        """Save the state of the run."""
         state = {
             "format": FORMAT,
             "run_id": self.run_id,
@@ -99,7 +99,7 @@ class Checkpoint:
 
 
 def run_identity(parameters: list[Any], images: Images, *arrays: np.ndarray) -> str:
-    """Return a digest of what decides a run: parameters, images, and arrays that belong to them.
+    """Return the fingerprint of a run: a digest of its parameters, images and other arrays.
 
     A file counts by its path, size and time of change: reading all of them again would take as long as an epoch.
     """

@@ -1,13 +1,14 @@
-"""CNNClassifier: images in, classes out, by a pretrained network that is trained along."""
+"""CNNClassifier: images in, classes out, by a pretrained network that is fine-tuned."""
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -33,43 +34,45 @@ from skcnn.neural_network._recipe import (
     settings_of,
     warn_of_unlearned_statistics,
 )
-from skcnn.neural_network._rows import check_labels, check_weights, set_aside, tell_bad_rows
+from skcnn.neural_network._rows import check_labels, check_weights, report_bad_rows, split_validation
 from skcnn.neural_network._schedule import SCHEDULES
 from skcnn.neural_network._state import pack, unpack
 from skcnn.neural_network._training import Phase, Progress, Rows, Source, run, run_epoch
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
     """Classifier of images: a pretrained convolutional network with a new head, trained in two phases.
 
-    In the first phase the network is frozen and the head learns what its features mean here. In the second, layers of
-    the network are opened and learn along, slowly. While the network is frozen and no image is changed at random,
-    the head is trained on features that :class:`~skcnn.feature_extraction.BottleneckFeatures` computes and caches: an
+    In the first phase the network is frozen and only the head is trained. In the second, layers of the network are
+    unfrozen and fine-tuned at a small learning rate. While the network is frozen and images are not augmented, the
+    head is trained on features that :class:`~skcnn.feature_extraction.BottleneckFeatures` computes and caches: an
     image goes through the network once for the whole phase, and for all candidates of a search that share the
     network.
 
-    The estimator owns the weights, and the process owns the compiled graph: the fits of a search share one, which is
-    what keeps memory flat (Keras on TensorFlow does not give back what a fitted model took).
+    The estimator owns the weights, and the process owns the compiled graph: the fits of a search share one, which
+    keeps memory constant (Keras on TensorFlow does not free the memory of a fitted model).
 
     Parameters
     ----------
     backbone : str, keras.Model, path or callable, default="MobileNetV2"
-        As :class:`~skcnn.feature_extraction.BottleneckFeatures` takes it; a callable may also be a builder by
-        SciKeras's contract, ``build(meta)``. What it gives are features, on which the head is put. A model is copied,
-        never changed.
+        The network, see :class:`~skcnn.feature_extraction.BottleneckFeatures`; a callable may also be a builder by
+        SciKeras's contract, ``build(meta)``. Its output is the input of the head. A model is copied, never changed.
     weights : {"pretrained"}, str, path or None, default="pretrained"
-        What the network starts from. None draws weights at random: give ``head_epochs=0``, ``unfreeze="all"`` and
+        Initial weights of the network. None draws weights at random: give ``head_epochs=0``, ``unfreeze="all"`` and
         ``batch_norm="train"`` to train from scratch.
     image_size : int, (height, width) or None, default=None
         Size in pixels that images are resized to. None is the size that the network was trained at.
     resize : {"stretch", "crop", "pad"}, default="stretch"
-        What becomes of another aspect ratio.
+        How to handle other aspect ratios.
     pooling : {"avg", "max"} or None, default="avg"
-        How the last feature map becomes the head's input; None flattens it.
+        Pooling of the last feature map; None flattens it.
     hidden_layer_sizes : sequence of int, default=()
-        Units of the head's hidden layers (ReLU). None of them is needed where the network fits the images.
+        Units of the head's hidden layers (ReLU). Usually a head without hidden layers is enough.
     dropout : float in [0, 1), default=0.0
-        Part of the inputs of each of the head's layers that is left out in training.
+        Fraction of the inputs to drop in training, for each layer of the head.
     head_epochs : int, default=10
         Epochs of the first phase.
     head_learning_rate : float, default=1e-3
@@ -77,61 +80,61 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
     epochs : int, default=10
         Epochs of the second phase.
     learning_rate : float, default=1e-5
-        Learning rate of the second phase: small, lest what was learned on many images be lost over a few.
+        Learning rate of the second phase: small, so that the pretrained weights are not destroyed.
     unfreeze : str, int, float or None, default="all"
-        What learns along in the second phase: ``"all"``; the layers from one on (its name, or its index: -20 opens the
-        last 20); a fraction of the layers, from the end, as a float in (0, 1]; or None, nothing.
+        Layers to fine-tune in the second phase: ``"all"``; the layers from one on (its name, or its index: -20 is the
+        last 20); a fraction of the layers, from the end, as a float in (0, 1]; or None, no layer.
     learning_rate_schedule : {"constant", "cosine", "plateau"}, default="constant"
-        Within a phase. ``"cosine"`` falls to 0 by its end. ``"plateau"`` halves where the loss (on the validation
-        rows, if there are any) has not fallen for half of ``n_iter_no_change`` epochs.
+        Schedule within a phase. ``"cosine"`` decays to 0 at its end. ``"plateau"`` halves the rate when the loss (on
+        the validation set, if there is one) has not fallen for half of ``n_iter_no_change`` epochs.
     optimizer : str or keras.optimizers.Optimizer, default="adam"
-        Each phase begins with a new one of its kind, at the phase's learning rate. Weight decay spares biases and
-        normalisations.
+        Each phase starts with a new optimizer of this configuration, at the phase's learning rate. Weight decay does
+        not apply to biases and normalisation layers.
     loss : "auto", str or keras.losses.Loss, default="auto"
-        ``"auto"`` is cross-entropy. Losses of class indices, of one-hot vectors (label smoothing, focal) and, for two
-        classes, binary ones are told apart by their name.
+        ``"auto"`` is cross-entropy. The name of a loss determines whether it gets class indices, one-hot vectors (label
+        smoothing, focal) or, with two classes, binary targets.
     batch_norm : {"inference", "train"}, default="inference"
-        ``"inference"`` keeps the statistics of the network's BatchNorm layers as they are, open or not: those of a few
-        batches are worse. ``"train"`` has open ones learn theirs.
+        ``"inference"`` does not update the statistics of the network's BatchNorm layers, frozen or not: statistics of
+        a few batches are worse. ``"train"`` updates those of unfrozen layers.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes; ``"balanced"`` makes rare ones count as much as frequent ones.
     augmentation : {"light", "standard"}, Keras layers or None, default=None
-        Images changed at random in training. ``"light"`` mirrors, shifts and zooms; ``"standard"`` also turns them
-        and changes contrast, brightness, colour, and adds noise. Or a layer, a list or a Sequential of layers that take
-        and give pixels in [0, 255].
+        Random changes of the training images. ``"light"`` mirrors, shifts and zooms; ``"standard"`` also rotates,
+        changes contrast, brightness and colour, and adds noise. Or a layer, a list or a Sequential of layers that take
+        and return pixels in [0, 255].
     early_stopping : bool, default=False
-        Set rows aside, end a phase when the loss on these has not fallen for ``n_iter_no_change`` epochs, and keep the
-        weights of the best epoch.
+        Split off a validation set, end a phase when the validation loss has not fallen for ``n_iter_no_change`` epochs,
+        and restore the weights of the best epoch.
     validation_fraction : float in (0, 1), default=0.1
-        Part of the rows that is set aside, stratified by class. Only where ``early_stopping=True``.
+        Fraction of the rows in the validation set, stratified by class. Only used if ``early_stopping=True``.
     n_iter_no_change : int, default=5
-        Epochs without a smaller loss that are waited for.
+        Number of epochs without improvement before a phase ends.
     batch_size : int, default=32
-        Images a step.
+        Images per step.
     precision : {"float32", "bfloat16"}, default="float32"
-        What the network computes in; the weights and the head are float32 in any case.
+        Precision of the network's computations; the weights and the head are always float32.
     cache : "memory", path or None, default="memory"
-        Where features of the frozen network are kept, as in :class:`~skcnn.feature_extraction.BottleneckFeatures`.
+        Where to cache features of the frozen network: see :class:`~skcnn.feature_extraction.BottleneckFeatures`.
     root : path-like or None, default=None
         Folder (or URL) that relative paths in X start from.
     on_error : {"raise", "nan"}, default="raise"
-        What to do about rows that give no image. ``"raise"``: a :class:`~skcnn.images.BadImageError` that names them
-        all, before training begins. ``"nan"``: a warning; training leaves them out, and their probabilities are NaN.
+        How to handle rows without an image. ``"raise"``: raise a :class:`~skcnn.images.BadImageError` that names them
+        all, before training begins. ``"nan"``: warn, train without them, and predict probabilities of NaN for them.
     max_pixels : int or None, default=None
-        Images with more pixels are refused; None stands for Pillow's limit.
+        Images with more pixels are bad rows; None is Pillow's limit.
     checkpoint : path-like or None, default=None
-        Folder where a run writes down where it stands after every epoch. A run that was killed goes on from there when
-        ``fit`` is called again with the same parameters and data, and ends as it would have. Every run has a file of
-        its own, so that a search may share the folder; delete it when all is done. Needs an int as ``random_state``,
-        and a loss that is no mere function. Callbacks are not among what a run is known by.
+        Folder where a run saves its state after every epoch. A run that was killed resumes when ``fit`` is called again
+        with the same parameters and data, and ends with the same result. Every run has its own file, so that the fits
+        of a search can use one folder; delete it afterwards. Needs an int as ``random_state``, and a named loss or a
+        Loss instance. Callbacks are not part of the run's fingerprint.
     callbacks : sequence of callables or None, default=None
-        Each is called without arguments, once a phase, and returns a ``keras.callbacks.Callback``: a class or a
-        function, as a callback itself would be shared between fits. Those that set the learning rate are refused:
-        ``learning_rate_schedule`` does that.
+        Each is called without arguments, once per phase, and returns a new ``keras.callbacks.Callback``: a class or a
+        function, because a callback itself would be shared between fits. Callbacks that set the learning rate raise an
+        error: use ``learning_rate_schedule``.
     random_state : int, RandomState instance or None, default=None
-        Of first weights, order, dropout, augmentation and the rows set aside. Global seeds are left alone.
+        Seed of initial weights, order, dropout, augmentation and the validation set. Global seeds are not changed.
     verbose : int, default=0
-        1 shows Keras's progress bar, 2 a line an epoch.
+        1 shows Keras's progress bar, 2 one line per epoch.
 
     Attributes
     ----------
@@ -139,10 +142,10 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         The classes, sorted.
     model_ : keras.Model
         From raw pixels (n, height, width, 3) in [0, 255] to probabilities: scaling is inside, so that
-        ``model_.save("x.keras")`` serves anywhere. Built anew each time that it is asked for.
+        ``model_.save("x.keras")`` serves anywhere. Built at each access.
     history_ : DataFrame of shape (n_epochs, n_columns)
-        A row an epoch: ``phase`` ("head", "fine", or "partial" for those of :meth:`partial_fit`), ``epoch`` (from 1),
-        ``loss``, ``accuracy``, ``learning_rate`` at the end of the epoch, and with early stopping ``val_loss`` and
+        One row per epoch: ``phase`` ("head", "fine", or "partial" for those of :meth:`partial_fit`), ``epoch`` (from
+        1), ``loss``, ``accuracy``, ``learning_rate`` at the end of the epoch, and with early stopping ``val_loss`` and
         ``val_accuracy``.
     n_iter_ : int
         Number of epochs, of all phases.
@@ -174,7 +177,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
     """
 
     _parameter_constraints = {  # noqa: RUF012  (scikit-learn's own form)
-        "backbone": "no_validation",  # resolved by as_backbone, which says more
+        "backbone": "no_validation",  # resolved by as_backbone, with better messages
         "weights": "no_validation",
         "image_size": "no_validation",
         "resize": [StrOptions(set(RESIZE_RULES))],
@@ -197,7 +200,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "precision": [StrOptions({"float32", "bfloat16"})],
-        "cache": "no_validation",  # BottleneckFeatures says more
+        "cache": "no_validation",  # checked by BottleneckFeatures, with better messages
         "root": "no_validation",
         "on_error": [StrOptions({"raise", "nan"})],
         "max_pixels": [Interval(Integral, 1, None, closed="left"), None],
@@ -226,12 +229,12 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         head_learning_rate: float = 1e-3,
         epochs: int = 10,
         learning_rate: float = 1e-5,
-        unfreeze: Any = "all",
+        unfreeze: str | float | None = "all",
         learning_rate_schedule: str = "constant",
         optimizer: Any = "adam",
         loss: Any = "auto",
         batch_norm: str = "inference",
-        class_weight: Any = None,
+        class_weight: dict[Any, float] | str | None = None,
         augmentation: Any = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
@@ -239,10 +242,10 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         batch_size: int = 32,
         precision: str = "float32",
         cache: Any = "memory",
-        root: Any = None,
+        root: str | os.PathLike[str] | None = None,
         on_error: str = "raise",
         max_pixels: int | None = None,
-        checkpoint: Any = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         callbacks: Sequence[Callable[[], Any]] | None = None,
         random_state: Any = None,
         verbose: int = 0,
@@ -279,8 +282,8 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> CNNClassifier:
-        """Train head and network from the beginning, or from a checkpoint of this very run.
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> CNNClassifier:
+        """Train head and network from the beginning, or from a checkpoint of the same run.
 
         Parameters
         ----------
@@ -289,7 +292,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         y : array-like of shape (n_samples,)
             Classes: strings or numbers, at least two of them.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weights of the rows; rows of weight 0 are left out. Not changed.
+            Weights of the rows; rows of weight 0 are not used.
 
         Returns
         -------
@@ -298,11 +301,13 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         BadImageError
-            If rows give no image and ``on_error="raise"``.
+            If rows have no image and ``on_error="raise"``.
         CheckpointError
-            If the checkpoint is damaged, or another run's.
-        ValueError, TypeError
-            If a parameter, X, y or the weights are not acceptable, or if the loss becomes infinite.
+            If the checkpoint is damaged, or belongs to another run.
+        TypeError
+            If a parameter, X or y has the wrong type.
+        ValueError
+            If a parameter, X, y or the weights are invalid, or if the loss becomes infinite.
         """
         images = self._check_input(X, reset=True)
         y = check_labels(y, len(images))
@@ -315,7 +320,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         for phase in phases:
             if not self._uses_features(phase):
                 with self._joined_graph(design, objective, phase.unfreeze):
-                    pass  # a layer that there is not, say, is told now, and not after the first phase
+                    pass  # fail early, on an unknown layer for example
         progress = save = None
         if self.checkpoint is not None:
             checkpoint = checkpoint_of(self, design, objective, images, y, checked)
@@ -323,7 +328,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         rows, features = self._rows(images, y, checked, objective, design, phases[0])
         validation = None
         if self.early_stopping:
-            rows, validation = set_aside(rows, self.validation_fraction, self._seed)
+            rows, validation = split_validation(rows, self.validation_fraction, self._seed)
         if progress is None:
             units = [*design.hidden_layer_sizes, design.n_outputs]
             progress = Progress(head=initial_head(self._n_features(design), units, self._seed))
@@ -338,8 +343,8 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         self._token = uuid.uuid4().hex
         return self
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> CNNClassifier:
-        """Train one epoch more on the rows given, at ``learning_rate``, with the layers of ``unfreeze`` open.
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: ArrayLike | None = None) -> CNNClassifier:
+        """Train for one epoch on the given rows, at ``learning_rate``, with the layers of ``unfreeze`` trainable.
 
         Parameters
         ----------
@@ -348,7 +353,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         y : array-like of shape (n_samples,)
             Classes.
         classes : array-like of shape (n_classes,) or None, default=None
-            All classes there will be; needed at the first call if ``fit`` was not called before.
+            All classes that may occur; required at the first call if ``fit`` was not called before.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weights of the rows.
 
@@ -359,7 +364,8 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If ``classes`` is missing at the first call or differs later, or y holds others; and as :meth:`fit` does.
+            If ``classes`` is missing at the first call or differs later, if y has other classes, or for the reasons of
+            :meth:`fit`.
         """
         is_first = not self.__sklearn_is_fitted__()
         images = self._check_input(X, reset=is_first)
@@ -405,14 +411,14 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_classes), float64
-            Columns as ``classes_``; rows add up to 1. NaN for rows without an image where ``on_error="nan"``.
+            Columns in the order of ``classes_``; rows sum to 1. NaN for rows without an image if ``on_error="nan"``.
 
         Raises
         ------
         BadImageError
-            If rows give no image and ``on_error="raise"``.
+            If rows have no image and ``on_error="raise"``.
         ValueError
-            If a parameter that decides the form of the network was changed after ``fit``.
+            If a parameter that determines the architecture was changed after ``fit``.
         """
         return self._probabilities(X, self.on_error)
 
@@ -431,9 +437,9 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         BadImageError
-            If rows give no image, whatever ``on_error`` is: there is no class for "no image".
+            If rows have no image, whatever ``on_error`` is: there is no class for "no image".
         ValueError
-            As :meth:`predict_proba` does.
+            If a parameter that determines the architecture was changed after ``fit``.
         """
         best = self._probabilities(X, "raise").argmax(axis=1)
         return self.classes_[best]
@@ -446,7 +452,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         X : array-like of n_samples images
             See :func:`skcnn.images.as_images`.
         k : int, default=5
-            How many; all of them where there are fewer.
+            Number of classes; all of them if there are fewer.
 
         Returns
         -------
@@ -457,12 +463,12 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         BadImageError
-            If rows give no image, as :meth:`predict` does.
+            If rows have no image, whatever ``on_error`` is.
         ValueError
-            If ``k`` is less than 1, or as :meth:`predict_proba` does.
+            If ``k`` is less than 1, or a parameter that determines the architecture was changed after ``fit``.
         """
         if not isinstance(k, (int, np.integer)) or k < 1:
-            raise ValueError(f"k={k!r}; accepted: an int of at least 1")
+            raise ValueError(f"k={k!r}; expected an int >= 1.")
         probabilities = self._probabilities(X, "raise")
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
         labels = X.index if isinstance(X, (pd.DataFrame, pd.Series)) else pd.RangeIndex(len(probabilities))
@@ -472,7 +478,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         return pd.DataFrame({"class": classes.ravel(), "probability": values.ravel()}, index=index)
 
     def features(self, X: Any) -> np.ndarray:
-        """Return the features that the head sees, from the network as it was trained.
+        """Return the input of the head, computed by the trained network.
 
         Parameters
         ----------
@@ -482,12 +488,14 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_features), float32
-            NaN for rows without an image where ``on_error="nan"``.
+            NaN for rows without an image if ``on_error="nan"``.
 
         Raises
         ------
-        BadImageError, ValueError
-            As :meth:`predict_proba` does.
+        BadImageError
+            If rows have no image and ``on_error="raise"``.
+        ValueError
+            If a parameter that determines the architecture was changed after ``fit``.
         """
         check_is_fitted(self)
         images = self._check_input(X, reset=False)
@@ -498,7 +506,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
 
     @property
     def model_(self) -> Any:
-        """A plain Keras model with the weights learned, from raw pixels to probabilities."""
+        """A plain Keras model with the trained weights, from raw pixels to probabilities."""
         check_is_fitted(self)
         design, _ = self._design()
         base = self._base or initial_base(design).weights
@@ -506,21 +514,21 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
 
     @property
     def history_(self) -> pd.DataFrame:
-        """A row an epoch: phase, epoch, loss, accuracy, learning rate, and those of the rows set aside."""
+        """One row per epoch: phase, epoch, loss, accuracy, learning rate, and the metrics on the validation set."""
         check_is_fitted(self)
         return pd.DataFrame(self._history)
 
     def _begin(self, classes: np.ndarray) -> None:
-        """Forget what was learned, and begin with these classes."""
+        """Reset the fitted state, and start with these classes."""
         if len(classes) < 2:
-            raise ValueError(f"y holds one class only, {classes.tolist()[0]!r}: a classifier needs at least 2 classes.")
+            raise ValueError(f"y contains one class ({classes.tolist()[0]!r}); at least 2 classes are needed.")
         self.__dict__.pop("_token", None)  # a fit that fails leaves nothing to predict with
         self.classes_ = classes
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self._base, self._head, self._history, self._optimizer = [], [], [], {}
 
     def _design(self, phases: list[Phase] | None = None) -> tuple[Design, Objective]:
-        """Return what the parameters ask for; ``phases`` are given where training is about to begin."""
+        """Return the network and its objective; ``phases`` are given if training is about to begin."""
         design, objective = design_of(self, len(self.classes_), self._seed)
         # Where the weights learned are the head's alone, the network's own are part of what was fitted.
         weights = None if self._base else design.backbone.weights_id(self.weights, self._seed)
@@ -541,8 +549,8 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         for name, value in form.items():
             if value is not None and value != self._form[name]:
                 raise ValueError(
-                    f"{name} was changed after fit, and the weights learned are those of another network: "
-                    f"{getattr(self, name)!r} now. Call fit again, or set it back."
+                    f"{name} was changed after fit to {getattr(self, name)!r}; the trained weights are those of "
+                    "another network. Call fit again, or restore the parameter."
                 )
         return replace(design, constants=self._constants), objective
 
@@ -555,13 +563,13 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         return len(self._extractor("raise").get_feature_names_out())
 
     def _uses_features(self, phase: Phase) -> bool:
-        """Tell whether a phase can do with features: its network is frozen, and sees every image as it is."""
+        """Return whether a phase can use cached features: its network is frozen, and images are not augmented."""
         return phase.unfreeze is None and self.augmentation is None and not self._base
 
     def _rows(
         self, images: Images, y: np.ndarray, weights: np.ndarray, objective: Objective, design: Design, phase: Phase
     ) -> tuple[Rows, np.ndarray | None]:
-        """Return the rows to learn from, and features of all rows where the first phase needs them."""
+        """Return the rows to train on, and features of all rows if the first phase needs them."""
         features = None
         if self._uses_features(phase):
             features = self._extractor(self.on_error).transform(images)
@@ -570,11 +578,11 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
             bad = np.zeros(len(images), bool)
             # Before the first epoch, and not in the midst of it.
             if failed := undecodable(images, self.resize, self.max_pixels):
-                tell_bad_rows(failed, len(images), self.on_error)
+                report_bad_rows(failed, len(images), self.on_error)
                 bad[[row.row for row in failed]] = True
         keep = np.flatnonzero(~bad & (weights > 0))
         if not len(keep):
-            raise ValueError("No row is left to learn from: all of them are without an image or of weight 0.")
+            raise ValueError("No row is left for training; expected at least one row with an image and a weight > 0.")
         codes = np.searchsorted(self.classes_, y)[keep]
         return Rows(keep, codes, objective.encode(codes), weights[keep]), features
 
@@ -623,7 +631,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
     def _ask(
         self, images: Images, design: Design, objective: Objective, on_error: str, model: Callable[[Graph], Any]
     ) -> np.ndarray:
-        """Return what a model of the joined graph gives for images."""
+        """Return the output of a model of the joined graph for images."""
         bad: list[BadRow] = []
         with self._joined_graph(design, objective, check_unfreeze(self.unfreeze)) as graph:
             graph.put(self._base, self._head, self._token)
@@ -641,7 +649,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
                 if batch.rows and not (bad and on_error == "raise"):
                     outputs[batch.rows] = model(graph).predict_on_batch(batch.pixels)
         if bad:
-            tell_bad_rows(bad, len(images), on_error)
+            report_bad_rows(bad, len(images), on_error)
         return outputs
 
     def __getstate__(self) -> dict[str, Any]:
@@ -656,11 +664,11 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         super().__setstate__(unpack(state))
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Tell scikit-learn whether there are weights."""
+        """Return whether there are weights, for scikit-learn."""
         return hasattr(self, "_token")
 
     def __sklearn_tags__(self) -> Tags:
-        """Return the tags that tell scikit-learn what the classifier takes."""
+        """Return scikit-learn's tags of the classifier."""
         tags = super().__sklearn_tags__()
         tags.non_deterministic = self.random_state is None
         return tags

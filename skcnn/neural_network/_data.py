@@ -1,4 +1,4 @@
-"""Rows as batches for Keras: shuffled by seed and epoch, decoded from where they lie, never all in memory."""
+"""Rows as batches for Keras: shuffled by seed and epoch, decoded when needed, never all in memory."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def image_reader(
 
 
 def undecodable(images: Images, resize: str, max_pixels: int | None) -> list[Any]:
-    """Return the rows that give no image: every one is decoded once, in threads."""
+    """Return the rows without an image: every row is decoded once, in threads."""
     if isinstance(images.items, np.ndarray):
         return []
     batches = read_batches(images, range(len(images)), (8, 8), resize=resize, max_pixels=max_pixels)
@@ -66,7 +66,7 @@ def _batches_class() -> Any:
 
         def start_epoch(self, epoch: int) -> None:
             n = len(self.rows)
-            # Without a seed the rows come in order: nothing is learned from them.
+            # Without a seed the rows come in order: they are not used for training.
             self.order = (
                 np.arange(n) if self.seed is None else np.random.default_rng((*self.seed, epoch)).permutation(n)
             )
@@ -101,10 +101,10 @@ def make_batches(
     read : callable
         From row numbers to inputs.
     rows, targets, weights : ndarray of shape (n_rows, ...)
-        Row numbers, and what belongs to them.
+        Row numbers, and their targets and weights.
     batch_size : int
-        Rows a batch; the last one may be smaller.
+        Rows per batch; the last one may be smaller.
     seed : tuple of int or None
-        Of the order, which each epoch has its own of. None keeps the order.
+        Seed of the order, which differs between epochs. None keeps the order.
     """
     return _batches_class()(read, rows, targets, weights, batch_size, seed)

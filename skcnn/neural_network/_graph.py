@@ -1,7 +1,7 @@
 """Compiled graphs, one per process and configuration: the estimator owns the weights, the process owns the graph.
 
-Keras on TensorFlow never gives back what a compiled and fitted model took. So there is one for all fits of a kind:
-whoever holds its lock puts weights, optimizer state, rates and seeds in, trains or predicts, and takes the weights out.
+Keras on TensorFlow never frees the memory of a compiled and fitted model. So there is one per configuration: the holder
+of its lock puts weights, optimizer state, rates and seeds in, trains or predicts, and takes the weights out.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from skcnn.neural_network._network import (
 
 
 class Graph:
-    """A network that can be trained and asked, and whose weights are put in and taken out.
+    """A network for training and prediction whose weights are put in and taken out.
 
     Parameters
     ----------
     trainer : keras.Model
-        From inputs to the head's output, augmentation included. Compiled by who trains it first.
+        From inputs to the head's output, augmentation included. Compiled at its first training.
     network : keras.Model
         The same without augmentation.
     embedder : keras.Model or None
@@ -56,7 +56,7 @@ class Graph:
         self._initial_optimizer: list[np.ndarray] = []
 
     def put(self, base: list[np.ndarray], head: list[np.ndarray], token: str | None = None) -> None:
-        """Put weights in; ``token`` names them, so that the same ones need not be put in again."""
+        """Put weights in; ``token`` identifies them, so that the same ones are not put in again."""
         if token is not None and token == self.holds:
             return
         self.holds = None
@@ -72,7 +72,7 @@ class Graph:
         return base, [value for layer in self.parts.dense for value in layer.get_weights()]
 
     def reset_optimizer(self, values: list[np.ndarray] | None = None) -> None:
-        """Put the optimizer's state back to its beginning, or to ``values``."""
+        """Reset the optimizer's state to its initial values, or to ``values``."""
         optimizer = self.trainer.optimizer
         if not optimizer.built:
             optimizer.build(self.trainer.trainable_variables)
@@ -93,7 +93,7 @@ class Graph:
             layer.rate.assign(rate)
 
     def seed(self, *numbers: int) -> None:
-        """Make all random layers a function of these numbers alone."""
+        """Seed all random layers with these numbers."""
         generator = np.random.default_rng(numbers)
         for variable in self.trainer.variables:
             if variable.name == "seed_generator_state":
@@ -105,7 +105,7 @@ _graphs: dict[tuple[Any, ...], Graph] = {}
 
 @contextmanager
 def head_graph(design: Design, n_features: int, key: tuple[Any, ...]) -> Iterator[Graph]:
-    """Give the graph of a head alone, from features to its output, and its lock."""
+    """Yield the graph of a head alone, from features to its output, with its lock held."""
     key = ("head", n_features, design.hidden_layer_sizes, design.n_outputs, design.activation, *key)
 
     def build() -> Graph:
@@ -125,7 +125,7 @@ def head_graph(design: Design, n_features: int, key: tuple[Any, ...]) -> Iterato
 def joined_graph(
     design: Design, unfreeze: Any, augmentation: tuple[list[Any], str], key: tuple[Any, ...]
 ) -> Iterator[Graph]:
-    """Give the graph of backbone and head, from pixels to the head's output, and its lock."""
+    """Yield the graph of backbone and head, from pixels to the head's output, with its lock held."""
     key = ("joined", design.identity, unfreeze, augmentation[1], *key)
 
     def build() -> Graph:
@@ -145,7 +145,7 @@ def joined_graph(
 
 
 def clear_graphs() -> None:
-    """Forget all compiled graphs of this process. Estimators keep their weights, and build them anew when needed."""
+    """Remove all compiled graphs of this process. Estimators keep their weights, and rebuild graphs when needed."""
     with building():
         _graphs.clear()
 
@@ -165,8 +165,8 @@ def _locked(key: tuple[Any, ...], build: Any) -> Iterator[Graph]:
     with graph.lock:
         if graph.learns:  # the lock keeps other threads out, and not a callback
             raise RuntimeError(
-                "A callback called an estimator whose compiled network is the very one in training: it would put other "
-                "weights in. Call it after fit, or in another process."
+                "A callback used an estimator that shares the model being trained, which would replace its weights. "
+                "Call the estimator after fit, or in another process."
             )
         yield graph
 
@@ -184,7 +184,7 @@ def _warn_of_shared_gpu() -> None:
         return
     if has_gpu():
         warnings.warn(
-            "A worker process is about to put a network on a GPU that other workers use too: they may run out of its "
-            "memory. n_jobs=1 is as fast there.",
+            "A worker process puts a network on a GPU that other workers use too; they may run out of GPU memory. Use "
+            "n_jobs=1, which is as fast on a GPU.",
             stacklevel=2,
         )

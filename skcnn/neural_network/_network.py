@@ -1,4 +1,4 @@
-"""A network for classification: pixels, scaling, backbone, pooling, head; and which of its layers learn."""
+"""A network for classification: pixels, scaling, backbone, pooling, head; and which of its layers are trained."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ from skcnn.neural_network._loss import as_objective
 
 @dataclass(frozen=True)
 class Design:
-    """All that decides a network's form and its first weights.
+    """Everything that determines a network's architecture and its initial weights.
 
     Parameters
     ----------
     backbone : Backbone
         The convolutional network.
     weights : str, path-like, WeightsFile or None
-        As :meth:`skcnn.backbones.Backbone.build` takes them.
+        Weights of the backbone: see :meth:`skcnn.backbones.Backbone.build`.
     seed : int
-        Of weights that are drawn at random.
+        Seed of weights that are drawn at random.
     image_size : tuple of (height, width)
         In pixels.
     pooling : {"avg", "max"} or None
-        How feature maps become features.
+        Pooling of feature maps.
     hidden_layer_sizes : tuple of int
         Units of the head's hidden layers.
     n_outputs : int
         Units of the head's last layer.
     activation : {"softmax", "sigmoid"}
-        Of the head's last layer.
+        Activation of the head's last layer.
     precision : {"float32", "bfloat16"}
-        What the backbone computes in; the head always computes in float32.
+        Precision of the backbone; the head always computes in float32.
     batch_norm : {"inference", "train"}
-        What the BatchNorm layers of the backbone do while it learns.
+        Mode of the backbone's BatchNorm layers in training.
     constants : str, default=""
-        Digest of the weights that compiled graphs hold as constants: see :func:`initial_base`.
+        Digest of the weights that compiled graphs contain as constants: see :func:`initial_base`.
     """
 
     backbone: Backbone
@@ -65,8 +65,8 @@ class Design:
 
     @property
     def identity(self) -> tuple[Any, ...]:
-        """What tells the graphs of two designs apart: the form alone, as weights are assigned."""
-        # A model is known by its content: the copies that a search makes of it share a graph.
+        """Key of the design's graph: the architecture without the weights, which are assigned."""
+        # A model is identified by its content: the copies that a search makes of it share a graph.
         given = self.backbone if self.backbone.network is None else self.backbone.weights_id("pretrained")
         return (
             given,
@@ -82,7 +82,7 @@ class Design:
 
 
 class InitialBase(NamedTuple):
-    """The first weights of a backbone; what compiled graphs hold as constants, digested; and if it has BatchNorm."""
+    """The initial weights of a backbone; a digest of the constants of compiled graphs; and if it has BatchNorm."""
 
     weights: list[np.ndarray]
     constants: str
@@ -93,7 +93,7 @@ _initial: OrderedDict[tuple[Any, ...], InitialBase] = OrderedDict()
 
 
 def initial_base(design: Design) -> InitialBase:
-    """Return the weights that a design's backbone starts from. The last few are remembered."""
+    """Return the initial weights of a design's backbone. The last three are cached."""
     layers = import_keras().layers
     given = design.backbone if design.backbone.network is None else "a model"
     key = (given, design.backbone.weights_id(design.weights, design.seed), design.image_size)
@@ -114,7 +114,7 @@ def initial_base(design: Design) -> InitialBase:
 
 
 def initial_head(n_features: int, units: Sequence[int], seed: int) -> list[np.ndarray]:
-    """Return the weights that a head starts from: kernels by Glorot's rule, biases zero.
+    """Return the initial weights of a head: kernels by Glorot's rule, biases zero.
 
     References
     ----------
@@ -138,10 +138,10 @@ class Parts(NamedTuple):
 
 
 def build_parts(design: Design) -> Parts:
-    """Build the layers of a design, with no particular weights."""
+    """Build the layers of a design, with arbitrary weights."""
     keras = import_keras()
     backbone = design.backbone
-    # Weights are put in later: published ones need not be at hand where a fitted network is only used.
+    # Weights are put in later: published ones need not be available to use a fitted network.
     network = _build_network(design, design.weights if backbone.weights == ("pretrained",) else None)
     output = backbone.pooled_output(network, backbone.layers[-1].name, design.pooling)
     if len(output.shape) > 2:
@@ -168,7 +168,7 @@ def apply_head(features: Any, dense: list[Any], make_dropout: Callable[[int], An
 
 
 def apply_base(pixels: Any, design: Design, base: Any, augmentation: list[Any]) -> Any:
-    """Return features for pixels (n, height, width, 3) in [0, 255], changed at random on their way in training."""
+    """Return features for pixels (n, height, width, 3) in [0, 255], augmented in training."""
     return base(scale_pixels(augmented(pixels, augmentation), design.backbone.preprocessing))
 
 
@@ -198,14 +198,14 @@ def in_inference_mode() -> Any:
 
 
 def open_layers(design: Design, network: Any, unfreeze: Any) -> None:
-    """Have the layers of a backbone that ``unfreeze`` names learn, and the others not."""
+    """Make the layers of a backbone that ``unfreeze`` names trainable, and the others not."""
     first = first_open_layer(design, network, unfreeze)
     for index, layer in enumerate(network.layers):
         layer.trainable = index >= first
 
 
 def freeze_batch_norm(network: Any) -> None:
-    """Freeze BatchNorm layers: of standard layers, only frozen ones stay in inference mode while a model learns."""
+    """Freeze BatchNorm layers: only frozen ones stay in inference mode while a model is trained."""
     for layer in network.layers:
         if isinstance(layer, import_keras().layers.BatchNormalization):
             layer.trainable = False
@@ -214,7 +214,7 @@ def freeze_batch_norm(network: Any) -> None:
 
 
 def first_open_layer(design: Design, network: Any, unfreeze: Any) -> int:
-    """Return the index of the first layer that ``unfreeze`` opens; the number of layers where it opens none."""
+    """Return the index of the first layer that ``unfreeze`` makes trainable; the number of layers if there is none."""
     n_layers = len(network.layers)
     if unfreeze is None:
         return n_layers
@@ -224,7 +224,9 @@ def first_open_layer(design: Design, network: Any, unfreeze: Any) -> int:
         return min(round(n_layers * (1 - unfreeze)), n_layers - 1)
     if isinstance(unfreeze, int):
         if not -n_layers <= unfreeze < n_layers:
-            raise ValueError(f"unfreeze={unfreeze}, but {design.backbone.name} has {n_layers} layers.")
+            raise ValueError(
+                f"unfreeze={unfreeze}; expected an index of the {n_layers} layers of {design.backbone.name}."
+            )
         return int(unfreeze) % n_layers
     names = [layer.name for layer in network.layers]
     if unfreeze in names:
@@ -237,11 +239,11 @@ def first_open_layer(design: Design, network: Any, unfreeze: Any) -> int:
             return next((names.index(o.name) for o in later if o.name in names), n_layers)
     close = difflib.get_close_matches(unfreeze, names, n=3)
     hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
-    raise ValueError(f"unfreeze={unfreeze!r}, but {design.backbone.name} has no such layer.{hint}")
+    raise ValueError(f"unfreeze={unfreeze!r}; expected a layer of {design.backbone.name}.{hint}")
 
 
 def check_unfreeze(unfreeze: Any) -> Any:
-    """Return ``unfreeze`` in its plainest form; an error where it has none of the accepted ones."""
+    """Return ``unfreeze`` in its canonical form, or raise an error."""
     if unfreeze is None or (isinstance(unfreeze, str) and unfreeze):
         return unfreeze
     if isinstance(unfreeze, Integral) and not isinstance(unfreeze, bool):
@@ -249,7 +251,7 @@ def check_unfreeze(unfreeze: Any) -> Any:
     if isinstance(unfreeze, (float, np.floating)) and 0 < unfreeze <= 1:
         return "all" if unfreeze == 1 else float(unfreeze)
     raise ValueError(
-        f"unfreeze={unfreeze!r}; accepted: None, 'all', the name of the first layer to open, its index (-20: the last "
+        f"unfreeze={unfreeze!r}; expected None, 'all', the name of the first layer to open, its index (-20: the last "
         "20 layers), or the fraction of the layers to open, a float in (0, 1]"
     )
 
@@ -284,7 +286,7 @@ def build_cnn(
     pooling: str | None = "avg",
     hidden_layer_sizes: Sequence[int] = (),
     dropout: float = 0.0,
-    unfreeze: Any = None,
+    unfreeze: str | float | None = None,
     batch_norm: str = "inference",
     random_state: int = 0,
 ) -> Any:
@@ -293,25 +295,27 @@ def build_cnn(
     Parameters
     ----------
     meta : dict
-        What SciKeras knows of the task; ``n_classes_`` is read here.
+        SciKeras's description of the task; ``n_classes_`` is used.
     compile_kwargs : dict or None, default=None
-        For ``Model.compile``; None leaves the network uncompiled.
+        Arguments of ``Model.compile``; None leaves the network uncompiled.
     backbone, weights, image_size, pooling, hidden_layer_sizes, dropout, unfreeze, batch_norm
-        As :class:`CNNClassifier` takes them. ``unfreeze=None`` trains the head alone.
+        Parameters of the network: see :class:`CNNClassifier`. ``unfreeze=None`` trains the head alone.
     random_state : int, default=0
         Seed of weights that are drawn at random. An int: SciKeras calls the builder in every fit, and the fits of a
-        search are to start alike.
+        search should start with the same weights.
 
     Returns
     -------
     keras.Model
         From pixels (n, height, width, 3) in [0, 255] to probabilities (n, n_classes), or (n, 1) of the second of two
-        classes where the loss is a binary one.
+        classes if the loss is a binary one.
 
     Raises
     ------
-    ValueError, TypeError
-        If a parameter is not acceptable.
+    TypeError
+        If a parameter has the wrong type.
+    ValueError
+        If a parameter is invalid.
 
     Examples
     --------
@@ -344,7 +348,7 @@ class MetaBuilder:
     n_classes: int
 
     def __call__(self, input_shape: tuple[int, int, int]) -> Any:
-        """Return what the builder builds for images of this shape."""
+        """Return the network for images of this shape."""
         return self.build(
             meta={
                 "n_classes_": self.n_classes,
@@ -362,7 +366,7 @@ class MetaBuilder:
 
 
 def backbone_of(backbone: Any, n_classes: int) -> Any:
-    """Return the parameter ``backbone`` as :func:`skcnn.backbones.as_backbone` takes it."""
+    """Return the parameter ``backbone`` for :func:`skcnn.backbones.as_backbone`."""
     if isinstance(backbone, Backbone) or not callable(backbone) or is_keras_model(backbone):
         return backbone
     if "meta" in inspect.signature(backbone).parameters:

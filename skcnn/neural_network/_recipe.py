@@ -1,4 +1,4 @@
-"""What the parameters of a classifier ask for: phases of training, a network, its features, and how it learns."""
+"""From the parameters of a classifier: phases of training, the network, its features, and the training settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from skcnn.neural_network._classifier import CNNClassifier
 
 _NOT_OF_THE_RUN = ("root", "cache", "checkpoint", "callbacks", "verbose")
-"""Parameters that a run is not known by: they do not change what is learned, and callbacks cannot be told apart."""
+"""Parameters that are not part of the run's fingerprint: they do not change the result, or cannot be compared."""
 
 
 def phases_of(classifier: CNNClassifier) -> list[Phase]:
@@ -31,18 +31,18 @@ def phases_of(classifier: CNNClassifier) -> list[Phase]:
         Phase("fine", int(classifier.epochs), float(classifier.learning_rate), check_unfreeze(classifier.unfreeze)),
     ]
     if not (phases := [phase for phase in phases if phase.epochs]):
-        raise ValueError("head_epochs=0 and epochs=0: nothing would be learned. Give at least one of them.")
+        raise ValueError("head_epochs=0 and epochs=0; expected at least one of them > 0.")
     return phases
 
 
 def design_of(classifier: CNNClassifier, n_classes: int, seed: int) -> tuple[Design, Objective]:
-    """Return the network, and what it is trained for."""
+    """Return the network and its objective."""
     objective = as_objective(classifier.loss, n_classes)
     size = None if classifier.image_size is None else as_image_size(classifier.image_size)
     backbone = as_backbone(backbone_of(classifier.backbone, n_classes), image_size=size)
     hidden = tuple(np.atleast_1d(np.asarray(classifier.hidden_layer_sizes, dtype=object)).tolist())
     if not all(isinstance(units, (int, np.integer)) and units > 0 for units in hidden):
-        raise ValueError(f"hidden_layer_sizes={classifier.hidden_layer_sizes!r}; accepted: a sequence of ints > 0")
+        raise ValueError(f"hidden_layer_sizes={classifier.hidden_layer_sizes!r}; expected a sequence of ints > 0")
     design = Design(
         backbone=backbone,
         weights=classifier.weights,
@@ -59,7 +59,7 @@ def design_of(classifier: CNNClassifier, n_classes: int, seed: int) -> tuple[Des
 
 
 def extractor_of(classifier: CNNClassifier, n_classes: int, seed: int, on_error: str) -> BottleneckFeatures:
-    """Return the transformer that gives the features of the network as it is before it learns."""
+    """Return the transformer that computes the features of the untrained network."""
     return BottleneckFeatures(
         backbone_of(classifier.backbone, n_classes),
         weights=classifier.weights,
@@ -77,18 +77,18 @@ def extractor_of(classifier: CNNClassifier, n_classes: int, seed: int, on_error:
 
 
 def settings_of(classifier: CNNClassifier, objective: Objective, seed: int) -> Settings:
-    """Return what holds for all phases."""
+    """Return the settings of all phases."""
     callbacks = classifier.callbacks or ()
     if not isinstance(callbacks, (list, tuple)) or not all(callable(make) for make in callbacks):
         raise TypeError(
-            f"callbacks={classifier.callbacks!r}; accepted: a sequence of callables that return a new Keras callback, "
+            f"callbacks={classifier.callbacks!r}; expected a sequence of callables that return a new Keras callback, "
             "such as [lambda: keras.callbacks.CSVLogger('log.csv')]"
         )
     optimizer = as_optimizer(classifier.optimizer)[0]
     if classifier.early_stopping and optimizer.use_ema:
         raise ValueError(
-            "early_stopping=True keeps the weights of the best epoch, and the optimizer's use_ema=True averages those "
-            "of all epochs: leave one of them out."
+            "early_stopping=True restores the weights of the best epoch, but the optimizer's use_ema=True averages "
+            "those of all epochs; expected only one of them."
         )
     return Settings(
         optimizer=lambda: as_optimizer(classifier.optimizer)[0],
@@ -111,19 +111,20 @@ def checkpoint_of(
     y: np.ndarray,
     weights: np.ndarray,
 ) -> Checkpoint:
-    """Return the checkpoint of a run, which is known by its parameters and its data."""
+    """Return the checkpoint of a run, which is identified by its parameters and its data."""
+    assert classifier.checkpoint is not None  # Else there is none to make.
     if not isinstance(classifier.random_state, (int, np.integer)):
         raise ValueError(
-            f"checkpoint={classifier.checkpoint!r} with random_state={classifier.random_state!r}: a run can be taken "
-            "up again only if it can be told from others. Give an int as random_state."
+            f"checkpoint={classifier.checkpoint!r} with random_state={classifier.random_state!r}; resuming requires "
+            "an integer random_state."
         )
     if not isinstance(classifier.loss, (str, import_keras().losses.Loss)):
         raise ValueError(
-            f"checkpoint={classifier.checkpoint!r} with loss={classifier.loss!r}: a function cannot be known again in "
-            "another process. Give a loss of Keras, or an object of a subclass of keras.losses.Loss."
+            f"checkpoint={classifier.checkpoint!r} with loss={classifier.loss!r}; resuming requires a named loss or an "
+            "instance of keras.losses.Loss, since a function cannot be identified in another process."
         )
     given = {name: value for name, value in classifier.get_params(deep=False).items() if name not in _NOT_OF_THE_RUN}
-    # Objects count by what they are, and not by where they lie in memory.
+    # Objects are identified by their configuration, not by their address.
     given |= {
         "backbone": design.backbone.name,
         "weights": design.backbone.weights_id(design.weights, design.seed),
@@ -136,11 +137,11 @@ def checkpoint_of(
 
 
 def warn_of_unlearned_statistics(classifier: CNNClassifier, initial: InitialBase, phases: list[Phase]) -> None:
-    """Warn where a network is to be trained from scratch with normalisations that do not learn."""
+    """Warn if a network is trained from scratch with normalisation layers that are not updated."""
     opens = any(phase.unfreeze is not None for phase in phases)
     if opens and classifier.weights is None and classifier.batch_norm == "inference" and initial.has_batch_norm:
         warnings.warn(
-            "weights=None with batch_norm='inference': the network's normalisation layers would never learn their "
-            "statistics. batch_norm='train' is what training from scratch needs.",
+            "weights=None with batch_norm='inference': the statistics of the network's normalisation layers are never "
+            "updated. Use batch_norm='train' to train from scratch.",
             stacklevel=4,
         )

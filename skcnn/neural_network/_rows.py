@@ -1,4 +1,4 @@
-"""Rows to learn from: labels and weights checked, bad images told, some rows set aside."""
+"""Training rows: labels and weights checked, bad images reported, a validation set split off."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from skcnn.neural_network._training import Rows
 
 
 def check_labels(y: Any, n_rows: int) -> np.ndarray:
-    """Return y as a 1-D array, once it is known to hold classes."""
+    """Check that y has classes, and return it as a 1-D array."""
     if y is None:
         raise ValueError("CNNClassifier requires y to be passed, but the target y is None")
     y = column_or_1d(y, warn=True)
@@ -37,23 +37,23 @@ def check_labels(y: Any, n_rows: int) -> np.ndarray:
 
 
 def check_weights(y: np.ndarray, classes: np.ndarray, sample_weight: Any, class_weight: Any) -> np.ndarray:
-    """Return float32 weights (n_rows,), those of the classes included; the caller's array stays as it is."""
+    """Return float32 weights (n_rows,), those of the classes included; the caller's array is not changed."""
     weights = _check_sample_weight(sample_weight, np.empty((len(y), 1)), dtype=np.float64, ensure_non_negative=True)
     if isinstance(class_weight, dict):
         # Of all classes, as y of partial_fit may lack some.
         by_class = compute_class_weight(class_weight, classes=classes, y=y)
         if not (np.isfinite(by_class) & (by_class >= 0)).all():
-            raise ValueError(f"class_weight={class_weight!r}; accepted: finite weights of at least 0")
+            raise ValueError(f"class_weight={class_weight!r}; expected finite weights >= 0.")
         weights = weights * by_class[np.searchsorted(classes, y)]
     elif class_weight is not None:
         weights = weights * compute_sample_weight(class_weight, y)
     if not weights.any():
-        raise ValueError("All weights are 0: there is nothing to learn from.")
+        raise ValueError("All weights are 0; expected at least one weight > 0.")
     return np.asarray(weights, np.float32)
 
 
-def set_aside(rows: Rows, fraction: float, seed: int) -> tuple[Rows, Rows]:
-    """Return the rows to learn from, and those to validate on: a fraction of them, stratified by class."""
+def split_validation(rows: Rows, fraction: float, seed: int) -> tuple[Rows, Rows]:
+    """Return the rows of the training set and of the validation set, a fraction stratified by class."""
     try:
         kept, held_out = train_test_split(
             np.arange(len(rows.codes)),
@@ -63,14 +63,14 @@ def set_aside(rows: Rows, fraction: float, seed: int) -> tuple[Rows, Rows]:
         )
     except ValueError as error:
         raise ValueError(
-            f"early_stopping=True sets validation_fraction={fraction} of {len(rows.codes)} rows "
-            f"aside, stratified by class, which does not work out: {error}"
+            f"validation_fraction={fraction} of {len(rows.codes)} rows, stratified by class, is not possible: {error} "
+            "Use another fraction, or early_stopping=False."
         ) from None
     return rows.take(np.sort(kept)), rows.take(np.sort(held_out))
 
 
-def tell_bad_rows(bad: list[BadRow], n_rows: int, on_error: str) -> None:
-    """Raise the error, or give the warning, that names the rows without an image."""
+def report_bad_rows(bad: list[BadRow], n_rows: int, on_error: str) -> None:
+    """Raise an error or warn about the rows without an image."""
     frame = bad_rows_frame(bad)
     if on_error == "raise":
         raise BadImageError(frame, n_rows)

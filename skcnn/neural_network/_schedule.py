@@ -1,4 +1,4 @@
-"""Learning rates, and when to stop, as functions of what was seen so far: a resumed run needs no other memory."""
+"""Learning rates and early stopping as functions of the history: a resumed run needs no other state."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PLATEAU_FACTOR = 0.5
 
 
 def rate_at(schedule: str, rate: float, progress: float, losses: Sequence[float], patience: int) -> float:
-    """Return the learning rate of a moment.
+    """Return the current learning rate.
 
     Parameters
     ----------
@@ -18,13 +18,13 @@ def rate_at(schedule: str, rate: float, progress: float, losses: Sequence[float]
         ``"cosine"`` falls from ``rate`` to 0 over the phase; ``"plateau"`` halves whenever the loss has not fallen for
         ``patience`` epochs.
     rate : float
-        The phase's own.
+        Initial learning rate of the phase.
     progress : float
-        Part of the phase that is over, in [0, 1].
+        Completed fraction of the phase, in [0, 1].
     losses : sequence of float
-        Of the phase's epochs so far (of the validation rows, where there are any).
+        Losses of the phase's epochs so far (on the validation set, if there is one).
     patience : int
-        Epochs that "plateau" waits.
+        Number of epochs without improvement before "plateau" halves the rate.
 
     Returns
     -------
@@ -54,5 +54,5 @@ def best_index(losses: Sequence[float]) -> int:
 
 
 def is_over(losses: Sequence[float], patience: int) -> bool:
-    """Tell whether the loss has not fallen for ``patience`` epochs."""
+    """Return whether the loss has not fallen for ``patience`` epochs."""
     return len(losses) - 1 - best_index(losses) >= patience

@@ -1,4 +1,4 @@
-"""The only import of SciKeras, and late: importing it replaces ``__reduce__`` on Keras's own classes.
+"""The only import of SciKeras, and a lazy one: importing it replaces ``__reduce__`` on Keras's own classes.
 
 SciKeras takes an array as X, and no stream. So it is given row numbers. It routes optimizer and loss to the compiler,
 calls the builder by its contract, ``build(meta, compile_kwargs)``, and encodes labels; the training itself is ours.
@@ -27,7 +27,7 @@ def _driver_class() -> Any:
 def drive(
     model: Any, n_rows: int, codes: np.ndarray, *, optimizer: Any, loss: Any, train: Callable[[Any], dict[str, Any]]
 ) -> None:
-    """Have SciKeras compile a model, if nobody has yet, and call ``train`` with it.
+    """Have SciKeras compile a model, unless it is compiled, and call ``train`` with it.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def drive(
     codes : ndarray of shape (n_rows,), int
         Indices of their classes.
     optimizer, loss
-        As SciKeras takes them.
+        Parameters of SciKeras's classifier.
     train : callable
         From the compiled model to Keras's history, a dict of lists.
     """
@@ -48,7 +48,7 @@ def drive(
             model.compile(**compile_kwargs)
         return model
 
-    # random_state=None: a number would switch TensorFlow's op determinism on for the whole process, for ever.
+    # random_state=None: a number would enable TensorFlow's op determinism for the whole process.
     driver = _driver_class()(build, optimizer=optimizer, loss=loss, metrics=["accuracy"], random_state=None, verbose=0)
     driver._train = train
     driver.fit(np.arange(n_rows)[:, None], codes)

@@ -1,4 +1,4 @@
-"""What of a classifier goes into a file, where no code may: networks and weight files as members, objects as JSON."""
+"""The state of a classifier in a file without code: networks and weight files as members, objects as JSON."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _OBJECTS = ("optimizer", "loss", "augmentation")
 
 
 def pack(state: dict[str, Any]) -> dict[str, Any]:
-    """Return a classifier's state as it is stored."""
+    """Return the state of a classifier to store."""
     if current_members() is None:
         return state
     state = dict(state)
     if state["callbacks"]:
         raise TypeError(
-            "callbacks cannot be saved without their code: save a copy without them, "
+            "callbacks cannot be saved without their code; expected callbacks=None. Save a copy with "
             "classifier.set_params(callbacks=None)."
         )
     state |= _through_features(state, "__getstate__")
@@ -45,7 +45,7 @@ def unpack(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _through_features(state: dict[str, Any], direction: str) -> dict[str, Any]:
-    """Have BottleneckFeatures put the parameters that it shares into members, or take them from there."""
+    """Let BottleneckFeatures put the common parameters into members, or take them from there."""
     features = BottleneckFeatures()
     given = {name: state[name] for name in ("backbone", "weights", "cache")}
     if direction == "__getstate__":
@@ -56,15 +56,15 @@ def _through_features(state: dict[str, Any], direction: str) -> dict[str, Any]:
 
 
 def _check_plain(config: Any, name: str) -> None:
-    """See that a serialized object is made of Keras's own classes: others would be imported, which is code."""
+    """Check that a serialized object contains only Keras's own classes: others would be imported, which is code."""
     if isinstance(config, dict):
         if "class_name" in config and "module" in config:
             module = config["module"]
             is_own = module is None or module == "builtins" or module == "keras" or str(module).startswith("keras.")
             if not is_own or config["class_name"] in ("Lambda", "function", "__lambda__"):
                 raise TypeError(
-                    f"{name} holds {config['class_name']!r} of {module!r}, which cannot be saved without its code: "
-                    "only Keras's own classes can."
+                    f"{name} contains {config['class_name']!r} of {module!r}, which cannot be saved without its code; "
+                    "expected only Keras's own classes."
                 )
         for value in config.values():
             _check_plain(value, name)

@@ -1,4 +1,4 @@
-"""A training run: phases of epochs, what is remembered between them, and when it ends."""
+"""A training run: phases of epochs, the state between them, and early stopping."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from skcnn.neural_network._scikeras import drive
 
 
 class Phase(NamedTuple):
-    """Epochs that are trained alike: with the same layers open, from the same learning rate."""
+    """Epochs with the same trainable layers and the same initial learning rate."""
 
     name: str
     epochs: int
@@ -28,10 +28,10 @@ class Phase(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Where a phase's inputs come from, and the graph that they go to.
+    """The inputs of a phase, and its graph.
 
-    ``graph()`` is a context that gives the graph and its lock; ``first_base`` returns the backbone's first weights
-    where the graph has a backbone.
+    ``graph()`` is a context that yields the graph with its lock held; ``first_base`` returns the backbone's initial
+    weights if the graph has a backbone.
     """
 
     read: Callable[[np.ndarray], np.ndarray]
@@ -40,7 +40,7 @@ class Source(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Rows to learn from, or to validate on: numbers, class indices, targets, weights."""
+    """Rows of the training or validation set: numbers, class indices, targets, weights."""
 
     numbers: np.ndarray
     codes: np.ndarray
@@ -54,7 +54,7 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True)
 class Settings:
-    """What holds for all phases of a run."""
+    """The settings of all phases of a run."""
 
     optimizer: Callable[[], Any]
     loss: Any
@@ -69,9 +69,9 @@ class Settings:
 
 @dataclass
 class Progress:
-    """All that a run remembers, so that it can go on from here.
+    """The state of a run, from which it can be resumed.
 
-    ``base`` is empty as long as the backbone has its first weights. ``phase`` and ``epoch`` count what is over.
+    ``base`` is empty as long as the backbone has its initial weights. ``phase`` and ``epoch`` count completed ones.
     """
 
     base: list[np.ndarray] = field(default_factory=list)
@@ -86,7 +86,7 @@ class Progress:
 
     @property
     def best_epoch(self) -> int:
-        """The number of the epoch with the smallest loss on the validation rows; the last where there are none."""
+        """The number of the epoch with the smallest validation loss; the last one without a validation set."""
         if self.history and "val_loss" in self.history[-1]:
             return best_index([row["val_loss"] for row in self.history]) + 1
         return len(self.history)
@@ -101,7 +101,7 @@ def run(
     settings: Settings,
     save: Callable[[Progress], None] | None = None,
 ) -> None:
-    """Train from where ``progress`` stands to the end, and leave there what was learned.
+    """Train from the state ``progress`` to the end, and update it.
 
     Parameters
     ----------
@@ -110,11 +110,11 @@ def run(
     phases : list of Phase
         In order.
     source : callable
-        From a phase to where its inputs come from.
+        From a phase to its source of inputs.
     rows, validation : Rows
-        With validation rows a phase ends early, and the best weights are kept.
+        With a validation set, phases may end early, and the weights of the best epoch are restored.
     settings : Settings
-        For all phases.
+        Settings of all phases.
     save : callable or None
         Called with ``progress`` after every epoch.
     """
@@ -134,7 +134,7 @@ def run_epoch(
 ) -> list[np.ndarray]:
     """Train one more epoch on rows; takes and returns the optimizer's state."""
     progress.epoch, progress.optimizer = 0, optimizer
-    number = len(progress.history)  # another order and other augmentation every time
+    number = len(progress.history)  # another order and other augmentation each time
     _run_phase(progress, number, phase, source, rows, None, settings, None, keep_optimizer=True)
     return progress.optimizer
 
@@ -207,7 +207,7 @@ def _keeper_class() -> Any:
     keras = import_keras()
 
     class Keeper(keras.callbacks.Callback):  # type: ignore[name-defined]
-        """Sets rates and seeds before every epoch, and keeps what was learned after it."""
+        """Sets rates and seeds before every epoch, and stores the weights after it."""
 
         def __init__(
             self,
@@ -248,8 +248,8 @@ def _keeper_class() -> Any:
             row = {"phase": self.phase.name, "epoch": len(progress.history) + 1, **logs, "learning_rate": self.rate}
             if not math.isfinite(row["loss"]):
                 raise ValueError(
-                    f"The loss is {row['loss']} after epoch {row['epoch']} (phase {self.phase.name!r}): training came "
-                    f"apart. Give a smaller learning rate than {self.phase.learning_rate}."
+                    f"The loss is {row['loss']} after epoch {row['epoch']} (phase {self.phase.name!r}): training "
+                    f"diverged. Use a smaller learning rate than {self.phase.learning_rate}."
                 )
             progress.history.append(row)
             progress.epoch = epoch + 1
@@ -268,7 +268,7 @@ def _keeper_class() -> Any:
                 self.save(progress)
 
         def on_train_end(self, logs: Any = None) -> None:
-            # Not before: callbacks and averaging optimizers put other weights in once the last epoch is over.
+            # Not before: callbacks and averaging optimizers may replace the weights after the last epoch.
             if "val_loss" not in self.progress.history[-1]:
                 self._take()
             self.progress.epoch = self.phase.epochs  # it is over, also where a callback ended it
@@ -287,11 +287,11 @@ def _made(make: Callable[[], Any]) -> Any:
     callbacks = import_keras().callbacks
     callback = make()
     if not isinstance(callback, callbacks.Callback):
-        raise TypeError(f"callbacks holds {make!r}, which returned {callback!r}, and no Keras callback")
+        raise TypeError(f"callbacks contains {make!r}, which returned {callback!r}; expected a Keras callback")
     if isinstance(callback, (callbacks.LearningRateScheduler, callbacks.ReduceLROnPlateau)):
         raise ValueError(
-            f"{type(callback).__name__} among the callbacks would have no effect: learning_rate and "
-            "learning_rate_schedule ('cosine', 'plateau') decide."
+            f"{type(callback).__name__} among the callbacks would have no effect; use learning_rate and "
+            "learning_rate_schedule ('cosine', 'plateau') instead."
         )
     return callback
 

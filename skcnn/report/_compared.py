@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from skcnn._text import counted, figure_text, interval_text, label_text, percent_text, signed_text
+from skcnn._text import counted, interval_text, label_text, metric_text, percent_text, signed_text
 from skcnn.images import Images
 from skcnn.metrics.parts import (
     check_same_samples,
@@ -53,10 +53,10 @@ class ComparedFindings:
         random_state: int | None,
         n_jobs: int | None,
     ) -> ComparedFindings:
-        """Put findings side by side. See `compare_reports`."""
+        """Put findings side by side. See :func:`compare_reports`."""
         findings = list(findings)
         if len(findings) < 2:
-            raise ValueError(f"{counted(len(findings), 'report')} given; a comparison needs two or more.")
+            raise ValueError(f"{counted(len(findings), 'report')} given; expected two or more.")
         names = _unique([label_text(one.name) for one in findings])
         first = findings[0]
         for name, other in zip(names[1:], findings[1:], strict=True):
@@ -71,7 +71,7 @@ class ComparedFindings:
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """The headline figures of all, and their differences from those of the first."""
+        """The headline metrics of all, and their differences from those of the first."""
         # All at once: resamples draw the same samples of all reports.
         resampled = resampled_headlines(
             [findings.predictions for findings in self.findings],
@@ -93,7 +93,7 @@ class ComparedFindings:
                 part.loc["accuracy", "p_value"] = self._p_value(findings)
             parts.append(part.assign(report=name).set_index("report", append=True))
         frame = pd.concat(parts)
-        return frame.loc[[(figure, name) for figure in self.findings[0].headline.index for name in self.names]]
+        return frame.loc[[(metric, name) for metric in self.findings[0].headline.index for name in self.names]]
 
     @cached_property
     def agreement_frame(self) -> pd.DataFrame:
@@ -111,7 +111,7 @@ class ComparedFindings:
         """Return a figure of each class, a column for each classifier."""
         accepted = ("precision", "recall", "f1", "roc_auc", "average_precision")
         if metric not in accepted:
-            raise ValueError(f"metric is {metric!r}; one of {accepted} is accepted.")
+            raise ValueError(f"metric={metric!r}; expected one of {accepted}.")
         columns = [findings.classification_frame[metric] for findings in self.findings]
         # By position, for labels that pandas would read as a mask.
         classes = pd.Index(self.findings[0].classes, name="class")
@@ -139,7 +139,7 @@ class ComparedFindings:
                     wrong.predictions.take(rows),
                     images.take(rows.tolist()),
                     n_images=n_images,
-                    name=f"Only {who} has these right",
+                    name=f"Correct only by {who}",
                 )
                 display.rows["row"] = rows[display.rows["row"]]
                 displays.append(display)
@@ -155,10 +155,10 @@ class ComparedFindings:
             if row["difference_low"] > 0 or row["difference_high"] < 0:
                 said = f"{pair[0]} has a {'higher' if row['difference'] > 0 else 'lower'} accuracy than {pair[1]}"
             else:
-                said = f"By accuracy these samples do not tell {pair[0]} and {pair[1]} apart"
-            p_value = f"; McNemar\u2019s p\u00a0=\u00a0{figure_text(row['p_value'])}".replace("=\u00a0<", "<\u00a0")
+                said = f"The accuracies of {pair[0]} and {pair[1]} do not differ significantly on these samples"
+            p_value = f"; McNemar\u2019s p\u00a0=\u00a0{metric_text(row['p_value'])}".replace("=\u00a0<", "<\u00a0")
             sentences.append(
-                f"{said}: {figure_text(row['value'])} against {figure_text(rows['value'].iloc[0])}, "
+                f"{said}: {metric_text(row['value'])} against {metric_text(rows['value'].iloc[0])}, "
                 f"difference {signed_text(row['difference'])} ({percent_text(self.confidence_level)} interval "
                 f"{signed_text(row['difference_low'])} to {signed_text(row['difference_high'])}"
                 f"{'' if np.isnan(row['p_value']) else p_value})."
@@ -184,7 +184,7 @@ class ComparedFindings:
     def to_text(self, kind: str) -> str:
         """Return a comparison of this kind as lines for a terminal."""
         labels = self.findings[0].headline_labels
-        written = pd.DataFrame(index=[labels[figure] for figure in self.findings[0].headline.index])
+        written = pd.DataFrame(index=[labels[metric] for metric in self.findings[0].headline.index])
         for name, short in zip(self.names, _unique([label_text(name, 26) for name in self.names]), strict=True):
             rows = self.frame.xs(name, level="report")
             written[short] = [interval_text(*row) for row in rows[["value", "low", "high"]].to_numpy()]

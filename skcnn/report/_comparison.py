@@ -35,12 +35,13 @@ def compare_reports(
     reports : sequence of ClassifierReport
         Two or more, of the same samples in the same order. The others are compared with the first.
     confidence_level, n_resamples, random_state, n_jobs
-        As in `ClassifierReport.frame`.
+        Level of the intervals, number of resamples, seed of the draws and number of threads: see
+        :meth:`ClassifierReport.frame`.
 
     Returns
     -------
     ReportComparison
-        Has a ``frame()``, a ``plot()`` and a ``to_html(path)`` of its own; `print` it.
+        Has a ``frame()``, a ``plot()`` and a ``to_html(path)`` of its own; ``print`` it.
 
     Raises
     ------
@@ -71,17 +72,18 @@ def compare_reports(
 
 
 class ReportComparison:
-    """Which of several classifiers is better on the same samples, and how sure that is.
+    """Comparison of classifiers on the same samples.
 
-    Made by `compare_reports`. Every report is compared with the first one. Differences are paired: resamples
-    of the bootstrap draw the same samples of both, so that samples which are hard for all do not count.
+    Made by :func:`compare_reports`. Every report is compared with the first one. Differences are paired:
+    resamples of the bootstrap draw the same samples of both, so that samples which are hard for all do not count.
 
     Parameters
     ----------
     reports : sequence of ClassifierReport
         Two or more, of the same samples in the same order.
     confidence_level, n_resamples, random_state, n_jobs
-        As in `compare_reports`.
+        Level of the intervals, number of resamples, seed of the draws and number of threads: see
+        :func:`compare_reports`.
 
     Attributes
     ----------
@@ -135,16 +137,16 @@ class ReportComparison:
         self.names = self._compared.names
 
     def frame(self) -> pd.DataFrame:
-        """Return the headline figures of all reports, and their differences from those of the first.
+        """Return the headline metrics of all reports, and their differences from those of the first.
 
         Returns
         -------
         DataFrame of shape (7 * n_reports, 7)
-            Index "metric" (as in `headline_frame`) and "report". Columns "value", "low" and "high" (the figure and its
-            interval, as in `bootstrap_intervals`); "difference" (from the first report: above 0 is better, but for
-            ``log_loss``), "difference_low" and "difference_high" (its paired interval: one without 0 in it tells the
-            two apart) and "p_value" (of McNemar's exact test, for ``accuracy`` only). The last four are NaN for the
-            first report. See `compare_predictions`.
+            Index "metric" (as in :func:`headline_frame`) and "report". Columns "value", "low" and "high" (the metric
+            and its interval, as in :func:`bootstrap_intervals`); "difference" (from the first report: above 0 is
+            better, but for ``log_loss``), "difference_low" and "difference_high" (its paired interval:
+            the difference is significant if it excludes 0) and "p_value" (of McNemar's exact test, for ``accuracy``
+            only). The last four are NaN for the first report. See :func:`compare_predictions`.
         """
         return self._compared.frame.copy()
 
@@ -156,12 +158,12 @@ class ReportComparison:
     def class_frame(
         self, metric: Literal["precision", "recall", "f1", "roc_auc", "average_precision"] = "f1"
     ) -> pd.DataFrame:
-        """Return a figure of each class, a column for each report.
+        """Return a metric of each class, one column per report.
 
         Parameters
         ----------
         metric : {"precision", "recall", "f1", "roc_auc", "average_precision"}, default="f1"
-            A column of `classification_frame`. F1 is hurt by both kinds of mistakes about a class.
+            A column of :func:`classification_frame`. F1 is hurt by both kinds of mistakes about a class.
 
         Returns
         -------
@@ -183,7 +185,7 @@ class ReportComparison:
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
 
         Returns
@@ -217,9 +219,9 @@ class ReportComparison:
         Parameters
         ----------
         path : str or path-like
-            The file, as in `ClassifierReport.to_html`.
+            The file, as in :meth:`ClassifierReport.to_html`.
         n_images : int, default=12
-            As in `image_displays`; 0 leaves images out.
+            Number of images of each kind: see :meth:`image_displays`; 0 leaves images out.
 
         Returns
         -------

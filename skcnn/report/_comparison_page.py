@@ -1,4 +1,4 @@
-"""What the HTML page of a comparison shows, and in which words."""
+"""The content of the HTML page of a comparison."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def render_comparison(compared: ComparedFindings, *, n_images: int) -> str:
     change = classes.iloc[:, 1:].sub(classes.iloc[:, 0], axis=0).to_numpy()
     displays = compared.image_displays(n_images) if n_images else []
     sections = {
-        "figures": "Side by side",
+        "metrics": "Side by side",
         "images": "Images",
         "classes": "Class by class",
-        "made": "How it was made",
+        "made": "Provenance",
     }
     if not displays:
         del sections["images"]
@@ -34,15 +34,15 @@ def render_comparison(compared: ComparedFindings, *, n_images: int) -> str:
         sections=sections,
         comparison=compared,
         level=percent_text(compared.confidence_level),
-        figures=[
-            (label, [frame.loc[(figure, name)] for name in compared.names])
-            for figure, label in first.headline_labels.items()
+        metrics=[
+            (label, [frame.loc[(metric, name)] for name in compared.names])
+            for metric, label in first.headline_labels.items()
         ],
         image=_image(compared),
         galleries=[
             {
                 "title": display.name,
-                "hint": "What the other one says of them, the furthest off first.",
+                "hint": "With the predictions of the other classifier, the most confident error first.",
                 "images": list(display.thumbnails().itertuples(index=False)),
             }
             for display in displays
@@ -63,7 +63,7 @@ def _image(compared: ComparedFindings) -> dict[str, Any]:
 
     def draw(ax: Any) -> None:
         draw_differences(compared, ax)
-        if ax.get_legend() is not None:  # It stands below the image.
+        if ax.get_legend() is not None:  # It is below the plot.
             ax.get_legend().remove()
 
     colors = [f"series-{number % len(SERIES)}" for number in range(len(others))]
@@ -71,7 +71,7 @@ def _image(compared: ComparedFindings) -> dict[str, Any]:
     return {
         "title": f"Difference from {label_text(compared.names[0])}",
         "svg": inline_svg(draw, (WIDTH, height), "Differences between the classifiers"),
-        "caption": "A filled dot is a difference whose interval does not hold 0. Log-loss is drawn with its sign "
-        "reversed, so that to the right is always better.",
+        "caption": "A filled dot is a difference whose interval excludes 0. The sign of the log-loss is reversed, so "
+        "that to the right is always better.",
         "legend": [{"color": color, "label": name, "value": None} for color, name in zip(colors, others, strict=True)],
     }

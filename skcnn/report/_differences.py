@@ -19,16 +19,16 @@ def draw_differences(compared: ComparedFindings, ax: Axes | None) -> Axes:
     """Draw the differences from the first classifier, and return the axes; None makes a new figure by pyplot."""
     others = compared.names[1:]
     frame = compared.frame.dropna(subset=["difference"])
-    figures = [figure for figure in compared.findings[0].headline.index if figure in frame.index.get_level_values(0)]
+    metrics = [metric for metric in compared.findings[0].headline.index if metric in frame.index.get_level_values(0)]
     if ax is None:
-        height = 1.2 + len(figures) * (0.25 + 0.2 * len(others))
+        height = 1.2 + len(metrics) * (0.25 + 0.2 * len(others))
         ax = new_axes(6, height)
         ax.set_title(f"Difference from {label_text(compared.names[0], 40)}", parse_math=False)
     step = 0.7 / len(others)
     lines = {}
     for (kind, name), row in frame.iterrows():
         number = others.index(name)
-        y = figures.index(kind) + step * (number - (len(others) - 1) / 2)
+        y = metrics.index(kind) + step * (number - (len(others) - 1) / 2)
         color, sign = SERIES[number % len(SERIES)], -1 if kind == "log_loss" else 1
         ends = np.sort([sign * row["difference_low"], sign * row["difference_high"]])
         filled = color if ends[0] > 0 or ends[1] < 0 else "none"
@@ -36,9 +36,9 @@ def draw_differences(compared: ComparedFindings, ax: Axes | None) -> Axes:
         ax.scatter([sign * row["difference"]], [y], s=34, facecolor=filled, edgecolor=color, zorder=4)
     ax.axvline(0, color=MUTED, linewidth=1, zorder=2)
     labels = compared.findings[0].headline_labels
-    ticks = [f"{labels[figure]}{' (reversed)' if figure == 'log_loss' else ''}" for figure in figures]
-    ax.set_yticks(range(len(figures)), ticks)
-    ax.set(ylim=(len(figures) - 0.5, -0.5), xlabel="Difference (to the right is better)")
+    ticks = [f"{labels[metric]}{' (reversed)' if metric == 'log_loss' else ''}" for metric in metrics]
+    ax.set_yticks(range(len(metrics)), ticks)
+    ax.set(ylim=(len(metrics) - 0.5, -0.5), xlabel="Difference (to the right is better)")
     ax.grid(False, axis="y")
     ax.tick_params(axis="y", length=0)
     ax.locator_params(axis="x", nbins=5)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class ReportDisplays:
-    """What of a `ClassifierReport` is drawn. Its base class, and of use to nothing else."""
+    """What of a :class:`ClassifierReport` is drawn. Its base class, and of use to nothing else."""
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
@@ -39,8 +39,8 @@ class ReportDisplays:
     def plot(self) -> Self:
         """Draw the confusion matrix, the curves and, of probabilities, the reliability diagram in one figure.
 
-        With more than 12 classes, the part of the matrix with the commonest mistakes is there too; with two, the
-        figures of all thresholds. What needs scores is left out where there are none.
+        With more than 12 classes, the matrix of the most confused classes is drawn too; with two, the metrics
+        at all thresholds. Without scores, only the confusion matrix is drawn.
 
         Returns
         -------
@@ -92,7 +92,7 @@ class ReportDisplays:
         return curve_displays_of(self._findings.predictions)
 
     def reliability_display(self) -> ReliabilityDisplay | None:
-        """Return the Display of how often what is given a probability happens.
+        """Return the reliability diagram.
 
         Returns
         -------
@@ -104,7 +104,7 @@ class ReportDisplays:
         return reliability_display_of(self._findings.predictions)
 
     def threshold_display(self) -> ThresholdDisplay | None:
-        """Return the Display of what each threshold of the second class's score would bring.
+        """Return the Display of the metrics at each threshold on the second class's score.
 
         Returns
         -------
@@ -116,7 +116,7 @@ class ReportDisplays:
         return threshold_display_of(self._findings.predictions, 1)
 
     def image_displays(self, n_images: int = 12) -> list[ImageGridDisplay]:
-        """Return the Displays of the worst errors and of what the classifier is surest of, and right.
+        """Return the Displays of the worst errors and of the most confident correct predictions.
 
         Parameters
         ----------

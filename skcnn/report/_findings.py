@@ -15,7 +15,7 @@ from skcnn.images import Images, as_images
 from skcnn.metrics.parts import (
     Predictions,
     calibration_of,
-    class_figures_of,
+    class_metrics_of,
     confusion_of,
     headline_of,
     most_confused_of,
@@ -54,7 +54,7 @@ class Findings:
     def about(
         cls, predictions: Predictions, *, name: str, top_k: int = 5, estimator: Any = None, X: Any = None
     ) -> Findings:
-        """Make the findings about predictions. See `ClassifierReport`."""
+        """Make the findings about predictions. See :class:`ClassifierReport`."""
         return cls(
             predictions=predictions,
             name=name,
@@ -89,18 +89,18 @@ class Findings:
 
     @property
     def headline(self) -> pd.Series:
-        """The figures about all classes together."""
+        """The metrics about all classes together."""
         return self.headline_frame["value"].copy()
 
     @cached_property
     def headline_frame(self) -> pd.DataFrame:
-        """The figures about all classes together, with their notes."""
+        """The metrics about all classes together, with their notes."""
         return headline_of(self.predictions, self.classification_frame, self.top_k_asked)
 
     @cached_property
     def classification_frame(self) -> pd.DataFrame:
-        """The figures of each class."""
-        return class_figures_of(self.predictions)
+        """The metrics of each class."""
+        return class_metrics_of(self.predictions)
 
     @cached_property
     def confusion_frame(self) -> pd.DataFrame:
@@ -119,7 +119,7 @@ class Findings:
 
     @property
     def headline_labels(self) -> dict[str, str]:
-        """What the figures of `headline` are called in print."""
+        """What the metrics of ``headline`` are called in print."""
         return {
             "accuracy": "Accuracy",
             "balanced_accuracy": "Balanced accuracy",
@@ -132,19 +132,19 @@ class Findings:
 
     @property
     def notes(self) -> list[str]:
-        """Why figures are NaN, and what else one has to know about them."""
+        """Why metrics are NaN, and what else one has to know about them."""
         return self.notes_on(self.headline_frame)
 
     def notes_on(self, headline: pd.DataFrame) -> list[str]:
-        """Return the notes of a table of the figures about all classes together, and those about single classes."""
-        figures: dict[str, list[str]] = {}
-        for figure, note in headline["note"].items():
-            figures.setdefault(note, []).append(self.headline_labels[figure])
-        said = [f"{', '.join(labels)}: {note}." for note, labels in figures.items() if note]
+        """Return the notes of a table of the metrics about all classes together, and those about single classes."""
+        metrics: dict[str, list[str]] = {}
+        for metric, note in headline["note"].items():
+            metrics.setdefault(note, []).append(self.headline_labels[metric])
+        said = [f"{', '.join(labels)}: {note}." for note, labels in metrics.items() if note]
         return said + undefined_notes(self.classification_frame, self.predictions)
 
     def most_confused(self, k: int = 10) -> pd.DataFrame:
-        """Return the commonest mistakes, ``k`` of them at most."""
+        """Return the most confused pairs of classes, ``k`` of them at most."""
         return most_confused_of(self.confusion_frame, k)
 
     @property

@@ -9,7 +9,7 @@ from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skcnn._text import count_text, counted, figure_text, file_text, label_text, printable_text, signed_text
+from skcnn._text import count_text, counted, file_text, label_text, metric_text, printable_text, signed_text
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -42,7 +42,7 @@ def render(template: str, *, classes: Any, **content: Any) -> str:
         finalize=_shown,
     )
     environment.filters.update(
-        figure=figure_text,
+        metric=metric_text,
         signed=signed_text,
         count=count_text,
         label=label_text,
@@ -59,7 +59,7 @@ def render(template: str, *, classes: Any, **content: Any) -> str:
 
 
 def _shown(value: Any) -> Any:
-    """Return text as `printable_text` does, but with its line breaks; markup as it is."""
+    """Return text as :func:`printable_text` does, but with its line breaks; markup as it is."""
     from markupsafe import Markup
 
     if not isinstance(value, str) or isinstance(value, Markup):

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from skcnn.images import Images, as_images
-from skcnn.metrics._predictions import Predictions
+from skcnn.metrics.parts import Predictions
 
 _PACKAGES = ("skcnn", "scikit-learn", "keras", "numpy", "pandas", "matplotlib")
 _HEAD = 65_536
@@ -112,7 +112,7 @@ def parameters_of(estimator: Any) -> dict[str, str]:
         return {}
     given = estimator.get_params()
     parts = {name.rpartition("__")[0] for name in given}
-    # A part whose own parameters follow is told by its class.
+    # A part whose own parameters follow is listed with its class.
     said = {name: type(value).__name__ if name in parts else repr(value) for name, value in given.items()}
     chosen = getattr(estimator, "best_params_", {})
     said.update({f"best_params_: {name}": repr(value) for name, value in chosen.items()})

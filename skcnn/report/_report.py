@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class ClassifierReport(ReportDisplays):
-    """What a classifier got right and wrong on samples whose classes are known.
+    """The evaluation of a classifier on a test set.
 
-    Make it with `from_estimator` or `from_predictions`; `print` it, take its tables, draw it, or write it as one HTML
-    page. Works with any scikit-learn classifier. Every figure is scikit-learn's; one that is not defined is NaN, and
-    `notes` says why.
+    Make it with :meth:`from_estimator` or :meth:`from_predictions`; ``print`` it, take its tables, draw it, or write it
+    as one HTML page. Works with any scikit-learn classifier. Every metric is scikit-learn's; one that is not defined is
+    NaN, and ``notes`` says why.
 
     Parameters
     ----------
@@ -33,10 +33,10 @@ class ClassifierReport(ReportDisplays):
     name : str
         What the report calls the classifier.
     top_k : int
-        See `from_estimator`.
-    estimator : estimator, default=None
+        See :meth:`from_estimator`.
+    estimator : estimator or None, default=None
         What made the predictions, if that is known.
-    X : array-like of shape (n_samples, ...), default=None
+    X : array-like of shape (n_samples, ...) or None, default=None
         What they were made from, if that is known.
 
     Attributes
@@ -53,21 +53,21 @@ class ClassifierReport(ReportDisplays):
         Number of highest scores that "top_k_accuracy" looks at: as asked for, or one less than the number of classes
         where there are no more.
     headline : Series of shape (7,)
-        The figures about all classes together, by name. `headline_frame` describes them.
+        The metrics about all classes together, by name. :func:`headline_frame` describes them.
     headline_labels : dict of str to str
-        What the figures of ``headline`` are called in print.
+        What the metrics of ``headline`` are called in print.
     classification_frame : DataFrame of shape (n_classes, 6)
-        The figures of each class. See the function `classification_frame`.
+        The metrics of each class. See the function :func:`classification_frame`.
     confusion_frame : DataFrame of shape (n_classes, n_classes)
-        Counts: rows are true classes, columns predicted ones. See the function `confusion_frame`.
+        Counts: rows are true classes, columns predicted ones. See the function :func:`confusion_frame`.
     calibration_frame : DataFrame of shape (1 + n_classes, 5) or None
-        How far probabilities are from what happens. See the function `calibration_frame`.
+        How far probabilities are from what happens. See the function :func:`calibration_frame`.
     top_k_frame : DataFrame of shape (n_k, 2) or None
-        How often the true class is among the k highest scores. See the function `top_k_frame`.
+        How often the true class is among the k highest scores. See the function :func:`top_k_frame`.
     notes : list of str
-        Why figures are NaN, and what else one has to know about them: a sentence each.
+        Why metrics are NaN, and what else one has to know about them: a sentence each.
     summary : str
-        The report in two sentences.
+        Accuracy, lowest recall and most confused classes, in a sentence each.
     provenance : dict of str to str
         How the report was made: time, samples, scores, estimator, digests of the data, versions.
     parameters : dict of str to str
@@ -97,8 +97,8 @@ class ClassifierReport(ReportDisplays):
     1           0  11  5
     2           0   0  9
     >>> report.most_confused()
-       true  predicted  count   share
-    0     1          2      5  0.3125
+       true  predicted  count  fraction
+    0     1          2      5    0.3125
     """
 
     def __init__(
@@ -132,12 +132,12 @@ class ClassifierReport(ReportDisplays):
             :func:`skcnn.images.as_images`), the page shows some of them.
         y : array-like of shape (n_samples,)
             True labels. They may lack classes that the estimator knows, not the other way round.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights >= 0, for every figure, curve and count.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights >= 0, for every metric, curve and count.
         top_k : int, default=5
             A sample counts for "top_k_accuracy" if its true class is among the ``top_k`` highest scores; 5 is the
-            custom of image classification. `headline_frame` says what happens with no more classes than that.
-        name : str, default=None
+            custom of image classification. :func:`headline_frame` says what happens with no more classes than that.
+        name : str or None, default=None
             What the report calls the classifier. None takes the name of its class, or of the steps of a pipeline.
 
         Returns
@@ -150,7 +150,7 @@ class ClassifierReport(ReportDisplays):
         NotFittedError
             If the estimator is not fitted.
         TypeError
-            If it is no classifier, or one of several targets.
+            If it is not a classifier, or predicts several targets.
         ValueError
             If ``y`` holds a label that the estimator does not know, shapes do not fit, or ``top_k`` is less than 1.
         """
@@ -176,23 +176,23 @@ class ClassifierReport(ReportDisplays):
         ----------
         y_true : array-like of shape (n_samples,)
             True labels.
-        y_score : array-like of shape (n_samples, n_classes) or (n_samples,), default=None
+        y_score : array-like of shape (n_samples, n_classes) or (n_samples,) or None, default=None
             Scores, a column per class. They are taken for probabilities where all lie in [0, 1] and rows sum to 1.
             With two classes, the scores of the second may be given alone: they are taken for probabilities where all
             lie in [0, 1], and else for values of a decision function, positive for the second class. The columns of a
             DataFrame are the classes. None leaves everything undefined that needs scores.
-        y_pred : array-like of shape (n_samples,), default=None
+        y_pred : array-like of shape (n_samples,) or None, default=None
             Predicted labels. None takes the class of the highest score, the first among equals.
-        classes : array-like of shape (n_classes,), default=None
+        classes : array-like of shape (n_classes,) or None, default=None
             Labels of the columns of ``y_score``, in order, such as ``estimator.classes_``. None takes the sorted labels
             of ``y_true`` and ``y_pred``, which is an error if there are not as many as columns.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights >= 0, for every figure, curve and count.
-        X : array-like of n_samples images, default=None
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights >= 0, for every metric, curve and count.
+        X : array-like of n_samples images or None, default=None
             The images in the same order, of which the page then shows some: see :func:`skcnn.images.as_images`.
         top_k : int, default=5
-            As in `from_estimator`.
-        name : str, default=None
+            The k of the top-k accuracy: see :meth:`from_estimator`.
+        name : str or None, default=None
             What the report calls the classifier. None says "Classifier".
 
         Returns
@@ -211,9 +211,7 @@ class ClassifierReport(ReportDisplays):
         )
         images = None if X is None else as_images(X)
         if images is not None and len(images) != predictions.n_samples:
-            raise ValueError(
-                f"X has {len(images)} images, and there are {predictions.n_samples} labels; they must be as many."
-            )
+            raise ValueError(f"X has {len(images)} images; expected {predictions.n_samples}, the number of labels.")
         return cls(predictions, name=name or "Classifier", top_k=top_k, X=images)
 
     def frame(
@@ -224,20 +222,20 @@ class ClassifierReport(ReportDisplays):
         random_state: int | None = 0,
         n_jobs: int | None = None,
     ) -> pd.DataFrame:
-        """Return the figures about all classes together, each with an interval and a note.
+        """Return the metrics about all classes together, each with an interval and a note.
 
         Parameters
         ----------
         confidence_level, n_resamples, n_jobs
-            As in `bootstrap_intervals`.
+            Level of the intervals, number of resamples and number of threads: see :func:`bootstrap_intervals`.
         random_state : int or None, default=0
-            Seed of the draws. An int where `bootstrap_intervals` has None, so that the frame of a report and its page
-            say the same, today and tomorrow; None draws anew.
+            Seed of the draws. An int where :func:`bootstrap_intervals` has None, so that the frame of a report and its
+            page say the same, today and tomorrow; None draws anew.
 
         Returns
         -------
         DataFrame of shape (7, 4)
-            Index "metric" as in `headline_frame`; columns "value", "low", "high" and "note". ``headline`` has the
+            Index "metric" as in :func:`headline_frame`; columns "value", "low", "high" and "note". ``headline`` has the
             values alone, at once.
 
         Raises
@@ -259,7 +257,7 @@ class ClassifierReport(ReportDisplays):
         return self._frames[asked].copy()
 
     def most_confused(self, k: int = 10) -> pd.DataFrame:
-        """Return the commonest mistakes.
+        """Return the most confused pairs of classes.
 
         Parameters
         ----------
@@ -269,17 +267,17 @@ class ClassifierReport(ReportDisplays):
         Returns
         -------
         DataFrame of shape (n_pairs, 4)
-            As the function `most_confused` describes it.
+            The table of :func:`skcnn.metrics.most_confused`.
         """
         return self._findings.most_confused(k)
 
     def to_text(self) -> str:
-        """Return the report as lines for a terminal: as it is printed, with the intervals of `frame`.
+        """Return the report as lines for a terminal: as it is printed, with the intervals of :meth:`frame`.
 
         Returns
         -------
         str
-            Lines. To `print` the report itself leaves the intervals out, and is done at once.
+            Lines. To ``print`` the report itself leaves the intervals out, and is done at once.
         """
         return text_of(self._findings, type(self).__name__, self.frame())
 
@@ -294,8 +292,8 @@ class ClassifierReport(ReportDisplays):
         path : str or path-like
             The file. One that exists is replaced, at once: whoever reads it meanwhile sees the old or the new page.
         n_images : int, default=12
-            How many images at most of the worst errors, and of what the classifier is surest of. 0 leaves images
-            out: a page that is passed on takes no image along.
+            Maximum number of images of the worst errors, and of the most confident correct predictions. 0 leaves
+            images out, for a page to pass on.
 
         Returns
         -------
@@ -339,17 +337,17 @@ class ClassifierReport(ReportDisplays):
 
     @property
     def headline(self) -> pd.Series:
-        """The figures about all classes together."""
+        """The metrics about all classes together."""
         return self._findings.headline
 
     @property
     def headline_labels(self) -> dict[str, str]:
-        """What the figures of `headline` are called in print."""
+        """What the metrics of ``headline`` are called in print."""
         return self._findings.headline_labels
 
     @property
     def classification_frame(self) -> pd.DataFrame:
-        """The figures of each class."""
+        """The metrics of each class."""
         return self._findings.classification_frame
 
     @property
@@ -369,7 +367,7 @@ class ClassifierReport(ReportDisplays):
 
     @property
     def notes(self) -> list[str]:
-        """Why figures are NaN, and what else one has to know about them."""
+        """Why metrics are NaN, and what else one has to know about them."""
         return self._findings.notes
 
     @property

@@ -1,4 +1,4 @@
-"""What the HTML page of a report shows, and in which words."""
+"""The content of the HTML page of a report."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from skcnn._text import counted, figure_text
+from skcnn._text import counted, metric_text
 from skcnn.metrics.parts import MAX_LABELLED, METRIC_LABELS, operating_point_of, singled_out, threshold_table_of
 from skcnn.report._page import render
 from skcnn.report._report_text import summary_of
@@ -42,13 +42,13 @@ def render_report(findings: Findings, displays: ReportDisplays, frame: pd.DataFr
         "every_class": list(table.itertuples()),
     }
     sections = {
-        "mistakes": "What is taken for what",
+        "mistakes": "Confusion matrix",
         "images": "Images" if content["galleries"] else "",
         "curves": "Curves" if content["curves"] else "",
         "probabilities": "Probabilities" if content["reliability"] else "Scores" if content["top_k"] else "",
         "thresholds": "Thresholds" if content["thresholds"] else "",
         "classes": "Class by class",
-        "made": "How it was made",
+        "made": "Provenance",
     }
     sections = {anchor: heading for anchor, heading in sections.items() if heading}
     return render(
@@ -85,7 +85,7 @@ def _curve_image(display: OneVsRestRocDisplay | OneVsRestPrecisionRecallDisplay,
 
 
 def _probabilities(findings: Findings, displays: ReportDisplays) -> dict[str, Any]:
-    """Return what the page shows of the scores as such."""
+    """Return the content of the section on probabilities or scores."""
     content: dict[str, Any] = {"reliability": None, "calibration": [], "top_k": []}
     if findings.top_k_frame is not None and len(findings.classes) > 2:
         content["top_k"] = list(findings.top_k_frame.itertuples())
@@ -95,9 +95,9 @@ def _probabilities(findings: Findings, displays: ReportDisplays) -> dict[str, An
         content["reliability"] = {
             "title": "Reliability",
             "svg": inline_svg(lambda ax: display.plot(ax, legend=False), (WIDTH, WIDTH), "Reliability diagram"),
-            "caption": "On the dashed line, what is given a probability happens that often; below it, less often: "
-            "the classifier is too sure. Expected calibration error "
-            f"{figure_text(together['ece'])}, Brier score {figure_text(together['brier'])}.",
+            "caption": "Predicted probabilities match observed frequencies on the dashed line; below it, the "
+            "classifier is overconfident. Expected calibration error "
+            f"{metric_text(together['ece'])}, Brier score {metric_text(together['brier'])}.",
             "legend": [],
         }
         content["calibration"] = list(display.calibration.iloc[1:].itertuples())
@@ -105,7 +105,7 @@ def _probabilities(findings: Findings, displays: ReportDisplays) -> dict[str, An
 
 
 def _thresholds(findings: Findings, displays: ReportDisplays) -> dict[str, Any] | None:
-    """Return what the page shows of a task of two classes: a threshold for each demand, and what others would bring."""
+    """Return the content of the section on thresholds, for two classes: operating points, and a table of thresholds."""
     display = displays.threshold_display()
     if display is None:
         return None
@@ -130,13 +130,13 @@ def _thresholds(findings: Findings, displays: ReportDisplays) -> dict[str, Any] 
         "points": points,
         "rows": list(threshold_table_of(findings.predictions, 1, _even_thresholds(findings)).itertuples()),
         "image": {
-            "title": "What a threshold brings",
+            "title": "Metrics by threshold",
             "svg": inline_svg(
                 lambda ax: display.plot(ax, metrics=_CURVES_OF_THRESHOLDS, legend=False),
                 (WIDTH, 3.4),
                 "Threshold curves",
             ),
-            "caption": "Where no sample has a score at or above a threshold, precision is not defined.",
+            "caption": "Precision is undefined at thresholds above the highest score.",
             "legend": legend,
         },
     }
@@ -162,8 +162,8 @@ def _confusion_images(findings: Findings, displays: ReportDisplays) -> list[dict
     if not chosen:
         return [whole]
     part = {
-        "title": f"The {len(chosen)} most confused",
-        "caption": "The classes of the commonest mistakes; colours are shares of all samples of a row's class.",
+        "title": f"The {len(chosen)} most confused classes",
+        "caption": "Colours are fractions of all samples of a row's class.",
         "svg": inline_svg(
             lambda ax: display.plot(ax, classes=chosen), (WIDTH, WIDTH), "Confusion matrix of the most confused classes"
         ),
@@ -174,8 +174,8 @@ def _confusion_images(findings: Findings, displays: ReportDisplays) -> list[dict
 
 def _galleries(displays: ReportDisplays, n_images: int) -> list[dict[str, Any]]:
     headings = {
-        "worst_errors": ("The worst errors", "Predicted wrong, with the largest lead over the true class first."),
-        "confident_right": ("Right, and surest of it", "Predicted right, the highest score first."),
+        "worst_errors": ("Worst errors", "Wrong predictions, those with the largest lead over the true class first."),
+        "confident_right": ("Most confident correct predictions", "The highest score first."),
     }
     galleries = []
     for display in displays.image_displays(n_images):

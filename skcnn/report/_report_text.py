@@ -1,4 +1,4 @@
-"""What a report says in words: its summary, and its tables as text."""
+"""A report as text: its summary and its tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from skcnn._text import count_text, counted, figure_text, label_text
+from skcnn._text import count_text, counted, label_text, metric_text
 
 if TYPE_CHECKING:
     from skcnn.report._findings import Findings
@@ -16,11 +16,11 @@ _ROWS_PRINTED = 20
 
 
 def summary_of(findings: Findings) -> str:
-    """Return the report in two sentences."""
+    """Return the summary of a report: accuracy, lowest recall, most confused classes."""
     accuracy = findings.headline["accuracy"]
     weighted = "accuracy" if findings.sample_weight is None else "weighted accuracy"
-    share = f"{weighted} {figure_text(accuracy)}"
-    first = f"{findings.is_right.sum():,} of {counted(findings.n_samples, 'sample')} classified correctly ({share})."
+    shown = f"{weighted} {metric_text(accuracy)}"
+    first = f"{findings.is_right.sum():,} of {counted(findings.n_samples, 'sample')} classified correctly ({shown})."
     pair = next(findings.most_confused(1).itertuples(index=False), None)
     if pair is None:  # No mistake, or none that has a weight.
         return first
@@ -29,9 +29,8 @@ def summary_of(findings: Findings) -> str:
     weakest = int(np.nanargmin(recall))
     of_class = count_text(support[list(findings.classes).index(pair.true)])
     return (
-        f"{first} The class found least often is {quoted(findings.classes[weakest])} (recall "
-        f"{figure_text(recall[weakest])}); the commonest mistake is {quoted(pair.true)} taken for "
-        f"{quoted(pair.predicted)} ({count_text(pair[2])} of {of_class})."
+        f"{first} Lowest recall: {quoted(findings.classes[weakest])} ({metric_text(recall[weakest])}). Most confused: "
+        f"{quoted(pair.true)} predicted as {quoted(pair.predicted)} ({count_text(pair[2])} of {of_class})."
     )
 
 
@@ -41,23 +40,23 @@ def text_of(findings: Findings, kind: str, frame: pd.DataFrame | None = None) ->
     lines = [f"{kind}: {label_text(findings.name)}"]
     lines += [summary_of(findings), ""]
     width = max(map(len, findings.headline_labels.values()))
-    for figure, label in findings.headline_labels.items():
-        line = f"{label:<{width}}  {figure_text(findings.headline[figure]):>6}"
-        if frame is not None and not np.isnan(frame.loc[figure, "low"]):
-            line += f"  ({figure_text(frame.loc[figure, 'low'])} to {figure_text(frame.loc[figure, 'high'])})"
+    for metric, label in findings.headline_labels.items():
+        line = f"{label:<{width}}  {metric_text(findings.headline[metric]):>6}"
+        if frame is not None and not np.isnan(frame.loc[metric, "low"]):
+            line += f"  ({metric_text(frame.loc[metric, 'low'])} to {metric_text(frame.loc[metric, 'high'])})"
         lines.append(line)
     if frame is not None:
         lines.append("(in brackets: 95 % intervals, from 1,000 bootstrap resamples)")
     table = findings.classification_frame
     if n_classes > _ROWS_PRINTED:
         table = table.sort_values("f1", kind="stable").head(_ROWS_PRINTED)
-        lines += ["", f"The {_ROWS_PRINTED} classes of lowest F1 (classification_frame has all {n_classes:,}):"]
+        lines += ["", f"The {_ROWS_PRINTED} classes with the lowest F1 (classification_frame has all {n_classes:,}):"]
     lines += ["", _printed(table)]
     pairs = findings.most_confused(5)
     if not pairs.empty:
         lines += ["", "Most confused:"]
         lines += [
-            f"  {quoted(pair.true)} taken for {quoted(pair.predicted)}: {count_text(pair[2])} ({pair.share:.1%})"
+            f"  {quoted(pair.true)} predicted as {quoted(pair.predicted)}: {count_text(pair[2])} ({pair.fraction:.1%})"
             for pair in pairs.itertuples(index=False)
         ]
     if findings.notes:
@@ -71,7 +70,7 @@ def quoted(label: Any) -> str:
 
 
 def _printed(table: pd.DataFrame) -> str:
-    written = table.map(figure_text)
+    written = table.map(metric_text)
     written["support"] = table["support"].map(count_text)
     written.index = pd.Index([label_text(label, 32) for label in table.index], name="class")
     return written.reset_index().to_string(index=False, justify="right")

@@ -76,7 +76,7 @@ def yield_image_transformer_checks(transformer: BaseEstimator) -> Iterator[tuple
 
 
 def check_output(transformer: Any) -> None:
-    """See that features are float32, two-dimensional, finite, a row an image, and different for different images."""
+    """See that features are float32, two-dimensional, finite, one row per image, and different for different images."""
     X = make_images()
     features = transformer.fit(X).transform(X)
     assert isinstance(features, np.ndarray)

@@ -31,7 +31,7 @@ def test_the_table(name):
     outputs = [backbone.layer_output(network, layer.name) for layer in backbone.layers]
     assert [output.shape[-1] for output in outputs] == [layer.n_features for layer in backbone.layers]
     assert outputs[-1] is network.output
-    with pytest.raises(ValueError, match=r"has no weights 'pretrained'. Accepted: the path .*None for random"):
+    with pytest.raises(ValueError, match=r"has no weights 'pretrained'; expected the path .*None for random"):
         backbone.build()
 
 

@@ -200,12 +200,12 @@ class Subclassed(keras.Model):
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [
-        (lambda: 3, TypeError, r"backbone=3; accepted: a name"),
+        (lambda: 3, TypeError, r"backbone=3; expected a name"),
         (lambda: lambda input_shape: "no model", TypeError, "returned str, and no Keras model"),
-        (two_inputs, ValueError, r"accepted: one input \(n, height, width, 3\)"),
-        (lambda: of((8, 8, 1), keras.layers.ReLU()), ValueError, "accepted: one input"),
-        (lambda: of((8,), keras.layers.ReLU()), ValueError, "accepted: one input"),
-        (lambda: of((8, 8, 3), keras.layers.Reshape((64, 3))), ValueError, "accepted: one output, a feature map"),
+        (two_inputs, ValueError, r"expected one input \(n, height, width, 3\)"),
+        (lambda: of((8, 8, 1), keras.layers.ReLU()), ValueError, "expected one input"),
+        (lambda: of((8,), keras.layers.ReLU()), ValueError, "expected one input"),
+        (lambda: of((8, 8, 3), keras.layers.Reshape((64, 3))), ValueError, "expected one output, a feature map"),
         (Subclassed, TypeError, "has no graph of layers"),
         (lambda: keras.Sequential([keras.layers.ReLU()]), TypeError, "begin it with keras.Input"),
     ],

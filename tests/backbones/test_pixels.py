@@ -60,7 +60,7 @@ def test_float32_whatever_the_policy_is():
 
 
 def test_unknown_mode():
-    with pytest.raises(ValueError, match=r"mode='imagenet'; accepted: 'none', 'tf', 'torch', 'caffe'"):
+    with pytest.raises(ValueError, match=r"mode='imagenet'; expected 'none', 'tf', 'torch', 'caffe'"):
         scale_pixels(pixels(), "imagenet")
 
 

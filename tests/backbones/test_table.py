@@ -136,7 +136,7 @@ def test_registered_builder_with_weights_of_its_own():
     [
         ({"layers": ()}, "at least one"),
         ({"layers": (BottleneckLayer("a", "a", 1), BottleneckLayer("a", "b", 2))}, "each name once"),
-        ({"preprocessing": "imagenet"}, "accepted: 'none', 'tf'"),
+        ({"preprocessing": "imagenet"}, "expected 'none', 'tf'"),
         ({"image_size": (0, 32)}, "in pixels"),
         ({"image_size": (32, 32, 3)}, "in pixels"),
     ],
@@ -167,7 +167,7 @@ def test_convnext_normalises_after_pooling():
         np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-4)
         assert not np.allclose(features, pool(np.asarray(after), axis=(1, 2)), rtol=1e-2, atol=1e-2)
     assert backbone.pooled_output(network, "output", None) is network.output
-    with pytest.raises(ValueError, match="pooling='mean'; accepted: 'avg', 'max' or None"):
+    with pytest.raises(ValueError, match="pooling='mean'; expected 'avg', 'max' or None"):
         backbone.pooled_output(network, "output", "mean")
 
 
@@ -186,7 +186,7 @@ def test_any_layer_by_name_or_index():
         backbone.layer_output(network, "stage9")
     with pytest.raises(ValueError, match=r"ResNet20 has no layer 'layer\[999\]'"):
         backbone.layer_output(network, backbone.layer_name(999))
-    with pytest.raises(TypeError, match=r"1.5 is no layer; accepted: 'stage1_unit3'"):
+    with pytest.raises(TypeError, match=r"layer=1.5; expected 'stage1_unit3'"):
         backbone.layer_name(1.5)
 
 

@@ -230,12 +230,12 @@ def test_what_is_no_weights(act, tmp_path):
     (tmp_path / "model.keras").touch()
     with pytest.raises(ValueError, match=r"whole model .* is given as backbone="):
         act(resnet20, tmp_path / "model.keras")
-    with pytest.raises(ValueError, match=r"ResNet20 has no weights 'imagenet'. Accepted: .pretrained. .or 'cifar10'"):
+    with pytest.raises(ValueError, match=r"ResNet20 has no weights 'imagenet'; expected .pretrained. .or 'cifar10'"):
         act(resnet20, "imagenet")
     with pytest.raises(ValueError, match="has no weights 3"):
         act(resnet20, 3)
     bare = replace(get_backbone("VGG16"), name="Bare", weights=())
-    with pytest.raises(ValueError, match=r"Bare has no weights 'pretrained'. Accepted: the path of a"):
+    with pytest.raises(ValueError, match=r"Bare has no weights 'pretrained'; expected the path of a"):
         act(bare, "pretrained")
 
 

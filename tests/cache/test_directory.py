@@ -115,7 +115,7 @@ def test_another_working_folder(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("path", [3, None, b"x", "", "s3://bucket"])
 def test_paths_that_are_none(path):
-    with pytest.raises((TypeError, ValueError), match="accepted: the path of a directory"):
+    with pytest.raises((TypeError, ValueError), match="expected the path of a directory"):
         FeatureCache(path)
 
 

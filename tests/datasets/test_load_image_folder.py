@@ -274,12 +274,12 @@ def test_root_is_missing(tmp_path: Path):
 
 def test_root_is_a_file(tmp_path: Path):
     path = image(tmp_path / "x.png")
-    with pytest.raises(NotADirectoryError, match=r"is a file, not a folder.*load_image_table"):
+    with pytest.raises(NotADirectoryError, match=r"is a file; expected a folder.*load_image_table"):
         load_image_folder(path)
 
 
 def test_root_is_empty(tmp_path: Path):
-    with pytest.raises(ValueError, match=r"no images in .*: it holds no folder\. .*one folder of images a class"):
+    with pytest.raises(ValueError, match=r"no images in .*: it holds no folder\. .*one folder of images per class"):
         load_image_folder(tmp_path)
 
 

@@ -106,7 +106,7 @@ def test_threads_share_an_engine(engine):
 
 def test_after_pixels_of_a_wrong_size_it_still_runs(engine):
     for pixels in (noise(2, (31, 32)), noise(2).astype(np.float32), noise(2)[0]):
-        with pytest.raises(ValueError, match=r"accepted: uint8 \(n, 32, 32, 3\)"):
+        with pytest.raises(ValueError, match=r"expected uint8 \(n, 32, 32, 3\)"):
             engine.run(pixels)
     assert engine.run(noise(2)).shape[0] == 2
 

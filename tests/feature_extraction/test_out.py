@@ -97,7 +97,7 @@ def test_bad_rows(tmp_path):
 @pytest.mark.parametrize("name", ["a.npz", "a", "a.npy.gz", "missing/a.npy", ".npy", "", "a.npy/b.npy"])
 def test_what_is_no_place_is_refused_before_any_work(tmp_path, name):
     (tmp_path / "a.npy").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"out=.*accepted: the path of a \.npy file, in a folder that exists"):
+    with pytest.raises(ValueError, match=r"out=.*expected the path of a \.npy file, in a folder that exists"):
         transformer().transform(X, out=os.path.join(tmp_path, name))
     assert numpy_engine.n_run() == 0
     assert os.listdir(tmp_path) == ["a.npy"]
@@ -112,7 +112,7 @@ def test_others_may_read_it(tmp_path):
 
 def test_a_folder_in_its_place(tmp_path):
     (tmp_path / "a.npy").mkdir()
-    with pytest.raises(ValueError, match="accepted"):
+    with pytest.raises(ValueError, match="expected"):
         transformer().transform(X, out=tmp_path / "a.npy")
     assert os.listdir(tmp_path) == ["a.npy"]
     assert numpy_engine.n_run() == 0

@@ -266,7 +266,7 @@ def test_targets():
     assert not np.array_equal(one.heatmaps[1], each.heatmaps[1])
     with pytest.raises(ValueError, match="target names 'six'; the classes are 'nought', 'one', 'two'"):
         GradCAMDisplay.from_estimator(pipe, X[:3], target="six")
-    with pytest.raises(ValueError, match="target has 2 labels for 3 images"):
+    with pytest.raises(ValueError, match="target has 2 labels; expected one, or 3"):
         GradCAMDisplay.from_estimator(pipe, X[:3], target=["one", "two"])
 
 
@@ -342,5 +342,5 @@ def test_parameters_out_of_range_are_refused():
     for given in ({"batch_size": 0}, {"batch_size": 1.5}, {"target": [["one"]]}):
         with pytest.raises(ValueError, match=r"batch_size=|target has shape \(1, 1\)"):
             GradCAMDisplay.from_estimator(pipe, X[:1], **given)
-    with pytest.raises(ValueError, match=r"alpha=-1; a number in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"alpha=-1; expected a number in \[0, 1\]"):
         GradCAMDisplay.from_estimator(pipe, X[:1]).overlays(alpha=-1)

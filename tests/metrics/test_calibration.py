@@ -57,11 +57,11 @@ def test_bins_are_scikit_learns(task, n_bins):
     columns = [(right, y_score.max(axis=1)), *((y_true == number, p) for number, p in enumerate(y_score.T))]
     for column, (happened, probability) in enumerate(columns):
         points = display.bins[display.bins["column"] == column]
-        share, mean = calibration_curve(happened, probability, n_bins=n_bins, pos_label=True)
-        np.testing.assert_allclose(points["share"], share)
+        fraction, mean = calibration_curve(happened, probability, n_bins=n_bins, pos_label=True)
+        np.testing.assert_allclose(points["fraction"], fraction)
         np.testing.assert_allclose(points["probability"], mean)
         assert points["count"].sum() == len(y_true)
-        golden = np.sum(points["count"] / len(y_true) * np.abs(share - mean))
+        golden = np.sum(points["count"] / len(y_true) * np.abs(fraction - mean))
         assert display.calibration["ece"].iloc[column] == pytest.approx(golden)
 
 
@@ -73,9 +73,9 @@ def test_errors_by_hand():
     assert frame["support"].tolist() == [4, 1, 2, 1]
     together = frame.iloc[0]
     assert together["probability"] == pytest.approx(0.75)
-    assert together["share"] == pytest.approx(0.75)
+    assert together["fraction"] == pytest.approx(0.75)
     assert together["ece"] == pytest.approx(0.5 * 0.45 + 0.5 * 0.45)
-    # Class a: bins of 0.95 (share 1/2), 0.25 and 0.2 (share 0; 0.2 belongs to the bin below it).
+    # Class a: bins of 0.95 (fraction 1/2), 0.25 and 0.2 (fraction 0; 0.2 belongs to the bin below it).
     assert frame.loc["a", "ece"] == pytest.approx(0.5 * 0.45 + 0.25 * 0.25 + 0.25 * 0.2)
 
 
@@ -94,7 +94,7 @@ def test_what_is_no_probability_is_refused():
     X, y = load_iris(return_X_y=True)
     with pytest.raises(ValueError, match="there are none: decision_function"):
         ReliabilityDisplay.from_estimator(LinearSVC().fit(X, y), X, y)
-    with pytest.raises(ValueError, match="n_bins is 0"):
+    with pytest.raises(ValueError, match="n_bins=0"):
         calibration_frame([0, 1], [0.2, 0.7], n_bins=0)
 
 
@@ -120,7 +120,7 @@ def test_display_of_many_classes_shows_them_together():
 def test_display_of_two_classes_shows_the_second():
     display = ReliabilityDisplay.from_predictions([False, True, True, False], [0.1, 0.8, 0.6, 0.7]).plot()
     assert [text.split(" (")[0] for text in legend_texts(display)] == ["True"]
-    assert display.ax_.get_ylabel() == "Share of the class"
+    assert display.ax_.get_ylabel() == "Fraction of the class"
 
 
 def test_display_of_chosen_classes():
@@ -138,6 +138,6 @@ def test_display_of_chosen_classes():
     assert ax.get_xlabel().startswith("Probability of the class\n")
     with pytest.raises(ValueError, match=r"classes names \['f'\]"):
         display.plot(classes=["f"])
-    with pytest.raises(ValueError, match="classes names 7; at most 6"):
+    with pytest.raises(ValueError, match="classes names 7; expected at most 6"):
         display.plot(classes=names[:7])
     assert display.plot(legend=False).ax_.get_legend() is None

@@ -21,7 +21,7 @@ def models(n_samples=400, n_classes=3):
     return y_true, *scores
 
 
-def test_figures_and_differences():
+def test_metrics_and_differences():
     y_true, score_a, score_b = models()
     frame = compare_predictions(y_true, score_a, score_b, n_resamples=200, random_state=0)
     np.testing.assert_allclose(frame["a"], headline_frame(y_true, score_a)["value"])
@@ -37,8 +37,8 @@ def test_pairs_make_narrow_intervals():
     frame = compare_predictions(y_true, score_a, score_b, n_resamples=300, random_state=0)
     alone = bootstrap_intervals(y_true, score_a, n_resamples=300, random_state=0)
     width, width_alone = frame["difference_high"] - frame["difference_low"], alone["high"] - alone["low"]
-    for figure in ("accuracy", "log_loss", "roc_auc_ovr", "average_precision_macro"):
-        assert width[figure] < 0.8 * width_alone[figure], figure
+    for metric in ("accuracy", "log_loss", "roc_auc_ovr", "average_precision_macro"):
+        assert width[metric] < 0.8 * width_alone[metric], metric
 
 
 def test_a_model_beside_itself_differs_in_nothing():

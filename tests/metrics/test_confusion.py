@@ -34,7 +34,7 @@ def test_confusion_normalised_by_an_empty_row_is_nan():
     frame = confusion_frame(["a", "b"], ["a", "a"], classes=["a", "b", "c"], normalize="true")
     assert frame.loc["c"].isna().all()
     assert frame.loc["b"].tolist() == [1, 0, 0]
-    with pytest.raises(ValueError, match="normalize is 'rows'"):
+    with pytest.raises(ValueError, match="normalize='rows'"):
         confusion_frame(["a"], ["a"], normalize="rows")
 
 
@@ -47,9 +47,9 @@ def test_most_confused_by_hand():
         ("b", "a", 2),
         ("a", "b", 1),
     ]
-    np.testing.assert_allclose(frame["share"], [1, 1 / 2, 1 / 3])
+    np.testing.assert_allclose(frame["fraction"], [1, 1 / 2, 1 / 3])
     assert len(most_confused(y_true, y_pred, k=1)) == 1
-    with pytest.raises(ValueError, match="k is 0; an int >= 1"):
+    with pytest.raises(ValueError, match="k=0; expected an int >= 1"):
         most_confused(y_true, y_pred, k=0)
     assert most_confused(y_true, y_true).empty
 

@@ -91,5 +91,5 @@ def test_boolean_classes_are_labels_and_not_a_mask():
 def test_unknown_classes_are_refused():
     display = ConfusionDisplay.from_predictions(Y_TRUE, Y_PRED)
     for classes in ([], [7]):
-        with pytest.raises(ValueError, match=r"at least one of \[0, 1, 2, 3, 4\] is accepted"):
+        with pytest.raises(ValueError, match=r"expected at least one of \[0, 1, 2, 3, 4\]"):
             display.plot(classes=classes)

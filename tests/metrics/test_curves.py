@@ -124,7 +124,7 @@ def test_many_classes_five_are_singled_out(display_class):
     assert texts[0] == f"macro average ({display.areas.mean():.3f})"
     assert texts[1] == f"micro average ({display.micro_area:.3f})"
     assert texts[-1] == "other classes"
-    with pytest.raises(ValueError, match="classes names 7; at most 6"):
+    with pytest.raises(ValueError, match="classes names 7; expected at most 6"):
         display.plot(classes=range(7))
 
 

@@ -255,10 +255,10 @@ def test_from_estimator_finds_images_where_the_estimator_does(folder):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"kind": "worst"}, "kind='worst'; accepted: 'worst_errors', 'confident_right', 'examples'"),
-        ({"n_images": 0}, "n_images=0; an int >= 1"),
-        ({"size": 1.5}, "size=1.5; an int >= 1"),
-        ({"X": X[:5]}, "X has 5 images, and there are 6 labels"),
+        ({"kind": "worst"}, "kind='worst'; expected 'worst_errors', 'confident_right', 'examples'"),
+        ({"n_images": 0}, "n_images=0; expected an int >= 1"),
+        ({"size": 1.5}, "size=1.5; expected an int >= 1"),
+        ({"X": X[:5]}, "X has 5 images; expected 6"),
     ],
 )
 def test_what_is_not_accepted_is_told(options, message):

@@ -1,4 +1,4 @@
-"""Bootstrap figures against those of test sets that are really resampled."""
+"""Bootstrap metrics against those of test sets that are really resampled."""
 
 import warnings
 from dataclasses import replace
@@ -18,7 +18,7 @@ from skcnn.metrics._resampling import (
     resampled_headlines,
     resampled_weights,
 )
-from skcnn.metrics._tables import HEADLINE_FIGURES
+from skcnn.metrics._tables import HEADLINE_METRICS
 
 
 def task(n_samples=300, n_classes=4, seed=0):
@@ -49,7 +49,7 @@ def tasks(draw):
 
 @settings(deadline=None, derandomize=True, max_examples=40)
 @given(tasks())
-def test_figures_by_weights_are_those_of_the_table(predictions):
+def test_metrics_by_weights_are_those_of_the_table(predictions):
     counting = _without_zero_weights(predictions)
     got = _WeightedHeadline(counting, 3)(counting.weights[:, None])[:, 0]
     table = headline_frame(
@@ -59,13 +59,13 @@ def test_figures_by_weights_are_those_of_the_table(predictions):
         sample_weight=predictions.sample_weight,
         top_k=3,
     )
-    assert tuple(table.index) == HEADLINE_FIGURES
+    assert tuple(table.index) == HEADLINE_METRICS
     np.testing.assert_allclose(got, table["value"], rtol=1e-9)
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_resampled_figures_are_scikit_learns_of_the_resampled_set(n_classes, weighted):
+def test_resampled_metrics_are_scikit_learns_of_the_resampled_set(n_classes, weighted):
     y_true, y_score = task(n_classes=n_classes)
     weight = np.random.default_rng(1).random(len(y_true)) if weighted else np.ones(len(y_true))
     predictions = Predictions.from_arrays(y_true, y_score, sample_weight=weight)
@@ -85,7 +85,7 @@ def test_resampled_figures_are_scikit_learns_of_the_resampled_set(n_classes, wei
             "roc_auc_ovr": metrics.roc_auc_score(one_hot, p, sample_weight=w),
             "average_precision_macro": metrics.average_precision_score(one_hot, p, sample_weight=w),
         }
-        np.testing.assert_allclose(got[:, column], [golden[figure] for figure in HEADLINE_FIGURES], rtol=1e-9)
+        np.testing.assert_allclose(got[:, column], [golden[metric] for metric in HEADLINE_METRICS], rtol=1e-9)
 
 
 def test_draws_are_fair():
@@ -117,14 +117,14 @@ def test_intervals_are_percentiles_of_the_resamples():
 
 
 def test_width_is_that_of_theory():
-    # Of n draws with a share p, the standard error is sqrt(p (1 - p) / n): 0.02 here.
+    # Of n draws with a fraction p, the standard error is sqrt(p (1 - p) / n): 0.02 here.
     y_true = ["a"] * 400
     frame = bootstrap_intervals(y_true, y_pred=["a"] * 320 + ["b"] * 80, n_resamples=2000, random_state=0)
     low, high = frame.loc["accuracy", ["low", "high"]]
     assert (high - low) / (2 * 1.96) == pytest.approx(0.02, rel=0.1)
 
 
-def test_undefined_figures_are_nan_with_the_reason():
+def test_undefined_metrics_are_nan_with_the_reason():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         frame = bootstrap_intervals(["a", "a", "b"], y_pred=["a", "b", "b"], n_resamples=20, random_state=0)
@@ -157,7 +157,10 @@ def test_samples_without_weight_do_not_count():
 
 @pytest.mark.parametrize(
     ("parameters", "message"),
-    [({"n_resamples": 0}, "n_resamples is 0"), ({"confidence_level": 95}, "confidence_level is 95; a share")],
+    [
+        ({"n_resamples": 0}, "n_resamples=0"),
+        ({"confidence_level": 95}, "confidence_level is 95; expected a fraction"),
+    ],
 )
 def test_parameters_out_of_range(parameters, message):
     with pytest.raises(ValueError, match=message):
@@ -166,8 +169,8 @@ def test_parameters_out_of_range(parameters, message):
 
 @pytest.mark.parametrize(
     ("given", "said"),
-    [({"n_resamples": 9.5}, "n_resamples is 9.5"), ({"confidence_level": "95"}, "confidence_level is '95'"),
-     ({"top_k": 1.5, "n_resamples": 5}, "top_k is 1.5")],
+    [({"n_resamples": 9.5}, "n_resamples=9.5"), ({"confidence_level": "95"}, "confidence_level is '95'"),
+     ({"top_k": 1.5, "n_resamples": 5}, "top_k=1.5")],
 )  # fmt: skip
 def test_parameters_of_another_type_are_refused(given, said):
     with pytest.raises(ValueError, match=said):

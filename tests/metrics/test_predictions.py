@@ -103,8 +103,8 @@ def test_arguments_are_not_changed():
         ({"y_true": [], "y_score": np.empty((0, 3))}, "y_true is empty"),
         ({"y_true": [[0, 1], [1, 0]], "y_score": Y_SCORE[:2]}, r"y_true has shape \(2, 2\)"),
         ({"y_true": ["a", None, "b"], "y_pred": ["a", "b", "b"]}, "missing values in row 1"),
-        ({"y_true": Y_TRUE, "y_score": Y_SCORE[:3]}, "y_score has 3 samples, the true labels 4"),
-        ({"y_true": Y_TRUE, "y_pred": Y_TRUE[:3]}, "y_pred has 3 samples, the true labels 4"),
+        ({"y_true": Y_TRUE, "y_score": Y_SCORE[:3]}, "y_score has 3 samples; expected 4"),
+        ({"y_true": Y_TRUE, "y_pred": Y_TRUE[:3]}, "y_pred has 3 samples; expected 4"),
         ({"y_true": Y_TRUE, "y_score": Y_TRUE}, "predicted labels go into y_pred="),
         ({"y_true": Y_TRUE, "y_score": Y_SCORE[None]}, r"y_score has shape \(1, 4, 3\)"),
         ({"y_true": Y_TRUE, "y_score": np.where(Y_SCORE == 0.8, np.nan, Y_SCORE)}, "NaN or infinite values in row 1"),
@@ -263,7 +263,7 @@ def test_estimators_that_are_refused():
     X, y = data(3)
     with pytest.raises(NotFittedError):
         Predictions.from_estimator(LogisticRegression(), X, y)
-    with pytest.raises(TypeError, match="LinearRegression is no fitted classifier"):
+    with pytest.raises(TypeError, match="LinearRegression is not a fitted classifier"):
         Predictions.from_estimator(LinearRegression().fit(X, y), X, y)
     with pytest.raises(TypeError, match="predicts 2 targets"):
         Predictions.from_estimator(KNeighborsClassifier().fit(X, np.c_[y, y]), X, y)

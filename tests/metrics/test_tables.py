@@ -1,4 +1,4 @@
-"""Every figure against scikit-learn's own function, and against hand-computed ones."""
+"""Every metric against scikit-learn's own function, and against hand-computed ones."""
 
 import warnings
 
@@ -37,7 +37,7 @@ def counted_rows(y_true, weight):
 
 @settings(deadline=None, derandomize=True, max_examples=25)
 @given(tasks(), st.integers(1, 6))
-def test_headline_figures_are_scikit_learns(task, top_k):
+def test_headline_metrics_are_scikit_learns(task, top_k):
     y_true, y_score, weight = task
     y_pred, n_classes = y_score.argmax(axis=1), y_score.shape[1]
     names = np.array([f"class {number}" for number in range(n_classes)])
@@ -66,22 +66,22 @@ def test_headline_figures_are_scikit_learns(task, top_k):
         expected["roc_auc_ovr"] = metrics.roc_auc_score(*arguments, multi_class="ovr", sample_weight=weight)
         one_hot = np.eye(n_classes)[y_true]
         expected["average_precision_macro"] = metrics.average_precision_score(one_hot, y_score, sample_weight=weight)
-    for figure, golden in expected.items():
-        assert value[figure] == pytest.approx(golden, abs=1e-12), figure
+    for metric, golden in expected.items():
+        assert value[metric] == pytest.approx(golden, abs=1e-12), metric
 
 
 @settings(deadline=None, derandomize=True, max_examples=25)
 @given(tasks(probabilities=False))
-def test_class_figures_are_scikit_learns(task):
+def test_class_metrics_are_scikit_learns(task):
     y_true, y_score, weight = task
     y_pred, n_classes = y_score.argmax(axis=1), y_score.shape[1]
     frame = classification_frame(y_true, y_score, classes=range(n_classes), sample_weight=weight)
     for number in range(n_classes):
         row, is_true, is_pred = frame.loc[number], y_true == number, y_pred == number
-        for figure in ("precision", "recall", "f1"):
-            function = getattr(metrics, f"{figure}_score")
+        for metric in ("precision", "recall", "f1"):
+            function = getattr(metrics, f"{metric}_score")
             golden = function(is_true, is_pred, sample_weight=weight, zero_division=np.nan)
-            assert row[figure] == pytest.approx(golden, nan_ok=True), figure
+            assert row[metric] == pytest.approx(golden, nan_ok=True), metric
         weights = np.ones(len(y_true)) if weight is None else weight
         assert row["support"] == weights[is_true].sum()
         seen = np.unique(is_true[counted_rows(y_true, weight)])
@@ -117,7 +117,7 @@ def test_a_probability_of_0_for_the_truth_is_told():
     assert note["log_loss"] == "1 sample had probability 0 for the true class, read as the smallest step above 0"
 
 
-def test_figures_by_hand():
+def test_metrics_by_hand():
     # True a a a b b c; predicted a a b b a a.
     frame = classification_frame(list("aaabbc"), y_pred=list("aabbaa"))
     np.testing.assert_allclose(frame["support"], [3, 2, 1])
@@ -138,7 +138,7 @@ def test_top_k_by_hand():
         assert row["value"] == share
         assert row["note"].startswith(note)
         assert bool(row["note"]) == bool(note)
-    with pytest.raises(ValueError, match="top_k is 0"):
+    with pytest.raises(ValueError, match="top_k=0"):
         headline_frame([0, 1, 2, 3], y_score, top_k=0)
 
 
@@ -159,15 +159,15 @@ def test_top_k_table_is_scikit_learns(task, max_k):
 
 def test_top_k_table_of_one_class_is_empty():
     assert top_k_frame(["a", "a"], [[1.0], [1.0]]).empty
-    with pytest.raises(ValueError, match="max_k is 0"):
+    with pytest.raises(ValueError, match="max_k=0"):
         top_k_frame([0, 1], [0.2, 0.7], max_k=0)
 
 
 def test_without_scores_the_reason_is_given():
     frame = headline_frame([0, 1, 2], y_pred=[0, 1, 1])
-    for figure in ("log_loss", "top_k_accuracy", "roc_auc_ovr", "average_precision_macro"):
-        assert np.isnan(frame.loc[figure, "value"])
-        assert frame.loc[figure, "note"] == "no scores: none were given"
+    for metric in ("log_loss", "top_k_accuracy", "roc_auc_ovr", "average_precision_macro"):
+        assert np.isnan(frame.loc[metric, "value"])
+        assert frame.loc[metric, "note"] == "no scores: none were given"
     assert frame.loc["accuracy"].tolist() == [2 / 3, ""]
 
 

@@ -26,14 +26,14 @@ def test_frame_is_the_table():
 
 
 @pytest.mark.parametrize("n_samples", [50, 5000])
-def test_curves_pass_through_the_figures(n_samples):
+def test_curves_pass_through_the_metrics(n_samples):
     y_true, y_score = task(n_samples)
     display = ThresholdDisplay.from_predictions(y_true, y_score).plot(metrics=["tpr", "ppv"])
     assert display.ax_.get_xlim()[0] < y_score.min()
-    for line, figure in zip(display.ax_.get_lines(), ["tpr", "ppv"], strict=True):
+    for line, metric in zip(display.ax_.get_lines(), ["tpr", "ppv"], strict=True):
         x, y = line.get_data()
         assert len(x) <= 1001
-        golden = threshold_table(y_true, y_score, thresholds=x[:-1])[figure]
+        golden = threshold_table(y_true, y_score, thresholds=x[:-1])[metric]
         np.testing.assert_allclose(y[:-1], golden)
 
 
@@ -42,7 +42,7 @@ def test_probabilities_are_drawn_from_0_to_1():
     x, y = display.ax_.get_lines()[0].get_data()
     assert x.tolist() == [0, 0.2, 0.6, 0.7, 0.8, 1]
     assert y.tolist() == [1, 1, 1, 0.5, 0.5, 0]
-    # Between two scores the figures are those of the upper one.
+    # Between two scores the metrics are those of the upper one.
     assert display.ax_.get_lines()[0].get_drawstyle() == "steps-pre"
 
 
@@ -65,7 +65,7 @@ def test_plot_draws_what_and_where_it_is_told():
     assert display.ax_ is ax
     assert len(ax.get_lines()) == 2
     assert ax.get_legend() is None
-    with pytest.raises(ValueError, match=r"metrics names \['recall'\]; some of \['tpr'"):
+    with pytest.raises(ValueError, match=r"metrics names \['recall'\]; expected some of \['tpr'"):
         display.plot(metrics=["recall"])
     with pytest.raises(ValueError, match="metrics names 'none'"):
         display.plot(metrics=[])
@@ -83,7 +83,7 @@ def test_from_estimator():
     assert display.plot().ax_.get_legend().get_title().get_text() == "virginica"
     with pytest.raises(ValueError, match="There are 3 classes: give one of 'setosa', 'versicolor', 'virginica'"):
         ThresholdDisplay.from_estimator(estimator, X, y)
-    with pytest.raises(ValueError, match="pos_label is 'rose'; one of"):
+    with pytest.raises(ValueError, match="pos_label is 'rose'; expected one of"):
         ThresholdDisplay.from_estimator(estimator, X, y, pos_label="rose")
     two = y != "setosa"
     binary = LogisticRegression(max_iter=500).fit(X[two], y[two])

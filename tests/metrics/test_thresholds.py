@@ -42,8 +42,8 @@ def check_rows(table, y_true, y_score, weight):
             "f1": metrics.f1_score(y_true, y_pred, **options),
             "accuracy": metrics.accuracy_score(y_true, y_pred, sample_weight=weight),
         }
-        for figure, value in golden.items():
-            assert getattr(row, figure) == pytest.approx(value, nan_ok=True), figure
+        for metric, value in golden.items():
+            assert getattr(row, metric) == pytest.approx(value, nan_ok=True), metric
 
 
 @settings(deadline=None, derandomize=True, max_examples=20)
@@ -216,7 +216,7 @@ def test_sums_of_weights_are_rounded():
     [
         ({}, "No demand was given; exactly one of min_recall, max_fpr, min_precision, costs is accepted"),
         ({"min_recall": 0.9, "max_fpr": 0.1}, "min_recall and max_fpr were given; exactly one"),
-        ({"min_recall": 95}, r"min_recall is 95; a share in \[0, 1\]"),
+        ({"min_recall": 95}, r"min_recall is 95; expected a fraction in \[0, 1\]"),
         ({"costs": [1, 10]}, r"costs is \[1.0, 10.0\]; finite numbers \[\[c_tn, c_fp\], \[c_fn, c_tp\]\]"),
         (
             {"min_precision": 0.9},
@@ -256,7 +256,7 @@ def test_what_is_no_number_is_refused_by_name(given, said):
 @pytest.mark.parametrize(
     ("demand", "said"),
     [
-        ({"min_recall": "0.9"}, "min_recall is '0.9'; a share"),
+        ({"min_recall": "0.9"}, "min_recall is '0.9'; expected a fraction"),
         ({"costs": [[1], [2, 3]]}, "costs does not hold numbers; finite numbers"),
         ({"costs": {"fp": 1}}, "costs does not hold numbers; finite numbers"),
     ],

@@ -28,7 +28,11 @@ def test_it_draws_both_curves_and_what_was_kept(history):
     assert (list(kept.get_xdata()), list(kept.get_ydata())) == ([3], [0.6])
     assert list(phase.get_xdata()) == [2.5, 2.5]
     assert [text.get_text() for text in display.ax_.texts] == ["head", "fine"]
-    assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == ["learned from", "set aside", "kept"]
+    assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == [
+        "training",
+        "validation",
+        "best epoch",
+    ]
     display.figure_.canvas.draw()
 
 
@@ -36,7 +40,9 @@ def test_metrics(history):
     display = TrainingCurveDisplay(history)
     assert display.plot(metric="accuracy").ax_.get_ylabel() == "Accuracy"
     assert len(display.plot(metric="learning_rate", legend=False).ax_.get_lines()) == 2
-    with pytest.raises(ValueError, match="metric='auc'; the history has 'loss', 'accuracy', 'learning_rate'"):
+    with pytest.raises(
+        ValueError, match="metric='auc'; expected a column of the history: 'loss', 'accuracy', 'learning_rate'"
+    ):
         display.plot(metric="auc")
     with pytest.raises(ValueError, match="no column 'phase'"):
         TrainingCurveDisplay(history.drop(columns="phase"))

@@ -93,7 +93,7 @@ def test_a_part_that_is_easier():
 
 @pytest.mark.parametrize("error", [-0.1, 1.5, (5, 4), (1, 0), (0.1, 100), (1, 2, 3), "0.1", True, float("nan")])
 def test_wrong_errors(error):
-    with pytest.raises(ValueError, match=r"dev=.*accepted: an error rate in"):
+    with pytest.raises(ValueError, match=r"dev=.*expected an error rate in"):
         diagnose_fit(train=0.1, dev=error)
 
 
@@ -143,5 +143,5 @@ def test_display_draws_where_it_is_told():
 
 @pytest.mark.parametrize("part", ["train", "dev"])
 def test_train_and_dev_are_needed(part):
-    with pytest.raises(ValueError, match=f"{part}=None; accepted"):
+    with pytest.raises(ValueError, match=f"{part}=None; expected"):
         diagnose_fit(**{"train": 0.1, "dev": 0.2, part: None})

@@ -155,7 +155,7 @@ def test_bad_rows(images):
     with pytest.raises(BadImageError, match="on_error='skip'") as caught:
         find_duplicates(X)
     assert caught.value.bad_rows["row"].tolist() == [1, 3]
-    with pytest.warns(BadImageWarning, match="compared with nothing") as told:
+    with pytest.warns(BadImageWarning, match="They were skipped") as told:
         pairs = find_duplicates(X, on_error="skip")
     assert pairs[["row_a", "row_b"]].to_numpy().tolist() == [[0, 2]]
     assert told[0].filename == __file__
@@ -167,7 +167,7 @@ def test_bad_rows(images):
         ({"min_similarity": 0}, "min_similarity=0"),
         ({"on_error": "nan"}, "'raise', 'skip'"),
         ({"groups": ["a"]}, "inconsistent numbers of samples"),
-        ({"groups": [["a"], ["b"]]}, "one value for each row"),
+        ({"groups": [["a"], ["b"]]}, "one value per row"),
     ],
 )
 def test_wrong_arguments(arguments, message):
@@ -203,5 +203,5 @@ def test_real_images(shared):
 
 
 def test_a_similarity_that_is_no_number_is_refused():
-    with pytest.raises(ValueError, match=r"min_similarity='0\.9'; accepted"):
+    with pytest.raises(ValueError, match=r"min_similarity='0\.9'; expected"):
         find_duplicates(np.zeros((2, 8, 8), np.uint8), min_similarity="0.9")

@@ -144,9 +144,9 @@ def test_text_and_frame():
     split = train_dev_test_split(y, y, random_state=0)
     assert str(split) == "train 60 (60.0%), dev 20 (20.0%), test 20 (20.0%)"
     assert split.frame(y).to_numpy().tolist() == [[60, 0.6, 48, 12], [20, 0.2, 16, 4], [20, 0.2, 16, 4]]
-    assert list(split.frame().columns) == ["rows", "share"]
+    assert list(split.frame().columns) == ["rows", "fraction"]
     names = np.where(np.asarray(y) == y[0], "caf\udce9", "rose")
-    assert set(split.frame(names).columns) == {"rows", "share", r"caf\udce9", "rose"}
+    assert set(split.frame(names).columns) == {"rows", "fraction", r"caf\udce9", "rose"}
 
 
 def test_stratify_by_something_else_or_not_at_all():
@@ -172,7 +172,7 @@ def test_stratify_by_something_else_or_not_at_all():
         ({"groups": [0, 1]}, "inconsistent"),
         ({"y": ["a"]}, "X has 20 rows"),
         ({"from_target": [True] * 20}, "True in every row"),
-        ({"from_target": [0, 1] * 10}, "booleans are accepted"),
+        ({"from_target": [0, 1] * 10}, "expected booleans"),
     ],
 )
 def test_wrong_arguments(arguments, message):
@@ -197,7 +197,7 @@ def test_groups_of_mixed_types():
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"stratify": None}, "stratify=None; accepted: True, False, or labels"),
+        ({"stratify": None}, "stratify=None; expected True, False, or labels"),
         ({"y": np.array(["a", None] * 10, dtype=object)}, "y has missing values, first in row 1"),
         ({"y": list(range(5)) * 4, "dev_size": 4}, "dev is to have 4 of 20 rows, fewer than its 5 classes"),
     ],

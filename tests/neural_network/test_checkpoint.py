@@ -110,7 +110,7 @@ def test_damaged_and_foreign_checkpoints(task, tiny, tmp_path):
 
 
 def test_needs_a_loss_that_can_be_known_again(task, tiny, tmp_path):
-    with pytest.raises(ValueError, match="known again"):
+    with pytest.raises(ValueError, match="resuming requires a named loss"):
         tiny(checkpoint=tmp_path, loss=lambda y, p: keras.ops.mean((y - p) ** 2)).fit(*task)
 
 
@@ -129,7 +129,7 @@ def test_rows_without_a_image(tmp_path):
 
 @pytest.mark.parametrize("random_state", [None, np.random.RandomState(0)])
 def test_needs_a_seed(task, tiny, tmp_path, random_state):
-    with pytest.raises(ValueError, match="Give an int as random_state"):
+    with pytest.raises(ValueError, match="resuming requires an integer random_state"):
         tiny(checkpoint=tmp_path, random_state=random_state).fit(*task)
 
 

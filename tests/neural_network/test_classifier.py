@@ -219,7 +219,7 @@ def test_binary_with_one_and_with_two_outputs(task, tiny):
         assert classifier.predict_proba(X).shape == (30, 2)
         assert classifier.score(X, y) == 1.0
         assert classifier.predict_proba(X[:1]).shape == (1, 2)
-    with pytest.raises(ValueError, match="for 2 classes, and y has 3"):
+    with pytest.raises(ValueError, match="for 2 classes, but y has 3"):
         tiny(loss="binary_crossentropy").fit(*task)
 
 
@@ -280,29 +280,29 @@ def test_label_smoothing_is_seen(task, tiny):
 @pytest.mark.parametrize(
     ("parameters", "error", "message"),
     [
-        ({"loss": "no_such_loss"}, ValueError, "loss='no_such_loss'; accepted"),
+        ({"loss": "no_such_loss"}, ValueError, "loss='no_such_loss'; expected"),
         ({"loss": keras.losses.CategoricalCrossentropy(from_logits=True)}, ValueError, "from_logits=True"),
         ({"loss": 3}, TypeError, "loss=3"),
-        ({"optimizer": "no_such_optimizer"}, ValueError, "optimizer='no_such_optimizer'; accepted"),
+        ({"optimizer": "no_such_optimizer"}, ValueError, "optimizer='no_such_optimizer'; expected"),
         ({"optimizer": 3}, TypeError, "optimizer=3"),
         (
             {"optimizer": keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.1, 10))},
             ValueError,
-            "schedule of its own",
+            "has a learning rate schedule",
         ),
-        ({"augmentation": "much"}, ValueError, "augmentation='much'; accepted"),
+        ({"augmentation": "much"}, ValueError, "augmentation='much'; expected"),
         ({"augmentation": [3]}, TypeError, "augmentation holds 3"),
         ({"hidden_layer_sizes": (3, -1)}, ValueError, "hidden_layer_sizes"),
-        ({"callbacks": [3]}, TypeError, "callbacks=.3.; accepted"),
-        ({"callbacks": keras.callbacks.TerminateOnNaN}, TypeError, "callbacks=.*; accepted"),
-        ({"callbacks": [lambda: None]}, TypeError, "returned None, and no Keras callback"),
+        ({"callbacks": [3]}, TypeError, "callbacks=.3.; expected"),
+        ({"callbacks": keras.callbacks.TerminateOnNaN}, TypeError, "callbacks=.*; expected"),
+        ({"callbacks": [lambda: None]}, TypeError, "returned None; expected a Keras callback"),
         ({"callbacks": [lambda: keras.callbacks.ReduceLROnPlateau()]}, ValueError, "learning_rate_schedule"),
         ({"optimizer": keras.optimizers.SGD(use_ema=True), "early_stopping": True}, ValueError, "use_ema=True"),
-        ({"class_weight": {"red": -1.0}}, ValueError, "class_weight=.*; accepted"),
-        ({"class_weight": {"red": np.nan}}, ValueError, "class_weight=.*; accepted"),
-        ({"head_epochs": 0, "epochs": 0}, ValueError, "nothing would be learned"),
+        ({"class_weight": {"red": -1.0}}, ValueError, "class_weight=.*; expected"),
+        ({"class_weight": {"red": np.nan}}, ValueError, "class_weight=.*; expected"),
+        ({"head_epochs": 0, "epochs": 0}, ValueError, "expected at least one of them > 0"),
         ({"dropout": 1.0}, ValueError, "'dropout' parameter"),
-        ({"early_stopping": True, "validation_fraction": 0.01}, ValueError, "does not work out"),
+        ({"early_stopping": True, "validation_fraction": 0.01}, ValueError, "is not possible"),
     ],
 )
 def test_refused_parameters(task, tiny, parameters, error, message):
@@ -347,9 +347,9 @@ def test_misspelled_parameter():
 
 
 def test_one_class_is_refused(task, tiny):
-    with pytest.raises(ValueError, match="one class only, 'red'"):
+    with pytest.raises(ValueError, match=r"one class \('red'\)"):
         tiny().fit(task[0], ["red"] * 30)
-    with pytest.raises(ValueError, match="one class only, 'red'"):
+    with pytest.raises(ValueError, match=r"one class \('red'\)"):
         tiny().partial_fit(task[0], ["red"] * 30, classes=["red"])
 
 
@@ -546,7 +546,7 @@ def test_a_callback_cannot_use_the_network_in_training(task, tiny):
     def factory():
         return keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: other.predict(task[0]))
 
-    with pytest.raises(RuntimeError, match="in training"):
+    with pytest.raises(RuntimeError, match="being trained"):
         tiny(epochs=0, callbacks=[factory]).fit(*task)
     assert other.predict(task[0]).shape == (30,)
 

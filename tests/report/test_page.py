@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 import skcnn.report
-from skcnn._text import figure_text, signed_text
+from skcnn._text import metric_text, signed_text
 from skcnn.metrics import operating_point
 from skcnn.report import ClassifierReport, compare_reports
 from skcnn.report._comparison_page import render_comparison
@@ -172,7 +172,7 @@ def test_contents_lead_to_every_section(page):
 def test_thresholds_of_two_classes_are_told():
     html, report = html_of("two classes"), report_of("two classes")
     text = Page(html).text
-    assert "What a threshold brings" in text
+    assert "Metrics by threshold" in text
     predictions = report._findings.predictions
     point = operating_point(predictions.true, predictions.score[:, 1], min_recall=0.95)
     assert f"{point['threshold']:.3g}" in text
@@ -195,14 +195,14 @@ def test_many_classes_have_a_filter(task, there):
     assert ("find" in [attributes.get("id") for _, attributes in Page(html_of(task)).tags]) is there
 
 
-def test_every_class_and_figure_is_there(written):
+def test_every_class_and_metric_is_there(written):
     report, html = written
     text = Page(html).text
     for label in report.classes:
         assert label in text
-    for figure, label in report.headline_labels.items():
+    for metric, label in report.headline_labels.items():
         assert label in text
-        assert f"{report.headline[figure]:.3f}".replace("nan", "n/a") in text
+        assert f"{report.headline[metric]:.3f}".replace("nan", "n/a") in text
     assert report.summary in text
     for note in report.notes:
         assert note in text
@@ -222,14 +222,14 @@ def test_intervals_are_on_the_page(written):
     frame = report.frame().dropna()
     text = Page(html).text
     for row in frame.itertuples():
-        assert f"{figure_text(row.low)} to {figure_text(row.high)}" in text
+        assert f"{metric_text(row.low)} to {metric_text(row.high)}" in text
 
 
 def test_comparison_has_every_figure():
     comparison = comparison_of("two reports")
     text = Page(html_of("two reports")).text
     frame = comparison.frame()
-    for column, write in (("value", figure_text), ("difference", signed_text)):
+    for column, write in (("value", metric_text), ("difference", signed_text)):
         for value in frame[column].dropna():
             assert any(write(value) == part.strip() for part in text)
     for count in comparison.agreement_frame.iloc[0, :4]:
@@ -247,8 +247,8 @@ def test_images_are_inlined_with_their_names():
         f"row {row}" for row in [*worst.frame()["row"], *right.frame()["row"]]
     ]
     first = worst.frame().iloc[0]
-    assert images[0]["alt"] == f"{first['predicted']}, in truth {first['true']}"
-    assert figure_text(first["predicted_score"]) in page.text
+    assert images[0]["alt"] == f"{first['predicted']}, true class {first['true']}"
+    assert metric_text(first["predicted_score"]) in page.text
     assert (images[0]["width"], images[0]["height"]) == ("9", "12")
 
 
@@ -299,7 +299,7 @@ def test_names_from_the_data_are_escaped(task):
     assert not [name for _, attributes in page.tags for name in attributes if name.startswith(("on", '"'))]
 
 
-def test_undefined_figures_are_written_as_such():
+def test_undefined_metrics_are_written_as_such():
     assert report_of("odd").classification_frame.loc["missing"].isna().sum() == 5
     table = re.search('<table class="sortable" id="every-class">.*?</table>', html_of("odd"), re.DOTALL)[0]
     assert Page(table).text.count("n/a") == 5

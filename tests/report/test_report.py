@@ -86,7 +86,7 @@ def test_many_classes_print_the_weakest():
     y_pred = np.where((y_true == 7) | (rng.random(600) < 0.1), rng.integers(0, 30, 600), y_true)
     report = ClassifierReport.from_predictions(y_true, y_pred=y_pred, classes=range(30))
     lines = repr(report).splitlines()
-    assert "The 20 classes of lowest F1 (classification_frame has all 30):" in lines
+    assert "The 20 classes with the lowest F1 (classification_frame has all 30):" in lines
     header = next(number for number, line in enumerate(lines) if line.split()[:1] == ["class"])
     assert lines[header + 1].split()[0] == "7"
     assert lines[header + 21] == ""
@@ -96,8 +96,8 @@ def test_summary_by_hand():
     y_true, y_pred = list("aaabbbbcc"), list("aabaabbaa")
     summary = ClassifierReport.from_predictions(y_true, y_pred=y_pred).summary
     assert summary == (
-        "4 of 9 samples classified correctly (accuracy 0.444). The class found least often is “c” (recall 0.000); "
-        "the commonest mistake is “c” taken for “a” (2 of 2)."
+        "4 of 9 samples classified correctly (accuracy 0.444). Lowest recall: “c” (0.000). "
+        "Most confused: “c” predicted as “a” (2 of 2)."
     )
     summary = ClassifierReport.from_predictions(y_true, y_pred=y_true).summary
     assert summary == "9 of 9 samples classified correctly (accuracy 1.000)."
@@ -108,7 +108,7 @@ def test_summary_where_mistakes_have_no_weight():
     assert report.summary == "1 of 2 samples classified correctly (weighted accuracy 1.000)."
 
 
-def test_notes_say_why_figures_are_undefined():
+def test_notes_say_why_metrics_are_undefined():
     y_score = [[0.8, 0.1, 0.1, 0], [0.3, 0.6, 0.1, 0], [0.5, 0.1, 0.4, 0], [0.1, 0.1, 0.8, 0]]
     report = ClassifierReport.from_predictions(["a", "b", "b", "a"], y_score, classes=["a", "b", "c", "d"])
     assert report.notes == [
@@ -128,7 +128,7 @@ def test_notes_without_scores():
     assert "ROC AUC and average precision not defined for all classes: no scores: none were given." in notes
 
 
-def test_every_undefined_figure_of_a_class_has_a_note():
+def test_every_undefined_metric_of_a_class_has_a_note():
     report = ClassifierReport.from_predictions(["a", "a"], [[0.9, 0.1], [0.8, 0.2]], classes=["a", "b"])
     said = " ".join(report.notes)
     assert report.classification_frame.isna().sum(axis=1).to_dict() == {"a": 1, "b": 5}
@@ -197,7 +197,7 @@ def test_texts_and_numbers_are_no_images(digits):
 
 
 def test_images_must_be_as_many_as_labels(images):
-    with pytest.raises(ValueError, match="X has 6 images, and there are 2 labels"):
+    with pytest.raises(ValueError, match="X has 6 images; expected 2"):
         ClassifierReport.from_predictions([0, 1], [0.1, 0.9], X=images)
 
 

@@ -27,7 +27,7 @@ def comparison():
     return compare_reports(reports, n_resamples=200)
 
 
-def test_figures_and_differences_are_those_of_the_functions(comparison):
+def test_metrics_and_differences_are_those_of_the_functions(comparison):
     y_true, first = scores(1, 1)
     _, second = scores(2, 3)
     frame = comparison.frame()
@@ -67,7 +67,7 @@ def test_agreement_of_weighted_samples_has_no_p_value():
     assert "McNemar" not in comparison.summary
 
 
-def test_figures_of_classes_stand_side_by_side(comparison):
+def test_metrics_of_classes_stand_side_by_side(comparison):
     table = comparison.class_frame("recall")
     assert list(table.columns) == comparison.names
     for name, one in zip(comparison.names, comparison.reports, strict=True):
@@ -98,13 +98,13 @@ def test_summary_names_metrics_that_accuracy_hides():
         for score, name in ((sure, "sure"), (unsure, "unsure"))
     )
     summary = compare_reports([b, a], n_resamples=50).summary
-    assert summary.startswith("By accuracy these samples do not tell “sure” and “unsure” apart")
+    assert summary.startswith("The accuracies of “sure” and “unsure” do not differ significantly")
     assert summary.endswith("“sure” is better than “unsure” by Log-loss.")
     assert compare_reports([a, b], n_resamples=50).summary.endswith("“sure” is better than “unsure” by Log-loss.")
 
 
 def test_only_known_metrics_have_a_class_frame(comparison):
-    with pytest.raises(ValueError, match=r"metric is 'sensitivity'; one of \('precision', 'recall'"):
+    with pytest.raises(ValueError, match=r"metric='sensitivity'; expected one of \('precision', 'recall'"):
         comparison.class_frame("sensitivity")
 
 
@@ -115,12 +115,12 @@ def test_summary_says_which_is_better(comparison):
     assert f"difference +{frame.loc['strong', 'difference']:.3f} (95\u00a0% interval +" in first
     assert first.endswith("McNemar\u2019s p\u00a0<\u00a00.001)")
     assert better.startswith("“strong” is better than “weak” by ")
-    assert second.startswith("By accuracy these samples do not tell “weak (2)” and “weak” apart: ")
+    assert second.startswith("The accuracies of “weak (2)” and “weak” do not differ significantly on these samples: ")
     reverse = compare_reports(comparison.reports[1::-1], n_resamples=200)
     assert reverse.summary.startswith("“weak” has a lower accuracy than “strong”")
 
 
-def test_it_prints_figures_with_intervals(comparison):
+def test_it_prints_metrics_with_intervals(comparison):
     row = comparison.frame().loc[("accuracy", "strong")]
     line = next(line for line in repr(comparison).splitlines() if line.startswith("Accuracy"))
     assert f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})" in line
@@ -149,7 +149,7 @@ def test_plot_shows_each_difference(comparison):
     comparison.figure_.draw_without_rendering()
 
 
-def test_figures_that_are_not_defined_are_left_out_of_the_image():
+def test_metrics_that_are_not_defined_are_left_out_of_the_image():
     reports = [ClassifierReport.from_predictions(["a", "b"] * 9, y_pred=["a", x] * 9) for x in "ab"]
     comparison = compare_reports(reports, n_resamples=5)
     ax = comparison.plot().ax_
@@ -170,7 +170,7 @@ def test_reports_of_other_samples_are_refused():
         compare_reports([first, other(y_true=["b", "a", "b"])])
     with pytest.raises(ValueError, match="weights of the two models differ"):
         compare_reports([first, other(sample_weight=[1, 1, 2])])
-    with pytest.raises(ValueError, match="1 report given; a comparison needs two or more"):
+    with pytest.raises(ValueError, match="1 report given; expected two or more"):
         compare_reports([first])
 
 
@@ -202,11 +202,11 @@ def test_images_that_one_alone_has_right(images):
     )
     shown = {display.name: display.frame() for display in compare_reports([first, second]).image_displays()}
     assert {name: frame["row"].tolist() for name, frame in shown.items()} == {
-        "Only first has these right": [4],
-        "Only second has these right": [1],
+        "Correct only by first": [4],
+        "Correct only by second": [1],
     }
     # What is told is what the other one said.
-    assert shown["Only second has these right"][["true", "predicted"]].to_numpy().tolist() == [["a", "b"]]
+    assert shown["Correct only by second"][["true", "predicted"]].to_numpy().tolist() == [["a", "b"]]
     (image,) = compare_reports([first, second]).image_displays()[0].images
     np.testing.assert_array_equal(image, images[4])
     agreed = compare_reports([first, first], n_resamples=2)

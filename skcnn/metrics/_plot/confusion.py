@@ -21,17 +21,17 @@ MAX_LABELLED = 12
 
 
 class ConfusionDisplay:
-    """The confusion matrix as an image, readable with 5 classes and with 120.
+    """The confusion matrix as a plot, readable with 5 classes and with 120.
 
-    Cells are coloured by the share of the samples of the true class (of the row): blue where the prediction is right,
-    red where it is wrong. Red is on a square-root scale, so that a few mistakes among many samples are seen. Make it
-    with `from_estimator` or `from_predictions`.
+    Cells are coloured by the fraction of the samples of the true class (of the row): blue for correct predictions, red
+    for wrong ones. Red is on a square-root scale, so that a few errors among many samples are visible. Make it with
+    :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
     confusion : DataFrame of shape (n_classes, n_classes)
         Counts: rows are true classes, columns predicted ones, in the same order.
-    name : str, default=None
+    name : str or None, default=None
         Title of the image.
 
     Examples
@@ -59,19 +59,22 @@ class ConfusionDisplay:
         Parameters
         ----------
         estimator, X, y, sample_weight
-            As in `ClassifierReport.from_estimator`.
-        name : str, default=None
+            A fitted classifier, its input, the true labels and weights of the samples: see
+            :meth:`ClassifierReport.from_estimator`.
+        name : str or None, default=None
             Title of the image.
 
         Returns
         -------
         ConfusionDisplay
-            Not drawn yet; call `plot`.
+            Not drawn yet; call :meth:`plot`.
 
         Raises
         ------
-        ValueError, TypeError
-            If the estimator is refused as in `ClassifierReport.from_estimator`.
+        TypeError
+            If it is not a classifier: see :meth:`ClassifierReport.from_estimator`.
+        ValueError
+            If its predictions or ``y`` are invalid.
         """
         return cls(confusion_of(Predictions.from_estimator(estimator, X, y, sample_weight=sample_weight)), name=name)
 
@@ -90,19 +93,20 @@ class ConfusionDisplay:
         Parameters
         ----------
         y_true, y_pred, classes, sample_weight
-            As in `confusion_frame`.
-        name : str, default=None
+            True labels, predicted labels, labels of the classes and weights of the samples: see
+            :func:`confusion_frame`.
+        name : str or None, default=None
             Title of the image.
 
         Returns
         -------
         ConfusionDisplay
-            Not drawn yet; call `plot`.
+            Not drawn yet; call :meth:`plot`.
 
         Raises
         ------
         ValueError
-            If labels are refused as in `confusion_frame`.
+            If labels are refused as in :func:`confusion_frame`.
         """
         predictions = Predictions.from_arrays(y_true, y_pred=y_pred, classes=classes, sample_weight=sample_weight)
         return cls(confusion_of(predictions), name=name)
@@ -112,8 +116,8 @@ class ConfusionDisplay:
 
         Parameters
         ----------
-        normalize : {"true", "pred", "all"}, default=None
-            As in `confusion_frame`.
+        normalize : {"true", "pred", "all"} or None, default=None
+            The total to divide by: see :func:`confusion_frame`.
 
         Returns
         -------
@@ -128,7 +132,7 @@ class ConfusionDisplay:
         return self.confusion.copy() if normalize is None else normalized(self.confusion, normalize)
 
     def most_confused_classes(self, n_classes: int | None = 12) -> list[Any]:
-        """Return the classes of the commonest mistakes, so that those confused with each other are neighbours.
+        """Return the most confused classes, so that those confused with each other are neighbours.
 
         Parameters
         ----------
@@ -166,10 +170,10 @@ class ConfusionDisplay:
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
-        classes : sequence of labels, default=None
-            The classes to show, in this order; None shows all. Colours remain shares of all samples of the true
+        classes : sequence of labels or None, default=None
+            The classes to show, in this order; None shows all. Colours remain fractions of all samples of the true
             class, those predicted as a class that is not shown included.
 
         Returns
@@ -188,7 +192,7 @@ class ConfusionDisplay:
         # By position: pandas would read a list of the labels True and False as a mask.
         where = self.confusion.index.get_indexer(pd.Index(shown))
         if not shown or (where < 0).any():
-            raise ValueError(f"classes is {shown!r}; at least one of {list(self.confusion.index)!r} is accepted.")
+            raise ValueError(f"classes={shown!r}; expected at least one of {list(self.confusion.index)!r}.")
         if ax is None:
             ax = new_axes(5, 5)
         counts = self.confusion.to_numpy()[np.ix_(where, where)]

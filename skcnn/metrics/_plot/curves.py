@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.metrics import auc, precision_recall_curve, roc_curve
 
 from skcnn._plot.theme import REST, SERIES, new_axes
-from skcnn._text import figure_text, label_text, valid_label
+from skcnn._text import label_text, metric_text, valid_label
 from skcnn.metrics._predictions import Predictions
 from skcnn.metrics._tables import sides_of
 
@@ -57,19 +57,22 @@ class _OneVsRestDisplay(ABC):
         Parameters
         ----------
         estimator, X, y, sample_weight
-            As in `ClassifierReport.from_estimator`.
-        name : str, default=None
+            A fitted classifier, its input, the true labels and weights of the samples: see
+            :meth:`ClassifierReport.from_estimator`.
+        name : str or None, default=None
             Title of the legend.
 
         Returns
         -------
         Display
-            Not drawn yet; call `plot`.
+            Not drawn yet; call :meth:`plot`.
 
         Raises
         ------
-        ValueError, TypeError
-            If the estimator gives no scores, or is refused as in `ClassifierReport.from_estimator`.
+        TypeError
+            If it is not a classifier: see :meth:`ClassifierReport.from_estimator`.
+        ValueError
+            If the estimator has no scores, or its predictions or ``y`` are invalid.
         """
         return cls._from_checked(Predictions.from_estimator(estimator, X, y, sample_weight=sample_weight), name=name)
 
@@ -88,19 +91,20 @@ class _OneVsRestDisplay(ABC):
         Parameters
         ----------
         y_true, y_score, classes, sample_weight
-            As in `ClassifierReport.from_predictions`.
-        name : str, default=None
+            True labels, scores, labels of the classes and weights of the samples: see
+            :meth:`ClassifierReport.from_predictions`.
+        name : str or None, default=None
             Title of the legend.
 
         Returns
         -------
         Display
-            Not drawn yet; call `plot`.
+            Not drawn yet; call :meth:`plot`.
 
         Raises
         ------
         ValueError
-            If predictions are refused as in `headline_frame`.
+            If predictions are refused as in :func:`headline_frame`.
         """
         return cls._from_checked(
             Predictions.from_arrays(y_true, y_score, classes=classes, sample_weight=sample_weight), name=name
@@ -178,11 +182,11 @@ class _OneVsRestDisplay(ABC):
         return pd.DataFrame(columns=[self._x, self._y, "threshold"]) if self.micro is None else self.micro.copy()
 
     def colors(self, classes: Any = None) -> dict[Any, str]:
-        """Return the colour of each class that `plot` singles out.
+        """Return the colour of each class that :meth:`plot` singles out.
 
         Parameters
         ----------
-        classes : sequence of labels, default=None
+        classes : sequence of labels or None, default=None
             The classes to single out, at most 6. None takes all of them where there are no more than 6, and
             otherwise the 5 with the smallest areas: those that need a look.
 
@@ -204,21 +208,21 @@ class _OneVsRestDisplay(ABC):
         if unknown:
             raise ValueError(f"classes names {unknown!r}; those with a curve are {list(defined.index)!r}.")
         if len(classes) > len(SERIES):
-            raise ValueError(f"classes names {len(classes)}; at most {len(SERIES)} can be told apart by colour.")
+            raise ValueError(f"classes names {len(classes)}; expected at most {len(SERIES)}, one colour per class.")
         return dict(zip(classes, SERIES, strict=False))
 
     def plot(self, ax: Axes | None = None, *, classes: Any = None, legend: bool = True) -> Self:
         """Draw the chosen classes in colour, the others in grey, and with three classes or more two averages.
 
-        The macro average, bold, is the mean of the curves of all classes (`macro_curve`); the micro average, dotted, is
-        the curve of all pairs of a sample and a class (`micro_curve`).
+        The macro average, bold, is the mean of the curves of all classes (:meth:`macro_curve`); the micro average,
+        dotted, is the curve of all pairs of a sample and a class (:meth:`micro_curve`).
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
-        classes : sequence of labels, default=None
-            See `colors`.
+        classes : sequence of labels or None, default=None
+            See :meth:`colors`.
         legend : bool, default=True
             Whether to draw a legend with the area of each curve.
 
@@ -230,7 +234,7 @@ class _OneVsRestDisplay(ABC):
         Raises
         ------
         ValueError
-            If ``classes`` is refused as in `colors`.
+            If ``classes`` is refused as in :meth:`colors`.
         """
         import matplotlib as mpl
 
@@ -245,7 +249,7 @@ class _OneVsRestDisplay(ABC):
             x, y = self._drawn(points[self._x].to_numpy(), points[self._y].to_numpy())
             (line,) = ax.plot(x, y, drawstyle=self._drawstyle, **style)
             if label in colors:
-                text = f"{label_text(label, 24)} ({figure_text(self.areas[label])})"
+                text = f"{label_text(label, 24)} ({metric_text(self.areas[label])})"
                 entries.append((list(colors).index(label), line, text))
             elif not any(position == len(colors) for position, *_ in entries):
                 entries.append((len(colors), line, "other classes"))
@@ -255,14 +259,14 @@ class _OneVsRestDisplay(ABC):
             (line,) = ax.plot(
                 mean[self._x], mean[self._y], color=ink, linewidth=2.2, zorder=4, drawstyle=self._drawstyle
             )
-            entries.append((-2, line, f"macro average ({figure_text(self.areas.mean())})"))
+            entries.append((-2, line, f"macro average ({metric_text(self.areas.mean())})"))
             if self.micro is not None:
                 x, y = self._drawn(self.micro[self._x].to_numpy(), self.micro[self._y].to_numpy())
                 # A point for each place of an image; the curve itself may have a hundred thousand.
                 (line,) = ax.plot(
                     _GRID, self._at(x, y), color=ink, linewidth=1.6, linestyle=":", zorder=5, drawstyle=self._drawstyle
                 )
-                entries.append((-1, line, f"micro average ({figure_text(self.micro_area)})"))
+                entries.append((-1, line, f"micro average ({metric_text(self.micro_area)})"))
         if not entries:
             ax.text(0.5, 0.5, "not defined for any class", ha="center", va="center", transform=ax.transAxes)
         ax.set(xlabel=self._x_label, ylabel=self._y_label, xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
@@ -304,7 +308,7 @@ _REST_STYLE = {"color": REST, "linewidth": 0.7, "alpha": 0.8, "zorder": 2}
 class OneVsRestRocDisplay(_OneVsRestDisplay):
     """ROC curves of all classes, each against the rest.
 
-    Make it with `from_estimator` or `from_predictions`.
+    Make it with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
@@ -312,12 +316,12 @@ class OneVsRestRocDisplay(_OneVsRestDisplay):
         Points of the curves: columns "class", "fpr" and "tpr" (false and true positive rate), "threshold".
     areas : Series
         Area under the curve of each class; NaN for a class that has no sample, or has them all.
-    micro : DataFrame, default=None
+    micro : DataFrame or None, default=None
         Points of the curve of all pairs of a sample and a class: columns as in ``curves``, without "class". None where
         there is one class.
     micro_area : float, default=nan
         Area under that curve, as scikit-learn's with ``average="micro"``.
-    name : str, default=None
+    name : str or None, default=None
         Title of the legend.
 
     Examples
@@ -363,7 +367,7 @@ class OneVsRestRocDisplay(_OneVsRestDisplay):
 class OneVsRestPrecisionRecallDisplay(_OneVsRestDisplay):
     """Precision-recall curves of all classes, each against the rest.
 
-    Make it with `from_estimator` or `from_predictions`.
+    Make it with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
@@ -372,12 +376,12 @@ class OneVsRestPrecisionRecallDisplay(_OneVsRestDisplay):
         (threshold infinity) to the highest threshold that finds every sample.
     areas : Series
         Average precision of each class; NaN for a class that has no sample.
-    micro : DataFrame, default=None
+    micro : DataFrame or None, default=None
         Points of the curve of all pairs of a sample and a class: columns as in ``curves``, without "class". None where
         there is one class.
     micro_area : float, default=nan
         Area under that curve, as scikit-learn's with ``average="micro"``.
-    name : str, default=None
+    name : str or None, default=None
         Title of the legend.
 
     Examples

@@ -1,4 +1,4 @@
-"""Display of images beside what a classifier said of them: its worst errors, what it is surest of, examples."""
+"""Display of images with predictions: the worst errors, the most confident correct predictions, examples."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 
 from skcnn._plot.image_grid import Cell, Group, Line, draw_grid
 from skcnn._plot.theme import RIGHT, WRONG
-from skcnn._text import figure_text
+from skcnn._text import metric_text
 from skcnn.images import BadRow, Images, as_images, map_ahead
 from skcnn.metrics._predictions import Predictions
 
@@ -32,22 +32,22 @@ _NOTHING = {
 
 
 class ImageGridDisplay:
-    """Images beside what a classifier said of them.
+    """A grid of images with the predictions of a classifier.
 
     Looking at the worst errors is the quickest way to find wrong labels, bad images and classes that overlap. Only
     the images shown are read. One that cannot be read is an empty frame with the reason in it.
 
-    Make it with `from_estimator` or `from_predictions`.
+    Make it with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
     rows : DataFrame of shape (n_images, 7)
-        What `frame` returns.
+        What :meth:`frame` returns.
     images : list of (ndarray of shape (height, width, 3), uint8) or None
         The image of each row; None where there is none.
     kind : {"worst_errors", "confident_right", "examples"}, default="worst_errors"
         What the rows are.
-    name : str, default=None
+    name : str or None, default=None
         Title of the image.
 
     Examples
@@ -102,26 +102,28 @@ class ImageGridDisplay:
         ----------
         estimator : estimator
             A fitted classifier, pipeline or search that takes images. Where it takes something else (features, or a
-            table in which images are one column of several), use `from_predictions`.
+            table in which images are one column of several), use :meth:`from_predictions`.
         X : array-like of n_samples images
             See :func:`skcnn.images.as_images`.
         y : array-like of shape (n_samples,)
             True labels.
         kind, n_images, size, max_pixels, random_state, name
-            As in `from_predictions`.
-        root : path-like, default=None
+            The kind of images, their number, the size of thumbnails, the largest image to decode, seed of the draws and
+            the title: see :meth:`from_predictions`.
+        root : path-like or None, default=None
             Folder or URL that relative paths in X start from. None takes the estimator's own ``root``.
 
         Returns
         -------
         ImageGridDisplay
-            Not drawn yet; call `plot`.
+            Not drawn yet; call :meth:`plot`.
 
         Raises
         ------
-        ValueError, TypeError
-            If the estimator is refused as in `ClassifierReport.from_estimator`, X or a parameter as in
-            `from_predictions`.
+        TypeError
+            If it is not a classifier, or X is of another type.
+        ValueError
+            If predictions, X or a parameter are invalid.
         """
         images = as_images(X, root=root_of(estimator) if root is None else root)
         predictions = Predictions.from_estimator(estimator, X, y)
@@ -152,7 +154,8 @@ class ImageGridDisplay:
         Parameters
         ----------
         y_true, y_score, y_pred, classes
-            As in `ClassifierReport.from_predictions`.
+            True labels, scores, predicted labels and labels of the classes: see
+            :meth:`ClassifierReport.from_predictions`.
         X : array-like of n_samples images
             The images, in the same order: see :func:`skcnn.images.as_images`.
         kind : {"worst_errors", "confident_right", "examples"}, default="worst_errors"
@@ -160,30 +163,32 @@ class ImageGridDisplay:
             the true one in score (in the order of X where there are no scores). ``"confident_right"``: samples
             predicted right, those of the highest score first. ``"examples"``: samples of each class drawn at random,
             class by class.
-        n_images : int, default=None
+        n_images : int or None, default=None
             How many at most; with ``kind="examples"`` of each class. None is 12, and 4 of each class.
         size : int, default=128
             Pixels of the longer side of a thumbnail; smaller images are kept as they are. The default is as much as
             is seen in a grid.
-        root : path-like, default=None
+        root : path-like or None, default=None
             Folder or URL that relative paths in X start from. None is the current folder.
-        max_pixels : int, default=None
+        max_pixels : int or None, default=None
             Larger images are not decoded; None stands for Pillow's own limit.
         random_state : int or None, default=0
             Seed of the examples. An int, as in all that is shown to people, so that they see the same each time; None
             draws anew.
-        name : str, default=None
+        name : str or None, default=None
             Title of the image.
 
         Returns
         -------
         ImageGridDisplay
-            Not drawn yet; call `plot`.
+            Not drawn yet; call :meth:`plot`.
 
         Raises
         ------
-        ValueError, TypeError
-            If predictions, X or a parameter are not acceptable, or if ``kind="confident_right"`` and there are no
+        TypeError
+            If X is of another type.
+        ValueError
+            If predictions, X or a parameter are invalid, or if ``kind="confident_right"`` and there are no
             scores.
         """
         images = as_images(X, root=root)
@@ -208,17 +213,15 @@ class ImageGridDisplay:
     ) -> Self:
         """Make the Display from checked predictions."""
         if kind not in get_args(Kind):
-            raise ValueError(f"kind={kind!r}; accepted: {', '.join(map(repr, get_args(Kind)))}.")
+            raise ValueError(f"kind={kind!r}; expected {', '.join(map(repr, get_args(Kind)))}.")
         n_images = _DEFAULT_COUNT[kind] if n_images is None else n_images
         for what, value in (("n_images", n_images), ("size", size)):
             if not isinstance(value, Integral) or value < 1:
-                raise ValueError(f"{what}={value!r}; an int >= 1 is accepted.")
+                raise ValueError(f"{what}={value!r}; expected an int >= 1.")
         if len(images) != predictions.n_samples:
-            raise ValueError(
-                f"X has {len(images)} images, and there are {predictions.n_samples} labels; they must be as many."
-            )
+            raise ValueError(f"X has {len(images)} images; expected {predictions.n_samples}, the number of labels.")
         rows = _chosen(predictions, kind, int(n_images), random_state)
-        # A failed image comes back as a BadRow: it is told in its place, and the others are shown.
+        # A failed image comes back as a BadRow: its reason is shown in its place.
         read = [
             image
             for _, image in map_ahead(
@@ -253,8 +256,8 @@ class ImageGridDisplay:
         Returns
         -------
         DataFrame of shape (n_images, 10)
-            `frame`, and the columns "data_uri" ("data:image/jpeg;base64,...", None where there is no image), "width"
-            and "height" (in pixels; 0 where there is no image).
+            :meth:`frame`, and the columns "data_uri" ("data:image/jpeg;base64,...", None where there is no image),
+            "width" and "height" (in pixels; 0 where there is no image).
         """
         sizes = [(0, 0) if image is None else image.shape[:2] for image in self.images]
         uris = [None if image is None else _data_uri(image, quality) for image in self.images]
@@ -273,7 +276,7 @@ class ImageGridDisplay:
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
 
         Returns
@@ -298,7 +301,7 @@ class ImageGridDisplay:
         return self
 
     def _lines(self, true: Any, predicted: Any, score: float) -> list[Line]:
-        end = "" if np.isnan(score) else figure_text(score)
+        end = "" if np.isnan(score) else metric_text(score)
         says_class = true != predicted or self.kind != "examples"
         first = Line(predicted if says_class else "", end=end, color=RIGHT if true == predicted else WRONG)
         return [first, Line(true, before="true: ")] if self.kind == "worst_errors" else [first]

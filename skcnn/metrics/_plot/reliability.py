@@ -1,4 +1,4 @@
-"""Reliability diagram: a Display of whether probabilities mean what they say."""
+"""Display of the calibration of probabilities: the reliability diagram."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 
 from skcnn._plot.theme import REST, SERIES, new_axes
-from skcnn._text import figure_text, label_text, valid_label
+from skcnn._text import label_text, metric_text, valid_label
 from skcnn.metrics._calibration import N_BINS, bins_of, calibration_of
 from skcnn.metrics._predictions import Predictions
 
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
 
-_DOTS = "\n(area of a dot: share of the samples)"
+_DOTS = "\n(area of a dot: fraction of the samples)"
 
 
 class ReliabilityDisplay:
-    """Reliability diagram: how often what is given a probability happens; on the diagonal, that often.
+    """Reliability diagram: predicted probabilities against observed frequencies; they match on the diagonal.
 
-    Points below the diagonal are overconfident. The area of a dot is the share of the samples in its bin: small dots
-    are luck, large ones make the error. Make it with `from_estimator` or `from_predictions`.
+    Points below the diagonal are overconfident. The area of a dot is the fraction of the samples in its bin: small dots
+    are noise, large ones contribute most to the error. Make it with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
     bins : DataFrame
         A row for each bin that holds a sample: columns "column" (number of the row in ``calibration``), "low", "high",
-        "count", "probability" and "share".
+        "count", "probability" and "fraction".
     calibration : DataFrame of shape (1 + n_classes, 5)
-        As `calibration_frame` describes it.
-    name : str, default=None
+        The table of :func:`calibration_frame`.
+    name : str or None, default=None
         Title of the legend.
 
     Examples
@@ -40,10 +40,10 @@ class ReliabilityDisplay:
     >>> display = ReliabilityDisplay.from_predictions(["cat", "dog", "dog", "dog"], [0.1, 0.9, 0.9, 0.3])
     >>> frame = display.frame()
     >>> frame[frame["class"] == "dog"].drop(columns="class").round(2)  # doctest: +NORMALIZE_WHITESPACE
-        low  high  count  probability  share
-    5  0.07  0.13      1          0.1    0.0
-    6  0.27  0.33      1          0.3    1.0
-    7  0.87  0.93      2          0.9    1.0
+        low  high  count  probability  fraction
+    5  0.07  0.13      1          0.1       0.0
+    6  0.27  0.33      1          0.3       1.0
+    7  0.87  0.93      2          0.9       1.0
     >>> figure = display.plot().figure_
     """
 
@@ -68,22 +68,24 @@ class ReliabilityDisplay:
         Parameters
         ----------
         estimator, X, y, sample_weight
-            As in `ClassifierReport.from_estimator`.
+            A fitted classifier, its input, the true labels and weights of the samples: see
+            :meth:`ClassifierReport.from_estimator`.
         n_bins : int, default=15
-            As in `calibration_frame`.
-        name : str, default=None
+            Number of bins of equal width: see :func:`calibration_frame`.
+        name : str or None, default=None
             Title of the legend.
 
         Returns
         -------
         ReliabilityDisplay
-            Not drawn yet; call `plot`.
+            Not drawn yet; call :meth:`plot`.
 
         Raises
         ------
-        ValueError, TypeError
-            If the estimator gives no probabilities, or is refused as in `ClassifierReport.from_estimator`; or if
-            ``n_bins`` is less than 1.
+        TypeError
+            If it is not a classifier: see :meth:`ClassifierReport.from_estimator`.
+        ValueError
+            If the estimator has no probabilities, its predictions or ``y`` are invalid, or ``n_bins`` is less than 1.
         """
         predictions = Predictions.from_estimator(estimator, X, y, sample_weight=sample_weight)
         return cls._from_checked(predictions, n_bins, name=name)
@@ -104,19 +106,20 @@ class ReliabilityDisplay:
         Parameters
         ----------
         y_true, y_score, classes, sample_weight, n_bins
-            As in `calibration_frame`.
-        name : str, default=None
+            True labels, scores, labels of the classes, weights of the samples and number of bins: see
+            :func:`calibration_frame`.
+        name : str or None, default=None
             Title of the legend.
 
         Returns
         -------
         ReliabilityDisplay
-            Not drawn yet; call `plot`.
+            Not drawn yet; call :meth:`plot`.
 
         Raises
         ------
         ValueError
-            If predictions or ``n_bins`` are refused as in `calibration_frame`.
+            If predictions or ``n_bins`` are refused as in :func:`calibration_frame`.
         """
         predictions = Predictions.from_arrays(y_true, y_score, classes=classes, sample_weight=sample_weight)
         return cls._from_checked(predictions, n_bins, name=name)
@@ -134,7 +137,7 @@ class ReliabilityDisplay:
         DataFrame of shape (n_points, 6)
             A row for each bin that holds a sample, of all classes together and then of each: columns "class", "low"
             and "high" (edges; the upper one belongs to the bin), "count" (samples, or sum of their weights),
-            "probability" (mean in the bin) and "share", as in `calibration_frame`.
+            "probability" (mean in the bin) and "fraction", as in :func:`calibration_frame`.
         """
         frame = self.bins.copy()
         frame.insert(0, "class", self.calibration.index[frame.pop("column").to_numpy()])
@@ -145,9 +148,9 @@ class ReliabilityDisplay:
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
-        classes : sequence of labels, default=None
+        classes : sequence of labels or None, default=None
             The classes to draw, each against the rest, at most 6. None draws all classes together (the most probable
             class of each sample), and with two classes the second, whose probability says all.
         legend : bool, default=True
@@ -170,19 +173,19 @@ class ReliabilityDisplay:
         entries = []
         for column, color in zip(columns, SERIES, strict=False):
             points = self.bins[self.bins["column"] == column]
-            probability, share = points["probability"], points["share"]
+            probability, fraction = points["probability"], points["fraction"]
             if len(columns) == 1:
-                ax.vlines(probability, probability, share, color=color, linewidth=1, alpha=0.5, zorder=2)
-            (line,) = ax.plot(probability, share, color=color, linewidth=0.9, zorder=3)
-            # Dots of a share of 0 or 1 are whole.
+                ax.vlines(probability, probability, fraction, color=color, linewidth=1, alpha=0.5, zorder=2)
+            (line,) = ax.plot(probability, fraction, color=color, linewidth=0.9, zorder=3)
+            # Dots at a fraction of 0 or 1 are not clipped.
             area = 10 + 250 * points["count"] / points["count"].sum()
-            ax.scatter(probability, share, s=area, color=color, alpha=0.85, linewidths=0, zorder=4, clip_on=False)
+            ax.scatter(probability, fraction, s=area, color=color, alpha=0.85, linewidths=0, zorder=4, clip_on=False)
             row = self.calibration.iloc[column]
-            entries.append((line, f"{label_text(row.name, 24)} (ECE {figure_text(row['ece'])})"))
+            entries.append((line, f"{label_text(row.name, 24)} (ECE {metric_text(row['ece'])})"))
         together = columns == [0]
         ax.set(
             xlabel=("Highest probability of a sample" if together else "Probability of the class") + _DOTS,
-            ylabel="Share predicted correctly" if together else "Share of the class",
+            ylabel="Fraction predicted correctly" if together else "Fraction of the class",
             xlim=(-0.02, 1.02),
             ylim=(-0.02, 1.02),
             aspect="equal",
@@ -209,9 +212,9 @@ class ReliabilityDisplay:
         classes = [valid_label(label) for label in classes]
         unknown = [label for label in classes if label not in known]
         if unknown or not classes:
-            raise ValueError(f"classes names {unknown or 'none'!r}; labels among {known!r} are accepted.")
+            raise ValueError(f"classes names {unknown or 'none'!r}; expected labels among {known!r}.")
         if len(classes) > len(SERIES):
-            raise ValueError(f"classes names {len(classes)}; at most {len(SERIES)} can be told apart by colour.")
+            raise ValueError(f"classes names {len(classes)}; expected at most {len(SERIES)}, one colour per class.")
         return [1 + known.index(label) for label in classes]
 
 

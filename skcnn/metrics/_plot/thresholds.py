@@ -1,4 +1,4 @@
-"""Display of what each threshold on a score would mean."""
+"""Display of metrics over the threshold on a score."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ _DRAWN = 1000
 class ThresholdDisplay:
     """Recall, precision and the like as curves over the threshold.
 
-    Make it with `from_estimator` or `from_predictions`.
+    Make it with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
     table : DataFrame of shape (n_thresholds, 11)
-        As `threshold_table` describes it.
-    name : str, default=None
+        The table of :func:`threshold_table`.
+    name : str or None, default=None
         Title of the legend.
 
     Examples
@@ -74,29 +74,32 @@ class ThresholdDisplay:
         Parameters
         ----------
         estimator, X, y, sample_weight
-            As in `ClassifierReport.from_estimator`.
-        pos_label : label, default=None
+            A fitted classifier, its input, the true labels and weights of the samples: see
+            :meth:`ClassifierReport.from_estimator`.
+        pos_label : label or None, default=None
             The positive class; all others are negative. None takes the second of two classes, as scikit-learn does.
-        name : str, default=None
+        name : str or None, default=None
             Title of the legend. None takes the positive class.
 
         Returns
         -------
         ThresholdDisplay
-            Not drawn yet; call `plot`.
+            Not drawn yet; call :meth:`plot`.
 
         Raises
         ------
-        ValueError, TypeError
-            If ``pos_label`` is needed or is no class, the estimator gives no scores, or it is refused as in
-            `ClassifierReport.from_estimator`.
+        TypeError
+            If it is not a classifier: see :meth:`ClassifierReport.from_estimator`.
+        ValueError
+            If ``pos_label`` is needed or not a class, the estimator has no scores, or its predictions or ``y`` are
+            invalid.
         """
         predictions = Predictions.from_estimator(estimator, X, y, sample_weight=sample_weight)
         classes, pos_label = list(predictions.classes), valid_label(pos_label)
         if pos_label is None and len(classes) != 2:
             raise ValueError(f"There are {len(classes)} classes: give one of {values_text(classes)} as pos_label.")
         if pos_label is not None and pos_label not in classes:
-            raise ValueError(f"pos_label is {pos_label!r}; one of {values_text(classes)} is accepted.")
+            raise ValueError(f"pos_label is {pos_label!r}; expected one of {values_text(classes)}.")
         return cls._from_checked(predictions, 1 if pos_label is None else classes.index(pos_label), name=name)
 
     @classmethod
@@ -114,19 +117,19 @@ class ThresholdDisplay:
         Parameters
         ----------
         y_true, y_score, pos_label, sample_weight
-            As in `threshold_table`.
-        name : str, default=None
+            True labels, scores, the positive class and weights of the samples: see :func:`threshold_table`.
+        name : str or None, default=None
             Title of the legend. None takes ``pos_label``, where it is given.
 
         Returns
         -------
         ThresholdDisplay
-            Not drawn yet; call `plot`.
+            Not drawn yet; call :meth:`plot`.
 
         Raises
         ------
         ValueError
-            If predictions or ``pos_label`` are refused as in `threshold_table`.
+            If predictions or ``pos_label`` are refused as in :func:`threshold_table`.
         """
         table = threshold_table_of(*checked_binary(y_true, y_score, pos_label, sample_weight))
         return cls(table, name=label_text(pos_label, 24) if name is None and pos_label is not None else name)
@@ -138,12 +141,12 @@ class ThresholdDisplay:
         return cls(threshold_table_of(predictions, number), name=name)
 
     def frame(self) -> pd.DataFrame:
-        """Return the figures at every distinct score.
+        """Return the metrics at every distinct score.
 
         Returns
         -------
         DataFrame of shape (n_thresholds, 11)
-            As `threshold_table` describes it.
+            The table of :func:`threshold_table`.
         """
         return self.table.copy()
 
@@ -159,13 +162,13 @@ class ThresholdDisplay:
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
         metrics : sequence of str, default=("tpr", "fpr", "ppv", "f1")
             Columns of the table to draw, among "tpr" (recall), "fpr", "ppv" (precision), "npv", "f1" and "accuracy".
             Accuracy is not among the default ones: where one class is rare it is high wherever the threshold lies.
-        point : Series, default=None
-            What `operating_point` chose; it is marked.
+        point : Series or None, default=None
+            What :func:`operating_point` chose; it is marked.
         legend : bool, default=True
             Whether to draw a legend.
 
@@ -177,7 +180,7 @@ class ThresholdDisplay:
         Raises
         ------
         ValueError
-            If ``metrics`` is empty or names what is no column to draw.
+            If ``metrics`` is empty or contains an unknown column.
         """
         import matplotlib as mpl
 
@@ -185,14 +188,14 @@ class ThresholdDisplay:
         unknown = [metric for metric in metrics if metric not in METRIC_LABELS]
         if unknown or not metrics:
             raise ValueError(
-                f"metrics names {unknown or 'none'!r}; some of {list(METRIC_LABELS)} are accepted (recall is 'tpr', "
+                f"metrics names {unknown or 'none'!r}; expected some of {list(METRIC_LABELS)} (recall is 'tpr', "
                 "precision 'ppv')."
             )
         if ax is None:
             ax = new_axes(6, 4)
         table = self._drawn()
         for metric, color in zip(metrics, SERIES, strict=False):
-            # The figures of a threshold hold for all thresholds above the next lower score.
+            # The metrics of a threshold hold for all thresholds above the next lower score.
             ax.plot(
                 table["threshold"], table[metric], color=color, linewidth=1.6, drawstyle="steps-pre",
                 label=METRIC_LABELS[metric], zorder=3,
@@ -205,7 +208,7 @@ class ThresholdDisplay:
             )  # fmt: skip
             for metric, color in zip(metrics, SERIES, strict=False):
                 ax.plot(point["threshold"], point[metric], "o", color=color, markersize=5, zorder=4)
-        ax.set(xlabel="Threshold: positive from this score on", ylabel="Share", ylim=(-0.02, 1.02))
+        ax.set(xlabel="Threshold: positive from this score on", ylabel="Fraction", ylim=(-0.02, 1.02))
         if legend:
             # Above the axes: within them there is no corner that a curve may not pass.
             box = ax.legend(title=self.name, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False)

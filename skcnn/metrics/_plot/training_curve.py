@@ -1,4 +1,4 @@
-"""How a network learned, epoch by epoch."""
+"""Display of the training history, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ _NEEDED = ("phase", "epoch")
 
 
 class TrainingCurveDisplay:
-    """Loss or accuracy by epoch, on the rows learned from and on those set aside.
+    """Loss or another metric by epoch, on the training set and on the validation set.
 
-    Make it with `from_estimator`, or from a history of another training.
+    Make it with :meth:`from_estimator`, or from a history of another training.
 
     Parameters
     ----------
     history : DataFrame
-        A row an epoch: columns "phase", "epoch", and a metric such as "loss"; "val_loss" where rows were set aside.
-    best_epoch : int, default=None
+        One row per epoch: columns "phase", "epoch", and a metric such as "loss"; "val_loss" if there was a validation
+        set.
+    best_epoch : int or None, default=None
         Number of the epoch that the weights are from; None marks none.
-    name : str, default=None
+    name : str or None, default=None
         Title of the legend.
 
     Raises
@@ -58,19 +59,19 @@ class TrainingCurveDisplay:
         Parameters
         ----------
         estimator : CNNClassifier
-            Fitted: its ``history_`` and ``best_epoch_`` are read.
-        name : str, default=None
+            A fitted classifier with ``history_`` and ``best_epoch_``.
+        name : str or None, default=None
             Title of the legend.
 
         Returns
         -------
         TrainingCurveDisplay
-            Not drawn yet; call `plot`.
+            Not drawn yet; call :meth:`plot`.
         """
         return cls(estimator.history_, best_epoch=getattr(estimator, "best_epoch_", None), name=name)
 
     def frame(self) -> pd.DataFrame:
-        """Return what is drawn.
+        """Return the training history.
 
         Returns
         -------
@@ -80,11 +81,11 @@ class TrainingCurveDisplay:
         return self.history.copy()
 
     def plot(self, ax: Axes | None = None, *, metric: str = "loss", legend: bool = True) -> Self:
-        """Draw a metric by epoch; lines part the phases, and a dot marks the epoch that was kept.
+        """Draw a metric by epoch; vertical lines separate the phases, and a dot marks the best epoch.
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
+        ax : matplotlib Axes or None, default=None
             Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
         metric : str, default="loss"
             A column of the history, such as "accuracy" or "learning_rate".
@@ -106,17 +107,18 @@ class TrainingCurveDisplay:
         columns = [column for column in (metric, f"val_{metric}") if column in self.history]
         if metric not in columns:
             given = [c for c in self.history if c not in _NEEDED and not str(c).startswith("val_")]
-            raise ValueError(f"metric={metric!r}; the history has {', '.join(map(repr, given))}.")
+            raise ValueError(f"metric={metric!r}; expected a column of the history: {', '.join(map(repr, given))}.")
         if ax is None:
             ax = new_axes(6, 4)
         epoch = self.history["epoch"]
-        for column, label, color in zip(columns, ("learned from", "set aside"), SERIES, strict=False):
+        for column, label, color in zip(columns, ("training", "validation"), SERIES, strict=False):
             ax.plot(epoch, self.history[column], color=color, linewidth=1.6, marker=".", label=label, zorder=3)
         if self.best_epoch is not None and (epoch == self.best_epoch).any():
             value = self.history.loc[epoch == self.best_epoch, columns[-1]].iloc[0]
             ax.plot(
-                [self.best_epoch], [value], "o", color=SERIES[len(columns) - 1], markersize=8, label="kept", zorder=4
-            )
+                [self.best_epoch], [value], "o", color=SERIES[len(columns) - 1], markersize=8, label="best epoch",
+                zorder=4,
+            )  # fmt: skip
         begins = self.history["phase"].ne(self.history["phase"].shift())
         for place, phase in zip(epoch[begins], self.history.loc[begins, "phase"], strict=True):
             if place != epoch.iloc[0]:

@@ -1,0 +1,126 @@
+"""Docstrings of public names speak one dialect, and signatures have types."""
+
+import importlib
+import inspect
+import pkgutil
+import re
+
+import pytest
+from numpydoc.docscrape import NumpyDocString
+
+import skcnn
+
+#: Parameters and return values annotated Any, because no narrower type exists.
+ANY_NAMES = {
+    "X": "array-like of images, paths, bytes or a column of any kind of frame",
+    "y": "labels of any type",
+    "classes": "labels of any type, in any sequence",
+    "pos_label": "a label of any type",
+    "target": "labels of any type",
+    "estimator": "an estimator of any package, by its methods",
+    "transformer": "an estimator of any package, by its methods",
+    "classifier": "an estimator of any package, by its methods",
+    "random_state": "scikit-learn's: int, RandomState or None",
+    "backbone": "a Keras model; Keras is imported only when it is needed",
+    "model": "a Keras model",
+    "network": "a Keras model",
+    "weights": "a name, a path or a file in memory",
+    "optimizer": "a name or a Keras object",
+    "loss": "a name or a Keras object",
+    "augmentation": "a name or Keras layers",
+    "cache": "a name, a path or a cache object",
+    "x": "a tensor of the backend of Keras",
+    "arrays": "an array, a frame or a list each",
+    "return": "a Keras object, a Bunch, or an object of any type from a file",
+}
+
+
+def public_names():
+    """Return every function, and every class with its methods, of the ``__all__`` of each public module."""
+    modules = [skcnn] + [
+        importlib.import_module(found.name)
+        for found in pkgutil.walk_packages(skcnn.__path__, "skcnn.")
+        if not any(part.startswith("_") for part in found.name.split(".")) and found.name != "skcnn.cli"
+    ]
+    names = {}
+    for module in modules:
+        for name in getattr(module, "__all__", ()):
+            item = getattr(module, name)
+            if not (inspect.isclass(item) or inspect.isfunction(item)) or not item.__module__.startswith("skcnn"):
+                continue
+            names[f"{module.__name__}.{name}"] = item
+            if inspect.isclass(item):
+                for method, value in inspect.getmembers(item):
+                    inner = inspect.unwrap(getattr(value, "__func__", value))
+                    is_own = inspect.isfunction(inner) and inner.__module__.startswith("skcnn")
+                    if is_own and (method == "__init__" or not method.startswith("_")):
+                        names[f"{module.__name__}.{name}.{method}"] = inner
+    return names
+
+
+NAMES = public_names()
+
+
+def faults(docstring):
+    """Return what a docstring has that is not the dialect."""
+    if not docstring:
+        return []
+    text = inspect.cleandoc(docstring)
+    found = [
+        f"{line.strip()!r}: write 'type or None, default=None'"
+        for line in re.findall(r"(?m)^\S.* : .*default=None$", text)
+        if "or None, default=None" not in line
+    ]
+    found += [f"{line.strip()!r}: None goes last" for line in re.findall(r"(?m)^\S.* : None or .*$", text)]
+    # NumpyDocString warns of sections that it does not know, and of them alone.
+    doc = NumpyDocString(text)
+    raised = [name.strip() for entry in doc["Raises"] for name in (entry.type or entry.name).split(",")]
+    found += [f"{name} is raised twice" for name in sorted({n for n in raised if raised.count(n) > 1})]
+    found += [
+        f"{entry.type or entry.name}: one entry per exception" for entry in doc["Raises"] if "," in (entry.type or "")
+    ]
+    for section in ("Parameters", "Returns", "Attributes", "Raises"):
+        for entry in doc[section]:
+            if re.match(r"As (in\b|:|`)", " ".join(entry.desc)):
+                found.append(f"{entry.name or entry.type}: describe it in a line of its own, then refer")
+    without_code = re.sub(r"``.*?``", "", text, flags=re.DOTALL)
+    found += [
+        f"`{inside}`: double backticks for code, a role for a reference"
+        for inside in re.findall(r"(?<![`:\w])`([^`<>]+)`(?!_)", without_code)
+    ]
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_docstring(name):
+    assert not (found := faults(NAMES[name].__doc__)), "\n".join(found)
+
+
+@pytest.mark.parametrize("name", [name for name, item in NAMES.items() if inspect.isfunction(item)])
+def test_no_bare_any_in_signatures(name):
+    bare = [
+        argument
+        for argument, annotation in NAMES[name].__annotations__.items()
+        if annotation == "Any" and argument not in ANY_NAMES
+    ]
+    assert not bare, f"{name}: give a type for {bare}"
+
+
+@pytest.mark.parametrize(
+    ("docstring", "fault"),
+    [
+        ("Do it.\n\nParameters\n----------\nx : int, default=None\n    A number.", "or None"),
+        ("Do it.\n\nParameters\n----------\nx : None or int, default=None\n    A number.", "None goes last"),
+        ("Do it.\n\nParameters\n----------\nx : int\n    As in `fit`.", "describe it"),
+        ("Do it.\n\nRaises\n------\nValueError\n    If so.\nValueError\n    If not.", "twice"),
+        ("Do it.\n\nRaises\n------\nValueError, TypeError\n    If so.", "one entry per exception"),
+        ("Do what `fit` does.", "double backticks"),
+    ],
+)
+def test_every_rule_can_fail(docstring, fault):
+    assert any(fault in found for found in faults(docstring))
+
+
+def test_a_good_docstring_passes():
+    good = "Do it.\n\nParameters\n----------\nx : int or None, default=None\n    A number, see :func:`f` and ``g``."
+    assert not faults(good)
