@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,6 +72,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _images(folders: list[str]) -> tuple[list[str], list[str]]:
     """Return the paths of all images, and the folder that each counts to."""
+    from skcnn.datasets import walk_images
+
     places = [os.path.realpath(folder) for folder in folders]
     for (one, inner), (other, outer) in combinations(sorted(zip(folders, places, strict=True), key=_depth), 2):
         if Path(outer).is_relative_to(inner):
@@ -82,7 +83,7 @@ def _images(folders: list[str]) -> tuple[list[str], list[str]]:
     for folder in folders:
         if not os.path.isdir(folder):
             raise FileNotFoundError(f"{folder}: no such folder; expected a folder of images")
-        found = list(_walk(folder))
+        found = list(walk_images(folder))
         if not found:
             raise ValueError(f"{folder} contains no images; expected a folder of images")
         paths += found
@@ -95,18 +96,6 @@ def _images(folders: list[str]) -> tuple[list[str], list[str]]:
 
 def _depth(place: tuple[str, str]) -> int:
     return len(Path(place[1]).parts)
-
-
-def _walk(folder: str) -> Iterator[str]:
-    from skcnn.datasets._folder import image_extensions
-    from skcnn.datasets._natural import natural_key
-
-    extensions = image_extensions()
-    for here, inner, files in os.walk(folder):
-        inner[:] = sorted((name for name in inner if not name.startswith(".")), key=natural_key)
-        for name in sorted(files, key=natural_key):
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in extensions:
-                yield os.path.join(here, name)
 
 
 def _print(pairs: pd.DataFrame, across: pd.Series, n_images: int, options: argparse.Namespace) -> None:

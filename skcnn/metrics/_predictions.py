@@ -12,7 +12,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from skcnn._text import valid_labels, values_text
 
-
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 

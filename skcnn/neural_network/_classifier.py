@@ -27,6 +27,7 @@ from skcnn.neural_network._graph import Graph, head_graph, joined_graph
 from skcnn.neural_network._loss import Objective, as_optimizer
 from skcnn.neural_network._network import Design, check_unfreeze, initial_base, initial_head, plain_model
 from skcnn.neural_network._recipe import (
+    Recipe,
     checkpoint_of,
     design_of,
     extractor_of,
@@ -311,19 +312,19 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         """
         images = self._check_input(X, reset=True)
         y = check_labels(y, len(images))
-        phases = phases_of(self)
+        phases = phases_of(self._recipe())
         classes = np.unique(y)
         checked = check_weights(y, classes, sample_weight, self.class_weight)
         self._begin(classes)
         design, objective = self._design(phases)
-        settings = settings_of(self, objective, self._seed)
+        settings = settings_of(self._recipe(), objective, self._seed)
         for phase in phases:
             if not self._uses_features(phase):
                 with self._joined_graph(design, objective, phase.unfreeze):
                     pass  # fail early, on an unknown layer for example
         progress = save = None
         if self.checkpoint is not None:
-            checkpoint = checkpoint_of(self, design, objective, images, y, checked)
+            checkpoint = checkpoint_of(self._recipe(), design, objective, images, y, checked)
             progress, save = checkpoint.load(), checkpoint.save
         rows, features = self._rows(images, y, checked, objective, design, phases[0])
         validation = None
@@ -390,7 +391,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
             self._head = initial_head(self._n_features(design), units, self._seed)
         rows, features = self._rows(images, y, checked, objective, design, phase)
         progress = Progress(base=self._base, head=self._head, history=[*self._history])
-        settings = replace(settings_of(self, objective, self._seed), schedule="constant")
+        settings = replace(settings_of(self._recipe(), objective, self._seed), schedule="constant")
         source = self._source(design, objective, phase, images, features)
         # The state is of use only to the same optimizer, over the same layers.
         kind = (as_optimizer(self.optimizer)[1], phase.unfreeze)
@@ -527,9 +528,12 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self._base, self._head, self._history, self._optimizer = [], [], [], {}
 
+    def _recipe(self) -> Recipe:
+        return Recipe.from_params(self.get_params(deep=False))
+
     def _design(self, phases: list[Phase] | None = None) -> tuple[Design, Objective]:
         """Return the network and its objective; ``phases`` are given if training is about to begin."""
-        design, objective = design_of(self, len(self.classes_), self._seed)
+        design, objective = design_of(self._recipe(), len(self.classes_), self._seed)
         # Where the weights learned are the head's alone, the network's own are part of what was fitted.
         weights = None if self._base else design.backbone.weights_id(self.weights, self._seed)
         form = {
@@ -545,7 +549,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
             if not all(self._uses_features(phase) for phase in phases):
                 initial = initial_base(design)
                 self._constants = initial.constants
-                warn_of_unlearned_statistics(self, initial, phases)
+                warn_of_unlearned_statistics(self._recipe(), initial, phases)
         for name, value in form.items():
             if value is not None and value != self._form[name]:
                 raise ValueError(
@@ -555,7 +559,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         return replace(design, constants=self._constants), objective
 
     def _extractor(self, on_error: str) -> BottleneckFeatures:
-        return extractor_of(self, len(self.classes_), self._seed, on_error)
+        return extractor_of(self._recipe(), len(self.classes_), self._seed, on_error)
 
     def _n_features(self, design: Design) -> int:
         if design.pooling is not None or design.backbone.layers[-1].n_features == 0:
