@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import platform
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from skcnn import __version__
+from skcnn._files import replacing
 from skcnn._members import packed_members
 
 __all__ = ["ModelFileError", "UntrustedTypesError", "load", "read_manifest", "save"]
@@ -132,24 +132,10 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
         "versions": {"skcnn": __version__, **{name: _version(name) for name in _DEPENDENCIES}},
         "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in members.items()},
     }
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-                archive.writestr("manifest.json", json.dumps(manifest, indent=1))
-                for name, content in members.items():
-                    archive.writestr(name, content)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes files that only their owner may read; a saved model is as open as any new file.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with replacing(path) as unfinished, zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("manifest.json", json.dumps(manifest, indent=1))
+        for name, content in members.items():
+            archive.writestr(name, content)
 
 
 def load(path: str | os.PathLike[str], *, trusted: Iterable[str] = ()) -> Any:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skcnn._files import replacing
 from skcnn._text import printable_text, valid_labels
 
 if TYPE_CHECKING:
@@ -121,10 +121,8 @@ def check_writable(path: str) -> None:
 
 
 def write_table(frame: pd.DataFrame, path: str, suffix: str) -> None:
-    with tempfile.TemporaryDirectory(prefix=".skcnn-", dir=Path(path).parent) as folder:
-        unfinished = str(Path(folder) / f"table{suffix}")
-        TABLE_WRITERS[suffix](frame, unfinished)
-        os.replace(unfinished, path)
+    with replacing(path, durable=False) as unfinished:
+        TABLE_WRITERS[suffix](frame, str(unfinished))
 
 
 def _valid(frame: pd.DataFrame) -> pd.DataFrame:

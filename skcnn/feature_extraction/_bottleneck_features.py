@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metadata_routing import UNUSED
 
+from skcnn._files import replacing
 from skcnn._image_input import ImageInputMixin
 from skcnn._keras import is_keras_model, model_digest, model_from_bytes, model_to_bytes
 from skcnn._members import current_members
@@ -416,17 +416,12 @@ def _array(shape: tuple[int, int], path: str | os.PathLike[str] | None) -> Itera
     path = Path(path)
     if path.suffix != ".npy" or not path.parent.is_dir() or path.is_dir():
         raise ValueError(f"out={str(path)!r}; accepted: the path of a .npy file, in a folder that exists")
-    # Not tempfile's, which nobody else could read.
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        features = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
+    with replacing(path, durable=False) as unfinished:
+        features = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.float32, shape=shape)
         features[:] = np.nan
         yield features
         features.flush()
         del features  # a file that is mapped cannot be moved everywhere
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _columns(
