@@ -32,10 +32,14 @@ def test_the_old_file_is_there_until_the_new_one_is_whole(tmp_path, durable):
 def test_an_error_leaves_the_old_file_alone(tmp_path, error):
     path = tmp_path / "table.csv"
     path.write_text("old")
-    writing = replacing(path)
-    writing.__enter__().write_text("half")
+
+    def write():
+        with replacing(path) as unfinished:
+            unfinished.write_text("half")
+            raise error
+
     with pytest.raises(error):
-        writing.__exit__(error, error(), None)
+        write()
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["table.csv"]
 
