@@ -10,14 +10,13 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from skcnn._keras import gradient_of, import_keras, set_weights
+from skcnn._keras import building, copy_model, gradient_of, import_keras, set_weights
 from skcnn.backbones import Backbone, scale_pixels
 from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.images import as_image_size
 from skcnn.inspection._linear import is_linear_classifier, linear_scores
 from skcnn.metrics._text import listing
 from skcnn.neural_network import CNNClassifier
-from skcnn.neural_network._building import building
 from skcnn.neural_network._network import build_parts, initial_base
 
 _ACCEPTED = (
@@ -121,7 +120,7 @@ def _of_features(features: BottleneckFeatures, steps: list[Any], classifier: Any
     with building():
         network = backbone.build(image_size=size, weights=features.weights, random_state=features.random_state)
         if backbone.network is not None:
-            network = _copied(network)
+            network = copy_model(network)  # the user's own, whose layers would bear the marks of what is built on them
         outputs = [
             backbone.pooled_output(network, output.layer, output.pooling) for output in features._outputs(backbone)
         ]
@@ -129,13 +128,6 @@ def _of_features(features: BottleneckFeatures, steps: list[Any], classifier: Any
         joined = layers.Concatenate()(flat) if len(flat) > 1 else flat[0]
     head = linear_scores(steps, classifier, joined.shape[-1])
     return ScoredNetwork(backbone, network, joined, head, classifier.classes_, features, size)
-
-
-def _copied(network: Any) -> Any:
-    """Copy a user's own network, whose layers would otherwise bear the marks of what is built on them."""
-    copy = import_keras().models.clone_model(network)
-    set_weights(copy, network.get_weights())
-    return copy
 
 
 class FeatureMap:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_sample_images
 
-from skcnn._keras import seeded_initializers
+from skcnn._keras import building
 from skcnn.backbones import get_backbone, scale_pixels
 from skcnn.backbones._resnet20 import build_resnet20
 
@@ -97,7 +97,7 @@ def case(request, tmp_path_factory):
     backbone = get_backbone(request.param)
     size = backbone.image_size[0]
     x = images(size)
-    with seeded_initializers(0):
+    with building(0):
         reference, preprocess_input = reference_network(backbone.name, size)
     scaled = preprocess_input(x.astype(np.float32))
     draw_weights(reference, scaled)
