@@ -68,9 +68,10 @@ class FeatureCache:
     --------
     >>> import tempfile
     >>> import numpy as np
-    >>> from skcnn.cache import FeatureCache, content_digest
+    >>> from skcnn.cache import FeatureCache
+    >>> from skcnn.images import as_images
     >>> folder = tempfile.mkdtemp()
-    >>> digest = content_digest(b"an image")
+    >>> digest = as_images([b"an image"]).digest(0)
     >>> FeatureCache(folder).put_many("a network", [digest], [np.ones(3)])
     >>> [record.tolist() for _, record in FeatureCache(folder).get_many("a network", [digest])]
     [[1.0, 1.0, 1.0]]

@@ -48,9 +48,11 @@ class MemoryCache:
     Examples
     --------
     >>> import numpy as np
-    >>> from skcnn.cache import MemoryCache, content_digest
+    >>> from skcnn.cache import MemoryCache
+    >>> from skcnn.images import as_images
     >>> cache = MemoryCache()
-    >>> digests = [content_digest(b"one"), content_digest(b"two")]
+    >>> images = as_images([b"one", b"two"])
+    >>> digests = [images.digest(0), images.digest(1)]
     >>> cache.claim("a network", digests) == digests
     True
     >>> cache.put_many("a network", digests, np.ones((2, 3), "float32"))
