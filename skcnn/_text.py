@@ -1,8 +1,12 @@
-"""Text from the data, made fit for tables and terminals: the names of files and classes hold whatever they like."""
+"""Text for people: counts and lists, and what comes from the data, made fit for tables and terminals.
+
+The names of files and classes hold whatever they like.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -48,6 +52,17 @@ def valid_labels(labels: np.ndarray) -> np.ndarray:
     for place, label in enumerate(given):
         valid.flat[place] = valid_label(label)
     return valid.astype(object if labels.dtype.kind == "O" else str)
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: "1 sample", "1,797 samples", "12 classes"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
+def listing(items: Iterable[str], limit: int = 8) -> str:
+    """Return items joined by commas, at most ``limit`` of them: "a, b and 2 more"."""
+    items = list(items)
+    return ", ".join(items) if len(items) <= limit else f"{', '.join(items[:limit])} and {len(items) - limit:,} more"
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -47,7 +47,7 @@ MAY_IMPORT = {
         "backbones",
         "feature_extraction",
     },
-    "inspection": {"_keras", "images", "backbones", "feature_extraction", "neural_network", "metrics"},
+    "inspection": {"_keras", "_text", "images", "backbones", "feature_extraction", "neural_network", "metrics"},
     "utils": {"_keras", "images", "backbones", "cache", "engines", "feature_extraction", "neural_network"},
     "persistence": {"", "_files", "_keras", "_members", "images", "backbones", "feature_extraction", "neural_network"},
 }

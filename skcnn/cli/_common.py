@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skcnn._files import replacing
-from skcnn._text import printable_text, valid_labels
+from skcnn._text import listing, printable_text, valid_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,6 +136,6 @@ def with_progress(pipeline: Pipeline, options: argparse.Namespace) -> Pipeline:
     return pipeline
 
 
-def listed(names: Sequence[Any], most: int = 8) -> str:
-    shown = ", ".join(map(printable_text, names[:most]))
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+def names_text(names: Iterable[Any]) -> str:
+    """Return names of the data as one line, the first of them where there are many."""
+    return listing(map(printable_text, names))

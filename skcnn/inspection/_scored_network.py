@@ -11,11 +11,11 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from skcnn._keras import building, copy_model, gradient_of, import_keras, set_weights
+from skcnn._text import listing
 from skcnn.backbones import Backbone, scale_pixels
 from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.images import as_image_size
 from skcnn.inspection._linear import is_linear_classifier, linear_scores
-from skcnn.metrics._text import listing
 from skcnn.neural_network import CNNClassifier
 from skcnn.neural_network._network import build_parts, initial_base
 

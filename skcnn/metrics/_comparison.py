@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
+from skcnn._text import counted
 from skcnn.metrics._intervals import percentiles
 from skcnn.metrics._predictions import Predictions
 from skcnn.metrics._resampling import resampled_headlines
 from skcnn.metrics._tables import class_figures_of, headline_of
-from skcnn.metrics._text import counted, values_text
+from skcnn.metrics._text import values_text
 
 if TYPE_CHECKING:
     from numpy.random import RandomState

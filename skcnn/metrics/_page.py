@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skcnn._files import replacing
-from skcnn._text import printable_text
-from skcnn.metrics._text import count_text, counted, figure_text, file_text, label_text, signed_text
+from skcnn._text import counted, printable_text
+from skcnn.metrics._text import count_text, figure_text, file_text, label_text, signed_text
 
 if TYPE_CHECKING:
     from markupsafe import Markup

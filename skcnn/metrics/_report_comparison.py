@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 import pandas as pd
 
+from skcnn._text import counted, listing
 from skcnn.images import Images
 from skcnn.metrics._comparison import check_same_samples, mcnemar_of
 from skcnn.metrics._image_grid_display import ImageGridDisplay
 from skcnn.metrics._intervals import percentiles
 from skcnn.metrics._resampling import resampled_headlines
-from skcnn.metrics._text import counted, figure_text, interval_text, label_text, listing, percent_text, signed_text
+from skcnn.metrics._text import figure_text, interval_text, label_text, percent_text, signed_text
 from skcnn.metrics._theme import MUTED, SERIES, new_axes
 
 if TYPE_CHECKING:

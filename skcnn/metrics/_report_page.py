@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skcnn._text import counted
 from skcnn.metrics._confusion_display import MAX_LABELLED
 from skcnn.metrics._curves import singled_out
 from skcnn.metrics._page import render
 from skcnn.metrics._svg import WIDTH, inline_svg
-from skcnn.metrics._text import counted, figure_text
+from skcnn.metrics._text import figure_text
 from skcnn.metrics._threshold_display import METRIC_LABELS
 from skcnn.metrics._thresholds import operating_point_of, threshold_table_of
 

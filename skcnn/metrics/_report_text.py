@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from skcnn.metrics._text import count_text, counted, figure_text, label_text
+from skcnn._text import counted
+from skcnn.metrics._text import count_text, figure_text, label_text
 
 if TYPE_CHECKING:
     from skcnn.metrics._report import ClassifierReport

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from skcnn._text import printable_text
+from skcnn._text import listing, printable_text
 
 
 def figure_text(value: float) -> str:
@@ -54,11 +54,6 @@ def shorter_counts(value: float) -> list[str]:
     return [count_text(value), f"{value / unit:.1f}{sign}", f"{value / unit:.0f}{sign}"]
 
 
-def counted(count: int, noun: str) -> str:
-    """Return a count with its noun: "1 sample", "1,797 samples"."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}{'es' if noun.endswith('s') else 's'}"
-
-
 def label_text(label: Any, width: int | None = None) -> str:
     """Return a class label as `printable_text` does, shortened in its middle where it is wider than ``width``.
 
@@ -79,16 +74,9 @@ def file_text(path: Any) -> str:
     return label_text("/".join(str(path).replace("\\", "/").split("/")[-2:]))
 
 
-def listing(items: Iterable[str], limit: int = 8) -> str:
-    """Return items joined by commas, at most ``limit`` of them."""
-    items = list(items)
-    return ", ".join(items) if len(items) <= limit else f"{', '.join(items[:limit])} and {len(items) - limit:,} more"
-
-
 def values_text(values: Any, limit: int = 5) -> str:
     """Return labels or numbers as Python writes them, joined by commas, at most ``limit`` of them."""
-    shown = ", ".join(repr(value.item() if isinstance(value, np.generic) else value) for value in list(values)[:limit])
-    return shown if len(values) <= limit else f"{shown} and {len(values) - limit:,} more"
+    return listing((repr(value.item() if isinstance(value, np.generic) else value) for value in values), limit)
 
 
 def _width(text: str) -> int:
