@@ -21,6 +21,7 @@ from skcnn.metrics._provenance import digest_of_input, digest_of_predictions, pa
 from skcnn.metrics._report_comparison import ReportComparison
 from skcnn.metrics._report_displays import ReportDisplays
 from skcnn.metrics._report_text import summary_of, text_of
+from skcnn.metrics._resampling import CONFIDENCE_LEVEL, N_RESAMPLES
 from skcnn.metrics._tables import (
     class_figures_of,
     headline_of,
@@ -281,8 +282,8 @@ class ClassifierReport(ReportDisplays):
     def frame(
         self,
         *,
-        confidence_level: float = 0.95,
-        n_resamples: int = 1000,
+        confidence_level: float = CONFIDENCE_LEVEL,
+        n_resamples: int = N_RESAMPLES,
         random_state: int | None = 0,
         n_jobs: int | None = None,
     ) -> pd.DataFrame:

@@ -10,8 +10,9 @@ from skcnn._text import counted
 from skcnn.metrics._confusion_display import MAX_LABELLED
 from skcnn.metrics._curves import singled_out
 from skcnn.metrics._page import render
+from skcnn.metrics._resampling import CONFIDENCE_LEVEL, N_RESAMPLES
 from skcnn.metrics._svg import WIDTH, inline_svg
-from skcnn.metrics._text import figure_text
+from skcnn.metrics._text import figure_text, percent_text
 from skcnn.metrics._threshold_display import METRIC_LABELS
 from skcnn.metrics._thresholds import operating_point_of, threshold_table_of
 
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 _TABLE_FOLDED_ABOVE = 20
 _WEAKEST_SHOWN = 10
+_DEMANDS = (
+    ("recall \u2265", "min_recall", 0.95),
+    ("FPR \u2264", "max_fpr", 0.01),
+    ("precision \u2265", "min_precision", 0.95),
+)
 _CURVES_OF_THRESHOLDS = ("tpr", "fpr", "ppv", "f1")
 
 
@@ -32,6 +38,8 @@ def render_report(report: ClassifierReport, *, n_images: int) -> str:
     frame = report.frame()
     content: dict[str, Any] = {
         "headline": [(report.headline_labels[row.Index], row) for row in frame.itertuples()],
+        "level": percent_text(CONFIDENCE_LEVEL),
+        "n_resamples": N_RESAMPLES,
         "notes": report._notes_on(frame),
         "counts": "Samples" if report.sample_weight is None else "Weight",
         "confusions": _confusion_images(report),
@@ -105,15 +113,11 @@ def _thresholds(report: ClassifierReport) -> dict[str, Any] | None:
     if display is None:
         return None
     table = display.frame()
-    demands: dict[str, dict[str, float]] = {
-        "recall \u2265 0.95": {"min_recall": 0.95},
-        "FPR \u2264 0.01": {"max_fpr": 0.01},
-        "precision \u2265 0.95": {"min_precision": 0.95},
-    }
     points = []
-    for demand, given in demands.items():
+    for figure, parameter, value in _DEMANDS:
+        demand = f"{figure} {value}"
         try:
-            points.append((demand, operating_point_of(table, **given)))
+            points.append((demand, operating_point_of(table, **{parameter: value})))
         except ValueError:  # No threshold meets it.
             points.append((demand, None))
     legend = [

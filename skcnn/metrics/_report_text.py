@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from skcnn._text import counted
-from skcnn.metrics._text import count_text, figure_text, label_text
+from skcnn.metrics._resampling import CONFIDENCE_LEVEL, N_RESAMPLES
+from skcnn.metrics._text import count_text, figure_text, label_text, percent_text
 
 if TYPE_CHECKING:
     from skcnn.metrics._report import ClassifierReport
@@ -48,7 +49,8 @@ def text_of(report: ClassifierReport, frame: pd.DataFrame | None = None) -> str:
             line += f"  ({figure_text(frame.loc[figure, 'low'])} to {figure_text(frame.loc[figure, 'high'])})"
         lines.append(line)
     if frame is not None:
-        lines.append("(in brackets: 95 % intervals, from 1,000 bootstrap resamples)")
+        level = percent_text(CONFIDENCE_LEVEL)
+        lines.append(f"(in brackets: {level} intervals, from {counted(N_RESAMPLES, 'bootstrap resample')})")
     table = report.classification_frame
     if n_classes > _ROWS_PRINTED:
         table = table.sort_values("f1", kind="stable").head(_ROWS_PRINTED)
