@@ -306,7 +306,8 @@ def _nothing_to_load(root: str, names: list[str], empty: list[str], tree: _Tree)
         return (
             f"{root!r} has {counted(len(stray), 'image')} directly in it, such as {os.path.basename(stray[0])!r}, "
             f"where nothing tells their class. If they are one class, give the folder above, {parent!r}; otherwise "
-            "move each into a folder named after its class, or list paths and labels in a table and use load_image_table."
+            "move each into a folder named after its class, or list paths and labels in a table and use "
+            "load_image_table."
         )
     found = f"its folders {names} hold none" if names else "it holds no folder"
     return (

@@ -175,9 +175,9 @@ def _check_not_missing(column: pd.Series, name: str, shown: int = 10) -> None:
     if len(rows):
         raise ValueError(
             f"The column {column.name!r} of {name} has no value in {len(rows)} of {len(column)} rows: "
-            f"{listing(map(str, rows), shown)} (the first is 0). Fill them in or drop them. pandas "
-            "takes the texts 'NA', 'None', 'null' and the like for missing: if they are meant, read the table with pandas.read_csv(..., keep_default_na=False) and give the "
-            "DataFrame."
+            f"{listing(map(str, rows), shown)} (the first is 0). Fill them in or drop them. pandas takes the texts "
+            "'NA', 'None', 'null' and the like for missing: if they are meant, read the table with "
+            "pandas.read_csv(..., keep_default_na=False) and give the DataFrame."
         )
 
 
