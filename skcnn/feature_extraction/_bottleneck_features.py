@@ -249,7 +249,7 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
         outputs = self._outputs(backbone)
         job = self._job(backbone, outputs)
         # Python's integers: NumPy's own are written to a .npy file's head in a way that it cannot read.
-        shape = (len(images), sum(int(np.prod(shape)) for shape in self._output_shapes(job, outputs)))
+        shape = (len(images), sum(int(np.prod(shape)) for shape in self._find_output_shapes(job, outputs)))
         with _array(shape, out) as features:
             with network_lock(job.plan):
                 bad = self._fill(features, images, job, outputs)
@@ -277,7 +277,7 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
         backbone = self._backbone()
         names: list[str] = []
         outputs = self._outputs(backbone)
-        shapes = self._output_shapes(self._job(backbone, outputs), outputs)
+        shapes = self._find_output_shapes(self._job(backbone, outputs), outputs)
         for output, shape in zip(outputs, shapes, strict=True):
             # A layer that gives a vector by itself has nothing to pool.
             pooling = "" if output.pooling is None else f"{output.pooling}_"
@@ -323,25 +323,32 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
             n_jobs=self.n_jobs,
         )
 
-    def _output_shapes(self, job: Extraction, outputs: tuple[Output, ...]) -> list[tuple[int, ...]]:
-        """Return the shape of each output, building the network only where nothing else tells."""
-        plan = job.plan
-        sizes = {layer.name: layer.n_features for layer in plan.backbone.layers}
+    def _find_output_shapes(self, job: Extraction, outputs: tuple[Output, ...]) -> list[tuple[int, ...]]:
+        """Find out the shape of each output: from the table, from the cache, or else by building the network.
+
+        The last takes seconds; then the cache keeps the shapes.
+        """
+        sizes = {layer.name: layer.n_features for layer in job.plan.backbone.layers}
         if all(output.pooling is not None and output.layer in sizes for output in outputs):
             return [(sizes[output.layer],) for output in outputs]
-        known = None if job.cache is None else job.cache.output_shapes(plan.fingerprint)
+        known = None if job.cache is None else job.cache.output_shapes(job.plan.fingerprint)
         if known is None:
-            known = get_engine(plan, job.engine, job.folder, 0).output_shapes
-            if job.cache is not None:
-                job.cache.set_output_shapes(plan.fingerprint, known)
-        shapes = dict(zip(plan.outputs, known, strict=True))
+            known = self._build_to_learn_shapes(job)
+        shapes = dict(zip(job.plan.outputs, known, strict=True))
         return [shapes[output] for output in outputs]
+
+    def _build_to_learn_shapes(self, job: Extraction) -> tuple[tuple[int, ...], ...]:
+        """Build the network of a job, keep the shapes of its outputs in the cache, and return them."""
+        shapes = get_engine(job.plan, job.engine, job.folder, 0).output_shapes
+        if job.cache is not None:
+            job.cache.set_output_shapes(job.plan.fingerprint, shapes)
+        return shapes
 
     def _fill(self, features: np.ndarray, images: Images, job: Extraction, outputs: tuple[Output, ...]) -> list[BadRow]:
         """Write the features of all rows, and return the rows that gave no image."""
         from tqdm.auto import tqdm
 
-        columns = _columns(self._output_shapes(job, job.plan.outputs), job.plan.outputs, outputs)
+        columns = _columns(self._find_output_shapes(job, job.plan.outputs), job.plan.outputs, outputs)
         bad: list[BadRow] = []
         progress, n_done = None, 0
         for part in extract(images, job):
