@@ -20,7 +20,7 @@ from typing import Any
 
 from skcnn import __version__
 from skcnn._files import replacing
-from skcnn._members import packed_members
+from skcnn._members import packed, unpacked
 
 __all__ = ["ModelFileError", "UntrustedTypesError", "load", "read_manifest", "save"]
 
@@ -117,8 +117,8 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     """
     import skops.io
 
-    with packed_members({}) as members:
-        members["estimator.skops"] = skops.io.dumps(estimator)
+    members: dict[str, bytes] = {}
+    members["estimator.skops"] = skops.io.dumps(packed(estimator, members))
     nameless = [name for name in skops.io.get_untrusted_types(data=members["estimator.skops"]) if "<" in name]
     if nameless:  # lambdas, and what is defined inside functions
         raise TypeError(
@@ -170,8 +170,7 @@ def load(path: str | os.PathLike[str], *, trusted: Iterable[str] = ()) -> Any:
     unknown = sorted(set(skops.io.get_untrusted_types(data=state)) - allowed)
     if unknown:
         raise UntrustedTypesError(os.fspath(path), unknown)
-    with packed_members(members):
-        return skops.io.loads(state, trusted=sorted(allowed))
+    return unpacked(skops.io.loads(state, trusted=sorted(allowed)), members)
 
 
 def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:

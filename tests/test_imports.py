@@ -30,7 +30,6 @@ MAY_IMPORT = {
     "feature_extraction": {
         "_files",
         "_keras",
-        "_members",
         "_image_input",
         "images",
         "backbones",
@@ -40,7 +39,6 @@ MAY_IMPORT = {
     "neural_network": {
         "_files",
         "_keras",
-        "_members",
         "_text",
         "_image_input",
         "images",

@@ -20,7 +20,6 @@ from sklearn.utils.metadata_routing import UNUSED
 from skcnn._files import replacing
 from skcnn._image_input import ImageInputMixin
 from skcnn._keras import is_keras_model, model_digest, model_from_bytes, model_to_bytes
-from skcnn._members import current_members
 from skcnn.backbones import Backbone, WeightsFile, as_backbone, as_weights_file
 from skcnn.cache import FeatureCache, as_cache
 from skcnn.engines import ENGINES, PRECISIONS, Output, Plan, get_engine, network_lock
@@ -365,42 +364,38 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
             progress.close()
         return bad
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the state for pickle, or for a file that must be whole by itself (see :func:`packed_members`)."""
-        state = dict(super().__getstate__())
-        members = current_members()
-        if members is None:
-            return state
-        if isinstance(as_cache(state["cache"]), FeatureCache):
-            state["cache"] = "memory"  # a directory of this machine is no part of a model that others load
-        backbone, weights = state["backbone"], state["weights"]
-        if isinstance(backbone, Backbone) or (callable(backbone) and not is_keras_model(backbone)):
+    def _pack_members(self, members: dict[str, bytes]) -> dict[str, Any]:
+        """Return the parameters that a saved file has otherwise; what they stand for goes into ``members``."""
+        stored: dict[str, Any] = {}
+        if isinstance(as_cache(self.cache), FeatureCache):
+            stored["cache"] = "memory"  # a directory of this machine is no part of a model that others load
+        if isinstance(self.backbone, Backbone) or (callable(self.backbone) and not is_keras_model(self.backbone)):
             raise TypeError(
-                f"backbone={backbone!r} cannot be saved without its code: register it "
+                f"backbone={self.backbone!r} cannot be saved without its code: register it "
                 "(skcnn.backbones.register_backbone) and give its name, or give the Keras model that it builds."
             )
-        network = as_backbone(backbone).network
+        # A member is named by a dict, which is no value that either parameter takes.
+        network = as_backbone(self.backbone).network
         if network is not None:
             name = f"networks/{model_digest(network)}.keras"
             members[name] = model_to_bytes(network)
-            state["backbone"] = {"member": name}
-        file = None if weights is None else as_weights_file(weights)
+            stored["backbone"] = {"member": name}
+        file = None if self.weights is None else as_weights_file(self.weights)
         if file is not None:
             name = f"weights/{file.sha256}{file.suffix}"
             members[name] = file.content
-            state["weights"] = {"member": name}
-        return state
+            stored["weights"] = {"member": name}
+        return stored
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`__getstate__` returned."""
-        state, members = dict(state), current_members() or {}
-        # State names a member by a dict, which is no value that either parameter takes.
-        if isinstance(state["backbone"], dict):
-            state["backbone"] = model_from_bytes(members[state["backbone"]["member"]])
-        if isinstance(state["weights"], dict):
-            name = state["weights"]["member"]
-            state["weights"] = WeightsFile(members[name], name.partition(".")[1] + name.partition(".")[2])
-        super().__setstate__(state)
+    def _unpack_members(self, members: dict[str, bytes]) -> dict[str, Any]:
+        """Return the parameters that :meth:`_pack_members` returned as they were."""
+        given: dict[str, Any] = {}
+        if isinstance(self.backbone, dict):
+            given["backbone"] = model_from_bytes(members[self.backbone["member"]])
+        if isinstance(self.weights, dict):
+            name = self.weights["member"]
+            given["weights"] = WeightsFile(members[name], name.partition(".")[1] + name.partition(".")[2])
+        return given
 
     def __sklearn_is_fitted__(self) -> bool:
         """Tell scikit-learn that ``transform`` needs no ``fit``."""

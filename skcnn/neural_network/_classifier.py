@@ -656,15 +656,19 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         return outputs
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state for pickle, or for a file that must be whole by itself; the optimizer's is left behind."""
+        """Return the state for pickle and for a saved file; the optimizer's is left behind."""
         state = dict(super().__getstate__())
         if "_optimizer" in state:
             state["_optimizer"] = {}
-        return pack(state)
+        return state
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`__getstate__` returned."""
-        super().__setstate__(unpack(state))
+    def _pack_members(self, members: dict[str, bytes]) -> dict[str, Any]:
+        """Return the parameters that a saved file has otherwise; what they stand for goes into ``members``."""
+        return pack(self, members)
+
+    def _unpack_members(self, members: dict[str, bytes]) -> dict[str, Any]:
+        """Return the parameters that :meth:`_pack_members` returned as they were."""
+        return unpack(self, members)
 
     def __sklearn_is_fitted__(self) -> bool:
         """Tell scikit-learn whether there are weights."""

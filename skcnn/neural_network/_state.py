@@ -3,56 +3,50 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from skcnn._keras import import_keras
-from skcnn._members import current_members
+from skcnn._keras import building, import_keras
 from skcnn.feature_extraction import BottleneckFeatures
+
+if TYPE_CHECKING:
+    from skcnn.neural_network._classifier import CNNClassifier
 
 _OBJECTS = ("optimizer", "loss", "augmentation")
 
 
-def pack(state: dict[str, Any]) -> dict[str, Any]:
-    """Return a classifier's state as it is stored."""
-    if current_members() is None:
-        return state
-    state = dict(state)
-    if state["callbacks"]:
+def pack(classifier: CNNClassifier, members: dict[str, bytes]) -> dict[str, Any]:
+    """Return the parameters of a classifier that a file has otherwise; networks and weights go into ``members``."""
+    if classifier.callbacks:
         raise TypeError(
             "callbacks cannot be saved without their code: save a copy without them, "
             "classifier.set_params(callbacks=None)."
         )
-    state |= _through_features(state, "__getstate__")
+    stored = _shared_features(classifier)._pack_members(members)
     for name in _OBJECTS:
-        if not isinstance(state[name], (str, type(None))):
-            config = json.dumps(import_keras().saving.serialize_keras_object(state[name]))
+        value = getattr(classifier, name)
+        if not isinstance(value, (str, type(None))):
+            config = json.dumps(import_keras().saving.serialize_keras_object(value))
             _check_plain(json.loads(config), name)
-            state[name] = {"keras": config}
-    return state
+            stored[name] = {"keras": config}
+    return stored
 
 
-def unpack(state: dict[str, Any]) -> dict[str, Any]:
-    """Return the state that :func:`pack` was given."""
-    state = dict(state)
-    if isinstance(state["backbone"], dict) or isinstance(state["weights"], dict):
-        state |= _through_features(state, "__setstate__")
+def unpack(classifier: CNNClassifier, members: dict[str, bytes]) -> dict[str, Any]:
+    """Return the parameters that :func:`pack` returned as they were."""
+    given = _shared_features(classifier)._unpack_members(members)
     for name in _OBJECTS:
-        if isinstance(state[name], dict):
-            config = json.loads(state[name]["keras"])
+        value = getattr(classifier, name)
+        if isinstance(value, dict):
+            config = json.loads(value["keras"])
             _check_plain(config, name)
-            state[name] = import_keras().saving.deserialize_keras_object(config, safe_mode=True)
-    return state
+            with building():  # there may be layers among them
+                given[name] = import_keras().saving.deserialize_keras_object(config, safe_mode=True)
+    return given
 
 
-def _through_features(state: dict[str, Any], direction: str) -> dict[str, Any]:
-    """Have BottleneckFeatures put the parameters that it shares into members, or take them from there."""
-    features = BottleneckFeatures()
-    given = {name: state[name] for name in ("backbone", "weights", "cache")}
-    if direction == "__getstate__":
-        stored = features.set_params(**given).__getstate__()
-        return {name: stored[name] for name in given}
-    features.__setstate__({**features.get_params(deep=False), **given})
-    return {name: getattr(features, name) for name in given}
+def _shared_features(classifier: CNNClassifier) -> BottleneckFeatures:
+    """Return a transformer with the parameters that are stored as its own are."""
+    return BottleneckFeatures(classifier.backbone, weights=classifier.weights, cache=classifier.cache)
 
 
 def _check_plain(config: Any, name: str) -> None:
