@@ -96,7 +96,7 @@ def shorter_counts(value: float) -> list[str]:
 
 
 def counted(count: int, noun: str) -> str:
-    """Return a count with its noun: "1 sample", "1,797 samples"."""
+    """Return a count with its noun: "1 sample", "1,797 samples", "12 classes"."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}{'es' if noun.endswith('s') else 's'}"
 
 
@@ -121,7 +121,7 @@ def file_text(path: Any) -> str:
 
 
 def listing(items: Iterable[str], limit: int = 8) -> str:
-    """Return items joined by commas, at most ``limit`` of them."""
+    """Return items joined by commas, at most ``limit`` of them: "a, b and 2 more"."""
     items = list(items)
     return ", ".join(items) if len(items) <= limit else f"{', '.join(items[:limit])} and {len(items) - limit:,} more"
 
@@ -130,8 +130,7 @@ def values_text(values: Any, limit: int = 5) -> str:
     """Return labels or numbers as Python writes them, joined by commas, at most ``limit`` of them."""
     import numpy as np
 
-    shown = ", ".join(repr(value.item() if isinstance(value, np.generic) else value) for value in list(values)[:limit])
-    return shown if len(values) <= limit else f"{shown} and {len(values) - limit:,} more"
+    return listing((repr(value.item() if isinstance(value, np.generic) else value) for value in values), limit)
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -15,6 +15,7 @@ PACKAGE = Path(skcnn.__file__).parent
 
 #: What each module may import from skcnn; imports inside functions count.
 MAY_IMPORT = {
+    "_files": set(),
     "_keras": set(),
     "_members": set(),
     "_text": set(),
@@ -23,17 +24,17 @@ MAY_IMPORT = {
     "images": {"_text"},
     "datasets": {"_text", "images"},
     "metrics": {"_text", "_plot", "images"},
-    "report": {"_text", "_plot", "images", "metrics"},
+    "report": {"_files", "_text", "_plot", "images", "metrics"},
     "model_selection": {"_text", "images"},
     "ensemble": {"images"},
     "backbones": {"_keras", "images"},
     "cache": {"_keras", "images"},
-    "engines": {"_keras", "images", "backbones", "cache"},
-    "feature_extraction": {"_keras", "_members", "_image_input", "images", "backbones", "cache", "engines"},
-    "neural_network": {"_keras", "_members", "_text", "_image_input", "images", "backbones", "feature_extraction"},
+    "engines": {"_files", "_keras", "images", "backbones", "cache"},
+    "feature_extraction": {"_files", "_keras", "_image_input", "images", "backbones", "cache", "engines"},
+    "neural_network": {"_files", "_keras", "_text", "_image_input", "images", "backbones", "feature_extraction"},
     "inspection": {"_keras", "_text", "_plot", "images", "backbones", "feature_extraction", "neural_network"},
     "utils": {"_keras", "images", "backbones", "cache", "engines", "feature_extraction", "neural_network"},
-    "persistence": {"", "_keras", "_members", "images", "backbones", "feature_extraction", "neural_network"},
+    "persistence": {"", "_files", "_keras", "_members", "images", "backbones", "feature_extraction", "neural_network"},
 }
 MAY_IMPORT["cli"] = {"", *MAY_IMPORT, "persistence"}
 MAY_IMPORT["__main__"] = {"cli"}

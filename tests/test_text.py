@@ -3,11 +3,9 @@ import pytest
 
 from skcnn._text import (
     count_text,
-    counted,
     file_text,
     interval_text,
     label_text,
-    listing,
     metric_text,
     percent_text,
     shorter_counts,
@@ -62,9 +60,6 @@ def test_counts():
     assert count_text(1234) == "1,234"
     assert count_text(3.0) == "3"
     assert count_text(0.12345) == "0.123"
-    assert counted(1, "class") == "1 class"
-    assert counted(1200, "class") == "1,200 classes"
-    assert counted(0, "sample") == "0 samples"
 
 
 @pytest.mark.parametrize(
@@ -102,11 +97,6 @@ def test_counts_get_shorter(value, texts):
 def test_labels_are_one_printable_line():
     assert label_text("a\nb\x00c\u202ed\ud800e") == r"a\nb\x00c\u202ed\ud800e"
     assert label_text("25\u00a0µm \U0001f469\u200d\U0001f52c") == "25\u00a0µm \U0001f469\u200d\U0001f52c"
-
-
-def test_listing():
-    assert listing(["a", "b"]) == "a, b"
-    assert listing("abcd", limit=2) == "a, b and 2 more"
 
 
 def test_values_are_written_as_python_writes_them():

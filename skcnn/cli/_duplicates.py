@@ -9,8 +9,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skcnn._text import printable_text
-from skcnn.cli._common import TABLE_WRITERS, add_command, check_writable, listed, verbose, write_table
+from skcnn._text import counted, printable_text
+from skcnn.cli._common import TABLE_WRITERS, add_command, check_writable, names_text, verbose, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,11 +101,11 @@ def _depth(place: tuple[str, str]) -> int:
 def _print(pairs: pd.DataFrame, across: pd.Series, n_images: int, options: argparse.Namespace) -> None:
     where = " across folders" if options.across else ""
     if pairs.empty:
-        print(f"{n_images:,} images, no duplicates{where} among them.")
+        print(f"{counted(n_images, 'image')}, no duplicates{where} among them.")
         return
     exact = int((pairs["kind"] == "exact").sum())
     print(
-        f"{n_images:,} images. Pairs of duplicates{where}: {len(pairs):,} ({exact:,} exact, "
+        f"{counted(n_images, 'image')}. Pairs of duplicates{where}: {len(pairs):,} ({exact:,} exact, "
         f"{len(pairs) - exact:,} near), {int(across.sum()):,} across folders."
     )
     for head, chosen in (("ACROSS folders", pairs[across]), ("Within a folder", pairs[~across])):
@@ -114,7 +114,7 @@ def _print(pairs: pd.DataFrame, across: pd.Series, n_images: int, options: argpa
         between = sorted(
             {" and ".join(dict.fromkeys(sorted(two))) for two in zip(chosen.group_a, chosen.group_b, strict=True)}
         )
-        print(f"\n{head} ({len(chosen):,}): {listed(between)}")
+        print(f"\n{head} ({len(chosen):,}): {names_text(between)}")
         for pair in chosen.head(options.show).itertuples():
             how = "exact" if pair.kind == "exact" else f"{pair.similarity:.2f}{' mirrored' if pair.mirrored else ''}"
             print(f"  {how:15s}{printable_text(pair.path_a)}\n{'':17s}{printable_text(pair.path_b)}")

@@ -15,13 +15,15 @@ from skcnn.metrics._plot.image_grid import image_grid_display_of, root_of
 from skcnn.metrics._plot.reliability import reliability_display_of
 from skcnn.metrics._plot.thresholds import METRIC_LABELS, threshold_display_of
 from skcnn.metrics._predictions import Predictions
-from skcnn.metrics._resampling import resampled_headlines
+from skcnn.metrics._resampling import CONFIDENCE_LEVEL, N_RESAMPLES, resampled_headlines
 from skcnn.metrics._tables import class_metrics_of, headline_of, top_k_frame_of, top_k_of, undefined_notes
 from skcnn.metrics._thresholds import operating_point_of, threshold_table_of
 
 __all__ = [
+    "CONFIDENCE_LEVEL",
     "MAX_LABELLED",
     "METRIC_LABELS",
+    "N_RESAMPLES",
     "Predictions",
     "bootstrap_intervals_of",
     "calibration_of",

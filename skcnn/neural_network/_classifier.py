@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from skcnn._image_input import ImageInputMixin
 from skcnn._text import valid_labels
 from skcnn.feature_extraction import BottleneckFeatures
-from skcnn.images import RESIZE_RULES, BadRow, Images, read_batches
+from skcnn.images import RESIZE_RULES, BadImageError, BadRow, Images, read_batches
 from skcnn.neural_network._augmentation import as_augmentation
 from skcnn.neural_network._data import image_reader, undecodable
 from skcnn.neural_network._graph import Graph, head_graph, joined_graph
@@ -442,7 +442,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         ValueError
             If a parameter that determines the architecture was changed after ``fit``.
         """
-        best = self._probabilities(X, "raise").argmax(axis=1)
+        best = self._probabilities_of_all(X).argmax(axis=1)
         return self.classes_[best]
 
     def predict_top_k(self, X: Any, k: int = 5) -> pd.DataFrame:
@@ -470,7 +470,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         """
         if not isinstance(k, (int, np.integer)) or k < 1:
             raise ValueError(f"k={k!r}; expected an int >= 1.")
-        probabilities = self._probabilities(X, "raise")
+        probabilities = self._probabilities_of_all(X)
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
         labels = X.index if isinstance(X, (pd.DataFrame, pd.Series)) else pd.RangeIndex(len(probabilities))
         index = pd.MultiIndex.from_product([labels, range(1, order.shape[1] + 1)], names=["row", "rank"])
@@ -632,6 +632,17 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         outputs[np.isnan(features).all(axis=1)] = np.nan
         return objective.probabilities(outputs)
 
+    def _probabilities_of_all(self, X: Any) -> np.ndarray:
+        """Return probabilities for a method that has no answer for a row without an image, whatever ``on_error`` is."""
+        try:
+            return self._probabilities_of_all(X)
+        except BadImageError as error:
+            advice = (
+                "Repair or drop these rows: there is no class for them. predict_proba gives rows of NaN with "
+                "on_error='nan', which the other methods of prediction ignore."
+            )
+            raise BadImageError(error.bad_rows, error.n_rows, advice) from None
+
     def _ask(
         self, images: Images, design: Design, objective: Objective, on_error: str, model: Callable[[Graph], Any]
     ) -> np.ndarray:
@@ -657,15 +668,19 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         return outputs
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state for pickle, or for a file that must be whole by itself; the optimizer's is left behind."""
+        """Return the state for pickle and for a saved file; the optimizer's is left behind."""
         state = dict(super().__getstate__())
         if "_optimizer" in state:
             state["_optimizer"] = {}
-        return pack(state)
+        return state
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`__getstate__` returned."""
-        super().__setstate__(unpack(state))
+    def _pack_members(self, members: dict[str, bytes]) -> dict[str, Any]:
+        """Return the parameters that a saved file has otherwise; what they stand for goes into ``members``."""
+        return pack(self, members)
+
+    def _unpack_members(self, members: dict[str, bytes]) -> dict[str, Any]:
+        """Return the parameters that :meth:`_pack_members` returned as they were."""
+        return unpack(self, members)
 
     def __sklearn_is_fitted__(self) -> bool:
         """Return whether there are weights, for scikit-learn."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import pandas as pd
 
 from skcnn._text import listing
+from skcnn.metrics.parts import CONFIDENCE_LEVEL, N_RESAMPLES
 from skcnn.report._compared import ComparedFindings
 from skcnn.report._differences import draw_differences
 from skcnn.report._report import ClassifierReport
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 def compare_reports(
     reports: Sequence[ClassifierReport],
     *,
-    confidence_level: float = 0.95,
-    n_resamples: int = 1000,
+    confidence_level: float = CONFIDENCE_LEVEL,
+    n_resamples: int = N_RESAMPLES,
     random_state: int | None = 0,
     n_jobs: int | None = None,
 ) -> ReportComparison:
@@ -117,8 +118,8 @@ class ReportComparison:
         self,
         reports: Sequence[ClassifierReport],
         *,
-        confidence_level: float = 0.95,
-        n_resamples: int = 1000,
+        confidence_level: float = CONFIDENCE_LEVEL,
+        n_resamples: int = N_RESAMPLES,
         random_state: int | None = 0,
         n_jobs: int | None = None,
     ) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skcnn._files import replacing
 from skcnn._text import count_text, counted, file_text, label_text, metric_text, printable_text, signed_text
 
 if TYPE_CHECKING:
@@ -81,13 +81,6 @@ def write_page(path: str | os.PathLike[str], page: str) -> Path:
         raise IsADirectoryError(f"{os.fspath(path)!r} is a folder; give the path of a file, such as 'report.html'.")
     if not target.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {str(target.parent)!r} for {target.name!r}; make it first.")
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    try:
-        with open(beside, "x", encoding="utf-8", newline="\n") as file:
-            file.write(page)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, target)
-    finally:
-        beside.unlink(missing_ok=True)
+    with replacing(target) as unfinished:
+        unfinished.write_text(page, encoding="utf-8", newline="\n")
     return Path(path)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from skcnn.images import as_images
-from skcnn.metrics.parts import Predictions, bootstrap_intervals_of
+from skcnn.metrics.parts import CONFIDENCE_LEVEL, N_RESAMPLES, Predictions, bootstrap_intervals_of
 from skcnn.report._displays import ReportDisplays
 from skcnn.report._findings import Findings
 from skcnn.report._report_text import summary_of, text_of
@@ -217,8 +217,8 @@ class ClassifierReport(ReportDisplays):
     def frame(
         self,
         *,
-        confidence_level: float = 0.95,
-        n_resamples: int = 1000,
+        confidence_level: float = CONFIDENCE_LEVEL,
+        n_resamples: int = N_RESAMPLES,
         random_state: int | None = 0,
         n_jobs: int | None = None,
     ) -> pd.DataFrame:

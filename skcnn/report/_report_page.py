@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from skcnn._text import counted, metric_text
-from skcnn.metrics.parts import MAX_LABELLED, METRIC_LABELS, operating_point_of, singled_out, threshold_table_of
+from skcnn._text import counted, metric_text, percent_text
+from skcnn.metrics.parts import (
+    CONFIDENCE_LEVEL,
+    MAX_LABELLED,
+    METRIC_LABELS,
+    N_RESAMPLES,
+    operating_point_of,
+    singled_out,
+    threshold_table_of,
+)
 from skcnn.report._page import render
 from skcnn.report._report_text import summary_of
 from skcnn.report._svg import WIDTH, inline_svg
@@ -20,16 +28,23 @@ if TYPE_CHECKING:
 
 _TABLE_FOLDED_ABOVE = 20
 _WEAKEST_SHOWN = 10
+_DEMANDS = (
+    ("recall \u2265", "min_recall", 0.95),
+    ("FPR \u2264", "max_fpr", 0.01),
+    ("precision \u2265", "min_precision", 0.95),
+)
 _CURVES_OF_THRESHOLDS = ("tpr", "fpr", "ppv", "f1")
 
 
 def render_report(findings: Findings, displays: ReportDisplays, frame: pd.DataFrame, *, n_images: int) -> str:
-    """Return the HTML of a report; ``frame`` has its figures with their intervals."""
+    """Return the HTML of a report; ``frame`` has its metrics with their intervals."""
     curves = displays.curve_displays()
     table = findings.classification_frame
     weakest = table.sort_values("f1", kind="stable").head(_WEAKEST_SHOWN)
     content: dict[str, Any] = {
         "headline": [(findings.headline_labels[row.Index], row) for row in frame.itertuples()],
+        "level": percent_text(CONFIDENCE_LEVEL),
+        "n_resamples": N_RESAMPLES,
         "notes": findings.notes_on(frame),
         "counts": "Samples" if findings.sample_weight is None else "Weight",
         "confusions": _confusion_images(findings, displays),
@@ -110,15 +125,11 @@ def _thresholds(findings: Findings, displays: ReportDisplays) -> dict[str, Any] 
     if display is None:
         return None
     table = display.frame()
-    demands: dict[str, dict[str, float]] = {
-        "recall \u2265 0.95": {"min_recall": 0.95},
-        "FPR \u2264 0.01": {"max_fpr": 0.01},
-        "precision \u2265 0.95": {"min_precision": 0.95},
-    }
     points = []
-    for demand, given in demands.items():
+    for figure, parameter, value in _DEMANDS:
+        demand = f"{figure} {value}"
         try:
-            points.append((demand, operating_point_of(table, **given)))
+            points.append((demand, operating_point_of(table, **{parameter: value})))
         except ValueError:  # No threshold meets it.
             points.append((demand, None))
     legend = [

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from skcnn._text import count_text, counted, label_text, metric_text
+from skcnn._text import count_text, counted, label_text, metric_text, percent_text
+from skcnn.metrics.parts import CONFIDENCE_LEVEL, N_RESAMPLES
 
 if TYPE_CHECKING:
     from skcnn.report._findings import Findings
@@ -46,7 +47,8 @@ def text_of(findings: Findings, kind: str, frame: pd.DataFrame | None = None) ->
             line += f"  ({metric_text(frame.loc[metric, 'low'])} to {metric_text(frame.loc[metric, 'high'])})"
         lines.append(line)
     if frame is not None:
-        lines.append("(in brackets: 95 % intervals, from 1,000 bootstrap resamples)")
+        level = percent_text(CONFIDENCE_LEVEL)
+        lines.append(f"(in brackets: {level} intervals, from {counted(N_RESAMPLES, 'bootstrap resample')})")
     table = findings.classification_frame
     if n_classes > _ROWS_PRINTED:
         table = table.sort_values("f1", kind="stable").head(_ROWS_PRINTED)

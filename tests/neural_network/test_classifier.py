@@ -470,8 +470,13 @@ def test_bad_rows(task, tiny, epochs, augmentation):
         probabilities = classifier.predict_proba(X)
     np.testing.assert_allclose(probabilities[good], expected.predict_proba(task[0][good]), atol=1e-5)
     assert np.isnan(probabilities[[4, 20]]).all()
-    with pytest.raises(BadImageError):
-        classifier.predict(X)
+    # on_error="nan" is set already: to advise it would help nobody.
+    for predict in (classifier.predict, classifier.predict_top_k):
+        with pytest.raises(BadImageError, match="there is no class for them") as caught:
+            predict(X)
+        assert list(caught.value.bad_rows["row"]) == [4, 20]
+    with pytest.raises(BadImageError, match="or use on_error='nan'"):
+        classifier.set_params(on_error="raise").predict_proba(X)
 
 
 def test_early_stopping_keeps_the_best_epoch(task, tiny):

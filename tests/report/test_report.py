@@ -245,3 +245,16 @@ report.plot()
 assert not {{"keras", "tensorflow"}} & set(sys.modules), "plot"
 """
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_texts_name_the_level_and_the_resamples_of_the_intervals(monkeypatch):
+    report = ClassifierReport.from_predictions([0, 1] * 20, y_pred=[0, 1] * 18 + [1, 0] * 2)
+    assert "(in brackets: 95\u00a0% intervals, from 1,000 bootstrap resamples)" in report.to_text()
+    assert "its 95\u00a0% interval over" in _report_page.render_report(report, n_images=0)
+    assert "(bootstrap of the samples, 1,000 resamples)" in _report_page.render_report(report, n_images=0)
+    for module in (_report_page, _report_text):
+        monkeypatch.setattr(module, "CONFIDENCE_LEVEL", 0.9)
+        monkeypatch.setattr(module, "N_RESAMPLES", 200)
+    assert "(in brackets: 90\u00a0% intervals, from 200 bootstrap resamples)" in report.to_text()
+    assert "its 90\u00a0% interval over" in _report_page.render_report(report, n_images=0)
+    assert "(bootstrap of the samples, 200 resamples)" in _report_page.render_report(report, n_images=0)
