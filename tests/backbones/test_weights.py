@@ -179,8 +179,15 @@ def test_efficientnet_scales_pixels_as_keras_does(keras_home, monkeypatch, tmp_p
             np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("suffix", [".weights.h5", ".h5", ".hdf5"])
-@pytest.mark.parametrize("top", [True, False])
+def with_and_without_top():
+    """The forms of files; of those that are read alike one only in the default set, as each builds a real network."""
+    for top in (True, False):
+        for suffix in (".weights.h5", ".h5", ".hdf5"):
+            quick = (top, suffix) in ((True, ".h5"), (False, ".weights.h5"))
+            yield pytest.param(top, suffix, marks=() if quick else pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("top", "suffix"), list(with_and_without_top()))
 def test_files_with_and_without_top(suffix, top, tmp_path):
     network = keras.applications.MobileNetV3Small(weights=None, include_top=top, input_shape=(64, 64, 3), classes=7)
     values = draw(network, seed=0)
