@@ -2,6 +2,7 @@
 
 The reference is Keras's own network, pooling and ``preprocess_input``, with seeded random weights. Fresh networks give
 features of 1e-11, which pass any comparison: so BatchNorm's statistics are set from one batch, and scales are drawn.
+Real networks take seconds each to build: all but the quickest belong to the slow set.
 """
 
 from __future__ import annotations
@@ -87,12 +88,17 @@ LARGE = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(name, marks=LARGE if name in ("InceptionResNetV2", "NASNetMobile") else ()) for name in FAMILIES
-    ],
-)
+#: One of keras.applications and the shipped network: seconds together.
+QUICK = ("MobileNet", "ResNet20")
+
+
+def by_size(name: str):
+    if name in ("InceptionResNetV2", "NASNetMobile"):
+        return pytest.param(name, marks=LARGE)
+    return pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
+
+
+@pytest.fixture(scope="module", params=[by_size(name) for name in FAMILIES])
 def case(request, tmp_path_factory):
     backbone = get_backbone(request.param)
     size = backbone.image_size[0]

@@ -20,7 +20,7 @@ from skcnn.metrics import (
     most_confused,
     top_k_frame,
 )
-from skcnn.report import ClassifierReport
+from skcnn.report import ClassifierReport, _report_page, _report_text
 
 
 @pytest.fixture(scope="module")
@@ -247,14 +247,16 @@ assert not {{"keras", "tensorflow"}} & set(sys.modules), "plot"
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
-def test_texts_name_the_level_and_the_resamples_of_the_intervals(monkeypatch):
+def test_texts_name_the_level_and_the_resamples_of_the_intervals(monkeypatch, tmp_path):
     report = ClassifierReport.from_predictions([0, 1] * 20, y_pred=[0, 1] * 18 + [1, 0] * 2)
     assert "(in brackets: 95\u00a0% intervals, from 1,000 bootstrap resamples)" in report.to_text()
-    assert "its 95\u00a0% interval over" in _report_page.render_report(report, n_images=0)
-    assert "(bootstrap of the samples, 1,000 resamples)" in _report_page.render_report(report, n_images=0)
+    page = report.to_html(tmp_path / "report.html", n_images=0).read_text(encoding="utf-8")
+    assert "its 95\u00a0% interval over" in page
+    assert "(bootstrap of the samples, 1,000 resamples)" in page
     for module in (_report_page, _report_text):
         monkeypatch.setattr(module, "CONFIDENCE_LEVEL", 0.9)
         monkeypatch.setattr(module, "N_RESAMPLES", 200)
     assert "(in brackets: 90\u00a0% intervals, from 200 bootstrap resamples)" in report.to_text()
-    assert "its 90\u00a0% interval over" in _report_page.render_report(report, n_images=0)
-    assert "(bootstrap of the samples, 200 resamples)" in _report_page.render_report(report, n_images=0)
+    page = report.to_html(tmp_path / "report.html", n_images=0).read_text(encoding="utf-8")
+    assert "its 90\u00a0% interval over" in page
+    assert "(bootstrap of the samples, 200 resamples)" in page
