@@ -1,7 +1,7 @@
 """Networks and weight files that travel inside a saved file, beside the estimators that they belong to.
 
-An estimator that holds such things has two methods. ``_pack_members(members)`` puts them into ``members`` and returns
-those of its attributes that are stored otherwise, as plain data that names a member. ``_unpack_members(members)``
+An estimator that holds such things has two methods. ``__skcnn_pack__(members)`` puts them into ``members`` and returns
+those of its attributes that are stored otherwise, as plain data that names a member. ``__skcnn_unpack__(members)``
 returns the attributes as they were.
 """
 
@@ -34,12 +34,12 @@ def packed(estimator: Any, members: dict[str, bytes]) -> Any:
     TypeError
         If part of it cannot be saved without code; the message says what to do instead.
     """
-    return _Replacement(lambda value: type(value)._pack_members(value, members)).of(estimator)
+    return _Replacement(lambda value: type(value).__skcnn_pack__(value, members)).of(estimator)
 
 
 def unpacked(estimator: Any, members: dict[str, bytes]) -> Any:
     """Return the estimator that :func:`packed` was given, with what is in ``members``."""
-    return _Replacement(lambda value: type(value)._unpack_members(value, members)).of(estimator)
+    return _Replacement(lambda value: type(value).__skcnn_unpack__(value, members)).of(estimator)
 
 
 class _Replacement:
@@ -72,7 +72,7 @@ class _Replacement:
         if not _may_hold_estimators(value):
             return value
         attributes = value.__dict__
-        if hasattr(type(value), "_pack_members"):  # of the class: what a file sets on an object is never called
+        if hasattr(type(value), "__skcnn_pack__"):  # of the class: what a file sets on an object is never called
             attributes = {**attributes, **self._attributes_of(value)}
         attributes = {name: self.of(item) for name, item in attributes.items()}
         if attributes.keys() == value.__dict__.keys() and _is_same(attributes.values(), value.__dict__.values()):

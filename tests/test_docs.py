@@ -1,6 +1,6 @@
 """Every block of Python in README.md and docs/*.md runs: in order, page by page, each page in a folder of its own.
 
-Most pages train or run networks for seconds, and run in the slow set. The quick ones run always, and all blocks compile.
+Most pages train or run networks for seconds: they run in the slow set. The quick ones run always; all blocks compile.
 """
 
 import importlib

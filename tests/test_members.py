@@ -15,13 +15,13 @@ class Holder(BaseEstimator):
         self.network = network
         self.inner = inner
 
-    def _pack_members(self, members):
+    def __skcnn_pack__(self, members):
         if self.network is None:
             return {}
         members[f"networks/{self.network}"] = str(self.network).encode()
         return {"network": {"member": f"networks/{self.network}"}}
 
-    def _unpack_members(self, members):
+    def __skcnn_unpack__(self, members):
         return {"network": members[self.network["member"]].decode()} if isinstance(self.network, dict) else {}
 
 
@@ -89,7 +89,7 @@ def test_an_object_that_holds_itself():
 def test_what_a_file_sets_on_an_object_is_not_called():
     given = Bunch()
     plain = Plain(None)
-    plain._pack_members = plain._unpack_members = lambda *_: pytest.fail("called")
-    given["_pack_members"] = plain._pack_members
+    plain.__skcnn_pack__ = plain.__skcnn_unpack__ = lambda *_: pytest.fail("called")
+    given["__skcnn_pack__"] = plain.__skcnn_pack__
     packed([plain, given], {})
     unpacked([plain, given], {})

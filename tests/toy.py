@@ -3,15 +3,15 @@
 import keras
 import numpy as np
 
-from skcnn._keras import seeded_initializers
+from skcnn._keras import building
 from skcnn.backbones import Backbone, BottleneckLayer
 
 
 def build_toy(*, include_top=False, weights=None, input_shape=(16, 16, 3)):
-    """Build it; ``weights="toy"`` are always the same ones, with statistics in BatchNorm that are not the fresh ones."""
+    """Build it; ``weights="toy"`` are always the same ones; the statistics in BatchNorm are not the fresh ones."""
     assert not include_top
     norm = keras.layers.BatchNormalization(name="norm")
-    with seeded_initializers(0):
+    with building(0):
         pixels = keras.Input(input_shape)
         edges = keras.layers.Conv2D(6, 3, 2, padding="same", activation="relu", name="edges")(pixels)
         parts = keras.layers.Conv2D(8, 3, 2, padding="same", activation="relu", name="parts")(norm(edges))

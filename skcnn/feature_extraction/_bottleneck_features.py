@@ -371,7 +371,7 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
             progress.close()
         return bad
 
-    def _pack_members(self, members: dict[str, bytes]) -> dict[str, Any]:
+    def __skcnn_pack__(self, members: dict[str, bytes]) -> dict[str, Any]:
         """Return the parameters that a saved file has otherwise; what they stand for goes into ``members``."""
         stored: dict[str, Any] = {}
         if isinstance(as_cache(self.cache), FeatureCache):
@@ -394,8 +394,8 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
             stored["weights"] = {"member": name}
         return stored
 
-    def _unpack_members(self, members: dict[str, bytes]) -> dict[str, Any]:
-        """Return the parameters that :meth:`_pack_members` returned as they were."""
+    def __skcnn_unpack__(self, members: dict[str, bytes]) -> dict[str, Any]:
+        """Return the parameters that :meth:`__skcnn_pack__` returned as they were."""
         given: dict[str, Any] = {}
         if isinstance(self.backbone, dict):
             given["backbone"] = model_from_bytes(members[self.backbone["member"]])

@@ -109,8 +109,12 @@ class Images:
 
         Raises
         ------
-        ValueError, TypeError, OSError
-            As :meth:`read`, which it calls: a file is read, and a URL fetched, each time.
+        ValueError
+            If the row is missing or empty.
+        TypeError
+            If the row holds something that is not an image.
+        OSError
+            If it cannot be read. A file is read, and a URL fetched, each time.
 
         Examples
         --------

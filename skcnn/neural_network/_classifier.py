@@ -635,7 +635,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
     def _probabilities_of_all(self, X: Any) -> np.ndarray:
         """Return probabilities for a method that has no answer for a row without an image, whatever ``on_error`` is."""
         try:
-            return self._probabilities_of_all(X)
+            return self._probabilities(X, "raise")
         except BadImageError as error:
             advice = (
                 "Repair or drop these rows: there is no class for them. predict_proba gives rows of NaN with "
@@ -674,13 +674,13 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
             state["_optimizer"] = {}
         return state
 
-    def _pack_members(self, members: dict[str, bytes]) -> dict[str, Any]:
+    def __skcnn_pack__(self, members: dict[str, bytes]) -> dict[str, Any]:
         """Return the parameters that a saved file has otherwise; what they stand for goes into ``members``."""
-        return pack(self, members)
+        return pack(self.get_params(deep=False), members)
 
-    def _unpack_members(self, members: dict[str, bytes]) -> dict[str, Any]:
-        """Return the parameters that :meth:`_pack_members` returned as they were."""
-        return unpack(self, members)
+    def __skcnn_unpack__(self, members: dict[str, bytes]) -> dict[str, Any]:
+        """Return the parameters that :meth:`__skcnn_pack__` returned as they were."""
+        return unpack(self.get_params(deep=False), members)
 
     def __sklearn_is_fitted__(self) -> bool:
         """Return whether there are weights, for scikit-learn."""

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from skcnn._keras import building, import_keras
 from skcnn.feature_extraction import BottleneckFeatures
 
-if TYPE_CHECKING:
-    from skcnn.neural_network._classifier import CNNClassifier
-
 _OBJECTS = ("optimizer", "loss", "augmentation")
 
 
-def pack(classifier: CNNClassifier, members: dict[str, bytes]) -> dict[str, Any]:
-    """Return the parameters of a classifier that a file has otherwise; networks and weights go into ``members``."""
-    if classifier.callbacks:
+def pack(parameters: dict[str, Any], members: dict[str, bytes]) -> dict[str, Any]:
+    """Return those parameters that a file stores otherwise; networks and weights go into ``members``."""
+    if parameters["callbacks"]:
         raise TypeError(
             "callbacks cannot be saved without their code; expected callbacks=None. Save a copy with "
             "classifier.set_params(callbacks=None)."
         )
-    stored = _shared_features(classifier)._pack_members(members)
+    stored = _shared_features(parameters).__skcnn_pack__(members)
     for name in _OBJECTS:
-        value = getattr(classifier, name)
+        value = parameters[name]
         if not isinstance(value, (str, type(None))):
             config = json.dumps(import_keras().saving.serialize_keras_object(value))
             _check_plain(json.loads(config), name)
@@ -31,11 +28,11 @@ def pack(classifier: CNNClassifier, members: dict[str, bytes]) -> dict[str, Any]
     return stored
 
 
-def unpack(classifier: CNNClassifier, members: dict[str, bytes]) -> dict[str, Any]:
+def unpack(parameters: dict[str, Any], members: dict[str, bytes]) -> dict[str, Any]:
     """Return the parameters that :func:`pack` returned as they were."""
-    given = _shared_features(classifier)._unpack_members(members)
+    given = _shared_features(parameters).__skcnn_unpack__(members)
     for name in _OBJECTS:
-        value = getattr(classifier, name)
+        value = parameters[name]
         if isinstance(value, dict):
             config = json.loads(value["keras"])
             _check_plain(config, name)
@@ -44,9 +41,9 @@ def unpack(classifier: CNNClassifier, members: dict[str, bytes]) -> dict[str, An
     return given
 
 
-def _shared_features(classifier: CNNClassifier) -> BottleneckFeatures:
+def _shared_features(parameters: dict[str, Any]) -> BottleneckFeatures:
     """Return a transformer with the parameters that are stored as its own are."""
-    return BottleneckFeatures(classifier.backbone, weights=classifier.weights, cache=classifier.cache)
+    return BottleneckFeatures(parameters["backbone"], weights=parameters["weights"], cache=parameters["cache"])
 
 
 def _check_plain(config: Any, name: str) -> None:

@@ -62,9 +62,9 @@ NOT_PASSED = {
 }
 
 
-#: What these compare is the same to 1e-9 and 1e-7 in float64. Probabilities are computed in float32, where the place of
-#: a row in its batch decides the order in which a product of matrices is summed: 3e-8 were seen. Rounding them would only
-#: move the trouble to numbers that lie between two, and an expected failure would see no failure at all.
+#: What these compare is the same to 1e-9 and 1e-7 in float64. Probabilities are computed in float32, where the place
+#: of a row in its batch decides the order in which a product of matrices is summed: 3e-8 were seen. Rounding them would
+#: only move the trouble to numbers that lie between two, and an expected failure would see no failure at all.
 IN_FLOAT32 = ("check_methods_sample_order_invariance", "check_methods_subset_invariance")
 
 
