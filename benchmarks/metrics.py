@@ -29,9 +29,10 @@ from _rounds import interleaved, median, table
 from PIL import Image
 from sklearn import metrics
 
-from skcnn.metrics import ClassifierReport, threshold_table
+from skcnn.metrics import threshold_table
 from skcnn.metrics._predictions import Predictions
 from skcnn.metrics._resampling import resampled_headlines, resampled_weights
+from skcnn.report import ClassifierReport
 
 
 def binary_task(n_samples: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

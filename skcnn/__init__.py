@@ -2,12 +2,12 @@ r"""Pretrained Keras CNNs as scikit-learn estimators: for tables that have a col
 
 Images become features, features become a classifier, and a report tells how good it is; every file lies on this way::
 
-    datasets -> images -> backbones, engines -> feature_extraction -> ensemble -> metrics
+    datasets -> images -> backbones, engines -> feature_extraction -> ensemble -> metrics, report
                                        \-> cache (an image goes through a network once)
 
 Or the network is fine-tuned::
 
-    datasets -> images -> neural_network (head on cached features, then layers unfrozen) -> metrics
+    datasets -> images -> neural_network (head on cached features, then layers unfrozen) -> metrics, report
 
 ``inspection`` shows where in an image either of them looked.
 
@@ -35,6 +35,7 @@ _MODULES = (
     "model_selection",
     "neural_network",
     "persistence",
+    "report",
 )
 
 __all__ = ["__version__", "load", "save", *_MODULES]

@@ -8,12 +8,14 @@ import json
 import os
 import random
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 _started_in: list[int] = []
+_building = threading.RLock()
 
 
 def import_keras() -> Any:
@@ -125,17 +127,58 @@ def is_keras_model(value: object) -> bool:
 
 
 @contextmanager
-def seeded_initializers(seed: int) -> Iterator[None]:
-    """Make the initial weights of models built inside the block a function of ``seed`` alone.
+def building(seed: int = 0) -> Iterator[None]:
+    """Make the random state of layers made inside the block a function of ``seed`` alone, in every thread.
 
-    Keras draws the seed of every initializer from Python's global generator, whose state is put back afterwards.
+    Keras draws the seeds of initializers, dropout and augmentation from Python's global generator. So there is one
+    lock for all that make layers, lest a thread draw from the seed of another one; and the state of the generator is
+    put back afterwards. Blocks may be nested.
     """
-    state = random.getstate()
-    random.seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(state)
+    with _building:
+        state = random.getstate()
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(state)
+
+
+def copy_model(
+    model: Any,
+    *,
+    changed: Callable[[Any], dict[str, Any]] = lambda operation: {},
+    call: Callable[..., Any] | None = None,
+    copy_weights: bool = True,
+) -> Any:
+    """Return a copy of a Keras model, which shares nothing with it.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional or Sequential. It is not changed.
+    changed : callable
+        From a layer or operation of the model to the entries of its configuration that are others in the copy.
+    call : callable or None, default=None
+        Functional models only: ``call(operation, *inputs, **options)`` gives the outputs of an operation of the copy,
+        whose name is that in the model. None calls the operation.
+    copy_weights : bool, default=True
+        Whether the copy gets the weights of the model, or is left with its first ones: for copies whose weights
+        differ in shape.
+
+    Returns
+    -------
+    keras.Model
+    """
+
+    def clone(operation: Any) -> Any:
+        return type(operation).from_config({**operation.get_config(), **changed(operation)})
+
+    options = {} if call is None else {"call_function": call}
+    with building():
+        copy = import_keras().models.clone_model(model, clone_function=clone, **options)
+    if copy_weights:
+        set_weights(copy, model.get_weights())
+    return copy
 
 
 def set_weights(model: Any, values: list[Any]) -> None:
@@ -161,7 +204,8 @@ def model_from_bytes(archive: bytes) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         path.write_bytes(archive)
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        with building():
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
 def model_digest(model: Any) -> str:

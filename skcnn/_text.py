@@ -1,8 +1,11 @@
-"""Text from the data, made fit for tables and terminals: the names of files and classes hold whatever they like."""
+"""How names, labels and numbers are written: text from the data is made fit for tables and terminals first."""
 
 from __future__ import annotations
 
+import math
 import re
+import unicodedata
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,5 +53,90 @@ def valid_labels(labels: np.ndarray) -> np.ndarray:
     return valid.astype(object if labels.dtype.kind == "O" else str)
 
 
+def metric_text(value: float) -> str:
+    """Return a metric with three decimals; one that would round to a perfect 1 or to 0 without being it says so."""
+    if math.isnan(value):
+        return "nan"
+    text = f"{value:.3f}"
+    if text == "1.000" and value < 1:
+        return ">0.999"
+    if text == "0.000" and value > 0:
+        return "<0.001"
+    return text
+
+
+def signed_text(value: float) -> str:
+    """Return a difference with its sign and three decimals."""
+    if math.isnan(value):
+        return "nan"
+    return f"{value:+.3f}".replace("-", "\u2212") if value else "0.000"
+
+
+def percent_text(fraction: float) -> str:
+    """Return a fraction as percents: "95 %", with a space that does not break."""
+    return f"{100 * fraction:.6g}\u00a0%"
+
+
+def interval_text(value: float, low: float, high: float, *, write: Callable[[float], str] = metric_text) -> str:
+    """Return a metric with its interval: "0.981 (0.969 to 0.991)"."""
+    return write(value) if math.isnan(low) or math.isnan(high) else f"{write(value)} ({write(low)} to {write(high)})"
+
+
+def count_text(value: float) -> str:
+    """Return a count with thousands separated; a sum of weights with three digits."""
+    return f"{int(value):,}" if float(value).is_integer() else f"{value:,.3g}"
+
+
+def shorter_counts(value: float) -> list[str]:
+    """Return ways to write a count, from :func:`count_text` to the shortest one: "10,748", "10.7k", "11k"."""
+    if value < 1000:
+        return list(dict.fromkeys([count_text(value), *(f"{value:.{digits}g}" for digits in (3, 2, 1) if value % 1)]))
+    unit, sign = (1e3, "k") if value < 999_500 else (1e6, "M")
+    return [count_text(value), f"{value / unit:.1f}{sign}", f"{value / unit:.0f}{sign}"]
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: "1 sample", "1,797 samples", "12 classes"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
+def label_text(label: Any, width: int | None = None) -> str:
+    """Return a class label as :func:`printable_text` does, shortened in its middle where it is wider than ``width``.
+
+    The middle is what is left out because names tend to differ at their ends ("n02085620-Chihuahua").
+    """
+    text = printable_text(label)
+    if width is None or _width(text) <= width:
+        return text
+    for kept in range(min(width - 1, len(text)), 0, -1):
+        short = f"{text[: (kept + 1) // 2]}\u2026{text[len(text) - kept // 2 :]}"
+        if _width(short) <= width:
+            return short
+    return "\u2026"
+
+
+def file_text(path: Any) -> str:
+    """Return the end of a path, folder and file, as one line: a page does not tell where its author keeps things."""
+    return label_text("/".join(str(path).replace("\\", "/").split("/")[-2:]))
+
+
+def listing(items: Iterable[str], limit: int = 8) -> str:
+    """Return items joined by commas, at most ``limit`` of them: "a, b and 2 more"."""
+    items = list(items)
+    return ", ".join(items) if len(items) <= limit else f"{', '.join(items[:limit])} and {len(items) - limit:,} more"
+
+
+def values_text(values: Any, limit: int = 5) -> str:
+    """Return labels or numbers as Python writes them, joined by commas, at most ``limit`` of them."""
+    import numpy as np
+
+    return listing((repr(value.item() if isinstance(value, np.generic) else value) for value in values), limit)
+
+
 def _escaped(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode("ascii")
+
+
+def _width(text: str) -> int:
+    # Characters of East Asian scripts take two columns.
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)

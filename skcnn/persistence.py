@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import platform
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -20,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from skcnn import __version__
-from skcnn._members import packed_members
+from skcnn._files import replacing
+from skcnn._members import packed, unpacked
 
 __all__ = ["ModelFileError", "UntrustedTypesError", "load", "read_manifest", "save"]
 
@@ -117,8 +117,8 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     """
     import skops.io
 
-    with packed_members({}) as members:
-        members["estimator.skops"] = skops.io.dumps(estimator)
+    members: dict[str, bytes] = {}
+    members["estimator.skops"] = skops.io.dumps(packed(estimator, members))
     nameless = [name for name in skops.io.get_untrusted_types(data=members["estimator.skops"]) if "<" in name]
     if nameless:  # lambdas, and what is defined inside functions
         raise TypeError(
@@ -132,24 +132,10 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
         "versions": {"skcnn": __version__, **{name: _version(name) for name in _DEPENDENCIES}},
         "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in members.items()},
     }
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-                archive.writestr("manifest.json", json.dumps(manifest, indent=1))
-                for name, content in members.items():
-                    archive.writestr(name, content)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes files that only their owner may read; a saved model is as open as any new file.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with replacing(path) as unfinished, zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("manifest.json", json.dumps(manifest, indent=1))
+        for name, content in members.items():
+            archive.writestr(name, content)
 
 
 def load(path: str | os.PathLike[str], *, trusted: Iterable[str] = ()) -> Any:
@@ -184,8 +170,7 @@ def load(path: str | os.PathLike[str], *, trusted: Iterable[str] = ()) -> Any:
     unknown = sorted(set(skops.io.get_untrusted_types(data=state)) - allowed)
     if unknown:
         raise UntrustedTypesError(os.fspath(path), unknown)
-    with packed_members(members):
-        return skops.io.loads(state, trusted=sorted(allowed))
+    return unpacked(skops.io.loads(state, trusted=sorted(allowed)), members)
 
 
 def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -11,6 +11,8 @@ import pytest
 from skcnn.engines import clear_engines
 from skcnn.engines._keras_engine import KerasEngine
 
+pytestmark = pytest.mark.slow
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 

@@ -165,7 +165,7 @@ def test_cache_verify_tells_what_is_bad(cache, capsys):
         connection.execute("UPDATE contents SET content = zeroblob(4) WHERE id = 1")
     connection.close()
     assert main(["cache", "verify", str(cache.folder)]) == 1
-    assert capsys.readouterr().err == "skcnn: error: 1 bad entries were removed; 1 records are valid\n"
+    assert capsys.readouterr().err == "skcnn: error: bad entries removed: 1; valid: 1 record\n"
     assert main(["cache", "verify", str(cache.folder)]) == 0
 
 

@@ -1,10 +1,14 @@
-"""Every block of Python in README.md and docs/*.md runs: in order, page by page, each page in a folder of its own."""
+"""Every block of Python in README.md and docs/*.md runs: in order, page by page, each page in a folder of its own.
+
+Most pages train or run networks for seconds: they run in the slow set. The quick ones run always; all blocks compile.
+"""
 
 import importlib
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import CodeType
 
 import numpy as np
 import pytest
@@ -16,6 +20,8 @@ from skcnn.engines import clear_engines
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+#: Pages with code that runs in about a second.
+QUICK = ("backbones.md", "what_x_may_be.md")
 
 FENCE = re.compile(r"^```(?P<language>[^\n]*)\n(?P<code>.*?)^```[ ]*$", re.DOTALL | re.MULTILINE)
 
@@ -53,14 +59,29 @@ def machine_of_a_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     memory_cache().clear()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def compiled(page: Path) -> list[CodeType]:
+    """Return every block of Python as code; the empty lines make a traceback point to the line of the page."""
+    return [
+        compile("\n" * line + code, str(page), "exec") for language, line, code in blocks(page) if language == "python"
+    ]
+
+
+def by_speed(page: Path):
+    is_slow = page.name not in QUICK and any(language == "python" for language, _, _ in blocks(page))
+    return pytest.param(page, marks=pytest.mark.slow if is_slow else ())
+
+
+@pytest.mark.parametrize("page", [by_speed(page) for page in PAGES], ids=lambda page: page.name)
 @pytest.mark.usefixtures("machine_of_a_reader")
 def test_code_blocks_run(page: Path):
     names = {"__name__": page.stem}
-    for language, line, code in blocks(page):
-        if language == "python":
-            # The empty lines make a traceback point to the line of the page.
-            exec(compile("\n" * line + code, str(page), "exec"), names)
+    for code in compiled(page):
+        exec(code, names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_code_blocks_compile(page: Path):
+    assert len(compiled(page)) == sum(language == "python" for language, _, _ in blocks(page))
 
 
 def test_pages_have_code():
@@ -86,7 +107,7 @@ def test_no_block_escapes(page: Path):
     assert {language for language, _, _ in found} <= {"python", "bash", "console", "text", "{eval-rst}", "{toctree}"}
 
 
-@pytest.mark.parametrize("module", [*skcnn._MODULES, "utils.estimator_checks"])
+@pytest.mark.parametrize("module", [*skcnn._MODULES, "metrics.parts", "utils.estimator_checks"])
 def test_api_page_lists_everything_public(module: str):
     listed = re.findall(r"^   (\w+)$", (ROOT / "docs" / "api.md").read_text(encoding="utf-8"), re.MULTILINE)
     public = importlib.import_module(f"skcnn.{module}").__all__

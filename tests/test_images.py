@@ -16,6 +16,7 @@ from skcnn.images import (
     BadImageError,
     BadImageWarning,
     BadRow,
+    Images,
     as_image_size,
     as_images,
     bad_rows_frame,
@@ -502,3 +503,30 @@ def test_a_name_in_a_message_is_one_line():
         raise BadImageError(bad_rows_frame([BadRow(0, "a\n  row 1: b.png", "no such file")]), 2)
     assert str(caught.value).splitlines()[1] == r"  row 0: a\n  row 1: b.png: no such file"
     assert caught.value.bad_rows["path"].tolist() == ["a\n  row 1: b.png"]
+
+
+def test_a_digest_is_of_values_shape_and_dtype():
+    pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    same = Images([pixels, pixels.copy(), np.asfortranarray(pixels)])
+    other = Images([pixels, pixels.reshape(4, 2, 3), pixels.astype("int64"), pixels + 1, pixels.tobytes(), b""])
+    assert len({same.digest(row) for row in range(3)}) == 1
+    assert len({other.digest(row) for row in range(6)}) == 6
+
+
+def test_a_digest_is_of_the_content_wherever_it_lies(image_files):
+    content = Path(image_files[0]).read_bytes()
+    forms = as_images([image_files[0], content, memoryview(content), image_files[1]])
+    digests = [forms.digest(row) for row in range(4)]
+    assert digests[0] == digests[1] == digests[2] != digests[3]
+    assert len(digests[0]) == 32
+
+
+def test_a_digest_of_what_cannot_be_read(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        as_images([tmp_path / "none.png"]).digest(0)
+
+
+def test_digests_are_those_of_earlier_caches():
+    pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    assert Images([b"an image"]).digest(0).hex()[:16] == "9f983b25f3099bae"
+    assert Images([pixels]).digest(0).hex()[:16] == "5d460da7b06cb458"

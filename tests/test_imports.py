@@ -4,6 +4,7 @@ import ast
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,23 +15,36 @@ PACKAGE = Path(skcnn.__file__).parent
 
 #: What each module may import from skcnn; imports inside functions count.
 MAY_IMPORT = {
+    "_files": set(),
     "_keras": set(),
     "_members": set(),
     "_text": set(),
+    "_labels": {"_text"},
+    "_plot": {"_text"},
     "_image_input": {"images"},
     "images": {"_text"},
-    "datasets": {"_text", "images"},
-    "metrics": {"_text", "images"},
-    "model_selection": {"_text", "images"},
-    "ensemble": {"images"},
+    "datasets": {"_labels", "_text", "images"},
+    "metrics": {"_labels", "_text", "_plot", "images"},
+    "report": {"_files", "_text", "_plot", "images", "metrics"},
+    "model_selection": {"_labels", "_text", "images"},
+    "ensemble": {"_labels", "images"},
     "backbones": {"_keras", "images"},
     "cache": {"_keras", "images"},
-    "engines": {"_keras", "images", "backbones", "cache"},
-    "feature_extraction": {"_keras", "_members", "_image_input", "images", "backbones", "cache", "engines"},
-    "neural_network": {"_keras", "_members", "_text", "_image_input", "images", "backbones", "feature_extraction"},
-    "inspection": {"_keras", "images", "backbones", "feature_extraction", "neural_network", "metrics"},
+    "engines": {"_files", "_keras", "images", "backbones", "cache"},
+    "feature_extraction": {"_files", "_keras", "_image_input", "images", "backbones", "cache", "engines"},
+    "neural_network": {
+        "_files",
+        "_keras",
+        "_labels",
+        "_text",
+        "_image_input",
+        "images",
+        "backbones",
+        "feature_extraction",
+    },
+    "inspection": {"_keras", "_text", "_plot", "images", "backbones", "feature_extraction", "neural_network"},
     "utils": {"_keras", "images", "backbones", "cache", "engines", "feature_extraction", "neural_network"},
-    "persistence": {"", "_keras", "_members", "images", "backbones", "feature_extraction", "neural_network"},
+    "persistence": {"", "_files", "_keras", "_members", "images", "backbones", "feature_extraction", "neural_network"},
 }
 MAY_IMPORT["cli"] = {"", *MAY_IMPORT, "persistence"}
 MAY_IMPORT["__main__"] = {"cli"}
@@ -66,6 +80,108 @@ def test_imports_go_one_way(path):
                 assert target in MAY_IMPORT[module] | {module}, f"{path.name} imports {name}"
             if parts[0] in ("keras", "tensorflow", "scikeras"):
                 assert module in MAY_NAME_KERAS, f"{path.name} imports {name}"
+
+
+def name_of(path: Path) -> str:
+    """Return the dotted name of a module."""
+    parts = ("skcnn", *path.relative_to(PACKAGE).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+TREES = {name_of(path): ast.parse(path.read_text()) for path in FILES}
+
+
+def targets_of(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """Yield every import from skcnn as (module, name in it), whichever block it is in; the name is "" for modules."""
+    for node in ast.walk(tree):
+        for name in imported(node):
+            module, _, last = name.rpartition(".")
+            if name in TREES:
+                yield name, ""
+            elif module in TREES:
+                yield module, last
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Return the groups of modules that reach each other."""
+
+    def reached_from(module: str) -> set[str]:
+        reached, waiting = set(), [module]
+        while waiting:
+            for target in graph.get(waiting.pop(), set()) - reached:
+                reached.add(target)
+                waiting.append(target)
+        return reached
+
+    reached = {module: reached_from(module) for module in graph}
+    groups = {
+        tuple(sorted(other for other in reached[module] if module in reached.get(other, ())))
+        for module in graph
+        if module in reached[module]
+    }
+    return [list(group) for group in sorted(groups)]
+
+
+def test_no_circles_between_files():
+    graph = {name: {module for module, _ in targets_of(tree)} for name, tree in TREES.items()}
+    assert circles(graph) == []
+
+
+def test_circles_are_found():
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": {"d"}, "e": {"a"}}
+    assert circles(graph) == [["b", "c"], ["d"]]
+
+
+def part_of(module: str) -> str:
+    """Return the package, or the module at the top, that a module belongs to."""
+    return ".".join(module.split(".")[:2])
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.endswith("__")
+
+
+@pytest.mark.parametrize("module", TREES)
+def test_private_names_are_not_imported_across_packages(module):
+    for target, name in targets_of(TREES[module]):
+        if part_of(target) == part_of(module):
+            continue
+        # `skcnn._text` and its like are there for all that the map allows; what is private within them is not.
+        private = [part for part in [*target.split(".")[2:], name] if is_private(part)]
+        assert not private, f"{module} imports {name or 'all'} of {target}"
+
+
+#: Attributes of other people's objects: of namedtuples, where the underscore means nothing; and where there is no other
+#: way in Keras and scikit-learn.
+FOREIGN = {"_asdict", "_fields", "_replace", "_keras_history", "_score_func"}
+
+
+def private_names_made_by(tree: ast.AST) -> set[str]:
+    """Return the private functions, classes, attributes and variables that a file defines."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.attr if isinstance(node, ast.Attribute) else node.id)
+    return {name for name in names if is_private(name)}
+
+
+MADE = {name: private_names_made_by(tree) for name, tree in TREES.items()}
+
+
+@pytest.mark.parametrize("module", TREES)
+def test_private_attributes_are_not_used_across_packages(module):
+    own = {name for other, tree in TREES.items() if part_of(other) == part_of(module) for name in MADE[other]}
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.Attribute) and is_private(node.attr):
+            allowed = node.attr in own | FOREIGN
+            assert allowed or is_of_self(node), f"{module}, line {node.lineno}: .{node.attr} is another package's"
+
+
+def is_of_self(node: ast.Attribute) -> bool:
+    """Tell whether an attribute is that of the object itself, which may have it from a base class."""
+    return isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

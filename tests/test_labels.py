@@ -9,7 +9,7 @@ import pytest
 
 from skcnn._labels import as_labels
 from skcnn.ensemble import BaggedSGDClassifier
-from skcnn.metrics import ClassifierReport
+from skcnn.report import ClassifierReport
 
 VALUES = np.array([True, False, True])
 

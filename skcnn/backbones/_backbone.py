@@ -5,15 +5,13 @@ from __future__ import annotations
 import operator
 import os
 import re
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from skcnn._keras import import_keras, model_digest, seeded_initializers
+from skcnn._keras import building, import_keras, model_digest
 from skcnn.backbones._pixels import PREPROCESSING, Preprocessing
 from skcnn.backbones._weights import (
     WeightsFile,
@@ -26,16 +24,6 @@ from skcnn.backbones._weights import (
     weights_path,
 )
 from skcnn.images import as_image_size
-
-_build_lock = threading.RLock()
-
-
-@contextmanager
-def seeded_build(seed: int) -> Iterator[None]:
-    """Make the initial weights of networks built inside the block a function of ``seed`` alone, in every thread."""
-    # Keras draws from Python's global generator: two builds at a time would draw from each other's seed.
-    with _build_lock, seeded_initializers(seed):
-        yield
 
 
 @dataclass(frozen=True)
@@ -192,7 +180,7 @@ class Backbone:
             )
         source = self._resolve_weights(weights)
         size = self.image_size if image_size is None else as_image_size(image_size)
-        with seeded_build(random_state):
+        with building(random_state):
             if source is None:
                 return self._build_network(size)
             if isinstance(source, str):

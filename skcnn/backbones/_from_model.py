@@ -10,8 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from skcnn._keras import import_keras, is_keras_model, model_digest
-from skcnn.backbones._backbone import Backbone, BottleneckLayer, has_automatic_name, seeded_build
+from skcnn._keras import building, import_keras, is_keras_model, model_digest
+from skcnn.backbones._backbone import Backbone, BottleneckLayer, has_automatic_name
 from skcnn.backbones._registry import get_backbone
 
 #: The size of networks that leave it open.
@@ -176,7 +176,7 @@ def _own_weights(weights: Any) -> str:
 # Remembered, as building takes seconds and whoever transforms asks every time.
 @lru_cache(maxsize=32)
 def _backbone_from_callable(build: Callable[..., Any], image_size: tuple[int, int]) -> Backbone:
-    with seeded_build(0):
+    with building(0):
         fields = _describe(_call(build, image_size), image_size)
     name = getattr(build, "__name__", type(build).__name__)
     return CallableBackbone(**{**fields, "name": name, "builder": build})
@@ -184,7 +184,7 @@ def _backbone_from_callable(build: Callable[..., Any], image_size: tuple[int, in
 
 @lru_cache(maxsize=32)
 def _built_digest(build: Callable[..., Any], image_size: tuple[int, int], random_state: int) -> str:
-    with seeded_build(random_state):
+    with building(random_state):
         return model_digest(_call(build, image_size))
 
 
@@ -204,8 +204,10 @@ def _load_model(path: Path) -> Any:
 
 @lru_cache(maxsize=4)
 def _loaded_model(path: str, size: int, mtime_ns: int) -> Any:
+    keras = import_keras()
     # Safe mode is Keras's default, but it is what keeps code in the file from being run.
-    return import_keras().saving.load_model(path, compile=False, safe_mode=True)
+    with building():
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
 def _describe(model: Any, image_size: tuple[int, int] | None) -> dict[str, Any]:

@@ -7,9 +7,9 @@ matter. :class:`MemoryCache` keeps records for a process, :class:`FeatureCache` 
 number of processes at once; both are used in the same way.
 """
 
-from skcnn.cache._content import content_digest
+from skcnn.cache._base import CacheInfo
 from skcnn.cache._directory import CacheWarning, FeatureCache, VerifyResult, as_cache
-from skcnn.cache._memory import CacheInfo, MemoryCache, memory_cache
+from skcnn.cache._memory import MemoryCache, memory_cache
 
 __all__ = [
     "CacheInfo",
@@ -18,6 +18,5 @@ __all__ = [
     "MemoryCache",
     "VerifyResult",
     "as_cache",
-    "content_digest",
     "memory_cache",
 ]

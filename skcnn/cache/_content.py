@@ -1,14 +1,11 @@
-"""By what an image is known: a digest of its content, and an index of files that need not be read again."""
+"""The digests of images, and an index of files that need not be read again."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
-
-import numpy as np
 
 from skcnn.images import BadRow, Images, map_ahead
 
@@ -27,31 +24,6 @@ class FileKey(NamedTuple):
     mtime_ns: int
 
 
-def content_digest(content: bytes | np.ndarray) -> bytes:
-    """Return a 32-byte BLAKE2b digest of file bytes, or of an array's values, shape and dtype.
-
-    Parameters
-    ----------
-    content : bytes or ndarray
-        What :meth:`skcnn.images.Images.read` returns.
-
-    Returns
-    -------
-    bytes
-
-    Examples
-    --------
-    >>> from skcnn.cache import content_digest
-    >>> content_digest(b"an image").hex()[:16]
-    '2831e05f5b0544ea'
-    """
-    if isinstance(content, np.ndarray):
-        digest = hashlib.blake2b(f"array {content.shape} {content.dtype.str} ".encode(), digest_size=32)
-        digest.update(np.ascontiguousarray(content).data)
-        return digest.digest()
-    return hashlib.blake2b(content, digest_size=32).digest()
-
-
 def iter_digests(
     images: Images,
     rows: Iterable[int],
@@ -66,7 +38,7 @@ def iter_digests(
         keys = {row: key for row in block if (key := _file_key(images.path(row))) is not None}
         found = known(list(keys.values())) if keys else {}
         unread = [row for row in block if keys.get(row) not in found]
-        read = map_ahead(lambda row: content_digest(images.read(row)), unread, BLOCK)
+        read = map_ahead(images.digest, unread, BLOCK)
         learnt: list[tuple[FileKey, bytes]] = []
         try:
             for row in block:

@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from skcnn.cache import _maintenance, _records
-from skcnn.cache._content import FileKey, iter_digests
+from skcnn.cache._base import BaseCache, CacheInfo, Shapes, as_shapes
+from skcnn.cache._content import FileKey
 from skcnn.cache._maintenance import VerifyResult
-from skcnn.cache._memory import CacheInfo, MemoryCache, as_shapes, memory_cache
+from skcnn.cache._memory import MemoryCache, memory_cache
 from skcnn.cache._store import FILE_NAME, FormatError, Store, checksum, drop_store, is_about_writing, open_store
-from skcnn.images import BadRow, Images
 
 #: What a disk, its rights, or damage on it may lead to. The last three: a damaged value of another type.
 TROUBLE = (sqlite3.Error, OSError, FormatError, ValueError, TypeError, OverflowError)
@@ -33,7 +33,7 @@ class CacheWarning(UserWarning):
     """A cache directory cannot be used, or not be written; results are right, only nothing is kept."""
 
 
-class FeatureCache:
+class FeatureCache(BaseCache):
     """Records in a directory: they outlive the process, and any number of processes share them.
 
     An image goes through a network once, whichever process asks for it. Rows are leased to the process that computes
@@ -68,9 +68,10 @@ class FeatureCache:
     --------
     >>> import tempfile
     >>> import numpy as np
-    >>> from skcnn.cache import FeatureCache, content_digest
+    >>> from skcnn.cache import FeatureCache
+    >>> from skcnn.images import as_images
     >>> folder = tempfile.mkdtemp()
-    >>> digest = content_digest(b"an image")
+    >>> digest = as_images([b"an image"]).digest(0)
     >>> FeatureCache(folder).put_many("a network", [digest], [np.ones(3)])
     >>> [record.tolist() for _, record in FeatureCache(folder).get_many("a network", [digest])]
     [[1.0, 1.0, 1.0]]
@@ -104,26 +105,6 @@ class FeatureCache:
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (str(self.folder), self.max_bytes)
 
-    def digests(self, images: Images, rows: Iterable[int]) -> Iterator[tuple[int, bytes | BadRow]]:
-        """Yield rows with the digests of their content, in the order given.
-
-        Files are read and hashed in threads; one whose path, size and time of change are known is not read again,
-        unless it changed less than 2 s before. URLs are always read.
-
-        Parameters
-        ----------
-        images : Images
-            From :func:`skcnn.images.as_images`.
-        rows : iterable of int
-            The rows wanted.
-
-        Yields
-        ------
-        tuple of (int, bytes or BadRow)
-            A row that cannot be read comes as a :class:`~skcnn.images.BadRow` that says why.
-        """
-        return iter_digests(images, rows, self._known, self._remember)
-
     def _known(self, keys: Sequence[FileKey]) -> dict[FileKey, bytes]:
         def look_up(store: Store) -> dict[FileKey, bytes]:
             wanted = {os.fsencode(key.path): key for key in keys}
@@ -153,18 +134,6 @@ class FeatureCache:
         """Yield the records that there are; :meth:`count_hits` counts them and marks them as used.
 
         A record that fails its checksum is removed, and so is a miss. A few records are in memory at a time.
-
-        Parameters
-        ----------
-        network : str
-            What the network is: its fingerprint.
-        digests : sequence of bytes
-            Contents wanted.
-
-        Yields
-        ------
-        tuple of (bytes, ndarray of shape (n_values,), float32)
-            Digest and record, read-only, in the order asked for.
         """
         digests = list(digests)
         for start in range(0, len(digests), CHUNK):
@@ -178,18 +147,6 @@ class FeatureCache:
         A lease is written for each, until :meth:`put_many` or :meth:`release`, or until the process ends. What other
         processes (or other threads of this one) are computing is not among them: look with :meth:`get_many` and claim
         again later.
-
-        Parameters
-        ----------
-        network : str
-            What the network is.
-        digests : sequence of bytes
-            Contents wanted.
-
-        Returns
-        -------
-        list of bytes
-            Each once, in the order given. All of them where the directory cannot be used.
         """
         unique = list(dict.fromkeys(digests))
         return self._attempt(partial(_records.claim, network=network, digests=unique), unique)
@@ -199,15 +156,6 @@ class FeatureCache:
 
         Beyond ``max_bytes`` the least recently used leave, these included. Never fails: where nothing can be written,
         nothing is kept.
-
-        Parameters
-        ----------
-        network : str
-            What the network is.
-        digests : sequence of bytes
-            Contents, one for each record.
-        records : iterable of ndarray of shape (n_values,)
-            Kept as float32.
         """
         contents = [np.asarray(record, "<f4").tobytes() for record in records]
         rows = list(zip(digests, contents, strict=True))
@@ -215,15 +163,7 @@ class FeatureCache:
             self._attempt(lambda store: _records.put(store, network, rows, self.max_bytes), None, writes=True)
 
     def release(self, network: str, digests: Sequence[bytes]) -> None:
-        """Give back what was claimed and will not be put: bad images, or after an exception.
-
-        Parameters
-        ----------
-        network : str
-            What the network is.
-        digests : sequence of bytes
-            Contents; those that are not leased to this process are passed over.
-        """
+        """Give back what was claimed and will not be put: bad images, or after an exception."""
 
         def write(store: Store) -> None:
             with store.writing() as connection:
@@ -242,10 +182,10 @@ class FeatureCache:
 
         self._attempt(write, None, writes=True)
 
-    def output_shapes(self, network: str) -> tuple[tuple[int, ...], ...] | None:
+    def output_shapes(self, network: str) -> Shapes | None:
         """Return the shapes of the outputs that make up a record of ``network``, or None where they are not known."""
 
-        def look_up(store: Store) -> tuple[tuple[int, ...], ...] | None:
+        def look_up(store: Store) -> Shapes | None:
             with store.reading() as connection:
                 row = connection.execute("SELECT shapes, checksum FROM networks WHERE name = ?", (network,)).fetchone()
             if row is None or row[0] is None or row[1] != checksum(network, row[0]):

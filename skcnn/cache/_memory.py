@@ -5,34 +5,17 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
-from skcnn.cache._content import FileKey, iter_digests
-from skcnn.images import BadRow, Images
+from skcnn.cache._base import BaseCache, CacheInfo, Shapes, as_shapes
+from skcnn.cache._content import FileKey
 
 #: Files whose digests are kept: some 250 MB of paths and digests.
 MAX_FILES = 1_000_000
 
 
-class CacheInfo(NamedTuple):
-    """What ``info()`` of a cache returns.
-
-    ``passes`` counts the images that went through a network, ``hits`` the rows that were served without;
-    ``n_records`` and ``n_bytes`` are what is held now, ``max_bytes`` the most that will be. For a
-    :class:`MemoryCache` they are of this process, for a :class:`FeatureCache` of all processes that ever used the
-    directory.
-    """
-
-    passes: int
-    hits: int
-    n_records: int
-    n_bytes: int
-    max_bytes: int
-
-
-class MemoryCache:
+class MemoryCache(BaseCache):
     """Records of this process, the least recently used of which leave when ``max_bytes`` is reached.
 
     Parameters
@@ -48,9 +31,11 @@ class MemoryCache:
     Examples
     --------
     >>> import numpy as np
-    >>> from skcnn.cache import MemoryCache, content_digest
+    >>> from skcnn.cache import MemoryCache
+    >>> from skcnn.images import as_images
     >>> cache = MemoryCache()
-    >>> digests = [content_digest(b"one"), content_digest(b"two")]
+    >>> images = as_images([b"one", b"two"])
+    >>> digests = [images.digest(0), images.digest(1)]
     >>> cache.claim("a network", digests) == digests
     True
     >>> cache.put_many("a network", digests, np.ones((2, 3), "float32"))
@@ -63,28 +48,8 @@ class MemoryCache:
         self._lock = threading.Lock()
         self._records: OrderedDict[tuple[str, bytes], np.ndarray] = OrderedDict()
         self._files: OrderedDict[FileKey, bytes] = OrderedDict()
-        self._shapes: dict[str, tuple[tuple[int, ...], ...]] = {}
+        self._shapes: dict[str, Shapes] = {}
         self._n_bytes = self._passes = self._hits = 0
-
-    def digests(self, images: Images, rows: Iterable[int]) -> Iterator[tuple[int, bytes | BadRow]]:
-        """Yield rows with the digests of their content, in the order given.
-
-        Files are read and hashed in threads; one whose path, size and time of change are known is not read again,
-        unless it changed less than 2 s before. URLs are always read.
-
-        Parameters
-        ----------
-        images : Images
-            From :func:`skcnn.images.as_images`.
-        rows : iterable of int
-            The rows wanted.
-
-        Yields
-        ------
-        tuple of (int, bytes or BadRow)
-            A row that cannot be read comes as a :class:`~skcnn.images.BadRow` that says why.
-        """
-        return iter_digests(images, rows, self._known, self._remember)
 
     def _known(self, keys: Sequence[FileKey]) -> dict[FileKey, bytes]:
         with self._lock:
@@ -97,20 +62,7 @@ class MemoryCache:
                 self._files.popitem(last=False)
 
     def get_many(self, network: str, digests: Sequence[bytes]) -> Iterator[tuple[bytes, np.ndarray]]:
-        """Yield the records that there are, which counts as their last use; :meth:`count_hits` counts them.
-
-        Parameters
-        ----------
-        network : str
-            What the network is: its fingerprint.
-        digests : sequence of bytes
-            Contents wanted.
-
-        Yields
-        ------
-        tuple of (bytes, ndarray of shape (n_values,), float32)
-            Digest and record, read-only, in the order asked for.
-        """
+        """Yield the records that there are, which counts as their last use; :meth:`count_hits` counts them."""
         for digest in digests:
             with self._lock:
                 record = self._records.get((network, digest))
@@ -122,33 +74,13 @@ class MemoryCache:
     def claim(self, network: str, digests: Sequence[bytes]) -> list[bytes]:
         """Return those contents that have no record, each once: the caller is to compute them.
 
-        Parameters
-        ----------
-        network : str
-            What the network is.
-        digests : sequence of bytes
-            Contents wanted.
-
-        Returns
-        -------
-        list of bytes
-            In the order given.
+        Nothing is leased: in a process, whoever extracts holds the lock of the network.
         """
         with self._lock:
             return [digest for digest in dict.fromkeys(digests) if (network, digest) not in self._records]
 
     def put_many(self, network: str, digests: Sequence[bytes], records: Iterable[np.ndarray]) -> None:
-        """Keep records, and count one pass each; beyond ``max_bytes`` the least recently used leave.
-
-        Parameters
-        ----------
-        network : str
-            What the network is.
-        digests : sequence of bytes
-            Contents, one for each record.
-        records : iterable of ndarray of shape (n_values,)
-            Kept as float32 copies.
-        """
+        """Keep records, and count one pass each; beyond ``max_bytes`` the least recently used leave."""
         # A copy, lest a record keep its whole batch alive; read-only, since whoever gets it gets this very array.
         copies = [np.array(record, np.float32) for record in records]
         with self._lock:
@@ -162,14 +94,14 @@ class MemoryCache:
                 self._n_bytes -= self._records.popitem(last=False)[1].nbytes
 
     def release(self, network: str, digests: Sequence[bytes]) -> None:
-        """Give up what was claimed and will not be put; nothing to do in one process."""
+        """Give up what was claimed and will not be put: nothing to do, since nothing is leased."""
 
     def count_hits(self, n: int) -> None:
         """Count ``n`` rows that were served without a pass."""
         with self._lock:
             self._hits += n
 
-    def output_shapes(self, network: str) -> tuple[tuple[int, ...], ...] | None:
+    def output_shapes(self, network: str) -> Shapes | None:
         """Return the shapes of the outputs that make up a record of ``network``, or None where they are not known."""
         with self._lock:
             return self._shapes.get(network)
@@ -191,11 +123,6 @@ class MemoryCache:
             self._files.clear()
             self._shapes.clear()
             self._n_bytes = self._passes = self._hits = 0
-
-
-def as_shapes(shapes: Iterable[Iterable[int]]) -> tuple[tuple[int, ...], ...]:
-    """Return shapes as tuples of Python's integers."""
-    return tuple(tuple(int(side) for side in shape) for shape in shapes)
 
 
 _memory_cache = MemoryCache()

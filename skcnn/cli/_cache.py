@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from skcnn._text import counted
 from skcnn.cli._common import add_command
 
 
@@ -34,18 +35,18 @@ def run(options: argparse.Namespace) -> None:
         if result.damage:
             raise OSError(f"the cache {options.directory} is damaged ({result.damage}); remove the directory")
         if result.n_bad:
-            raise OSError(f"{result.n_bad:,} bad entries were removed; {result.n_records:,} records are valid")
-        print(f"{result.n_records:,} records, all valid")
+            raise OSError(f"bad entries removed: {result.n_bad:,}; valid: {counted(result.n_records, 'record')}")
+        print(f"{counted(result.n_records, 'record')}, all valid")
         return
     with warnings.catch_warnings():
         warnings.simplefilter("error", CacheWarning)  # there is nothing to go on with here
         info = cache.info()
     if options.action == "clear":
         cache.clear()
-        print(f"Removed {info.n_records:,} records, {_megabytes(info.n_bytes)}")
+        print(f"Removed {counted(info.n_records, 'record')}, {_megabytes(info.n_bytes)}")
     else:
         print(
-            f"{info.n_records:,} records, {_megabytes(info.n_bytes)}\n"
+            f"{counted(info.n_records, 'record')}, {_megabytes(info.n_bytes)}\n"
             f"{info.passes:,} passes of an image through a network\n"
             f"{info.hits:,} rows served from the cache"
         )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skcnn._text import printable_text, valid_labels
+from skcnn._files import replacing
+from skcnn._text import listing, printable_text, valid_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,10 +121,8 @@ def check_writable(path: str) -> None:
 
 
 def write_table(frame: pd.DataFrame, path: str, suffix: str) -> None:
-    with tempfile.TemporaryDirectory(prefix=".skcnn-", dir=Path(path).parent) as folder:
-        unfinished = str(Path(folder) / f"table{suffix}")
-        TABLE_WRITERS[suffix](frame, unfinished)
-        os.replace(unfinished, path)
+    with replacing(path, durable=False) as unfinished:
+        TABLE_WRITERS[suffix](frame, str(unfinished))
 
 
 def _valid(frame: pd.DataFrame) -> pd.DataFrame:
@@ -138,6 +136,6 @@ def with_progress(pipeline: Pipeline, options: argparse.Namespace) -> Pipeline:
     return pipeline
 
 
-def listed(names: Sequence[Any], most: int = 8) -> str:
-    shown = ", ".join(map(printable_text, names[:most]))
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+def names_text(names: Iterable[Any]) -> str:
+    """Return names of the data as one line, the first of them where there are many."""
+    return listing(map(printable_text, names))

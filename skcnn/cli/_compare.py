@@ -28,8 +28,8 @@ def add_to(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from skcnn.metrics import ClassifierReport
     from skcnn.persistence import load
+    from skcnn.report import ClassifierReport, compare_reports
 
     if options.html:
         check_writable(options.html)
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> None:
         )
         for name, pipeline in zip(names, pipelines, strict=True)
     ]
-    comparison = ClassifierReport.compare(reports)
+    comparison = compare_reports(reports)
     print(f"{reports[0].n_samples:,} images of {printable_text(Path(options.data).name)}.\n{comparison}")
     if options.html:
         comparison.to_html(options.html)

@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> None:
 
     from skcnn.cache import memory_cache
     from skcnn.datasets import load_digit_images
-    from skcnn.metrics import ClassifierReport
+    from skcnn.report import ClassifierReport
 
     check_writable(options.html)
     digits = load_digit_images()

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skcnn._text import printable_text
-from skcnn.cli._common import TABLE_WRITERS, add_command, check_writable, listed, verbose, write_table
+from skcnn._text import counted, printable_text
+from skcnn.cli._common import TABLE_WRITERS, add_command, check_writable, names_text, verbose, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,6 +72,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _images(folders: list[str]) -> tuple[list[str], list[str]]:
     """Return the paths of all images, and the folder that each counts to."""
+    from skcnn.datasets import walk_images
+
     places = [os.path.realpath(folder) for folder in folders]
     for (one, inner), (other, outer) in combinations(sorted(zip(folders, places, strict=True), key=_depth), 2):
         if Path(outer).is_relative_to(inner):
@@ -82,7 +83,7 @@ def _images(folders: list[str]) -> tuple[list[str], list[str]]:
     for folder in folders:
         if not os.path.isdir(folder):
             raise FileNotFoundError(f"{folder}: no such folder; expected a folder of images")
-        found = list(_walk(folder))
+        found = list(walk_images(folder))
         if not found:
             raise ValueError(f"{folder} contains no images; expected a folder of images")
         paths += found
@@ -97,26 +98,14 @@ def _depth(place: tuple[str, str]) -> int:
     return len(Path(place[1]).parts)
 
 
-def _walk(folder: str) -> Iterator[str]:
-    from skcnn.datasets._folder import image_extensions
-    from skcnn.datasets._natural import natural_key
-
-    extensions = image_extensions()
-    for here, inner, files in os.walk(folder):
-        inner[:] = sorted((name for name in inner if not name.startswith(".")), key=natural_key)
-        for name in sorted(files, key=natural_key):
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in extensions:
-                yield os.path.join(here, name)
-
-
 def _print(pairs: pd.DataFrame, across: pd.Series, n_images: int, options: argparse.Namespace) -> None:
     where = " across folders" if options.across else ""
     if pairs.empty:
-        print(f"{n_images:,} images, no duplicates{where} among them.")
+        print(f"{counted(n_images, 'image')}, no duplicates{where} among them.")
         return
     exact = int((pairs["kind"] == "exact").sum())
     print(
-        f"{n_images:,} images. Pairs of duplicates{where}: {len(pairs):,} ({exact:,} exact, "
+        f"{counted(n_images, 'image')}. Pairs of duplicates{where}: {len(pairs):,} ({exact:,} exact, "
         f"{len(pairs) - exact:,} near), {int(across.sum()):,} across folders."
     )
     for head, chosen in (("ACROSS folders", pairs[across]), ("Within a folder", pairs[~across])):
@@ -125,7 +114,7 @@ def _print(pairs: pd.DataFrame, across: pd.Series, n_images: int, options: argpa
         between = sorted(
             {" and ".join(dict.fromkeys(sorted(two))) for two in zip(chosen.group_a, chosen.group_b, strict=True)}
         )
-        print(f"\n{head} ({len(chosen):,}): {listed(between)}")
+        print(f"\n{head} ({len(chosen):,}): {names_text(between)}")
         for pair in chosen.head(options.show).itertuples():
             how = "exact" if pair.kind == "exact" else f"{pair.similarity:.2f}{' mirrored' if pair.mirrored else ''}"
             print(f"  {how:15s}{printable_text(pair.path_a)}\n{'':17s}{printable_text(pair.path_b)}")

@@ -17,8 +17,8 @@ def add_to(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from skcnn.metrics import ClassifierReport
     from skcnn.persistence import load
+    from skcnn.report import ClassifierReport
 
     if options.html:
         check_writable(options.html)

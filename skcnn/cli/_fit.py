@@ -6,7 +6,8 @@ import argparse
 from collections import Counter
 from typing import Any
 
-from skcnn.cli._common import add_command, add_data, add_features, check_writable, features_from, listed, load_data
+from skcnn._text import counted
+from skcnn.cli._common import add_command, add_data, add_features, check_writable, features_from, load_data, names_text
 
 
 def add_to(commands: Any) -> None:
@@ -48,7 +49,7 @@ def _check_enough(target: Any, options: argparse.Namespace) -> None:
     """Raise before images go through a network what would raise after it."""
     sizes = Counter(target.tolist())
     if len(sizes) < 2:
-        raise ValueError(f"{options.data!r} contains one class ({listed(list(sizes))}); at least two are needed.")
+        raise ValueError(f"{options.data!r} contains one class ({names_text(sizes)}); at least two are needed.")
     most = max(sizes.values())
     if options.cv and not 2 <= options.cv <= most:
         raise ValueError(
@@ -62,8 +63,8 @@ def run(options: argparse.Namespace) -> None:
     from sklearn.pipeline import make_pipeline
 
     from skcnn.ensemble import BaggedSGDClassifier
-    from skcnn.metrics import ClassifierReport
     from skcnn.persistence import save
+    from skcnn.report import ClassifierReport
 
     check_writable(options.output)
     dataset = load_data(options.data)
@@ -73,7 +74,10 @@ def run(options: argparse.Namespace) -> None:
     )
     X = dataset.frame[["path"]]
     _check_enough(dataset.target, options)
-    print(f"{len(X)} images of {len(dataset.target_names)} classes: {listed(dataset.target_names)}")
+    print(
+        f"{counted(len(X), 'image')} of {counted(len(dataset.target_names), 'class')}: "
+        f"{names_text(dataset.target_names)}"
+    )
     pipeline.fit(X, dataset.target)
     pipeline[0].set_params(verbose=0)
     if options.cv:

@@ -9,5 +9,6 @@ from skcnn.datasets._digits import load_digit_images
 from skcnn.datasets._flowers import fetch_flowers
 from skcnn.datasets._folder import load_image_folder
 from skcnn.datasets._table import load_image_table
+from skcnn.datasets._walk import walk_images
 
-__all__ = ["fetch_flowers", "load_digit_images", "load_image_folder", "load_image_table"]
+__all__ = ["fetch_flowers", "load_digit_images", "load_image_folder", "load_image_table", "walk_images"]

@@ -15,7 +15,7 @@ from PIL import Image
 from sklearn.utils import Bunch
 
 from skcnn._labels import as_labels
-from skcnn._text import valid_text
+from skcnn._text import counted, valid_text
 from skcnn.datasets._natural import natural_key
 from skcnn.images import readable_formats
 
@@ -235,15 +235,18 @@ class _Tree:
             what = ", ".join(f"{ending}: {count}" for ending, count in endings.most_common(5))
             hint = _HEIF_HINT if not _HEIF_EXTENSIONS.isdisjoint(endings) else ""
             told.append(
-                f"{_count(others, 'file')} that Pillow does not read as images ({what}{hint}), {self._some(others)}"
+                f"{counted(len(others), 'file')} that Pillow does not read as images ({what}{hint}), "
+                f"{self._some(others)}"
             )
         if self.links():
             told.append(
-                f"{_count(self.links(), 'symbolic link')} (out of the folder, to nothing, or in a circle), "
+                f"{counted(len(self.links()), 'symbolic link')} (out of the folder, to nothing, or in a circle), "
                 f"{self._some(self.links())}; follow_links=True takes those that lead out"
             )
         if self.no_class():
-            told.append(f"{_count(self.no_class(), 'image')} outside any class folder, {self._some(self.no_class())}")
+            told.append(
+                f"{counted(len(self.no_class()), 'image')} outside any class folder, {self._some(self.no_class())}"
+            )
         if told:
             warnings.warn(f"load_image_folder({self.root!r}) passed over " + "; and ".join(told) + ".", stacklevel=3)
 
@@ -287,10 +290,6 @@ def text_column(paths: list[str]) -> pd.Series:
             return pd.Series(paths, dtype=str)
 
 
-def _count(items: Sequence[object], noun: str) -> str:
-    return f"{len(items)} {noun}{'' if len(items) == 1 else 's'}"
-
-
 def _chosen(categories: Sequence[str], class_names: list[str], root: str) -> list[str]:
     if isinstance(categories, str):
         raise TypeError(f"categories must be a list of folder names, got the string {categories!r}: [{categories!r}].")
@@ -305,23 +304,26 @@ def _chosen(categories: Sequence[str], class_names: list[str], root: str) -> lis
 def _nothing_to_load(root: str, names: list[str], empty: list[str], tree: _Tree) -> str:
     stray, links, parent = tree.no_class(), tree.links(), os.path.dirname(os.path.abspath(root))
     if links:
-        hint = f" Passed over: {_count(links, 'symbolic link')}; follow_links=True takes those that lead out of it."
+        hint = (
+            f" Passed over: {counted(len(links), 'symbolic link')}; follow_links=True takes those that lead out of it."
+        )
     else:
         hint = ""
     if names and len(empty) < len(names):
         return (
-            f"{root!r} has {_count(empty, 'folder')} without an image: {empty}. Every folder there is a class: put "
-            f"images in, remove the folder, or name the ones to load with categories=[...].{hint}"
+            f"{root!r} has {counted(len(empty), 'folder')} without an image: {empty}. Every folder there is a class: "
+            f"put images in, remove the folder, or name the ones to load with categories=[...].{hint}"
         )
     if stray:
         return (
-            f"{root!r} has {_count(stray, 'image')} directly in it, such as {os.path.basename(stray[0])!r}, where "
-            f"nothing tells their class. If they are one class, give the folder above, {parent!r}; otherwise move each "
-            "into a folder named after its class, or list paths and labels in a table and use load_image_table."
+            f"{root!r} has {counted(len(stray), 'image')} directly in it, such as {os.path.basename(stray[0])!r}, "
+            f"where nothing tells their class. If they are one class, give the folder above, {parent!r}; otherwise "
+            "move each into a folder named after its class, or list paths and labels in a table and use "
+            "load_image_table."
         )
     found = f"its folders {names} hold none" if names else "it holds no folder"
     return (
         f"There are no images in {root!r}: {found}. Expected a folder that contains one folder of images "
-        f"per class; {_count(sorted(image_extensions()), 'extension')} are read, such as .jpg, .png, .tif and "
+        f"per class; {counted(len(image_extensions()), 'extension')} are read, such as .jpg, .png, .tif and "
         f".webp.{hint}"
     )

@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from skcnn._labels import as_labels
-from skcnn._text import valid_text
+from skcnn._text import listing, valid_text
 from skcnn.datasets._folder import text_column
 from skcnn.datasets._natural import natural_key
 
@@ -186,12 +186,11 @@ def _check_columns(frame: pd.DataFrame, columns: list[str], name: str) -> None:
 def _check_not_missing(column: pd.Series, name: str, shown: int = 10) -> None:
     rows = np.flatnonzero(column.isna())
     if len(rows):
-        listed = ", ".join(map(str, rows[:shown])) + (", ..." if len(rows) > shown else "")
         raise ValueError(
-            f"The column {column.name!r} of {name} has no value in {len(rows)} of {len(column)} rows: {listed} (the "
-            "first is 0). Fill them in or drop them. pandas takes the texts 'NA', 'None', 'null' and the like for "
-            "missing: if they are meant, read the table with pandas.read_csv(..., keep_default_na=False) and give the "
-            "DataFrame."
+            f"The column {column.name!r} of {name} has no value in {len(rows)} of {len(column)} rows: "
+            f"{listing(map(str, rows), shown)} (the first is 0). Fill them in or drop them. pandas takes the texts "
+            "'NA', 'None', 'null' and the like for missing: if they are meant, read the table with "
+            "pandas.read_csv(..., keep_default_na=False) and give the DataFrame."
         )
 
 

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import platform
-import tempfile
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -16,6 +15,7 @@ from time import perf_counter
 import joblib
 import numpy as np
 
+from skcnn._files import replacing
 from skcnn._keras import has_gpu
 from skcnn.engines._engine import TOLERANCES, Engine
 from skcnn.engines._keras_engine import KerasEngine
@@ -114,10 +114,9 @@ class AutoEngine:
 
     def _remember(self, name: str, seconds_an_image: dict[str, float]) -> None:
         choice = {"engine": name, "seconds_an_image": seconds_an_image, "machine": _machine()}
-        with suppress(OSError):  # a folder that cannot be written to: the next process measures again
-            with tempfile.NamedTemporaryFile("w", dir=self._folder, prefix=".choice-", delete=False) as file:
-                json.dump(choice, file, indent=1)
-            os.replace(file.name, self._choice_path)
+        # A folder that cannot be written to: the next process measures again.
+        with suppress(OSError), replacing(self._choice_path, durable=False) as unfinished:
+            unfinished.write_text(json.dumps(choice, indent=1))
 
     @property
     def _choice_path(self) -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skcnn._keras import import_keras, set_weights
+from skcnn._keras import copy_model, import_keras, set_weights
 from skcnn.backbones import scale_pixels
 from skcnn.engines._plan import Plan
 
@@ -65,20 +65,16 @@ def fold_batch_norm(model: Any) -> Any:
     B. Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only inference",
     CVPR 2018, section 3.2 (equation 14).
     """
-    keras = import_keras()
     folded = {convolution.name: norm for convolution, norm in _foldable(model)}
     norms = {norm.name for norm in folded.values()}
 
-    def clone(operation: Any) -> Any:
-        config = operation.get_config()
-        if operation.name in folded:
-            config["use_bias"] = True
-        return type(operation).from_config(config)
+    def with_bias(operation: Any) -> dict[str, Any]:
+        return {"use_bias": True} if operation.name in folded else {}
 
     def call(operation: Any, *arguments: Any, **options: Any) -> Any:
         return arguments[0] if operation.name in norms else operation(*arguments, **options)
 
-    copy = keras.models.clone_model(model, clone_function=clone, call_function=call)
+    copy = copy_model(model, changed=with_bias, call=call, copy_weights=False)
     for layer in model.layers:
         if layer.weights and layer.name not in norms:
             norm = folded.get(layer.name)
@@ -151,13 +147,9 @@ def with_precision(model: Any, precision: str) -> Any:
     keras = import_keras()
     pools = (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D)
 
-    def with_policy(operation: Any) -> Any:
-        config = operation.get_config()
+    def with_policy(operation: Any) -> dict[str, Any]:
         # Plain operations compute in what they are given.
-        if isinstance(operation, keras.layers.Layer) and not isinstance(operation, pools):
-            config["dtype"] = f"mixed_{precision}"
-        return type(operation).from_config(config)
+        is_changed = isinstance(operation, keras.layers.Layer) and not isinstance(operation, pools)
+        return {"dtype": f"mixed_{precision}"} if is_changed else {}
 
-    copy = keras.models.clone_model(model, clone_function=with_policy)
-    set_weights(copy, model.get_weights())
-    return copy
+    return copy_model(model, changed=with_policy)

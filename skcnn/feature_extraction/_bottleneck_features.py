@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,9 +17,9 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metadata_routing import UNUSED
 
+from skcnn._files import replacing
 from skcnn._image_input import ImageInputMixin
 from skcnn._keras import is_keras_model, model_digest, model_from_bytes, model_to_bytes
-from skcnn._members import current_members
 from skcnn.backbones import Backbone, WeightsFile, as_backbone, as_weights_file
 from skcnn.cache import FeatureCache, as_cache
 from skcnn.engines import ENGINES, PRECISIONS, Output, Plan, get_engine, network_lock
@@ -256,7 +255,7 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
         outputs = self._outputs(backbone)
         job = self._job(backbone, outputs)
         # Python's integers: NumPy's own are written to a .npy file's head in a way that it cannot read.
-        shape = (len(images), sum(int(np.prod(shape)) for shape in self._output_shapes(job, outputs)))
+        shape = (len(images), sum(int(np.prod(shape)) for shape in self._find_output_shapes(job, outputs)))
         with _array(shape, out) as features:
             with network_lock(job.plan):
                 bad = self._fill(features, images, job, outputs)
@@ -284,7 +283,7 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
         backbone = self._backbone()
         names: list[str] = []
         outputs = self._outputs(backbone)
-        shapes = self._output_shapes(self._job(backbone, outputs), outputs)
+        shapes = self._find_output_shapes(self._job(backbone, outputs), outputs)
         for output, shape in zip(outputs, shapes, strict=True):
             # A layer that gives a vector by itself has nothing to pool.
             pooling = "" if output.pooling is None else f"{output.pooling}_"
@@ -330,25 +329,32 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
             n_jobs=self.n_jobs,
         )
 
-    def _output_shapes(self, job: Extraction, outputs: tuple[Output, ...]) -> list[tuple[int, ...]]:
-        """Return the shape of each output, building the network only where nothing else tells."""
-        plan = job.plan
-        sizes = {layer.name: layer.n_features for layer in plan.backbone.layers}
+    def _find_output_shapes(self, job: Extraction, outputs: tuple[Output, ...]) -> list[tuple[int, ...]]:
+        """Find out the shape of each output: from the table, from the cache, or else by building the network.
+
+        The last takes seconds; then the cache keeps the shapes.
+        """
+        sizes = {layer.name: layer.n_features for layer in job.plan.backbone.layers}
         if all(output.pooling is not None and output.layer in sizes for output in outputs):
             return [(sizes[output.layer],) for output in outputs]
-        known = None if job.cache is None else job.cache.output_shapes(plan.fingerprint)
+        known = None if job.cache is None else job.cache.output_shapes(job.plan.fingerprint)
         if known is None:
-            known = get_engine(plan, job.engine, job.folder, 0).output_shapes
-            if job.cache is not None:
-                job.cache.set_output_shapes(plan.fingerprint, known)
-        shapes = dict(zip(plan.outputs, known, strict=True))
+            known = self._build_to_learn_shapes(job)
+        shapes = dict(zip(job.plan.outputs, known, strict=True))
         return [shapes[output] for output in outputs]
+
+    def _build_to_learn_shapes(self, job: Extraction) -> tuple[tuple[int, ...], ...]:
+        """Build the network of a job, keep the shapes of its outputs in the cache, and return them."""
+        shapes = get_engine(job.plan, job.engine, job.folder, 0).output_shapes
+        if job.cache is not None:
+            job.cache.set_output_shapes(job.plan.fingerprint, shapes)
+        return shapes
 
     def _fill(self, features: np.ndarray, images: Images, job: Extraction, outputs: tuple[Output, ...]) -> list[BadRow]:
         """Write the features of all rows, and return the rows that gave no image."""
         from tqdm.auto import tqdm
 
-        columns = _columns(self._output_shapes(job, job.plan.outputs), job.plan.outputs, outputs)
+        columns = _columns(self._find_output_shapes(job, job.plan.outputs), job.plan.outputs, outputs)
         bad: list[BadRow] = []
         progress, n_done = None, 0
         for part in extract(images, job):
@@ -365,42 +371,38 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
             progress.close()
         return bad
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the state for pickle, or for a file that must be whole by itself (see :func:`packed_members`)."""
-        state = dict(super().__getstate__())
-        members = current_members()
-        if members is None:
-            return state
-        if isinstance(as_cache(state["cache"]), FeatureCache):
-            state["cache"] = "memory"  # a directory of this machine is no part of a model that others load
-        backbone, weights = state["backbone"], state["weights"]
-        if isinstance(backbone, Backbone) or (callable(backbone) and not is_keras_model(backbone)):
+    def __skcnn_pack__(self, members: dict[str, bytes]) -> dict[str, Any]:
+        """Return the parameters that a saved file has otherwise; what they stand for goes into ``members``."""
+        stored: dict[str, Any] = {}
+        if isinstance(as_cache(self.cache), FeatureCache):
+            stored["cache"] = "memory"  # a directory of this machine is no part of a model that others load
+        if isinstance(self.backbone, Backbone) or (callable(self.backbone) and not is_keras_model(self.backbone)):
             raise TypeError(
-                f"backbone={backbone!r} cannot be saved without its code: register it "
+                f"backbone={self.backbone!r} cannot be saved without its code: register it "
                 "(skcnn.backbones.register_backbone) and give its name, or give the Keras model that it builds."
             )
-        network = as_backbone(backbone).network
+        # A member is named by a dict, which is no value that either parameter takes.
+        network = as_backbone(self.backbone).network
         if network is not None:
             name = f"networks/{model_digest(network)}.keras"
             members[name] = model_to_bytes(network)
-            state["backbone"] = {"member": name}
-        file = None if weights is None else as_weights_file(weights)
+            stored["backbone"] = {"member": name}
+        file = None if self.weights is None else as_weights_file(self.weights)
         if file is not None:
             name = f"weights/{file.sha256}{file.suffix}"
             members[name] = file.content
-            state["weights"] = {"member": name}
-        return state
+            stored["weights"] = {"member": name}
+        return stored
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`__getstate__` returned."""
-        state, members = dict(state), current_members() or {}
-        # State names a member by a dict, which is no value that either parameter takes.
-        if isinstance(state["backbone"], dict):
-            state["backbone"] = model_from_bytes(members[state["backbone"]["member"]])
-        if isinstance(state["weights"], dict):
-            name = state["weights"]["member"]
-            state["weights"] = WeightsFile(members[name], name.partition(".")[1] + name.partition(".")[2])
-        super().__setstate__(state)
+    def __skcnn_unpack__(self, members: dict[str, bytes]) -> dict[str, Any]:
+        """Return the parameters that :meth:`__skcnn_pack__` returned as they were."""
+        given: dict[str, Any] = {}
+        if isinstance(self.backbone, dict):
+            given["backbone"] = model_from_bytes(members[self.backbone["member"]])
+        if isinstance(self.weights, dict):
+            name = self.weights["member"]
+            given["weights"] = WeightsFile(members[name], name.partition(".")[1] + name.partition(".")[2])
+        return given
 
     def __sklearn_is_fitted__(self) -> bool:
         """Tell scikit-learn that ``transform`` needs no ``fit``."""
@@ -423,17 +425,12 @@ def _array(shape: tuple[int, int], path: str | os.PathLike[str] | None) -> Itera
     path = Path(path)
     if path.suffix != ".npy" or not path.parent.is_dir() or path.is_dir():
         raise ValueError(f"out={str(path)!r}; expected the path of a .npy file, in a folder that exists")
-    # Not tempfile's, which nobody else could read.
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        features = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
+    with replacing(path, durable=False) as unfinished:
+        features = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.float32, shape=shape)
         features[:] = np.nan
         yield features
         features.flush()
         del features  # a file that is mapped cannot be moved everywhere
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _columns(

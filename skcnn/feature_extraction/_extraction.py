@@ -165,39 +165,82 @@ def _compute_here(
     if cache is None or digests is None or skip:
         yield from _run(images, rows, job, len(rows), skip)
         return
-    leased: set[bytes] = set()
-    size = job.batch_size or 32
-
-    def claimed() -> Iterator[int]:
-        # Claimed as decoding goes on, so that processes at the same work share it, and one that dies holds little.
-        for start in range(0, len(todo), size):
-            piece = todo[start : start + size]
-            mine = set(cache.claim(fingerprint, [digests[row] for row in piece]))
-            leased.update(mine)
-            elsewhere.extend(row for row in piece if digests[row] not in mine)
-            yield from (row for row in piece if digests[row] in mine)
-
-    todo, n_images = list(rows), len(rows)
-    try:
-        while todo:
-            elsewhere: list[int] = []
-            for part in _run(images, claimed(), job, n_images, skip):
-                done = [digests[row] for row in part.rows]
-                if done:
-                    cache.put_many(fingerprint, done, part.records)
-                given_up = [digests[bad.row] for bad in part.bad]
-                cache.release(fingerprint, given_up)
-                leased.difference_update(done, given_up)
+    with _SharedWork(cache, fingerprint, digests, job.batch_size or 32) as work:
+        missing, n_images = list(rows), len(rows)
+        while missing:
+            for part in _run(images, work.claim(missing), job, n_images, skip):
+                work.settle(part)
                 yield part
-            found = dict(cache.get_many(fingerprint, [digests[row] for row in elsewhere]))
-            for row in elsewhere:
-                if digests[row] in found:
-                    yield Part([row], found[digests[row]][None], [], 0)
-            todo, n_images = [row for row in elsewhere if digests[row] not in found], 0
-            if todo and not found:
+            found = work.look_up()
+            yield from found
+            # Who claimed these computes them still, or has ended without: they are claimed anew.
+            missing, n_images = work.elsewhere, 0
+            if missing and not found:
                 time.sleep(PATIENCE)
-    finally:
-        cache.release(fingerprint, list(leased))
+
+
+class _SharedWork:
+    """Rows that this process computes while others compute the rest: claimed, then settled, or given back at the end.
+
+    A round claims rows piece by piece (:meth:`claim`) and settles what was computed of them (:meth:`settle`). Rows that
+    another process has claimed are ``elsewhere``; at the end of the round those that it has put meanwhile are
+    looked up (:meth:`look_up`), and the rest is for the next round. Whatever is not settled when the block ends, also
+    by an exception, is released, so that others may compute it.
+
+    Parameters
+    ----------
+    cache : MemoryCache or FeatureCache
+        Where records are claimed and kept.
+    network : str
+        The fingerprint of the plan.
+    digests : dict of int to bytes
+        Contents of the rows.
+    size : int
+        Rows that are claimed together.
+
+    Attributes
+    ----------
+    elsewhere : list of int
+        Rows of this round that another process has claimed and for which there is no record yet.
+    """
+
+    def __init__(self, cache: MemoryCache | FeatureCache, network: str, digests: dict[int, bytes], size: int):
+        self._cache, self._network, self._digests, self._size = cache, network, digests, size
+        self._claimed: set[bytes] = set()
+        self.elsewhere: list[int] = []
+
+    def __enter__(self) -> _SharedWork:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._cache.release(self._network, list(self._claimed))
+
+    def claim(self, rows: Sequence[int]) -> Iterator[int]:
+        """Begin a round: yield the rows that this process is to compute, in order."""
+        self.elsewhere = []
+        # Claimed as decoding goes on, so that processes at the same work share it, and one that dies holds little.
+        for start in range(0, len(rows), self._size):
+            piece = rows[start : start + self._size]
+            mine = set(self._cache.claim(self._network, [self._digests[row] for row in piece]))
+            self._claimed |= mine
+            self.elsewhere += [row for row in piece if self._digests[row] not in mine]
+            yield from (row for row in piece if self._digests[row] in mine)
+
+    def settle(self, part: Part) -> None:
+        """Put the records of rows that were claimed, and release those that gave no image."""
+        done = [self._digests[row] for row in part.rows]
+        if done:
+            self._cache.put_many(self._network, done, part.records)
+        given_up = [self._digests[bad.row] for bad in part.bad]
+        self._cache.release(self._network, given_up)
+        self._claimed.difference_update(done, given_up)
+
+    def look_up(self) -> list[Part]:
+        """End a round: return the records that others have put, whose rows are not ``elsewhere`` any more."""
+        digests, rows = self._digests, self.elsewhere
+        records = dict(self._cache.get_many(self._network, [digests[row] for row in rows]))
+        self.elsewhere = [row for row in rows if digests[row] not in records]
+        return [Part([row], records[digests[row]][None], [], 0) for row in rows if digests[row] in records]
 
 
 def _run(images: Images, rows: Iterable[int], job: Extraction, n_images: int, skip: bool) -> Iterator[Part]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from skcnn._text import printable_text
+from skcnn._text import counted, printable_text
 
 
 class BadRow(NamedTuple):
@@ -48,11 +48,11 @@ class BadImageWarning(UserWarning):
 
 
 def _describe(bad_rows: pd.DataFrame, n_rows: int, shown: int = 20) -> str:
-    lines = [f"{len(bad_rows)} of {n_rows} images cannot be used:"]
+    lines = [f"{len(bad_rows):,} of {counted(n_rows, 'image')} cannot be used:"]
     for row, path, reason in bad_rows.head(shown).itertuples(index=False):
         lines.append(f"  row {row}: {printable_text(path) + ': ' if isinstance(path, str) else ''}{reason}")
     if len(bad_rows) > shown:
-        lines.append(f"  ... and {len(bad_rows) - shown} more (all in the attribute bad_rows)")
+        lines.append(f"  ... and {len(bad_rows) - shown:,} more (all in the attribute bad_rows)")
     return "\n".join(lines)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -110,6 +111,45 @@ class Images:
             raise FileNotFoundError(f"no such file{hint}") from None
         except OSError as error:
             raise OSError(error.strerror or str(error)) from None
+
+    def digest(self, row: int) -> bytes:
+        """Return by what the content of a row is known: two rows with the same digest hold the same image.
+
+        It depends on the content alone, not on where the image lies or what its file is called. It does not tell that
+        two files hold the same pixels in another encoding.
+
+        Parameters
+        ----------
+        row : int
+            Position in X.
+
+        Returns
+        -------
+        bytes
+            The 32-byte BLAKE2b digest of the encoded bytes, or of an array's values, shape and dtype.
+
+        Raises
+        ------
+        ValueError
+            If the row is missing or empty.
+        TypeError
+            If the row holds something that is not an image.
+        OSError
+            If it cannot be read. A file is read, and a URL fetched, each time.
+
+        Examples
+        --------
+        >>> from skcnn.images import as_images
+        >>> as_images([b"an image"]).digest(0).hex()[:16]
+        '9f983b25f3099bae'
+        """
+        content = self.read(row)
+        if isinstance(content, bytes):
+            return hashlib.blake2b(content, digest_size=32).digest()
+        # An array's bytes are never taken for those of a file, nor for those of an array of another shape.
+        digest = hashlib.blake2b(f"array {content.shape} {content.dtype.str} ".encode(), digest_size=32)
+        digest.update(np.ascontiguousarray(content).data)
+        return digest.digest()
 
     def decode(
         self, row: int, size: tuple[int, int], *, resize: str = "stretch", max_pixels: int | None = None

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from skcnn._plot.image_grid import Cell, Group, draw_grid
 from skcnn.images import BadImageError, as_images, bad_rows_frame, read_batches
 from skcnn.inspection._scored_network import FeatureMap, scored_network
-from skcnn.metrics._image_grid import Cell, Group, draw_grid
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from skcnn._keras import gradient_of, import_keras, set_weights
+from skcnn._keras import building, gradient_of, import_keras
+from skcnn._text import listing
 from skcnn.backbones import Backbone, scale_pixels
-from skcnn.feature_extraction import BottleneckFeatures
-from skcnn.images import as_image_size
+from skcnn.feature_extraction import BottleneckFeatures, feature_network
 from skcnn.inspection._linear import is_linear_classifier, linear_scores
-from skcnn.metrics._text import listing
-from skcnn.neural_network import CNNClassifier
-from skcnn.neural_network._building import building
-from skcnn.neural_network._network import build_parts, initial_base
+from skcnn.neural_network import CNNClassifier, trained_network
 
 _ACCEPTED = (
     "Accepted: a fitted CNNClassifier; or a fitted pipeline of BottleneckFeatures, affine steps (StandardScaler, PCA, "
@@ -104,38 +101,19 @@ def _steps(estimator: Any) -> list[Any]:
 
 
 def _of_cnn(classifier: CNNClassifier) -> ScoredNetwork:
-    design = replace(classifier._design()[0], precision="float32")
-    with building(design.seed):
-        parts = build_parts(design)
-    set_weights(parts.base, classifier._base or initial_base(design).weights)
+    trained = trained_network(classifier)
     return ScoredNetwork(
-        design.backbone, parts.network, parts.base.outputs[0], classifier._head, classifier.classes_, classifier,
-        design.image_size,
+        trained.backbone, trained.network, trained.features, trained.head, classifier.classes_, classifier,
+        trained.image_size,
     )  # fmt: skip
 
 
 def _of_features(features: BottleneckFeatures, steps: list[Any], classifier: Any) -> ScoredNetwork:
-    layers = import_keras().layers
-    backbone = features._backbone()
-    size = backbone.image_size if features.image_size is None else as_image_size(features.image_size)
-    with building():
-        network = backbone.build(image_size=size, weights=features.weights, random_state=features.random_state)
-        if backbone.network is not None:
-            network = _copied(network)
-        outputs = [
-            backbone.pooled_output(network, output.layer, output.pooling) for output in features._outputs(backbone)
-        ]
-        flat = [layers.Flatten()(output) if len(output.shape) > 2 else output for output in outputs]
-        joined = layers.Concatenate()(flat) if len(flat) > 1 else flat[0]
-    head = linear_scores(steps, classifier, joined.shape[-1])
-    return ScoredNetwork(backbone, network, joined, head, classifier.classes_, features, size)
-
-
-def _copied(network: Any) -> Any:
-    """Copy a user's own network, whose layers would otherwise bear the marks of what is built on them."""
-    copy = import_keras().models.clone_model(network)
-    set_weights(copy, network.get_weights())
-    return copy
+    built = feature_network(features)
+    head = linear_scores(steps, classifier, built.features.shape[-1])
+    return ScoredNetwork(
+        built.backbone, built.network, built.features, head, classifier.classes_, features, built.image_size
+    )
 
 
 class FeatureMap:

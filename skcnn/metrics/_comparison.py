@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
+from skcnn._text import counted, values_text
 from skcnn.metrics._intervals import percentiles
 from skcnn.metrics._predictions import Predictions
-from skcnn.metrics._resampling import resampled_headlines
+from skcnn.metrics._resampling import CONFIDENCE_LEVEL, N_RESAMPLES, resampled_headlines
 from skcnn.metrics._tables import class_metrics_of, headline_of
-from skcnn.metrics._text import counted, values_text
 
 if TYPE_CHECKING:
     from numpy.random import RandomState
@@ -29,8 +29,8 @@ def compare_predictions(
     classes: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     top_k: int = 5,
-    confidence_level: float = 0.95,
-    n_resamples: int = 1000,
+    confidence_level: float = CONFIDENCE_LEVEL,
+    n_resamples: int = N_RESAMPLES,
     random_state: int | RandomState | None = None,
     n_jobs: int | None = None,
 ) -> pd.DataFrame:
@@ -122,8 +122,8 @@ def comparison_of(
     b: Predictions,
     *,
     top_k: int = 5,
-    confidence_level: float = 0.95,
-    n_resamples: int = 1000,
+    confidence_level: float = CONFIDENCE_LEVEL,
+    n_resamples: int = N_RESAMPLES,
     random_state: int | RandomState | None = None,
     n_jobs: int | None = None,
 ) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from skcnn.metrics._predictions import Predictions
-from skcnn.metrics._resampling import resampled_headlines
+from skcnn.metrics._resampling import CONFIDENCE_LEVEL, N_RESAMPLES, resampled_headlines
 from skcnn.metrics._tables import class_metrics_of, headline_of
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ def bootstrap_intervals(
     classes: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     top_k: int = 5,
-    confidence_level: float = 0.95,
-    n_resamples: int = 1000,
+    confidence_level: float = CONFIDENCE_LEVEL,
+    n_resamples: int = N_RESAMPLES,
     random_state: int | RandomState | None = None,
     n_jobs: int | None = None,
 ) -> pd.DataFrame:
@@ -104,8 +104,8 @@ def bootstrap_intervals_of(
     headline: pd.DataFrame,
     *,
     top_k: int = 5,
-    confidence_level: float = 0.95,
-    n_resamples: int = 1000,
+    confidence_level: float = CONFIDENCE_LEVEL,
+    n_resamples: int = N_RESAMPLES,
     random_state: int | RandomState | None = None,
     n_jobs: int | None = None,
 ) -> pd.DataFrame:

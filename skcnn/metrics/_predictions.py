@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from skcnn._labels import as_labels
-from skcnn.metrics._text import values_text
+from skcnn._text import values_text
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,12 +68,12 @@ class Predictions:
     @classmethod
     def from_arrays(
         cls,
-        y_true: Any,
-        y_score: Any = None,
+        y_true: ArrayLike,
+        y_score: ArrayLike | None = None,
         *,
-        y_pred: Any = None,
-        classes: Any = None,
-        sample_weight: Any = None,
+        y_pred: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
     ) -> Predictions:
         """Check and encode what a user has at hand. See :meth:`ClassifierReport.from_predictions`."""
         if y_score is None and y_pred is None:
@@ -95,7 +98,9 @@ class Predictions:
         return cls(classes, true, predicted, score, _weights(sample_weight, len(true)), is_probability, note)
 
     @classmethod
-    def from_estimator(cls, estimator: Any, X: Any, y: Any, *, sample_weight: Any = None) -> Predictions:
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Predictions:
         """Run a fitted classifier on X. See :meth:`ClassifierReport.from_estimator`."""
         check_is_fitted(estimator)
         if not hasattr(estimator, "predict") or not hasattr(estimator, "classes_"):

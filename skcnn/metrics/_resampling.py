@@ -18,6 +18,10 @@ from sklearn.utils import check_random_state
 from skcnn.metrics._predictions import Predictions, check_count
 from skcnn.metrics._tables import HEADLINE_METRICS, place_of_true, top_k_of
 
+CONFIDENCE_LEVEL = 0.95
+N_RESAMPLES = 1000
+"""What is taken where nobody asks for another value; texts that go with such metrics read them here."""
+
 _CHUNK = 2**19
 """Weights worked on at a time: 4 MB, which stay near the processor while all classes look at them."""
 
@@ -50,7 +54,7 @@ def resampled_headlines(
     ValueError
         If ``n_resamples`` is less than 1.
     """
-    check_count(n_resamples, "n_resamples", 1000)
+    check_count(n_resamples, "n_resamples", N_RESAMPLES)
     # A sample that has no weight is none: a class whose draws were all such samples would have no metrics.
     several = [_without_zero_weights(predictions) for predictions in several]
     # A seed for each resample: it does not matter how they are shared out.

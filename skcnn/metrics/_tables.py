@@ -14,8 +14,8 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
+from skcnn._text import counted, label_text, listing
 from skcnn.metrics._predictions import Predictions, check_count
-from skcnn.metrics._text import counted, label_text, listing
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

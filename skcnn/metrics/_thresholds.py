@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from skcnn._text import valid_label
+from skcnn._text import valid_label, values_text
 from skcnn.metrics._predictions import Predictions, as_numbers, checked_labels
-from skcnn.metrics._text import values_text
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -5,68 +5,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from numbers import Integral, Real
-from statistics import NormalDist
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pandas as pd
+
+from skcnn.model_selection._diagnosis_display import FitDiagnosisDisplay
+from skcnn.model_selection._gaps import ADVICE, NAMES, Gap, Rate, gaps_frame
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from skcnn.model_selection._diagnosis_display import FitDiagnosisDisplay
-
 Error = float | tuple[int, int]
 """An error rate, or (number wrong, number of rows)."""
-
-NAMES = {"human": "human", "train": "train", "train_dev": "train-dev", "dev": "dev", "test": "test"}
-
-ADVICE = {
-    "avoidable bias": "a larger network or more layers unfrozen, longer training, less regularisation, images of a "
-    "higher resolution",
-    "variance": "more training images, augmentation, more regularisation, fewer layers unfrozen, a bag of models",
-    "data mismatch": "look at what is wrong in dev and not in train-dev, and get or make training images like those: "
-    "same camera, light, crop",
-    "overfitting to dev": "a larger dev set, or a new one: too many models were chosen by this one",
-}
-"""What makes each gap smaller (Machine Learning Yearning, chapters 25 to 27, 40 to 43)."""
-
-
-class Rate(NamedTuple):
-    """An error rate, and the rows that it was measured on; None where it is taken as exact."""
-
-    error: float
-    n_rows: int | None
-
-    def interval(self, confidence_level: float) -> tuple[float, float]:
-        """Return Wilson's interval; of an exact rate the rate itself."""
-        if self.n_rows is None:
-            return self.error, self.error
-        z = NormalDist().inv_cdf(0.5 + confidence_level / 2)
-        scale = 1 + z**2 / self.n_rows
-        middle = (self.error + z**2 / (2 * self.n_rows)) / scale
-        spread = self.error * (1 - self.error) / self.n_rows + z**2 / (4 * self.n_rows**2)
-        half = z * math.sqrt(spread) / scale
-        return max(0.0, middle - half), min(1.0, middle + half)
-
-
-class Gap(NamedTuple):
-    """A difference between two neighbouring error rates."""
-
-    name: str
-    first: str
-    second: str
-    difference: float
-    difference_low: float
-    difference_high: float
-
-    @property
-    def verdict(self) -> str:
-        """Whether it is "real", "within noise", "negative", or "unknown" since no counts were given."""
-        if math.isnan(self.difference_low):
-            return "unknown"
-        if self.difference_low > 0:
-            return "real"
-        return "negative" if self.difference_high < 0 else "within noise"
 
 
 @dataclass(frozen=True)
@@ -95,7 +45,7 @@ class FitDiagnosis:
     @property
     def largest(self) -> Gap | None:
         """The gap to work on: the largest that is not within noise or negative; None where there is none."""
-        open_gaps = [gap for gap in self.gaps if gap.difference > 0 and gap.verdict in ("real", "unknown")]
+        open_gaps = [gap for gap in self.gaps if gap.is_open]
         return max(open_gaps, key=lambda gap: gap.difference, default=None)
 
     def frame(self) -> pd.DataFrame:
@@ -109,8 +59,7 @@ class FitDiagnosis:
             ("real", "within noise", "negative", "unknown") and "next" (what makes it smaller; "" unless it is a gap to
             work on).
         """
-        rows = [{**gap._asdict(), "verdict": gap.verdict, "next": self._next(gap)} for gap in self.gaps]
-        return pd.DataFrame(rows).set_index("name").rename_axis("gap")
+        return gaps_frame(self.gaps)
 
     def plot(self, ax: Axes | None = None) -> FitDiagnosisDisplay:
         """Draw the gaps.
@@ -125,15 +74,15 @@ class FitDiagnosis:
         FitDiagnosisDisplay
             Drawn: it has the attributes ``ax_`` and ``figure_``.
         """
-        from skcnn.model_selection._diagnosis_display import FitDiagnosisDisplay
+        display = FitDiagnosisDisplay(self._known, self.gaps, confidence_level=self.confidence_level)
+        return display.plot(ax)
 
-        return FitDiagnosisDisplay(self).plot(ax)
-
-    def _next(self, gap: Gap) -> str:
-        return ADVICE[gap.name] if gap.difference > 0 and gap.verdict in ("real", "unknown") else ""
+    @property
+    def _known(self) -> dict[str, Rate]:
+        return {part: rate for part, rate in self.rates.items() if part != "human" or self.human_known}
 
     def __str__(self) -> str:
-        known = {part: rate for part, rate in self.rates.items() if part != "human" or self.human_known}
+        known = self._known
         parts = ", ".join(f"{NAMES[part]} {rate.error:.1%}" for part, rate in known.items())
         lines = [f"Error rates: {parts}"]
         for gap in self.gaps:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 import pandas as pd
 
-from skcnn.model_selection._diagnosis import NAMES, FitDiagnosis
+from skcnn.model_selection._gaps import NAMES, Gap, Rate, gaps_frame
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,8 +21,12 @@ class FitDiagnosisDisplay:
 
     Parameters
     ----------
-    diagnosis : FitDiagnosis
-        From :func:`diagnose_fit`.
+    rates : dict of str to Rate
+        Error rates by part, as :class:`FitDiagnosis` has them; without "human" where it is not known.
+    gaps : list of Gap
+        Differences between neighbours, as :class:`FitDiagnosis` has them.
+    confidence_level : float, default=0.95
+        Of the intervals of the rates.
     name : str or None, default=None
         Title of the image.
 
@@ -30,18 +34,22 @@ class FitDiagnosisDisplay:
     --------
     >>> from skcnn.model_selection import FitDiagnosisDisplay, diagnose_fit
     >>> diagnosis = diagnose_fit(human=0.01, train=(40, 2000), dev=(48, 600))
-    >>> display = FitDiagnosisDisplay(diagnosis).plot()
+    >>> display = FitDiagnosisDisplay(diagnosis.rates, diagnosis.gaps).plot()
     >>> display.ax_.get_xlabel()
     'Error rate, %'
     """
 
-    def __init__(self, diagnosis: FitDiagnosis, *, name: str | None = None) -> None:
-        self.diagnosis = diagnosis
+    def __init__(
+        self, rates: dict[str, Rate], gaps: list[Gap], *, confidence_level: float = 0.95, name: str | None = None
+    ) -> None:
+        self.rates = rates
+        self.gaps = gaps
+        self.confidence_level = confidence_level
         self.name = name
 
     def frame(self) -> pd.DataFrame:
         """Return what is drawn: :meth:`FitDiagnosis.frame`."""
-        return self.diagnosis.frame()
+        return gaps_frame(self.gaps)
 
     def plot(self, ax: Axes | None = None) -> Self:
         """Draw it.
@@ -56,21 +64,19 @@ class FitDiagnosisDisplay:
         FitDiagnosisDisplay
             Itself, with the attributes ``ax_`` and ``figure_``.
         """
-        rates = {
-            part: rate for part, rate in self.diagnosis.rates.items() if part != "human" or self.diagnosis.human_known
-        }
+        rates = self.rates
         if ax is None:
             import matplotlib.pyplot as plt
 
             _, ax = plt.subplots(figsize=(6.4, 0.8 + 0.55 * len(rates)), layout="constrained")
-        gaps = {gap.second: gap for gap in self.diagnosis.gaps}
-        intervals = {part: rate.interval(self.diagnosis.confidence_level) for part, rate in rates.items()}
+        gaps = {gap.second: gap for gap in self.gaps}
+        intervals = {part: rate.interval(self.confidence_level) for part, rate in rates.items()}
         for place, (part, rate) in enumerate(rates.items()):
             error, (low, high) = 100 * rate.error, intervals[part]
             ax.barh(place, error, color=_BAR, height=0.55)
             if part in gaps:
                 gap = gaps[part]
-                before = 100 * self.diagnosis.rates[gap.first].error
+                before = 100 * rates[gap.first].error if gap.first in rates else 0.0
                 real = gap.verdict in ("real", "unknown")
                 if gap.difference > 0:
                     ax.barh(place, error - before, left=before, color=_STEP if real else _UNSURE, height=0.55)

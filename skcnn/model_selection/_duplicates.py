@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import warnings
 from collections import defaultdict
@@ -175,11 +174,8 @@ class _Seen(NamedTuple):
     @classmethod
     def of(cls, images: Images, max_pixels: int | None, verbose: int) -> _Seen:
         def look(row: int) -> tuple[bytes, np.ndarray]:
-            content = images.read(row)
-            digest = hashlib.blake2b(content if isinstance(content, bytes) else np.ascontiguousarray(content).data)
-            if not isinstance(content, bytes):
-                digest.update(f"{content.shape} {content.dtype}".encode())
-            return digest.digest(), Images([content]).decode(0, (SIDE, SIDE), max_pixels=max_pixels)
+            image = Images([images.read(row)])  # read once for both
+            return image.digest(0), image.decode(0, (SIDE, SIDE), max_pixels=max_pixels)
 
         copies: defaultdict[bytes, list[int]] = defaultdict(list)
         thumbnails = np.empty((len(images), SIDE, SIDE), np.uint8)

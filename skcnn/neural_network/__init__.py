@@ -8,8 +8,9 @@ from skcnn.neural_network._checkpoint import CheckpointError
 from skcnn.neural_network._classifier import CNNClassifier
 from skcnn.neural_network._graph import clear_graphs
 from skcnn.neural_network._network import build_cnn
+from skcnn.neural_network._trained import TrainedNetwork, trained_network
 
 # What saved files and pickles call it.
 CNNClassifier.__module__ = __name__
 
-__all__ = ["CNNClassifier", "CheckpointError", "build_cnn", "clear_graphs"]
+__all__ = ["CNNClassifier", "CheckpointError", "TrainedNetwork", "build_cnn", "clear_graphs", "trained_network"]

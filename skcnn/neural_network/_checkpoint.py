@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import os
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from skcnn._files import replacing
 from skcnn.images import Images
 from skcnn.neural_network._training import Progress
 
@@ -86,16 +86,9 @@ class Checkpoint:
         }
         arrays = {f"{name}_{index}": value for name in _LISTS for index, value in enumerate(getattr(progress, name))}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{self.path.stem}.", dir=self.path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, state=np.array(json.dumps(state)), **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self.path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        # An open file: to a path NumPy would add an ending.
+        with replacing(self.path) as unfinished, open(unfinished, "wb") as file:
+            np.savez(file, state=np.array(json.dumps(state)), **arrays)
 
 
 def run_identity(parameters: list[Any], images: Images, *arrays: np.ndarray) -> str:
@@ -118,10 +111,7 @@ def run_identity(parameters: list[Any], images: Images, *arrays: np.ndarray) -> 
 def _row_identity(images: Images, row: int) -> bytes:
     path = images.path(row)
     if path is None:
-        content = images.read(row)
-        if isinstance(content, bytes):
-            return content
-        return f"{content.shape} {content.dtype.str}".encode() + np.ascontiguousarray(content).tobytes()
+        return images.digest(row)
     if "://" in path:
         return path.encode()
     status = os.stat(path)

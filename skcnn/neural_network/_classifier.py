@@ -21,13 +21,14 @@ from skcnn._image_input import ImageInputMixin
 from skcnn._labels import as_labels
 from skcnn._text import valid_labels
 from skcnn.feature_extraction import BottleneckFeatures
-from skcnn.images import RESIZE_RULES, BadRow, Images, read_batches
+from skcnn.images import RESIZE_RULES, BadImageError, BadRow, Images, read_batches
 from skcnn.neural_network._augmentation import as_augmentation
 from skcnn.neural_network._data import image_reader, undecodable
 from skcnn.neural_network._graph import Graph, head_graph, joined_graph
 from skcnn.neural_network._loss import Objective, as_optimizer
 from skcnn.neural_network._network import Design, check_unfreeze, initial_base, initial_head, plain_model
 from skcnn.neural_network._recipe import (
+    Recipe,
     checkpoint_of,
     design_of,
     extractor_of,
@@ -312,19 +313,19 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         """
         images = self._check_input(X, reset=True)
         y = check_labels(y, len(images))
-        phases = phases_of(self)
+        phases = phases_of(self._recipe())
         classes = np.unique(y)
         checked = check_weights(y, classes, sample_weight, self.class_weight)
         self._begin(classes)
         design, objective = self._design(phases)
-        settings = settings_of(self, objective, self._seed)
+        settings = settings_of(self._recipe(), objective, self._seed)
         for phase in phases:
             if not self._uses_features(phase):
                 with self._joined_graph(design, objective, phase.unfreeze):
                     pass  # fail early, on an unknown layer for example
         progress = save = None
         if self.checkpoint is not None:
-            checkpoint = checkpoint_of(self, design, objective, images, y, checked)
+            checkpoint = checkpoint_of(self._recipe(), design, objective, images, y, checked)
             progress, save = checkpoint.load(), checkpoint.save
         rows, features = self._rows(images, y, checked, objective, design, phases[0])
         validation = None
@@ -391,7 +392,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
             self._head = initial_head(self._n_features(design), units, self._seed)
         rows, features = self._rows(images, y, checked, objective, design, phase)
         progress = Progress(base=self._base, head=self._head, history=[*self._history])
-        settings = replace(settings_of(self, objective, self._seed), schedule="constant")
+        settings = replace(settings_of(self._recipe(), objective, self._seed), schedule="constant")
         source = self._source(design, objective, phase, images, features)
         # The state is of use only to the same optimizer, over the same layers.
         kind = (as_optimizer(self.optimizer)[1], phase.unfreeze)
@@ -442,7 +443,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         ValueError
             If a parameter that determines the architecture was changed after ``fit``.
         """
-        best = self._probabilities(X, "raise").argmax(axis=1)
+        best = self._probabilities_of_all(X).argmax(axis=1)
         return self.classes_[best]
 
     def predict_top_k(self, X: Any, k: int = 5) -> pd.DataFrame:
@@ -470,7 +471,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         """
         if not isinstance(k, (int, np.integer)) or k < 1:
             raise ValueError(f"k={k!r}; expected an int >= 1.")
-        probabilities = self._probabilities(X, "raise")
+        probabilities = self._probabilities_of_all(X)
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
         labels = X.index if isinstance(X, (pd.DataFrame, pd.Series)) else pd.RangeIndex(len(probabilities))
         index = pd.MultiIndex.from_product([labels, range(1, order.shape[1] + 1)], names=["row", "rank"])
@@ -528,9 +529,12 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self._base, self._head, self._history, self._optimizer = [], [], [], {}
 
+    def _recipe(self) -> Recipe:
+        return Recipe.from_params(self.get_params(deep=False))
+
     def _design(self, phases: list[Phase] | None = None) -> tuple[Design, Objective]:
         """Return the network and its objective; ``phases`` are given if training is about to begin."""
-        design, objective = design_of(self, len(self.classes_), self._seed)
+        design, objective = design_of(self._recipe(), len(self.classes_), self._seed)
         # Where the weights learned are the head's alone, the network's own are part of what was fitted.
         weights = None if self._base else design.backbone.weights_id(self.weights, self._seed)
         form = {
@@ -546,7 +550,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
             if not all(self._uses_features(phase) for phase in phases):
                 initial = initial_base(design)
                 self._constants = initial.constants
-                warn_of_unlearned_statistics(self, initial, phases)
+                warn_of_unlearned_statistics(self._recipe(), initial, phases)
         for name, value in form.items():
             if value is not None and value != self._form[name]:
                 raise ValueError(
@@ -556,7 +560,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         return replace(design, constants=self._constants), objective
 
     def _extractor(self, on_error: str) -> BottleneckFeatures:
-        return extractor_of(self, len(self.classes_), self._seed, on_error)
+        return extractor_of(self._recipe(), len(self.classes_), self._seed, on_error)
 
     def _n_features(self, design: Design) -> int:
         if design.pooling is not None or design.backbone.layers[-1].n_features == 0:
@@ -629,6 +633,17 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         outputs[np.isnan(features).all(axis=1)] = np.nan
         return objective.probabilities(outputs)
 
+    def _probabilities_of_all(self, X: Any) -> np.ndarray:
+        """Return probabilities for a method that has no answer for a row without an image, whatever ``on_error`` is."""
+        try:
+            return self._probabilities(X, "raise")
+        except BadImageError as error:
+            advice = (
+                "Repair or drop these rows: there is no class for them. predict_proba gives rows of NaN with "
+                "on_error='nan', which the other methods of prediction ignore."
+            )
+            raise BadImageError(error.bad_rows, error.n_rows, advice) from None
+
     def _ask(
         self, images: Images, design: Design, objective: Objective, on_error: str, model: Callable[[Graph], Any]
     ) -> np.ndarray:
@@ -654,15 +669,19 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         return outputs
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state for pickle, or for a file that must be whole by itself; the optimizer's is left behind."""
+        """Return the state for pickle and for a saved file; the optimizer's is left behind."""
         state = dict(super().__getstate__())
         if "_optimizer" in state:
             state["_optimizer"] = {}
-        return pack(state)
+        return state
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`__getstate__` returned."""
-        super().__setstate__(unpack(state))
+    def __skcnn_pack__(self, members: dict[str, bytes]) -> dict[str, Any]:
+        """Return the parameters that a saved file has otherwise; what they stand for goes into ``members``."""
+        return pack(self.get_params(deep=False), members)
+
+    def __skcnn_unpack__(self, members: dict[str, bytes]) -> dict[str, Any]:
+        """Return the parameters that :meth:`__skcnn_pack__` returned as they were."""
+        return unpack(self.get_params(deep=False), members)
 
     def __sklearn_is_fitted__(self) -> bool:
         """Return whether there are weights, for scikit-learn."""

@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from skcnn._keras import has_gpu, import_keras, set_weights
-from skcnn.neural_network._building import building
+from skcnn._keras import building, has_gpu, import_keras, set_weights
 from skcnn.neural_network._network import (
     Design,
     Parts,

@@ -14,11 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skcnn._keras import import_keras, is_keras_model, set_weights
+from skcnn._keras import building, copy_model, import_keras, is_keras_model, set_weights
 from skcnn.backbones import Backbone, as_backbone, scale_pixels
 from skcnn.images import as_image_size
 from skcnn.neural_network._augmentation import augmented
-from skcnn.neural_network._building import building
 from skcnn.neural_network._loss import as_objective
 
 
@@ -383,17 +382,11 @@ def _build_network(design: Design, weights: Any) -> Any:
         network = backbone.build(image_size=design.image_size, weights=weights, random_state=design.seed)
         if design.precision == "float32" and backbone.network is None:
             return network
-        policy = "float32" if design.precision == "float32" else f"mixed_{design.precision}"
 
-        def with_policy(operation: Any) -> Any:
-            config = operation.get_config()
-            if design.precision != "float32" and isinstance(operation, keras.layers.Layer):
-                config["dtype"] = policy
-            return type(operation).from_config(config)
+        def with_policy(operation: Any) -> dict[str, Any]:
+            return {"dtype": f"mixed_{design.precision}"} if isinstance(operation, keras.layers.Layer) else {}
 
-        copy = keras.models.clone_model(network, clone_function=with_policy)
-        set_weights(copy, network.get_weights())
-        return copy
+        return copy_model(network) if design.precision == "float32" else copy_model(network, changed=with_policy)
 
 
 @lru_cache(maxsize=1)

@@ -48,6 +48,7 @@ def test_skips_of_resnet34_are_identities_or_strided():
     np.testing.assert_array_equal(np.asarray(before), np.asarray(after))
 
 
+@pytest.mark.slow
 def test_lenet5_learns_digits():
     from skcnn.datasets import load_digit_images
 

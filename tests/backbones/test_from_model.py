@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from skcnn._keras import seeded_initializers
+from skcnn._keras import building
 from skcnn.backbones import as_backbone, backbone_from_model, get_backbone, scale_pixels
 
 # Keras's save with TensorFlow's variables and NumPy 2; not of this package's making.
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 
 def build(input_shape=(24, 20, 3), *, name=None, dtype="float32", vector=False, seed=0):
-    with seeded_initializers(seed):
+    with building(seed):
         x = inputs = keras.Input(input_shape, dtype=dtype)
         x = keras.layers.Rescaling(1 / 255)(x)
         x = keras.layers.Conv2D(4, 3, name="edges")(x)

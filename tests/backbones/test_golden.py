@@ -2,6 +2,7 @@
 
 The reference is Keras's own network, pooling and ``preprocess_input``, with seeded random weights. Fresh networks give
 features of 1e-11, which pass any comparison: so BatchNorm's statistics are set from one batch, and scales are drawn.
+Real networks take seconds each to build: all but the quickest belong to the slow set.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_sample_images
 
-from skcnn._keras import seeded_initializers
+from skcnn._keras import building
 from skcnn.backbones import get_backbone, scale_pixels
 from skcnn.backbones._resnet20 import build_resnet20
 
@@ -87,17 +88,22 @@ LARGE = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(name, marks=LARGE if name in ("InceptionResNetV2", "NASNetMobile") else ()) for name in FAMILIES
-    ],
-)
+#: One of keras.applications and the shipped network: seconds together.
+QUICK = ("MobileNet", "ResNet20")
+
+
+def by_size(name: str):
+    if name in ("InceptionResNetV2", "NASNetMobile"):
+        return pytest.param(name, marks=LARGE)
+    return pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
+
+
+@pytest.fixture(scope="module", params=[by_size(name) for name in FAMILIES])
 def case(request, tmp_path_factory):
     backbone = get_backbone(request.param)
     size = backbone.image_size[0]
     x = images(size)
-    with seeded_initializers(0):
+    with building(0):
         reference, preprocess_input = reference_network(backbone.name, size)
     scaled = preprocess_input(x.astype(np.float32))
     draw_weights(reference, scaled)

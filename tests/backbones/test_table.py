@@ -154,6 +154,7 @@ def test_layers_of_convnext_stand_at_the_ends_of_its_stages():
         assert network.operations[layer.keras_name + 1].name == f"convnext_tiny_downsampling_block_{stage}"
 
 
+@pytest.mark.slow
 def test_convnext_normalises_after_pooling():
     backbone = get_backbone("ConvNeXtTiny")
     network = backbone.build(image_size=(64, 64), weights=None)

@@ -76,6 +76,7 @@ def keras_home(tmp_path, monkeypatch):
     return home
 
 
+@pytest.mark.slow
 def test_published_weights_are_those_of_the_own_size(keras_home):
     models = keras_home / "models"
     kinds = {}
@@ -141,6 +142,7 @@ def test_other_errors_of_a_builder_are_its_own():
         backbone.build()
 
 
+@pytest.mark.slow
 def test_efficientnet_scales_pixels_as_keras_does(keras_home, monkeypatch, tmp_path):
     # Keras puts one more layer into EfficientNetB* where it loads its own weights, and only there. Without it they mean
     # something else: at another size, from a path, or in a file that was saved from such a network. (Compared where the
@@ -177,8 +179,15 @@ def test_efficientnet_scales_pixels_as_keras_does(keras_home, monkeypatch, tmp_p
             np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("suffix", [".weights.h5", ".h5", ".hdf5"])
-@pytest.mark.parametrize("top", [True, False])
+def with_and_without_top():
+    """The forms of files; of those that are read alike one only in the default set, as each builds a real network."""
+    for top in (True, False):
+        for suffix in (".weights.h5", ".h5", ".hdf5"):
+            quick = (top, suffix) in ((True, ".h5"), (False, ".weights.h5"))
+            yield pytest.param(top, suffix, marks=() if quick else pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("top", "suffix"), list(with_and_without_top()))
 def test_files_with_and_without_top(suffix, top, tmp_path):
     network = keras.applications.MobileNetV3Small(weights=None, include_top=top, input_shape=(64, 64, 3), classes=7)
     values = draw(network, seed=0)
@@ -305,6 +314,7 @@ def test_importing_weights_takes_no_h5py():
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
 
 
+@pytest.mark.slow
 def test_real_mobilenet_v2_file_with_top(shared):
     path = shared / "weights" / "mobilenet_v2_1.0_224.weights.h5"
     whole = keras.applications.MobileNetV2(weights=str(path))

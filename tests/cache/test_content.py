@@ -1,12 +1,15 @@
 import os
 import time
 
-import numpy as np
 import pytest
 
-from skcnn.cache import FeatureCache, MemoryCache, content_digest
+from skcnn.cache import FeatureCache, MemoryCache
 from skcnn.cache._content import BLOCK
 from skcnn.images import BadRow, Images, as_images
+
+
+def content_digest(content):
+    return Images([content]).digest(0)
 
 
 @pytest.fixture(params=["memory", "directory"])
@@ -22,14 +25,6 @@ def write(path, content, seconds=1_000_000_000):
 
 def digests(cache, X):
     return [digest for _, digest in cache.digests(as_images(X), range(len(X)))]
-
-
-def test_content_is_values_shape_and_dtype():
-    pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
-    same = [pixels, pixels.copy(), np.asfortranarray(pixels)]
-    other = [pixels.reshape(4, 2, 3), pixels.astype("int64"), pixels + 1, pixels.tobytes(), b""]
-    assert len({content_digest(content) for content in same}) == 1
-    assert len({content_digest(content) for content in [pixels, *other]}) == 6
 
 
 def test_a_renamed_file_is_the_same_and_a_changed_one_is_seen(cache, tmp_path):

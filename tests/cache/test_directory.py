@@ -13,8 +13,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sklearn.base import BaseEstimator, clone
 
-from skcnn.cache import CacheInfo, FeatureCache, content_digest
+from skcnn.cache import CacheInfo, FeatureCache
 from skcnn.cache._store import open_store
+from skcnn.images import Images
+
+
+def content_digest(content):
+    return Images([content]).digest(0)
+
 
 DIGESTS = [content_digest(bytes([index])) for index in range(8)]
 

@@ -14,8 +14,14 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from skcnn.cache import FeatureCache, content_digest
+from skcnn.cache import FeatureCache
 from skcnn.cache._store import FormatError, Store, _is_cache, open_store
+from skcnn.images import Images
+
+
+def content_digest(content):
+    return Images([content]).digest(0)
+
 
 DIGESTS = [content_digest(b"%d" % index) for index in range(96)]
 RECORDS = {digest: np.full(500, index, "float32") for index, digest in enumerate(DIGESTS)}
@@ -28,7 +34,9 @@ class Process:
     LOOP = """
 import pickle, sys, threading
 import numpy as np
-from skcnn.cache import FeatureCache, content_digest
+from skcnn.cache import FeatureCache
+from skcnn.images import Images
+def content_digest(content): return Images([content]).digest(0)
 cache = FeatureCache(sys.argv[1])
 digests = [content_digest(b"%d" % index) for index in range(96)]
 records = {digest: np.full(500, index, "float32") for index, digest in enumerate(digests)}
@@ -132,7 +140,9 @@ def test_threads_do_not_get_the_same(tmp_path):
 NURSERY = """
 import os, sys
 import numpy as np
-from skcnn.cache import FeatureCache, content_digest
+from skcnn.cache import FeatureCache
+from skcnn.images import Images
+def content_digest(content): return Images([content]).digest(0)
 digests = [content_digest(b"%d" % index) for index in range(96)]
 for network in sys.stdin:
     if (child := os.fork()) != 0:

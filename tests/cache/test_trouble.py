@@ -12,9 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skcnn.cache import CacheWarning, FeatureCache, content_digest
+from skcnn.cache import CacheWarning, FeatureCache
 from skcnn.cache._store import _at_exit, open_store
-from skcnn.images import as_images
+from skcnn.images import Images, as_images
+
+
+def content_digest(content):
+    return Images([content]).digest(0)
+
 
 NAMES = [b"%d" % index for index in range(12)]
 DIGESTS = [content_digest(name) for name in NAMES]
@@ -239,7 +244,9 @@ def test_a_full_disk_serves_what_it_has(cache):
 LIMITED = """
 import resource, sys, warnings
 import numpy as np
-from skcnn.cache import FeatureCache, content_digest
+from skcnn.cache import FeatureCache
+from skcnn.images import Images
+def content_digest(content): return Images([content]).digest(0)
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 cache = FeatureCache(sys.argv[1])
 with warnings.catch_warnings(record=True) as caught:

@@ -156,7 +156,7 @@ def test_missing_values_are_named_by_row(folder: Path):
     with pytest.raises(ValueError, match=r"'path' of .* has no value in 2 of 4 rows: 1, 3 \(the first is 0\)"):
         load_image_table(csv)
     csv = write(folder, path=["1.png"] * 12, label=[None] * 11 + ["None"])
-    with pytest.raises(ValueError, match=r"'label' .* 12 of 12 rows: 0, .*9, \.\.\. .*keep_default_na=False"):
+    with pytest.raises(ValueError, match=r"'label' .* 12 of 12 rows: 0, .* 9 and 2 more .*keep_default_na=False"):
         load_image_table(csv)
     frame = pd.read_csv(csv, keep_default_na=False)
     assert load_image_table(frame, root=folder).target[-1] == "None"

@@ -80,6 +80,7 @@ def flowers(shared):
     return paths, np.array(kinds), transformer, transformer.transform(paths)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "precision"), [("keras", "bfloat16"), ("openvino", "bfloat16"), ("openvino", "float32")]
 )

@@ -268,6 +268,7 @@ FAMILIES = {
     "Xception": 96,
     "ResNet20": 32,
 }
+#: Not only where SKCNN_ALL_BACKBONES is set; but for ResNet20 in the slow set, as they take up to 10 s each.
 ALWAYS = ("MobileNetV2", "EfficientNetB0", "ResNet20")
 every_family = pytest.mark.skipif(
     "SKCNN_ALL_BACKBONES" not in os.environ, reason="exports a network of every family: set SKCNN_ALL_BACKBONES"
@@ -319,7 +320,13 @@ def assert_records(engine, plan, pixels, expected, record_property):
     assert max(errors) <= 1e-4
 
 
-families = [name if name in ALWAYS else pytest.param(name, marks=every_family) for name in FAMILIES]
+def by_size(name: str):
+    if name not in ALWAYS:
+        return pytest.param(name, marks=every_family)
+    return pytest.param(name, marks=() if name == "ResNet20" else pytest.mark.slow)
+
+
+families = [by_size(name) for name in FAMILIES]
 without_copies = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 

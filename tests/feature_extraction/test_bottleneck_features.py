@@ -316,6 +316,7 @@ def test_every_backbone_is_known_without_building_it():
         assert names[0].startswith(f"{name}_")
 
 
+@pytest.mark.slow
 def test_real_images_make_a_good_classifier(shared):
     folder = shared / "data" / "flowers5"
     paths, labels = [], []

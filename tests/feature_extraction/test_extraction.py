@@ -28,7 +28,8 @@ from sklearn.pipeline import make_pipeline
 from skcnn.cache import CacheWarning, FeatureCache, memory_cache
 from skcnn.engines import clear_engines
 from skcnn.feature_extraction import BottleneckFeatures, _bottleneck_features, _extraction
-from skcnn.images import BadImageError, BadImageWarning
+from skcnn.feature_extraction._extraction import Part, _SharedWork
+from skcnn.images import BadImageError, BadImageWarning, BadRow
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and forks are POSIX's")
 
@@ -457,3 +458,48 @@ def test_a_search_over_two_networks_pays_twice_an_image(tmp_path, n_jobs):
     assert n_leases(tmp_path) == 0
     search.predict(X)
     assert cache.info().passes == 80
+
+
+class TestSharedWork:
+    """The life of claims: made, settled or looked up elsewhere, and given back at the end."""
+
+    DIGESTS = {row: b"%d" % row for row in range(4)}
+
+    @pytest.fixture
+    def others(self, tmp_path):
+        """A cache in which somebody else has claimed row 1."""
+        cache = FeatureCache(tmp_path / "shared")
+        assert cache.claim("net", [self.DIGESTS[1]]) == [self.DIGESTS[1]]
+        return cache
+
+    def test_rows_are_claimed_settled_and_looked_up(self, others):
+        with _SharedWork(others, "net", self.DIGESTS, size=3) as work:
+            assert list(work.claim([0, 1, 2, 3])) == [0, 2, 3]
+            assert work.elsewhere == [1]
+            work.settle(Part([0, 3], np.ones((2, 5), np.float32), [BadRow(2, None, "no image")], 2))
+            assert work.look_up() == []
+            assert work.elsewhere == [1]
+            others.put_many("net", [self.DIGESTS[1]], [np.zeros(5)])
+            (found,) = work.look_up()
+            assert (found.rows, found.records.tolist(), found.n_passes) == ([1], [[0.0] * 5], 0)
+            assert work.elsewhere == []
+        assert others.claim("net", list(self.DIGESTS.values())) == [self.DIGESTS[2]]  # the bad one was released
+
+    def test_what_is_not_settled_is_released(self, others):
+        def work_and_fail():
+            with _SharedWork(others, "net", self.DIGESTS, size=2) as work:
+                rows = work.claim([0, 1, 2, 3])
+                assert next(rows) == 0
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            work_and_fail()
+        assert others.claim("net", list(self.DIGESTS.values())) == [self.DIGESTS[row] for row in (0, 2, 3)]
+
+    def test_pieces_are_claimed_as_they_are_needed(self, others):
+        with _SharedWork(others, "net", self.DIGESTS, size=2) as work:
+            rows = work.claim([0, 1, 2, 3])
+            assert next(rows) == 0
+            assert others.claim("net", [self.DIGESTS[2]]) == [self.DIGESTS[2]]
+            assert list(rows) == [3]
+            assert work.elsewhere == [1, 2]

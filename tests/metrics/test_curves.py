@@ -5,10 +5,10 @@ from sklearn import metrics
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
+from skcnn._plot.theme import SERIES
 from skcnn.metrics import OneVsRestPrecisionRecallDisplay, OneVsRestRocDisplay
-from skcnn.metrics._curves import singled_out
+from skcnn.metrics._plot.curves import singled_out
 from skcnn.metrics._predictions import Predictions
-from skcnn.metrics._theme import SERIES
 
 DISPLAYS = [OneVsRestRocDisplay, OneVsRestPrecisionRecallDisplay]
 

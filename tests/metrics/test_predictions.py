@@ -10,7 +10,6 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
 from skcnn.metrics import (
-    ClassifierReport,
     ConfusionDisplay,
     OneVsRestRocDisplay,
     ReliabilityDisplay,
@@ -18,6 +17,7 @@ from skcnn.metrics import (
     threshold_table,
 )
 from skcnn.metrics._predictions import Predictions
+from skcnn.report import ClassifierReport
 
 Y_SCORE = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.2, 0.3, 0.5], [0.5, 0.4, 0.1]])
 Y_TRUE = np.array(["a", "b", "c", "b"])

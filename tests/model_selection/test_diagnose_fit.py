@@ -116,7 +116,8 @@ def test_numpy_numbers_are_accepted():
 )
 def test_display(errors, tmp_path):
     diagnosis = diagnose_fit(**errors)
-    display = FitDiagnosisDisplay(diagnosis).plot()
+    given = {part: diagnosis.rates[part] for part in diagnosis.rates if part in errors}
+    display = FitDiagnosisDisplay(given, diagnosis.gaps).plot()
     display.figure_.savefig(tmp_path / "diagnosis.png")
     assert [label.get_text() for label in display.ax_.get_yticklabels()] == [
         part.replace("_", "-") for part in ("human", "train", "train_dev", "dev", "test") if part in errors
@@ -132,7 +133,8 @@ def test_display_draws_where_it_is_told():
     from matplotlib.figure import Figure
 
     ax = Figure().subplots()
-    display = FitDiagnosisDisplay(diagnose_fit(train=0.1, dev=0.2), name="cost $5 and $6")
+    diagnosis = diagnose_fit(train=0.1, dev=0.2)
+    display = FitDiagnosisDisplay(diagnosis.rates, diagnosis.gaps, name="cost $5 and $6")
     assert display.plot(ax) is display
     assert display.ax_ is ax
     assert ax.get_title() == "cost $5 and $6"

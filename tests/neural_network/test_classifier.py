@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from toy import TOY
 
 from skcnn.backbones import as_backbone
 from skcnn.cache import memory_cache
@@ -120,7 +121,7 @@ def test_first_open_layer(tiny_network, unfreeze):
 
 def test_unfreeze_by_a_name_of_the_table(task):
     X, y = task
-    classifier = CNNClassifier("ResNet20", head_epochs=0, epochs=1, learning_rate=0.05, unfreeze="stage3_unit3")
+    classifier = CNNClassifier(TOY, head_epochs=0, epochs=1, learning_rate=0.05, unfreeze="first")
     classifier.fit(X, y)
     assert np.isfinite(classifier.predict_proba(X)).all()
 
@@ -211,14 +212,24 @@ def test_global_state_is_left_alone(task, tiny):
     tf.random.uniform(())  # raises where op determinism is on and there is no seed
 
 
-def test_binary_with_one_and_with_two_outputs(task, tiny):
+@pytest.mark.parametrize(
+    ("loss", "n_outputs"),
+    [
+        ("auto", 2),
+        ("binary_crossentropy", 1),
+        pytest.param(keras.losses.BinaryFocalCrossentropy(), 1, marks=pytest.mark.slow),
+    ],
+)
+def test_binary_with_one_and_with_two_outputs(task, tiny, loss, n_outputs):
     X, y = task[0], np.where(task[1] == "red", "yes", "no")
-    for loss, n_outputs in (("auto", 2), ("binary_crossentropy", 1), (keras.losses.BinaryFocalCrossentropy(), 1)):
-        classifier = tiny(loss=loss, head_epochs=15).fit(X, y)
-        assert classifier.model_.output_shape == (None, n_outputs)
-        assert classifier.predict_proba(X).shape == (30, 2)
-        assert classifier.score(X, y) == 1.0
-        assert classifier.predict_proba(X[:1]).shape == (1, 2)
+    classifier = tiny(loss=loss, head_epochs=15).fit(X, y)
+    assert classifier.model_.output_shape == (None, n_outputs)
+    assert classifier.predict_proba(X).shape == (30, 2)
+    assert classifier.score(X, y) == 1.0
+    assert classifier.predict_proba(X[:1]).shape == (1, 2)
+
+
+def test_a_loss_of_two_classes_for_three(task, tiny):
     with pytest.raises(ValueError, match="for 2 classes, but y has 3"):
         tiny(loss="binary_crossentropy").fit(*task)
 
@@ -227,9 +238,9 @@ def test_binary_with_one_and_with_two_outputs(task, tiny):
     "loss",
     [
         "categorical_focal_crossentropy",
-        keras.losses.CategoricalCrossentropy(label_smoothing=0.1),
-        keras.losses.SparseCategoricalCrossentropy(),
-        "mean_squared_error",
+        pytest.param(keras.losses.CategoricalCrossentropy(label_smoothing=0.1), marks=pytest.mark.slow),
+        pytest.param(keras.losses.SparseCategoricalCrossentropy(), marks=pytest.mark.slow),
+        pytest.param("mean_squared_error", marks=pytest.mark.slow),
     ],
 )
 def test_losses(task, tiny, loss):
@@ -326,17 +337,17 @@ def test_another_network_after_fit_is_refused(task, tiny, changed):
 
 
 def test_another_size_after_fit_is_refused_where_it_counts(task):
-    flat = CNNClassifier("ResNet20", image_size=16, pooling=None, head_epochs=1, epochs=0).fit(*task)
+    flat = CNNClassifier(TOY, pooling=None, head_epochs=1, epochs=0).fit(*task)
     with pytest.raises(ValueError, match="image_size was changed after fit"):
         flat.set_params(image_size=32).predict(task[0])
 
 
 def test_other_weights_after_fit_are_refused_where_they_count(task):
     X, y = task
-    frozen = CNNClassifier("ResNet20", image_size=16, head_epochs=1, epochs=0, random_state=0).fit(X, y)
+    frozen = CNNClassifier(TOY, head_epochs=1, epochs=0, random_state=0).fit(X, y)
     with pytest.raises(ValueError, match="weights was changed after fit"):
         frozen.set_params(weights=None).predict(X)
-    tuned = CNNClassifier("ResNet20", image_size=16, head_epochs=0, epochs=1, random_state=0).fit(X, y)
+    tuned = CNNClassifier(TOY, head_epochs=0, epochs=1, random_state=0).fit(X, y)
     before = tuned.predict_proba(X)
     np.testing.assert_array_equal(tuned.set_params(weights=None).predict_proba(X), before)  # it has its own
 
@@ -470,8 +481,13 @@ def test_bad_rows(task, tiny, epochs, augmentation):
         probabilities = classifier.predict_proba(X)
     np.testing.assert_allclose(probabilities[good], expected.predict_proba(task[0][good]), atol=1e-5)
     assert np.isnan(probabilities[[4, 20]]).all()
-    with pytest.raises(BadImageError):
-        classifier.predict(X)
+    # on_error="nan" is set already: to advise it would help nobody.
+    for predict in (classifier.predict, classifier.predict_top_k):
+        with pytest.raises(BadImageError, match="there is no class for them") as caught:
+            predict(X)
+        assert list(caught.value.bad_rows["row"]) == [4, 20]
+    with pytest.raises(BadImageError, match="or use on_error='nan'"):
+        classifier.set_params(on_error="raise").predict_proba(X)
 
 
 def test_early_stopping_keeps_the_best_epoch(task, tiny):
@@ -512,12 +528,20 @@ def test_the_learning_rate_counts(task, tiny):
     assert quick.history_["loss"].iloc[-1] < slow.history_["loss"].iloc[-1] - 0.1
 
 
-def test_optimizers(task, tiny):
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        "sgd",
+        pytest.param("nadam", marks=pytest.mark.slow),
+        pytest.param("adagrad", marks=pytest.mark.slow),
+        keras.optimizers.SGD(momentum=0.9, nesterov=True, weight_decay=1e-3),
+    ],
+)
+def test_optimizers(task, tiny, optimizer):
     X, y = task
-    for optimizer in ("sgd", "nadam", "adagrad", keras.optimizers.SGD(momentum=0.9, nesterov=True, weight_decay=1e-3)):
-        classifier = tiny(optimizer=optimizer)
-        first = clone(classifier).fit(X, y).predict_proba(X)
-        same(clone(classifier).fit(X, y).predict_proba(X), first)  # the state of the optimizer is reset, too
+    classifier = tiny(optimizer=optimizer)
+    first = clone(classifier).fit(X, y).predict_proba(X)
+    same(clone(classifier).fit(X, y).predict_proba(X), first)  # the state of the optimizer is reset, too
 
 
 def test_weight_decay_spares_biases(task, tiny):
@@ -624,12 +648,13 @@ def test_predict_top_k(task, tiny):
 
 def test_pickles_hold_weights_and_no_graph(task):
     X, y = task
-    classifier = CNNClassifier("ResNet20", image_size=16, head_epochs=1, epochs=1, random_state=0).fit(X, y)
+    tuned = CNNClassifier(TOY, hidden_layer_sizes=(4000,), head_epochs=1, epochs=1, random_state=0)
+    classifier = clone(tuned).fit(X, y)
     content = pickle.dumps(classifier)
-    assert len(content) < 1_250_000  # 270,000 float32 and no optimizer
+    assert len(content) < 220_000  # 48,000 float32 and no optimizer
     again = pickle.loads(content)
     same(again.predict_proba(X), classifier.predict_proba(X))
-    partial = CNNClassifier("ResNet20", image_size=16, random_state=0).partial_fit(X, y, classes=np.unique(y))
+    partial = clone(tuned).partial_fit(X, y, classes=np.unique(y))
     assert partial._optimizer
     assert pickle.loads(pickle.dumps(partial))._optimizer == {}
     assert len(pickle.dumps(CNNClassifier("ResNet20", image_size=16, head_epochs=1, epochs=0).fit(X, y))) < 10_000
@@ -638,8 +663,8 @@ def test_pickles_hold_weights_and_no_graph(task):
 def test_from_scratch(task):
     X, y = task
     scratch = CNNClassifier(
-        "ResNet20", weights=None, image_size=16, head_epochs=0, epochs=8, learning_rate=0.01, batch_norm="train",
-        batch_size=10, random_state=0,
+        TOY, weights=None, head_epochs=0, epochs=10, learning_rate=0.03, batch_norm="train", batch_size=10,
+        random_state=0,
     )  # fmt: skip
     assert scratch.fit(X, y).history_["accuracy"].iloc[-1] > 0.8
     other = clone(scratch).set_params(random_state=1, epochs=1).fit(X, y)
@@ -672,11 +697,19 @@ def test_bfloat16(task, tiny):
     np.testing.assert_allclose(classifier.predict_proba(X), full.predict_proba(X), atol=0.1)
 
 
-def test_augmentation_changes_training_alone(task, tiny):
+@pytest.mark.parametrize(
+    "augmentation",
+    [
+        "light",
+        "standard",
+        pytest.param(keras.layers.RandomContrast(0.9), marks=pytest.mark.slow),
+        [keras.layers.RandomFlip()],
+    ],
+)
+def test_augmentation_changes_training_alone(task, tiny, augmentation):
     X, y = task
     plain = tiny().fit(X, y).predict_proba(X)
-    for augmentation in ("light", "standard", keras.layers.RandomContrast(0.9), [keras.layers.RandomFlip()]):
-        classifier = tiny(augmentation=augmentation).fit(X, y)
-        assert np.abs(classifier.predict_proba(X) - plain).max() > 1e-4
-        same(classifier.predict_proba(X), classifier.predict_proba(X))  # nothing random about it
-        assert not any("random" in layer.name for layer in classifier.model_.layers)
+    classifier = tiny(augmentation=augmentation).fit(X, y)
+    assert np.abs(classifier.predict_proba(X) - plain).max() > 1e-4
+    same(classifier.predict_proba(X), classifier.predict_proba(X))  # nothing random about it
+    assert not any("random" in layer.name for layer in classifier.model_.layers)

@@ -9,6 +9,7 @@ import pytest
 from sklearn.model_selection import GridSearchCV
 
 import skcnn
+from skcnn._members import unpacked
 from skcnn.backbones import get_backbone
 from skcnn.neural_network import CNNClassifier
 
@@ -92,7 +93,6 @@ def test_what_cannot_be_saved_without_code(task, tiny, tmp_path):
     ],
 )
 def test_a_file_cannot_name_classes_of_others(config):
-    classifier = CNNClassifier()
-    state = {**classifier.__getstate__(), "augmentation": {"keras": json.dumps(config)}}
+    stored = CNNClassifier(augmentation={"keras": json.dumps(config)})
     with pytest.raises(TypeError, match="cannot be saved without its code"):
-        CNNClassifier().__setstate__(state)
+        unpacked(stored, {})

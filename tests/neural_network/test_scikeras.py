@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import cross_val_score
+from toy import TOY
 
 from skcnn.neural_network import build_cnn
 
 
-def plain(**parameters):
+def plain(backbone=TOY, **parameters):
     """A plain SciKeras classifier on our builder."""
     from scikeras.wrappers import KerasClassifier
 
@@ -21,7 +22,7 @@ def plain(**parameters):
         build_cnn,
         loss="sparse_categorical_crossentropy",
         optimizer="adam",
-        backbone="ResNet20",
+        backbone=backbone,
         image_size=16,
         verbose=0,
         **parameters,
@@ -31,7 +32,7 @@ def plain(**parameters):
 def test_our_builder_in_plain_scikeras(task):
     X, y = task
     keras.utils.set_random_seed(0)
-    classifier = plain(epochs=10, batch_size=5, metrics=["accuracy"]).fit(X, y)
+    classifier = plain("ResNet20", epochs=10, batch_size=5, metrics=["accuracy"]).fit(X, y)
     assert classifier.predict_proba(X).shape == (30, 3)
     assert classifier.score(X, y) > 0.5
 
@@ -39,7 +40,7 @@ def test_our_builder_in_plain_scikeras(task):
 def test_our_builder_keeps_batch_norm_as_it_is(task):
     X, y = task
     before = build_cnn({"n_classes_": 3}, backbone="ResNet20", image_size=16).get_layer("base")
-    after = plain(epochs=1, unfreeze="all", random_state=None).fit(X, y).model_.get_layer("base")
+    after = plain("ResNet20", epochs=1, unfreeze="all", random_state=None).fit(X, y).model_.get_layer("base")
     moved = 0
     for old, new in zip(before.layers, after.layers, strict=True):
         change = [np.abs(a - b).max() for a, b in zip(old.get_weights(), new.get_weights(), strict=True)]

@@ -1,0 +1,1 @@
+"""The Displays of :mod:`skcnn.metrics`, which is where they are imported from."""

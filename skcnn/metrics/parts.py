@@ -1,0 +1,49 @@
+"""What reports are made of: tables and Displays of predictions that were checked once.
+
+For authors of tools. Users have the functions and Displays of :mod:`skcnn.metrics`, which take arrays. Here
+:class:`Predictions` holds checked arrays, and a function whose name ends in ``_of`` makes from it the table of the
+public function of that name, or a Display.
+"""
+
+from skcnn.metrics._calibration import calibration_of
+from skcnn.metrics._comparison import check_same_samples, mcnemar_of
+from skcnn.metrics._confusion import confusion_of, most_confused_of
+from skcnn.metrics._intervals import bootstrap_intervals_of, percentiles
+from skcnn.metrics._plot.confusion import MAX_LABELLED
+from skcnn.metrics._plot.curves import curve_displays_of, singled_out
+from skcnn.metrics._plot.image_grid import image_grid_display_of, root_of
+from skcnn.metrics._plot.reliability import reliability_display_of
+from skcnn.metrics._plot.thresholds import METRIC_LABELS, threshold_display_of
+from skcnn.metrics._predictions import Predictions
+from skcnn.metrics._resampling import CONFIDENCE_LEVEL, N_RESAMPLES, resampled_headlines
+from skcnn.metrics._tables import class_metrics_of, headline_of, top_k_frame_of, top_k_of, undefined_notes
+from skcnn.metrics._thresholds import operating_point_of, threshold_table_of
+
+__all__ = [
+    "CONFIDENCE_LEVEL",
+    "MAX_LABELLED",
+    "METRIC_LABELS",
+    "N_RESAMPLES",
+    "Predictions",
+    "bootstrap_intervals_of",
+    "calibration_of",
+    "check_same_samples",
+    "class_metrics_of",
+    "confusion_of",
+    "curve_displays_of",
+    "headline_of",
+    "image_grid_display_of",
+    "mcnemar_of",
+    "most_confused_of",
+    "operating_point_of",
+    "percentiles",
+    "reliability_display_of",
+    "resampled_headlines",
+    "root_of",
+    "singled_out",
+    "threshold_display_of",
+    "threshold_table_of",
+    "top_k_frame_of",
+    "top_k_of",
+    "undefined_notes",
+]

@@ -1,0 +1,86 @@
+"""HTML pages: one file that loads nothing, and runs nothing but the one script whose hash its policy names."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from base64 import b64encode
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skcnn._files import replacing
+from skcnn._text import count_text, counted, file_text, label_text, metric_text, printable_text, signed_text
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+_FILTER_FROM = 8
+"""From so many classes on, the page has a field to filter them."""
+
+
+def render(template: str, *, classes: Any, **content: Any) -> str:
+    """Return a page: a template filled with content, everything escaped that is not markup.
+
+    Parameters
+    ----------
+    template : str
+        Name of a file of the folder ``templates``.
+    classes : sequence
+        Labels of the classes that the page tells of.
+    **content
+        What the template names.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("skcnn.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+    )
+    environment.filters.update(
+        metric=metric_text,
+        signed=signed_text,
+        count=count_text,
+        label=label_text,
+        name=_breakable,
+        file=file_text,
+        counted=counted,
+    )
+    # Ours, and without a word from the data: a page may run this script because of its hash, and no other.
+    script = Path(__file__).with_name("templates").joinpath("page.js").read_text("utf-8")
+    digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template(template).render(
+        script=Markup(script), script_hash=f"sha256-{digest}", has_filter=len(classes) >= _FILTER_FROM, **content
+    )
+
+
+def _shown(value: Any) -> Any:
+    """Return text as :func:`printable_text` does, but with its line breaks; markup as it is."""
+    from markupsafe import Markup
+
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return "\n".join(map(printable_text, value.split("\n")))
+
+
+def _breakable(label: Any) -> Markup:
+    """Return a label in which a line may break after an underscore, as it may after a hyphen."""
+    from markupsafe import Markup, escape
+
+    return Markup("_<wbr>").join(escape(part) for part in label_text(label).split("_"))
+
+
+def write_page(path: str | os.PathLike[str], page: str) -> Path:
+    """Write a page so that the file is, at any moment, the old one or the whole new one."""
+    target = Path(os.path.realpath(path))  # A link is written through, not replaced.
+    if target.is_dir():
+        raise IsADirectoryError(f"{os.fspath(path)!r} is a folder; give the path of a file, such as 'report.html'.")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {str(target.parent)!r} for {target.name!r}; make it first.")
+    with replacing(target) as unfinished:
+        unfinished.write_text(page, encoding="utf-8", newline="\n")
+    return Path(path)

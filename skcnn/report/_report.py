@@ -1,0 +1,395 @@
+"""ClassifierReport: the tables and images of one classifier on one test set, as one object."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+
+from skcnn.images import as_images
+from skcnn.metrics.parts import CONFIDENCE_LEVEL, N_RESAMPLES, Predictions, bootstrap_intervals_of
+from skcnn.report._displays import ReportDisplays
+from skcnn.report._findings import Findings
+from skcnn.report._report_text import summary_of, text_of
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+class ClassifierReport(ReportDisplays):
+    """The evaluation of a classifier on a test set.
+
+    Make it with :meth:`from_estimator` or :meth:`from_predictions`; ``print`` it, take its tables, draw it, or write it
+    as one HTML page. Works with any scikit-learn classifier. Every metric is scikit-learn's; one that is not defined is
+    NaN, and ``notes`` says why.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        Checked predictions, as the two constructors make them.
+    name : str
+        What the report calls the classifier.
+    top_k : int
+        See :meth:`from_estimator`.
+    estimator : estimator or None, default=None
+        What made the predictions, if that is known.
+    X : array-like of shape (n_samples, ...) or None, default=None
+        What they were made from, if that is known.
+
+    Attributes
+    ----------
+    name : str
+        What the report calls the classifier.
+    classes : ndarray of shape (n_classes,)
+        Labels, in the order of the tables.
+    n_samples : int
+        Number of samples.
+    sample_weight : ndarray of shape (n_samples,) or None
+        Weights, where they were given.
+    top_k : int
+        Number of highest scores that "top_k_accuracy" looks at: as asked for, or one less than the number of classes
+        where there are no more.
+    headline : Series of shape (7,)
+        The metrics about all classes together, by name. :func:`headline_frame` describes them.
+    headline_labels : dict of str to str
+        What the metrics of ``headline`` are called in print.
+    classification_frame : DataFrame of shape (n_classes, 6)
+        The metrics of each class. See the function :func:`classification_frame`.
+    confusion_frame : DataFrame of shape (n_classes, n_classes)
+        Counts: rows are true classes, columns predicted ones. See the function :func:`confusion_frame`.
+    calibration_frame : DataFrame of shape (1 + n_classes, 5) or None
+        How far probabilities are from what happens. See the function :func:`calibration_frame`.
+    top_k_frame : DataFrame of shape (n_k, 2) or None
+        How often the true class is among the k highest scores. See the function :func:`top_k_frame`.
+    notes : list of str
+        Why metrics are NaN, and what else one has to know about them: a sentence each.
+    summary : str
+        Accuracy, lowest recall and most confused classes, in a sentence each.
+    provenance : dict of str to str
+        How the report was made: time, samples, scores, estimator, digests of the data, versions.
+    parameters : dict of str to str
+        All parameters of the estimator, by name; empty where it is not known.
+
+    See Also
+    --------
+    compare_reports : Compares the reports of several classifiers on the same samples.
+    sklearn.metrics.classification_report : Precision, recall and F1 as text.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.model_selection import train_test_split
+    >>> from skcnn.report import ClassifierReport
+    >>> X, y = load_iris(return_X_y=True)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
+    >>> classifier = LogisticRegression(C=0.05, max_iter=1000).fit(X_train, y_train)
+    >>> report = ClassifierReport.from_estimator(classifier, X_test, y_test)
+    >>> print(round(report.headline["accuracy"], 3))
+    0.868
+    >>> report.confusion_frame  # doctest: +NORMALIZE_WHITESPACE
+    predicted   0   1  2
+    true
+    0          13   0  0
+    1           0  11  5
+    2           0   0  9
+    >>> report.most_confused()
+       true  predicted  count  fraction
+    0     1          2      5    0.3125
+    """
+
+    def __init__(
+        self, predictions: Predictions, *, name: str, top_k: int = 5, estimator: Any = None, X: Any = None
+    ) -> None:
+        super().__init__(Findings.about(predictions, name=name, top_k=top_k, estimator=estimator, X=X))
+        self._frames: dict[Any, pd.DataFrame] = {}
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        top_k: int = 5,
+        name: str | None = None,
+    ) -> Self:
+        """Make the report of a fitted classifier on test data.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted classifier, pipeline or search: something with ``predict`` and ``classes_``. Scores come from
+            ``predict_proba``, else from ``decision_function`` (log-loss is then NaN), else there are none (curves and
+            their areas are then NaN too). ``predict`` is called as well, once: it need not choose the class of the
+            highest score.
+        X : array-like of shape (n_samples, ...)
+            Whatever the estimator predicts from. The report refers to it: where it holds images (see
+            :func:`skcnn.images.as_images`), the page shows some of them.
+        y : array-like of shape (n_samples,)
+            True labels. They may lack classes that the estimator knows, not the other way round.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights >= 0, for every metric, curve and count.
+        top_k : int, default=5
+            A sample counts for "top_k_accuracy" if its true class is among the ``top_k`` highest scores; 5 is the
+            custom of image classification. :func:`headline_frame` says what happens with no more classes than that.
+        name : str or None, default=None
+            What the report calls the classifier. None takes the name of its class, or of the steps of a pipeline.
+
+        Returns
+        -------
+        ClassifierReport
+            The report.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If it is not a classifier, or predicts several targets.
+        ValueError
+            If ``y`` holds a label that the estimator does not know, shapes do not fit, or ``top_k`` is less than 1.
+        """
+        predictions = Predictions.from_estimator(estimator, X, y, sample_weight=sample_weight)
+        return cls(predictions, name=name or _name_of(estimator), top_k=top_k, estimator=estimator, X=X)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true: ArrayLike,
+        y_score: ArrayLike | None = None,
+        *,
+        y_pred: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        X: Any = None,
+        top_k: int = 5,
+        name: str | None = None,
+    ) -> Self:
+        """Make the report from what a classifier returned.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n_samples,)
+            True labels.
+        y_score : array-like of shape (n_samples, n_classes) or (n_samples,) or None, default=None
+            Scores, a column per class. They are taken for probabilities where all lie in [0, 1] and rows sum to 1.
+            With two classes, the scores of the second may be given alone: they are taken for probabilities where all
+            lie in [0, 1], and else for values of a decision function, positive for the second class. The columns of a
+            DataFrame are the classes. None leaves everything undefined that needs scores.
+        y_pred : array-like of shape (n_samples,) or None, default=None
+            Predicted labels. None takes the class of the highest score, the first among equals.
+        classes : array-like of shape (n_classes,) or None, default=None
+            Labels of the columns of ``y_score``, in order, such as ``estimator.classes_``. None takes the sorted labels
+            of ``y_true`` and ``y_pred``, which is an error if there are not as many as columns.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights >= 0, for every metric, curve and count.
+        X : array-like of n_samples images or None, default=None
+            The images in the same order, of which the page then shows some: see :func:`skcnn.images.as_images`.
+        top_k : int, default=5
+            The k of the top-k accuracy: see :meth:`from_estimator`.
+        name : str or None, default=None
+            What the report calls the classifier. None says "Classifier".
+
+        Returns
+        -------
+        ClassifierReport
+            The report.
+
+        Raises
+        ------
+        ValueError
+            If labels are missing or not among the classes, scores are not finite, shapes do not fit, or ``top_k`` is
+            less than 1.
+        """
+        predictions = Predictions.from_arrays(
+            y_true, y_score, y_pred=y_pred, classes=classes, sample_weight=sample_weight
+        )
+        images = None if X is None else as_images(X)
+        if images is not None and len(images) != predictions.n_samples:
+            raise ValueError(f"X has {len(images)} images; expected {predictions.n_samples}, the number of labels.")
+        return cls(predictions, name=name or "Classifier", top_k=top_k, X=images)
+
+    def frame(
+        self,
+        *,
+        confidence_level: float = CONFIDENCE_LEVEL,
+        n_resamples: int = N_RESAMPLES,
+        random_state: int | None = 0,
+        n_jobs: int | None = None,
+    ) -> pd.DataFrame:
+        """Return the metrics about all classes together, each with an interval and a note.
+
+        Parameters
+        ----------
+        confidence_level, n_resamples, n_jobs
+            Level of the intervals, number of resamples and number of threads: see :func:`bootstrap_intervals`.
+        random_state : int or None, default=0
+            Seed of the draws. An int where :func:`bootstrap_intervals` has None, so that the frame of a report and its
+            page say the same, today and tomorrow; None draws anew.
+
+        Returns
+        -------
+        DataFrame of shape (7, 4)
+            Index "metric" as in :func:`headline_frame`; columns "value", "low", "high" and "note". ``headline`` has the
+            values alone, at once.
+
+        Raises
+        ------
+        ValueError
+            If ``confidence_level`` or ``n_resamples`` is out of range.
+        """
+        asked = (confidence_level, n_resamples, random_state)
+        if asked not in self._frames or random_state is None:
+            self._frames[asked] = bootstrap_intervals_of(
+                self._findings.predictions,
+                self._findings.headline_frame,
+                top_k=self._findings.top_k_asked,
+                confidence_level=confidence_level,
+                n_resamples=n_resamples,
+                random_state=random_state,
+                n_jobs=n_jobs,
+            )
+        return self._frames[asked].copy()
+
+    def most_confused(self, k: int = 10) -> pd.DataFrame:
+        """Return the most confused pairs of classes.
+
+        Parameters
+        ----------
+        k : int, default=10
+            How many pairs of classes at most.
+
+        Returns
+        -------
+        DataFrame of shape (n_pairs, 4)
+            The table of :func:`skcnn.metrics.most_confused`.
+        """
+        return self._findings.most_confused(k)
+
+    def to_text(self) -> str:
+        """Return the report as lines for a terminal: as it is printed, with the intervals of :meth:`frame`.
+
+        Returns
+        -------
+        str
+            Lines. To ``print`` the report itself leaves the intervals out, and is done at once.
+        """
+        return text_of(self._findings, type(self).__name__, self.frame())
+
+    def to_html(self, path: str | os.PathLike[str], *, n_images: int = 12) -> Path:
+        """Write the report as one HTML page that loads nothing from elsewhere.
+
+        Images are inlined. The page is whole without JavaScript; with it, a click on the header of a column sorts
+        its table, and from 8 classes on a field filters by class.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file. One that exists is replaced, at once: whoever reads it meanwhile sees the old or the new page.
+        n_images : int, default=12
+            Maximum number of images of the worst errors, and of the most confident correct predictions. 0 leaves
+            images out, for a page to pass on.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the folder does not exist.
+        """
+        from skcnn.report._page import write_page
+        from skcnn.report._report_page import render_report
+
+        return write_page(path, render_report(self._findings, self, self.frame(), n_images=n_images))
+
+    @property
+    def name(self) -> str:
+        """What the report calls the classifier."""
+        return self._findings.name
+
+    @property
+    def classes(self) -> np.ndarray:
+        """Labels, in the order of the tables."""
+        return self._findings.classes
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+        return self._findings.n_samples
+
+    @property
+    def sample_weight(self) -> np.ndarray | None:
+        """Weights, where they were given."""
+        return self._findings.sample_weight
+
+    @property
+    def top_k(self) -> int:
+        """Number of highest scores that "top_k_accuracy" looks at."""
+        return self._findings.top_k
+
+    @property
+    def headline(self) -> pd.Series:
+        """The metrics about all classes together."""
+        return self._findings.headline
+
+    @property
+    def headline_labels(self) -> dict[str, str]:
+        """What the metrics of ``headline`` are called in print."""
+        return self._findings.headline_labels
+
+    @property
+    def classification_frame(self) -> pd.DataFrame:
+        """The metrics of each class."""
+        return self._findings.classification_frame
+
+    @property
+    def confusion_frame(self) -> pd.DataFrame:
+        """Counts: rows are true classes, columns predicted ones."""
+        return self._findings.confusion_frame
+
+    @property
+    def calibration_frame(self) -> pd.DataFrame | None:
+        """How far probabilities are from what happens, of all classes and of each; None where there are none."""
+        return self._findings.calibration_frame
+
+    @property
+    def top_k_frame(self) -> pd.DataFrame | None:
+        """How often the true class is among the k highest scores; None where there are no scores."""
+        return self._findings.top_k_frame
+
+    @property
+    def notes(self) -> list[str]:
+        """Why metrics are NaN, and what else one has to know about them."""
+        return self._findings.notes
+
+    @property
+    def summary(self) -> str:
+        """The report in two sentences."""
+        return summary_of(self._findings)
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """How the report was made."""
+        return self._findings.provenance
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """All parameters of the estimator, by name; empty where it is not known."""
+        return self._findings.parameters
+
+    def __repr__(self) -> str:
+        return text_of(self._findings, type(self).__name__)
+
+
+def _name_of(estimator: Any) -> str:
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    steps = [step for _, step in getattr(estimator, "steps", [("", estimator)]) if step not in (None, "passthrough")]
+    return " + ".join(type(step).__name__ for step in steps)

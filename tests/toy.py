@@ -1,0 +1,40 @@
+"""A backbone of four layers with weights of its own, for tests to which it does not matter what a network knows."""
+
+import keras
+import numpy as np
+
+from skcnn._keras import building
+from skcnn.backbones import Backbone, BottleneckLayer
+
+
+def build_toy(*, include_top=False, weights=None, input_shape=(16, 16, 3)):
+    """Build it; ``weights="toy"`` are always the same ones; the statistics in BatchNorm are not the fresh ones."""
+    assert not include_top
+    norm = keras.layers.BatchNormalization(name="norm")
+    with building(0):
+        pixels = keras.Input(input_shape)
+        edges = keras.layers.Conv2D(6, 3, 2, padding="same", activation="relu", name="edges")(pixels)
+        parts = keras.layers.Conv2D(8, 3, 2, padding="same", activation="relu", name="parts")(norm(edges))
+        network = keras.Model(pixels, parts, name="toy")
+    if weights == "toy":
+        norm.set_weights([np.full(6, value, "float32") for value in (1.1, 0.1, 0.2, 0.5)])
+    return network
+
+
+class Toy(Backbone):
+    """A backbone whose representation is short, and the same in every process: ids of tests hold it."""
+
+    def __repr__(self):
+        return "TOY"
+
+
+#: Given as ``backbone=``: 8 features, made for images of 16 x 16.
+TOY = Toy(
+    name="Toy",
+    image_size=(16, 16),
+    preprocessing="tf",
+    layers=(BottleneckLayer("first", "edges", 6), BottleneckLayer("parts", "parts", 8)),
+    n_parameters=6 * 27 + 6 + 4 * 6 + 8 * 54 + 8,
+    weights=("toy",),
+    builder=build_toy,
+)
