@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from io import BytesIO
 
@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from skcnn.images._memory import reserved
+from skcnn.images._metadata import without_metadata
 
 RESIZE_RULES = ("stretch", "crop", "pad")
 """What the parameter ``resize`` may be."""
@@ -30,6 +31,9 @@ another file. AVIF and HEIF need a Pillow or a plug-in (``pillow-heif``) that ha
 
 #: TIFF, PNG and PPM files of 16 bits per sample may come as mode "I", which holds 32-bit integers otherwise.
 _SIXTEEN_BITS = ("PNG", "PPM")
+
+#: Networks are run at no larger height or width: a tensor of more than 2^31 elements ends the process in some kernels.
+MAX_SIDE = 4096
 
 _ORIENTATION = 0x0112
 _TRANSPOSED = {
@@ -101,23 +105,36 @@ def decoded(
     """
     if isinstance(content, bytes) and not content:
         raise ValueError("empty file")
-    with _pillow_limit(max_pixels) as limit:
-        image = _opened(content) if isinstance(content, bytes) else content
-        width, height = image.size
-        if limit is not None and width * height > limit:
-            raise ValueError(
-                f"{width} x {height} = {width * height} pixels, more than max_pixels={limit} (a guard against "
-                "decompression bombs)"
-            )
-        if size is not None and image is not content:
-            # Square, since the image may yet be turned. Formats other than JPEG take no notice.
-            image.draft(None, (DRAFT_MARGIN * max(size),) * 2)
-        with reserved(image.width * image.height):
-            _load(image)
-            rgb = to_rgb(_upright(image))
-            if image is not content:
-                del image
-            yield rgb
+    with _pillow_limit(max_pixels) as limit, ExitStack() as held:
+        try:
+            image = held.enter_context(_decoding(content, limit, size))
+        except (OSError, ValueError):
+            # Whatever is broken in the metadata, the pixels may be good.
+            bare = without_metadata(content) if isinstance(content, bytes) else None
+            if bare is None:
+                raise
+            image = held.enter_context(_decoding(bare, limit, size))
+        yield image
+
+
+@contextmanager
+def _decoding(content: bytes | Image.Image, limit: int | None, size: tuple[int, int] | None) -> Iterator[Image.Image]:
+    image = _opened(content) if isinstance(content, bytes) else content
+    width, height = image.size
+    if limit is not None and width * height > limit:
+        raise ValueError(
+            f"{width} x {height} = {width * height} pixels, more than max_pixels={limit} (a guard against "
+            "decompression bombs)"
+        )
+    if size is not None and image is not content:
+        # Square, since the image may yet be turned. Formats other than JPEG take no notice.
+        image.draft(None, (DRAFT_MARGIN * max(size),) * 2)
+    with reserved(image.width * image.height):
+        _load(image)
+        rgb = to_rgb(_upright(image))
+        if image is not content:
+            del image
+        yield rgb
 
 
 def _opened(content: bytes) -> Image.Image:
@@ -331,12 +348,16 @@ def _padded(image: Image.Image, target: tuple[int, int]) -> Image.Image:
 
 
 def as_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:
-    """Return an image size, an int or ``(height, width)``, as a tuple; a ValueError where it is neither."""
+    """Return an image size, an int or ``(height, width)``, as a tuple; a ValueError where it is neither or too large."""
     size = (image_size, image_size) if isinstance(image_size, (int, np.integer)) else image_size
     if (
         isinstance(size, (tuple, list))
         and len(size) == 2
-        and all(isinstance(side, (int, np.integer)) and not isinstance(side, bool) and side > 0 for side in size)
+        and all(
+            isinstance(side, (int, np.integer)) and not isinstance(side, bool) and 0 < side <= MAX_SIDE for side in size
+        )
     ):
         return int(size[0]), int(size[1])
-    raise ValueError(f"image_size={image_size!r}; expected a positive int or (height, width), in pixels")
+    raise ValueError(
+        f"image_size={image_size!r}; expected a positive int or (height, width), in pixels, of at most {MAX_SIDE:,} each"
+    )
