@@ -348,7 +348,7 @@ def _padded(image: Image.Image, target: tuple[int, int]) -> Image.Image:
 
 
 def as_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:
-    """Return an image size, an int or ``(height, width)``, as a tuple; a ValueError where it is neither or too large."""
+    """Return an image size, an int or ``(height, width)``, as a tuple; a ValueError where it is neither."""
     size = (image_size, image_size) if isinstance(image_size, (int, np.integer)) else image_size
     if (
         isinstance(size, (tuple, list))
@@ -359,5 +359,5 @@ def as_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:
     ):
         return int(size[0]), int(size[1])
     raise ValueError(
-        f"image_size={image_size!r}; expected a positive int or (height, width), in pixels, of at most {MAX_SIDE:,} each"
+        f"image_size={image_size!r}; expected a positive int or (height, width), in pixels, each at most {MAX_SIDE:,}"
     )

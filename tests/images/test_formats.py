@@ -197,7 +197,7 @@ def test_a_file_too_large_is_refused_by_its_size(tmp_path):
 
 @pytest.mark.parametrize("size", [4097, 20_000, (10, 2**31), (2**40, 10)])
 def test_an_image_size_that_ends_the_process_is_refused(size):
-    with pytest.raises(ValueError, match="of at most 4,096 each"):
+    with pytest.raises(ValueError, match="each at most 4,096"):
         as_image_size(size)
 
 
