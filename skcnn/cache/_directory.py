@@ -333,7 +333,7 @@ def as_cache(cache: str | os.PathLike[str] | FeatureCache | None) -> MemoryCache
     TypeError
         If it is none of these.
     ValueError
-        If it is a path on another machine.
+        If it is a path that :class:`FeatureCache` refuses: a URL, for example.
 
     Examples
     --------

@@ -69,8 +69,8 @@ def linear_scores(steps: Sequence[Any], classifier: Any, n_features: int) -> lis
         names = ", ".join(type(step).__name__ for step in steps)
         raise ValueError(
             f"The steps between the features and the classifier ({names}) are not affine, so that the classifier's "
-            "coefficients do not tell what a feature counts for. Scalers, projections (PCA) and selections of features "
-            "are accepted."
+            "coefficients do not tell what a feature counts for; expected scalers, projections (PCA) or selections "
+            "of features."
         )
     return [weights.astype(np.float32), bias.astype(np.float32)]
 

@@ -258,9 +258,7 @@ def _weights(sample_weight: Any, n_samples: int) -> np.ndarray | None:
         raise ValueError(f"sample_weight has shape {weights.shape}; ({n_samples},) is accepted, one number per sample.")
     bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
     if len(bad):
-        raise ValueError(
-            f"sample_weight is negative, NaN or infinite in {_rows(bad)}; finite numbers >= 0 are accepted."
-        )
+        raise ValueError(f"sample_weight is negative, NaN or infinite in {_rows(bad)}; expected finite numbers >= 0.")
     if not weights.any():
         raise ValueError("sample_weight is 0 for every sample; at least one must count.")
     return weights

@@ -258,14 +258,14 @@ def positive_label(labels: np.ndarray, pos_label: Any) -> Any:
     """Return the positive label: the one given, or 1 where that goes without saying."""
     if pos_label is not None:
         if np.ndim(pos_label):
-            raise ValueError(f"pos_label is {pos_label!r}; one of the labels is accepted.")
+            raise ValueError(f"Got pos_label={pos_label!r}; expected one of the labels.")
         return valid_label(pos_label)
     known = pd.unique(labels)
     if labels.dtype.kind in "biuf" and any(set(known) <= usual for usual in ({0, 1}, {-1, 1})):
         return 1
     raise ValueError(
-        f"The labels are {values_text(known)}: which of them is looked for? Give pos_label; without it, labels 0 and 1 "
-        "or -1 and 1 are accepted."
+        f"Got the labels {values_text(known)}; expected 0 and 1 or -1 and 1, or pos_label, which says which of them is "
+        "looked for."
     )
 
 

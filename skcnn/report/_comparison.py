@@ -145,9 +145,10 @@ class ReportComparison:
         DataFrame of shape (7 * n_reports, 7)
             Index "metric" (as in :func:`headline_frame`) and "report". Columns "value", "low" and "high" (the metric
             and its interval, as in :func:`bootstrap_intervals`); "difference" (from the first report: above 0 is
-            better, but for ``log_loss``), "difference_low" and "difference_high" (its paired interval:
-            the difference is significant if it excludes 0) and "p_value" (of McNemar's exact test, for ``accuracy``
-            only). The last four are NaN for the first report. See :func:`compare_predictions`.
+            better, but for ``log_loss``), "difference_low" and "difference_high" (its paired interval: the difference
+            is significant if it excludes 0; no correction is made for several comparisons) and "p_value" (of
+            McNemar's exact test, for ``accuracy`` only). The last four are NaN for the first report. See
+            :func:`compare_predictions`.
         """
         return self._compared.frame.copy()
 

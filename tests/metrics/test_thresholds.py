@@ -133,9 +133,9 @@ def test_positive_label_is_1_or_told():
     golden = threshold_table([0, 1, 1], [0.1, 0.4, 0.3])
     pd.testing.assert_frame_equal(threshold_table([-1, 1, 1], [0.1, 0.4, 0.3]), golden)
     pd.testing.assert_frame_equal(threshold_table([False, True, True], [0.1, 0.4, 0.3]), golden)
-    with pytest.raises(ValueError, match=r"labels are 'cat', 'dog': which of them is looked for\? Give pos_label"):
+    with pytest.raises(ValueError, match=r"Got the labels 'cat', 'dog'; expected 0 and 1 or -1 and 1, or pos_label"):
         threshold_table(["cat", "dog"], [0.1, 0.4])
-    with pytest.raises(ValueError, match="labels are 1, 2"):
+    with pytest.raises(ValueError, match="Got the labels 1, 2"):
         threshold_table([1, 2], [0.1, 0.4])
     with pytest.raises(ValueError, match="pos_label is 'Dog', which is not among the labels 'cat', 'dog'"):
         threshold_table(["cat", "dog"], [0.1, 0.4], pos_label="Dog")
@@ -243,7 +243,7 @@ def test_a_class_that_is_missing_is_told():
     [
         ({"thresholds": ["high"]}, "thresholds does not hold numbers"),
         ({"sample_weight": ["a", "b"]}, "sample_weight does not hold numbers"),
-        ({"pos_label": [1]}, r"pos_label is \[1\]; one of the labels"),
+        ({"pos_label": [1]}, r"Got pos_label=\[1\]; expected one of the labels"),
         ({"y_score": ["0", "1"]}, "y_score does not hold numbers"),
         ({"y_score": [1j, 0]}, "y_score does not hold numbers"),
     ],
