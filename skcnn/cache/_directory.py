@@ -24,11 +24,11 @@ from skcnn.cache._store import (
     FILE_NAME,
     FormatError,
     Store,
-    can_be_written,
     checksum,
     drop_store,
     is_about_writing,
     open_store,
+    reopen_for_writing,
 )
 from skcnn.images import BadRow, Images
 
@@ -126,11 +126,11 @@ class FeatureCache(BaseCache):
         """
         place = (os.getpid(), self._key)
         if place in _warned:
-            was_of_use = place not in _degraded
             _degraded.pop(place, None)
+            if _warned[place]:
+                del _warned[place]  # what goes wrong from now on is news
             with contextlib.suppress(*TROUBLE):
-                if can_be_written(self._key) and was_of_use:
-                    _warned.pop(place, None)  # what goes wrong from now on is news
+                reopen_for_writing(self._key)
         yield from super().digests(images, rows)
 
     def _known(self, keys: Sequence[FileKey]) -> dict[FileKey, bytes]:
@@ -188,7 +188,13 @@ class FeatureCache(BaseCache):
         contents = [np.asarray(record, "<f4").tobytes() for record in records]
         rows = list(zip(digests, contents, strict=True))
         if rows:
-            self._attempt(lambda store: _records.put(store, network, rows, self.max_bytes), None, writes=True)
+            self._attempt(partial(self._put, network=network, rows=rows), None, writes=True)
+
+    def _put(self, store: Store, network: str, rows: Sequence[tuple[bytes, bytes]]) -> None:
+        _records.put(store, network, rows, self.max_bytes)
+        place = (os.getpid(), self._key)
+        if place in _warned:
+            _warned[place] = True
 
     def release(self, network: str, digests: Sequence[bytes]) -> None:
         """Give back what was claimed and will not be put: bad images, or after an exception."""
@@ -326,7 +332,7 @@ class FeatureCache(BaseCache):
         place = (os.getpid(), self._key)
         if place in _warned:
             return
-        _warned[place] = None
+        _warned[place] = False
         if reads:
             effect = "what it holds is used, but new features are not kept"
             advice = "make room or make it writable"
@@ -337,9 +343,10 @@ class FeatureCache(BaseCache):
         warnings.warn(CacheWarning(f"{message}or give another directory, or cache='memory'."), stacklevel=4)
 
 
-#: Directories that are not used any more, and those that were warned of, by process: a fork starts afresh.
+#: By process, since a fork starts afresh: directories that are not used until the next extraction, and those that were
+#: warned of, with whether a record was kept since.
 _degraded: dict[tuple[int, str], None] = {}
-_warned: dict[tuple[int, str], None] = {}
+_warned: dict[tuple[int, str], bool] = {}
 
 
 def _reason(error: Exception) -> str:

@@ -281,19 +281,17 @@ def open_store(key: str) -> Store:
         return store
 
 
-def can_be_written(key: str) -> bool:
-    """Open a directory, anew where it could only be read; tell whether it can be written by now."""
-    store = open_store(key)
-    if store.is_writable:
-        return store.why_read_only is None
+def reopen_for_writing(key: str) -> None:
+    """Open a directory anew that could only be read, if it can be written by now."""
+    if open_store(key).is_writable:
+        return
     another = Store(Path(key))
     if not another.is_writable:
         another.close()
-        return False
+        return
     with _registry_lock:
-        _kept.append(_stores.pop(key, store))
+        _kept.append(_stores.pop(key))
         _stores[key] = another
-    return True
 
 
 def drop_store(key: str) -> None:

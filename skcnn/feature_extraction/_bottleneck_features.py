@@ -33,6 +33,7 @@ from skcnn.images import (
     Images,
     as_image_size,
     bad_rows_frame,
+    remembered,
 )
 
 if TYPE_CHECKING:
@@ -253,6 +254,11 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
             for ``out``; the message says how many bytes are needed and how many are free.
         """
         images = self._check_input(X, reset=False)
+        if out is not None:
+            return self._features(images, out)
+        return remembered(self, images, lambda: self._features(images, None))
+
+    def _features(self, images: Images, out: str | os.PathLike[str] | None) -> np.ndarray:
         backbone = self._backbone()
         outputs = self._outputs(backbone)
         job = self._job(backbone, outputs)
@@ -264,7 +270,7 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
             if bad and self.on_error == "raise":
                 raise BadImageError(bad_rows_frame(bad), len(images))
         if bad:
-            warnings.warn(BadImageWarning(bad_rows_frame(bad), len(images)), stacklevel=2)
+            warnings.warn(BadImageWarning(bad_rows_frame(bad), len(images)), stacklevel=3 if out else 5)
         return features if out is None else np.load(out, mmap_mode="r")
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:

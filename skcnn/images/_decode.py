@@ -102,7 +102,8 @@ def decoded(
     if isinstance(content, bytes) and not content:
         raise ValueError("empty file")
     with _pillow_limit(max_pixels) as limit:
-        image = _opened(content) if isinstance(content, bytes) else content
+        with plain_errors():
+            image = _opened(content) if isinstance(content, bytes) else content
         width, height = image.size
         if limit is not None and width * height > limit:
             raise ValueError(
@@ -111,10 +112,12 @@ def decoded(
             )
         if size is not None and image is not content:
             # Square, since the image may yet be turned. Formats other than JPEG take no notice.
-            image.draft(None, (DRAFT_MARGIN * max(size),) * 2)
+            with plain_errors():
+                image.draft(None, (DRAFT_MARGIN * max(size),) * 2)
         with reserved(image.width * image.height):
-            _load(image)
-            rgb = to_rgb(_upright(image))
+            with plain_errors():
+                _load(image)
+                rgb = to_rgb(_upright(image))
             if image is not content:
                 del image
             yield rgb
@@ -127,7 +130,14 @@ def _opened(content: bytes) -> Image.Image:
         raise OSError("not an image of a known format (those of skcnn.images.FORMATS)") from None
     except Image.DecompressionBombError as error:
         raise ValueError(str(error)) from None
-    except (OSError, ValueError):
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Let nothing out but OSError, TypeError and ValueError: whatever a broken file does to a decoder."""
+    try:
+        yield
+    except (OSError, TypeError, ValueError):
         raise
     except Exception as error:
         raise OSError(_reason(error)) from None
