@@ -11,8 +11,9 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
+
+from skcnn._files import temporary_folder
 
 _started_in: list[int] = []
 _building = threading.RLock()
@@ -192,8 +193,8 @@ def set_weights(model: Any, values: list[Any]) -> None:
 
 def model_to_bytes(model: Any) -> bytes:
     """Return the ``.keras`` archive of a model: its configuration and its weights, without the optimizer."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.keras"
+    with temporary_folder(tempfile.gettempdir(), "skcnn-model-") as folder:
+        path = folder / "model.keras"
         model.save(path, include_optimizer=False)
         return path.read_bytes()
 
@@ -201,8 +202,8 @@ def model_to_bytes(model: Any) -> bytes:
 def model_from_bytes(archive: bytes) -> Any:
     """Return the model of a ``.keras`` archive. Safe mode is on: no code of the archive is run."""
     keras = import_keras()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.keras"
+    with temporary_folder(tempfile.gettempdir(), "skcnn-model-") as folder:
+        path = folder / "model.keras"
         path.write_bytes(archive)
         with building():
             return keras.saving.load_model(path, compile=False, safe_mode=True)

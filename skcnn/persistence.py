@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from skcnn import __version__
-from skcnn._files import replacing
+from skcnn._files import check_regular, replacing
 from skcnn._members import packed, unpacked
 
 __all__ = ["ModelFileError", "UntrustedTypesError", "load", "read_manifest", "save"]
@@ -190,6 +190,10 @@ def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
     ModelFileError
         If the file was not written by :func:`save`, or comes from a newer version of skcnn.
     """
+    try:
+        check_regular(path, "a file that skcnn.save wrote")
+    except OSError as error:
+        raise ModelFileError(str(error)) from None
     try:
         with zipfile.ZipFile(path) as archive:
             manifest = json.loads(archive.read("manifest.json"))

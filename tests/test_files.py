@@ -1,11 +1,16 @@
 """skcnn._files: files that appear whole or not at all."""
 
+import errno
 import os
+import signal
 import stat
+import subprocess
+import sys
 
 import pytest
 
-from skcnn._files import replacing
+from skcnn import _files
+from skcnn._files import check_regular, replacing, temporary_folder, write_reserved
 
 
 @pytest.fixture
@@ -91,3 +96,116 @@ def test_durable_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
         with replacing(tmp_path / "file", durable=durable):
             pass
     assert seen == ["fsync", "replace", "replace"]
+
+
+WRITER = """
+import os, signal, sys
+from skcnn._files import replacing, temporary_folder
+with replacing(sys.argv[1]) as unfinished, temporary_folder(os.path.dirname(sys.argv[1]), "folder-") as folder:
+    unfinished.write_text("half")
+    (folder / "part").write_text("half")
+    print("writing", flush=True)
+    signal.pause()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no signals")
+def test_what_a_killed_process_left_is_removed_and_what_a_live_one_writes_is_not(tmp_path):
+    path = tmp_path / "model.skcnn"
+    command = [sys.executable, "-c", WRITER, str(path)]
+    killed, alive = (subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2))
+    try:
+        for process in (killed, alive):
+            assert process.stdout.readline() == "writing\n"
+        assert len(os.listdir(tmp_path)) == 4
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+        (tmp_path / ".other.skcnn.00000000.part").write_text("of another file")
+        (tmp_path / ".model.skcnn.part").write_text("of something else")
+        with replacing(path) as unfinished, temporary_folder(tmp_path, "folder-") as folder:
+            assert len(os.listdir(tmp_path)) == 6
+            unfinished.write_text("whole")
+            with replacing(path) as second:  # of this process: alive as well
+                second.write_text("meanwhile")
+            assert unfinished.exists()
+        assert not folder.exists()
+        assert path.read_text() == "whole"
+        left = set(os.listdir(tmp_path)) - {"model.skcnn", ".other.skcnn.00000000.part", ".model.skcnn.part"}
+        assert sorted(name.partition(".")[0][:7] for name in left) == ["", "folder-"]
+    finally:
+        for process in (killed, alive):
+            process.kill()
+            process.communicate()
+    with replacing(path), temporary_folder(tmp_path, "folder-"):
+        pass
+    assert sorted(os.listdir(tmp_path)) == [".model.skcnn.part", ".other.skcnn.00000000.part", "model.skcnn"]
+
+
+def test_without_locks_only_an_old_temporary_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(_files, "_HAS_LOCKS", False)
+    new, old = tmp_path / ".a.00000000.part", tmp_path / ".a.11111111.part"
+    for path in (new, old):
+        path.touch()
+    os.utime(old, (1, 1))
+    with replacing(tmp_path / "a") as unfinished:
+        unfinished.write_text("whole")
+    assert sorted(os.listdir(tmp_path)) == [new.name, "a"]
+
+
+def special_files(folder):
+    """Make a pipe, and return its path and that of a device."""
+    os.mkfifo(folder / "pipe")
+    return [folder / "pipe", "/dev/zero"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_or_device_is_neither_read_nor_replaced(tmp_path):
+    for path in special_files(tmp_path):
+        with pytest.raises(OSError, match=r"is a (pipe|device); expected a table"):
+            check_regular(path, "a table")
+        before = os.stat(path)
+        with pytest.raises(OSError, match=r"is a (pipe|device); expected the path of a file"), replacing(path):
+            pass
+        assert os.stat(path).st_mode == before.st_mode
+    for path in (tmp_path, tmp_path / "none", __file__):
+        check_regular(path, "a table")
+
+
+@pytest.mark.parametrize("call", ["fallocate", "zeros", "none"])
+def test_space_is_reserved_in_whatever_way_there_is(tmp_path, monkeypatch, call):
+    def refuse(*_):
+        raise OSError(errno.EOPNOTSUPP, "not here")
+
+    if call == "zeros":
+        monkeypatch.setattr(os, "posix_fallocate", refuse, raising=False)
+    elif call == "none":
+        monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    path = tmp_path / "unfinished"
+    write_reserved(path, b"head", 5_000_000, "features.npy")
+    assert path.stat().st_size == 5_000_004
+    assert path.stat().st_blocks * 512 >= 5_000_000
+    assert path.read_bytes() == b"head" + bytes(5_000_000)
+
+
+@pytest.mark.parametrize("call", ["posix_fallocate", "fsync", "limit"])
+def test_no_room_is_an_error_that_says_how_much(tmp_path, monkeypatch, call):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    if call == "limit":
+        resource = pytest.importorskip("resource")
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))
+    elif call == "posix_fallocate":
+        monkeypatch.setattr(os, call, full, raising=False)
+    else:
+        monkeypatch.delattr(os, "posix_fallocate", raising=False)
+        monkeypatch.setattr(os, call, full)
+    try:
+        with pytest.raises(OSError, match=r"'features.npy' needs 5,000,004 bytes, and [\d,]+ are free") as caught:
+            write_reserved(tmp_path / "unfinished", b"head", 5_000_000, "features.npy")
+    finally:
+        if call == "limit":
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.errno == (errno.EFBIG if call == "limit" else errno.ENOSPC)
+    assert (tmp_path / "unfinished").stat().st_size == 0

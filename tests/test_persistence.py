@@ -1,5 +1,6 @@
 import io
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -255,3 +256,11 @@ def test_the_file_is_plain_data(task, tmp_path):
     state = zipfile.ZipFile(tmp_path / "a.skcnn").read("estimator.skops")
     names = zipfile.ZipFile(io.BytesIO(state)).namelist()
     assert all(name.endswith((".json", ".npy", ".npz")) for name in names)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_or_device_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero"):
+        with pytest.raises(ModelFileError, match=r"is a (pipe|device); expected a file that skcnn.save wrote"):
+            skcnn.load(path)

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from skcnn._files import check_regular
 from skcnn._keras import building, import_keras, is_keras_model, model_digest
 from skcnn.backbones._backbone import Backbone, BottleneckLayer, has_automatic_name
 from skcnn.backbones._registry import get_backbone
@@ -196,6 +197,7 @@ def _call(build: Any, size: tuple[int, int]) -> Any:
 
 
 def _load_model(path: Path) -> Any:
+    check_regular(path, "a Keras model")
     if not path.is_file():
         raise FileNotFoundError(f"There is no Keras model {str(path)!r} (current folder: {Path.cwd()}).")
     status = path.stat()

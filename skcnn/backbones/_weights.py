@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from skcnn._files import check_regular, temporary_folder
 from skcnn._keras import import_keras, set_weights
 
 SUFFIXES = (".weights.h5", ".h5", ".hdf5")
@@ -87,6 +88,7 @@ def as_weights_path(weights: Any) -> Path | None:
     if not isinstance(weights, os.PathLike) and not (isinstance(weights, str) and _suffix(weights)):
         return None
     path = Path(weights).expanduser()
+    check_regular(path, "a weights file")
     if not path.is_file():
         raise FileNotFoundError(f"There is no weights file {str(path)!r} (current folder: {Path.cwd()}).")
     if not _suffix(path):
@@ -123,8 +125,8 @@ def weights_path(source: Path | WeightsFile) -> Iterator[Path]:
     if isinstance(source, Path):
         yield source
         return
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{source.sha256}{source.suffix}"
+    with temporary_folder(tempfile.gettempdir(), "skcnn-weights-") as folder:
+        path = folder / f"{source.sha256}{source.suffix}"
         path.write_bytes(source.content)
         yield path
 

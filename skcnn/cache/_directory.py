@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -13,12 +14,23 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from skcnn._files import check_regular
 from skcnn.cache import _maintenance, _records
 from skcnn.cache._base import BaseCache, CacheInfo, Shapes, as_shapes
 from skcnn.cache._content import FileKey
 from skcnn.cache._maintenance import VerifyResult
 from skcnn.cache._memory import MemoryCache, memory_cache
-from skcnn.cache._store import FILE_NAME, FormatError, Store, checksum, drop_store, is_about_writing, open_store
+from skcnn.cache._store import (
+    FILE_NAME,
+    FormatError,
+    Store,
+    checksum,
+    drop_store,
+    is_about_writing,
+    open_store,
+    reopen_for_writing,
+)
+from skcnn.images import BadRow, Images
 
 #: What a disk, its rights, or damage on it may lead to. The last three: a damaged value of another type.
 TROUBLE = (sqlite3.Error, OSError, FormatError, ValueError, TypeError, OverflowError)
@@ -39,7 +51,8 @@ class FeatureCache(BaseCache):
     An image goes through a network once, whichever process asks for it. Rows are leased to the process that computes
     them, and what it has stored stays, however it ends. A record is checked when it is read; one that was damaged is
     computed anew. Where the directory cannot be used (not writable, disk full, damaged, of another format), one
-    :class:`CacheWarning` says so and features are computed without it.
+    :class:`CacheWarning` says so and features are computed without it; it is tried again with every batch where the
+    disk was full, and by every later extraction where anything else was wrong.
 
     Parameters
     ----------
@@ -88,6 +101,7 @@ class FeatureCache(BaseCache):
             raise ValueError(f"max_bytes={max_bytes!r}; expected a positive int, in bytes")
         # Absolute, since a worker process may live in another folder.
         self.folder = Path(path).expanduser().absolute()
+        check_regular(self.folder, "a directory")
         self.max_bytes = int(max_bytes)
         self._key = os.path.realpath(self.folder)
 
@@ -104,6 +118,20 @@ class FeatureCache(BaseCache):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (str(self.folder), self.max_bytes)
+
+    def digests(self, images: Images, rows: Iterable[int]) -> Iterator[tuple[int, bytes | BadRow]]:
+        """Yield rows with the digests of their content, in the order given, as :meth:`MemoryCache.digests` does.
+
+        What was wrong with the directory may have been mended since: it is tried again.
+        """
+        place = (os.getpid(), self._key)
+        if place in _warned:
+            _degraded.pop(place, None)
+            if _warned[place]:
+                del _warned[place]  # what goes wrong from now on is news
+            with contextlib.suppress(*TROUBLE):
+                reopen_for_writing(self._key)
+        yield from super().digests(images, rows)
 
     def _known(self, keys: Sequence[FileKey]) -> dict[FileKey, bytes]:
         def look_up(store: Store) -> dict[FileKey, bytes]:
@@ -160,7 +188,13 @@ class FeatureCache(BaseCache):
         contents = [np.asarray(record, "<f4").tobytes() for record in records]
         rows = list(zip(digests, contents, strict=True))
         if rows:
-            self._attempt(lambda store: _records.put(store, network, rows, self.max_bytes), None, writes=True)
+            self._attempt(partial(self._put, network=network, rows=rows), None, writes=True)
+
+    def _put(self, store: Store, network: str, rows: Sequence[tuple[bytes, bytes]]) -> None:
+        _records.put(store, network, rows, self.max_bytes)
+        place = (os.getpid(), self._key)
+        if place in _warned:
+            _warned[place] = True
 
     def release(self, network: str, digests: Sequence[bytes]) -> None:
         """Give back what was claimed and will not be put: bad images, or after an exception."""
@@ -276,7 +310,11 @@ class FeatureCache(BaseCache):
         store = None
         try:
             store = open_store(self._key)
-            if store.why_read_only is None or not writes:
+            if writes and store.is_writable:
+                # Where the disk was full there may be room again.
+                otherwise = operation(store)
+                store.why_read_only = None
+            elif not writes or store.why_read_only is None:
                 otherwise = operation(store)
             if store.why_read_only is not None:
                 self._warn(store.why_read_only, reads=True)
@@ -294,7 +332,7 @@ class FeatureCache(BaseCache):
         place = (os.getpid(), self._key)
         if place in _warned:
             return
-        _warned[place] = None
+        _warned[place] = False
         if reads:
             effect = "what it holds is used, but new features are not kept"
             advice = "make room or make it writable"
@@ -305,9 +343,10 @@ class FeatureCache(BaseCache):
         warnings.warn(CacheWarning(f"{message}or give another directory, or cache='memory'."), stacklevel=4)
 
 
-#: Directories that are not used any more, and those that were warned of, by process: a fork starts afresh.
+#: By process, since a fork starts afresh: directories that are not used until the next extraction, and those that were
+#: warned of, with whether a record was kept since.
 _degraded: dict[tuple[int, str], None] = {}
-_warned: dict[tuple[int, str], None] = {}
+_warned: dict[tuple[int, str], bool] = {}
 
 
 def _reason(error: Exception) -> str:
@@ -334,6 +373,8 @@ def as_cache(cache: str | os.PathLike[str] | FeatureCache | None) -> MemoryCache
         If it is none of these.
     ValueError
         If it is a path that :class:`FeatureCache` refuses: a URL, for example.
+    OSError
+        If it is the path of a pipe, a socket or a device.
 
     Examples
     --------

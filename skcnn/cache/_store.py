@@ -17,11 +17,27 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from skcnn._files import check_regular
 from skcnn.cache._leases import Owner, bury_the_dead
 
 FILE_NAME = "features.sqlite"
 FORMAT = 1
 APPLICATION_ID = 0x736B636E  # "skcn": whose file it is
+#: What SQLite says where it cannot write, also as a part of SQLITE_IOERR.
+_WRITING = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_IOERR_WRITE,
+    sqlite3.SQLITE_IOERR_FSYNC,
+    sqlite3.SQLITE_IOERR_DIR_FSYNC,
+    sqlite3.SQLITE_IOERR_TRUNCATE,
+    sqlite3.SQLITE_IOERR_SHMOPEN,
+    sqlite3.SQLITE_IOERR_SHMSIZE,
+    sqlite3.SQLITE_IOERR_SHMMAP,
+}
+
 TIMEOUT = 60  # seconds that a process waits for another one's write, which takes milliseconds
 
 SCHEMA = (
@@ -84,6 +100,8 @@ class Store:
     ----------
     why_read_only : Exception or None
         What keeps it from being written; what it holds is still served.
+    is_writable : bool
+        Whether it was opened for writing; then ``why_read_only`` may pass, as where a disk is full.
     used : dict
         Ids of records that were served, in order, and are not yet marked as used.
     unreadable : set
@@ -97,6 +115,8 @@ class Store:
         self.used: dict[int, None] = {}
         self.unreadable: set[tuple[str, bytes]] = set()
         self._owner: Owner | None = None
+        check_regular(self.file, "a database of SQLite")
+        self.is_writable = True
         try:
             self.connection = self._open()
         except (OSError, sqlite3.OperationalError) as error:
@@ -104,6 +124,7 @@ class Store:
                 raise
             self.connection = self._open_read_only()
             self.why_read_only = error
+            self.is_writable = False
         self._inode = os.stat(self.file).st_ino
 
     def _open(self) -> sqlite3.Connection:
@@ -210,9 +231,8 @@ class Store:
 def is_about_writing(error: BaseException) -> bool:
     """Tell whether an error says that nothing can be written; reading may still go well."""
     code = getattr(error, "sqlite_errorcode", None)
-    wanted = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
     # The system's own errors come from the lock files of owners.
-    return isinstance(error, OSError) or (code is not None and code & 0xFF in wanted)
+    return isinstance(error, OSError) or (code is not None and (code & 0xFF in _WRITING or code in _WRITING))
 
 
 def _is_cache(connection: sqlite3.Connection) -> bool:
@@ -259,6 +279,19 @@ def open_store(key: str) -> Store:
         if store is None:
             store = _stores[key] = Store(Path(key))
         return store
+
+
+def reopen_for_writing(key: str) -> None:
+    """Open a directory anew that could only be read, if it can be written by now."""
+    if open_store(key).is_writable:
+        return
+    another = Store(Path(key))
+    if not another.is_writable:
+        another.close()
+        return
+    with _registry_lock:
+        _kept.append(_stores.pop(key))
+        _stores[key] = another
 
 
 def drop_store(key: str) -> None:

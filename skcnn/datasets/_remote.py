@@ -7,7 +7,6 @@ import logging
 import os
 import shutil
 import tarfile
-import tempfile
 import time
 import warnings
 from http.client import HTTPException
@@ -15,6 +14,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
+
+from skcnn._files import temporary_folder
 
 logger = logging.getLogger(__name__)
 
@@ -71,10 +72,10 @@ def fetch_archive(remote: RemoteArchive, home: Path, *, n_retries: int = 3, dela
         If the download fails, is not the expected archive, or has members that must not be unpacked.
     """
     folder = home / remote.folder
-    with tempfile.TemporaryDirectory(prefix=f"{remote.folder}.part-", dir=home) as temporary:
-        archive = Path(temporary) / "archive"
+    with temporary_folder(home, f"{remote.folder}.part-") as temporary:
+        archive = temporary / "archive"
         _download(remote, archive, home, n_retries, delay)
-        unpacked = Path(temporary) / "unpacked"
+        unpacked = temporary / "unpacked"
         _unpack(archive, unpacked, remote.folder)
         try:
             os.rename(unpacked / remote.folder, folder)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
+from skcnn._files import check_regular
 from skcnn._labels import as_labels
 from skcnn._text import listing, valid_text
 from skcnn.datasets._folder import text_column
@@ -70,6 +71,8 @@ def load_image_table(
     ------
     FileNotFoundError
         If the CSV file does not exist, or none of the files in the table does.
+    OSError
+        If it is a pipe, a socket or a device.
     TypeError
         If ``csv`` is neither a path nor a DataFrame, or a path in the table is not a string or path-like.
     ValueError
@@ -137,6 +140,7 @@ def load_image_table(
 
 def _read(csv: str, path: str, label: str | None) -> pd.DataFrame:
     # Text, so that a file called 007 keeps its name; pandas leaves alone a column that is not there.
+    check_regular(csv, "a CSV file")
     types = {path: str} if label is None else {path: str, label: str}
     try:
         try:

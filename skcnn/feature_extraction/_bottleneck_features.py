@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metadata_routing import UNUSED
 
-from skcnn._files import replacing
+from skcnn._files import replacing, write_reserved
 from skcnn._image_input import ImageInputMixin
 from skcnn._keras import is_keras_model, model_digest, model_from_bytes, model_to_bytes
 from skcnn.backbones import Backbone, WeightsFile, as_backbone, as_weights_file
@@ -32,6 +33,7 @@ from skcnn.images import (
     Images,
     as_image_size,
     bad_rows_frame,
+    remembered,
 )
 
 if TYPE_CHECKING:
@@ -248,9 +250,15 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
         ValueError
             If a parameter or X is invalid.
         OSError
-            If weights are missing; the message says which file, and where it is looked for.
+            If weights are missing; the message says which file, and where it is looked for. If the disk has no room
+            for ``out``; the message says how many bytes are needed and how many are free.
         """
         images = self._check_input(X, reset=False)
+        if out is not None:
+            return self._features(images, out)
+        return remembered(self, images, lambda: self._features(images, None))
+
+    def _features(self, images: Images, out: str | os.PathLike[str] | None) -> np.ndarray:
         backbone = self._backbone()
         outputs = self._outputs(backbone)
         job = self._job(backbone, outputs)
@@ -262,7 +270,7 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
             if bad and self.on_error == "raise":
                 raise BadImageError(bad_rows_frame(bad), len(images))
         if bad:
-            warnings.warn(BadImageWarning(bad_rows_frame(bad), len(images)), stacklevel=2)
+            warnings.warn(BadImageWarning(bad_rows_frame(bad), len(images)), stacklevel=3 if out else 5)
         return features if out is None else np.load(out, mmap_mode="r")
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
@@ -426,7 +434,12 @@ def _array(shape: tuple[int, int], path: str | os.PathLike[str] | None) -> Itera
     if path.suffix != ".npy" or not path.parent.is_dir() or path.is_dir():
         raise ValueError(f"out={str(path)!r}; expected the path of a .npy file, in a folder that exists")
     with replacing(path, durable=False) as unfinished:
-        features = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.float32, shape=shape)
+        head = BytesIO()
+        about = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(head, about)
+        # A disk that is full would end the process, where the pages of a mapped file are written.
+        write_reserved(unfinished, head.getvalue(), 4 * shape[0] * shape[1], path)
+        features = np.lib.format.open_memmap(unfinished, mode="r+")
         features[:] = np.nan
         yield features
         features.flush()

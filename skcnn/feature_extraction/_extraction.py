@@ -15,7 +15,7 @@ from joblib.parallel import get_active_backend
 from skcnn._keras import has_gpu
 from skcnn.cache import FeatureCache, MemoryCache
 from skcnn.engines import Plan, get_engine
-from skcnn.images import BadRow, Images, read_batches
+from skcnn.images import BadRow, Images, fetched_once, read_batches
 
 _NO_RECORDS = np.empty((0, 0), np.float32)
 
@@ -80,9 +80,14 @@ def extract(images: Images, job: Extraction) -> Iterator[Part]:
     if job.cache is None:
         yield from _compute(images, range(len(images)), None, job, skip=False)
         return
+    with fetched_once(images) as images:  # for the digest, and for the pixels
+        yield from _extract(images, job, job.cache)
+
+
+def _extract(images: Images, job: Extraction, cache: MemoryCache | FeatureCache) -> Iterator[Part]:
     bad: list[BadRow] = []
     rows_of: dict[bytes, list[int]] = {}
-    for row, digest in job.cache.digests(images, range(len(images))):
+    for row, digest in cache.digests(images, range(len(images))):
         if isinstance(digest, BadRow):
             bad.append(digest)
         else:
@@ -91,7 +96,7 @@ def extract(images: Images, job: Extraction) -> Iterator[Part]:
 
     n_hits = 0
     missing = dict.fromkeys(rows_of)
-    for digest, record in job.cache.get_many(job.plan.fingerprint, list(rows_of)):
+    for digest, record in cache.get_many(job.plan.fingerprint, list(rows_of)):
         del missing[digest]
         n_hits += len(rows_of[digest])
         yield Part(rows_of[digest], record[None], [], 0)
@@ -105,7 +110,7 @@ def extract(images: Images, job: Extraction) -> Iterator[Part]:
         failed = [one._replace(row=row, path=images.path(row)) for one in part.bad for row in rows_of[digests[one.row]]]
         n_hits += len(rows) - part.n_passes
         yield Part(rows, records, failed, part.n_passes)
-    job.cache.count_hits(n_hits)
+    cache.count_hits(n_hits)
 
 
 def _compute(

@@ -16,6 +16,7 @@ from skcnn.images._decode import (
     to_rgb,
 )
 from skcnn.images._input import Images, as_images
+from skcnn.images._once import fetched_once, one_pass, remembered
 from skcnn.images._reading import Batch, check_images, map_ahead, read_batches
 
 __all__ = [
@@ -31,9 +32,12 @@ __all__ = [
     "bad_rows_frame",
     "check_images",
     "decode_bytes",
+    "fetched_once",
     "map_ahead",
+    "one_pass",
     "read_batches",
     "readable_formats",
+    "remembered",
     "resize_image",
     "to_rgb",
 ]

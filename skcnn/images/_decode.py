@@ -119,7 +119,8 @@ def decoded(
 
 @contextmanager
 def _decoding(content: bytes | Image.Image, limit: int | None, size: tuple[int, int] | None) -> Iterator[Image.Image]:
-    image = _opened(content) if isinstance(content, bytes) else content
+    with plain_errors():
+        image = _opened(content) if isinstance(content, bytes) else content
     width, height = image.size
     if limit is not None and width * height > limit:
         raise ValueError(
@@ -128,10 +129,12 @@ def _decoding(content: bytes | Image.Image, limit: int | None, size: tuple[int, 
         )
     if size is not None and image is not content:
         # Square, since the image may yet be turned. Formats other than JPEG take no notice.
-        image.draft(None, (DRAFT_MARGIN * max(size),) * 2)
+        with plain_errors():
+            image.draft(None, (DRAFT_MARGIN * max(size),) * 2)
     with reserved(image.width * image.height):
-        _load(image)
-        rgb = to_rgb(_upright(image))
+        with plain_errors():
+            _load(image)
+            rgb = to_rgb(_upright(image))
         if image is not content:
             del image
         yield rgb
@@ -144,7 +147,14 @@ def _opened(content: bytes) -> Image.Image:
         raise OSError("not an image of a known format (those of skcnn.images.FORMATS)") from None
     except Image.DecompressionBombError as error:
         raise ValueError(str(error)) from None
-    except (OSError, ValueError):
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Let nothing out but OSError, TypeError and ValueError: whatever a broken file does to a decoder."""
+    try:
+        yield
+    except (OSError, TypeError, ValueError):
         raise
     except Exception as error:
         raise OSError(_reason(error)) from None
@@ -173,16 +183,14 @@ def _load(image: Image.Image) -> None:
     with _loading[id(image) // 16 % len(_loading)]:
         try:
             image.load()
-        except Exception as error:
+        except Exception:
             if _is_closed(image):
                 raise OSError(
                     "the PIL image was closed before its pixels were read: call its load() inside the with block, or "
                     "give the path"
                 ) from None
             if not _has_pixels(image):
-                if isinstance(error, (OSError, ValueError)):
-                    raise
-                raise OSError(_reason(error)) from None
+                raise
 
 
 def _is_closed(image: Image.Image) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from skcnn.images._decode import check_range, decoded, resize_image, to_rgb_array
+from skcnn.images._decode import check_range, decoded, plain_errors, resize_image, to_rgb_array
 
 ACCEPTED = (
     "Accepted: an array (n, height, width) or (n, height, width, 1|3|4) of uint8 or of floats in [0, 255]; or a list, "
@@ -144,6 +144,8 @@ class Images:
         '9f983b25f3099bae'
         """
         content = self.read(row)
+        if isinstance(content, np.ndarray) and content.dtype.kind not in "uifb":
+            raise TypeError(f"an array of dtype {content.dtype} is not an image: uint8, or floats in [0, 255]")
         if isinstance(content, bytes):
             return hashlib.blake2b(content, digest_size=32).digest()
         # An array's bytes are never taken for those of a file, nor for those of an array of another shape.
@@ -180,7 +182,7 @@ class Images:
         ValueError
             If the row is missing, or its pixels are invalid.
         """
-        with self._image(row, size, max_pixels) as image:
+        with self._image(row, size, max_pixels) as image, plain_errors():
             return np.asarray(resize_image(image, size, resize))
 
     def thumbnail(self, row: int, size: int, *, max_pixels: int | None = None) -> np.ndarray:
@@ -211,7 +213,8 @@ class Images:
         with self._image(row, (size, size), max_pixels) as image:
             scale = min(1.0, size / max(image.size))
             width, height = (max(1, round(side * scale)) for side in image.size)
-            return np.asarray(resize_image(image, (height, width)))
+            with plain_errors():
+                return np.asarray(resize_image(image, (height, width)))
 
     @contextmanager
     def _image(self, row: int, size: tuple[int, int], max_pixels: int | None) -> Iterator[Image.Image]:
@@ -219,7 +222,9 @@ class Images:
         item = self.items[row]
         content = item if isinstance(item, Image.Image) else self.read(row)
         if isinstance(content, np.ndarray):
-            yield Image.fromarray(to_rgb_array(content))
+            with plain_errors():
+                image = Image.fromarray(to_rgb_array(content))
+            yield image
         else:
             with decoded(content, max_pixels, size) as image:
                 yield image
@@ -352,9 +357,13 @@ def _read_url(url: str) -> bytes:
     try:
         import fsspec
     except ImportError:
-        raise ImportError(f"{url} is a URL: `pip install 'skcnn[remote]'` to read URLs (fsspec)") from None
+        raise OSError(f"{url} is a URL: `pip install 'skcnn[remote]'` to read URLs (fsspec)") from None
     try:
         with fsspec.open(url, "rb") as file:
             return bytes(file.read())
     except ImportError as error:  # fsspec's own backends: s3fs, gcsfs, aiohttp
-        raise ImportError(f"fsspec cannot read {url.split('://')[0]}:// here: {error}") from None
+        raise OSError(f"fsspec cannot read {url.split('://')[0]}:// here: {error}") from None
+    except (OSError, ValueError):
+        raise
+    except Exception as error:  # each of its backends has errors of its own
+        raise OSError(f"{type(error).__name__}: {error}") from None

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skcnn._labels import as_labels
 from skcnn._text import values_text
+from skcnn.images import one_pass
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -116,8 +117,10 @@ class Predictions:
         y_true = checked_labels(y, "y")
         classes = _classes(estimator.classes_, y_true, None, None)
         true = _encode(y_true, classes, "y")
-        predicted = _encode(checked_labels(estimator.predict(X), "predict(X)", len(y_true)), classes, "predict(X)")
-        score, is_probability, note = _scores_of(estimator, X, len(true), len(classes))
+        # Both are asked for, since predict need not choose the class of the highest score.
+        with one_pass():
+            predicted = _encode(checked_labels(estimator.predict(X), "predict(X)", len(y_true)), classes, "predict(X)")
+            score, is_probability, note = _scores_of(estimator, X, len(true), len(classes))
         return cls(classes, true, predicted, score, _weights(sample_weight, len(true)), is_probability, note)
 
 

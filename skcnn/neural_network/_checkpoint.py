@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from skcnn._files import replacing
+from skcnn._files import check_regular, replacing
 from skcnn.images import Images
 from skcnn.neural_network._training import Progress
 
@@ -49,6 +49,7 @@ class Checkpoint:
             If the file is damaged, or belongs to another run.
         """
         try:
+            check_regular(self.path, "a checkpoint")
             content = self.path.read_bytes()
         except FileNotFoundError:
             return None

@@ -21,7 +21,7 @@ from skcnn._image_input import ImageInputMixin
 from skcnn._labels import as_labels
 from skcnn._text import valid_labels
 from skcnn.feature_extraction import BottleneckFeatures
-from skcnn.images import RESIZE_RULES, BadImageError, BadRow, Images, read_batches
+from skcnn.images import RESIZE_RULES, BadImageError, BadRow, Images, fetched_once, read_batches, remembered
 from skcnn.neural_network._augmentation import as_augmentation
 from skcnn.neural_network._data import image_reader, undecodable
 from skcnn.neural_network._graph import Graph, head_graph, joined_graph
@@ -311,7 +311,10 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         ValueError
             If a parameter, X, y or the weights are invalid, or if the loss becomes infinite.
         """
-        images = self._check_input(X, reset=True)
+        with fetched_once(self._check_input(X, reset=True)) as images:
+            return self._fit(images, y, sample_weight)
+
+    def _fit(self, images: Images, y: Any, sample_weight: ArrayLike | None) -> CNNClassifier:
         y = check_labels(y, len(images))
         phases = phases_of(self._recipe())
         classes = np.unique(y)
@@ -619,6 +622,9 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
     def _probabilities(self, X: Any, on_error: str) -> np.ndarray:
         check_is_fitted(self)
         images = self._check_input(X, reset=False)
+        return remembered(self, images, lambda: self._computed_probabilities(images, on_error))
+
+    def _computed_probabilities(self, images: Images, on_error: str) -> np.ndarray:
         design, objective = self._design()
         if self._base:
             return objective.probabilities(self._ask(images, design, objective, on_error, lambda graph: graph.network))

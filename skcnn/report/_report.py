@@ -126,7 +126,7 @@ class ClassifierReport(ReportDisplays):
             A fitted classifier, pipeline or search: something with ``predict`` and ``classes_``. Scores come from
             ``predict_proba``, else from ``decision_function`` (log-loss is then NaN), else there are none (curves and
             their areas are then NaN too). ``predict`` is called as well, once: it need not choose the class of the
-            highest score.
+            highest score. An image goes through a network of skcnn once for both.
         X : array-like of shape (n_samples, ...)
             Whatever the estimator predicts from. The report refers to it: where it holds images (see
             :func:`skcnn.images.as_images`), the page shows some of them.

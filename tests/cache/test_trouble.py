@@ -1,6 +1,7 @@
 """Whatever is wrong with a cache directory: results are right, and one warning says what happened."""
 
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skcnn.cache import CacheWarning, FeatureCache
+from skcnn.cache import CacheWarning, FeatureCache, as_cache
 from skcnn.cache._store import _at_exit, open_store
 from skcnn.images import Images, as_images
 
@@ -270,6 +271,80 @@ def test_a_system_that_refuses_to_write(tmp_path):
     done = subprocess.run([sys.executable, "-c", LIMITED, tmp_path], capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, "1 CacheWarning"), done.stderr
     assert FeatureCache(tmp_path).verify()[1:] == (0, None)
+
+
+@contextmanager
+def full_disk(n_bytes=0):
+    """Let no file of this process grow beyond some bytes, as on a disk that is full."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_after_a_full_disk_records_are_kept_again(cache):
+    more = [content_digest(b"more %d" % index) for index in range(50)]
+    with the_warnings() as messages:
+        with full_disk(2**17):
+            for _ in range(2):
+                cache.put_many("net", more, np.ones((50, 2000)))
+        assert held(cache, [*more, *DIGESTS]) == DIGESTS
+        cache.put_many("net", more[:5], np.ones((5, 2000)))
+        assert held(cache, more) == more[:5]
+        # Space and leases are as before: what is missing is claimed once.
+        assert cache.claim("net", more) == more[5:]
+        assert cache.claim("net", more) == []
+    assert len(messages) == 1
+    assert "make room" in messages[0]
+
+
+def test_a_disk_that_was_full_from_the_first_is_tried_by_the_next_extraction(tmp_path):
+    cache = FeatureCache(tmp_path / "cache")
+    with the_warnings() as messages:
+        with full_disk():
+            assert extract(cache) == DIGESTS
+            assert extract(cache) == DIGESTS
+        assert extract(cache) == DIGESTS
+        assert extract(cache) == []
+    assert len(messages) == 1
+
+
+def test_a_directory_that_became_writable_is_written_by_the_next_extraction(open_folder):
+    cache = FeatureCache(open_folder)
+    put(cache, DIGESTS[:8])
+    reopened(cache)
+    with the_warnings() as messages:
+        with read_only(open_folder):
+            assert extract(cache) == DIGESTS[8:]
+        assert extract(cache) == DIGESTS[8:]
+        assert extract(cache) == []
+    assert len(messages) == 1
+
+
+def special_files(folder):
+    """Make a pipe and a socket; return these and a device that never ends."""
+    os.mkfifo(folder / "pipe")
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(folder / "socket"))
+    server.close()
+    return [folder / "pipe", folder / "socket", Path("/dev/zero")]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_is_no_directory_and_no_database(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the path of a socket must be short
+    for path in special_files(Path()):
+        with pytest.raises(OSError, match=r"is a (pipe|socket|device); expected a directory"):
+            as_cache(path)
+    cache = FeatureCache(tmp_path / "cache")
+    cache.folder.mkdir()
+    os.mkfifo(cache.folder / "features.sqlite")
+    with the_warnings() as messages:
+        assert extract(cache) == DIGESTS
+    assert "is a pipe; expected a database" in messages[0]
 
 
 @contextmanager

@@ -231,3 +231,11 @@ def test_paths_of_windows_get_a_hint(tmp_path):
     (tmp_path / "x.csv").write_text("path,label\nimg\\0.png,a\n")
     with pytest.raises(FileNotFoundError, match="backslashes, as Windows writes them"):
         load_image_table(tmp_path / "x.csv")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_or_device_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    for path in (tmp_path / "pipe.csv", "/dev/zero"):
+        with pytest.raises(OSError, match=r"is a (pipe|device); expected a CSV file"):
+            load_image_table(path)

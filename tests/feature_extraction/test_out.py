@@ -1,5 +1,6 @@
 """Features into a file: whole or not at all."""
 
+import errno
 import os
 
 import numpy as np
@@ -115,4 +116,16 @@ def test_a_folder_in_its_place(tmp_path):
     with pytest.raises(ValueError, match="expected"):
         transformer().transform(X, out=tmp_path / "a.npy")
     assert os.listdir(tmp_path) == ["a.npy"]
+    assert numpy_engine.n_run() == 0
+
+
+def test_a_full_disk_is_an_error_before_any_work(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    with pytest.raises(OSError, match=rf"a\.npy' needs {128 + 4 * 30 * 64:,} bytes, and [\d,]+ are free") as caught:
+        transformer().transform(X, out=tmp_path / "a.npy")
+    assert caught.value.errno == errno.ENOSPC
+    assert os.listdir(tmp_path) == []
     assert numpy_engine.n_run() == 0

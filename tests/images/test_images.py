@@ -1,6 +1,7 @@
 import io
 import os
 import pickle
+import struct
 import threading
 from pathlib import Path
 
@@ -530,3 +531,47 @@ def test_digests_are_those_of_earlier_caches():
     pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
     assert Images([b"an image"]).digest(0).hex()[:16] == "9f983b25f3099bae"
     assert Images([pixels]).digest(0).hex()[:16] == "5d460da7b06cb458"
+
+
+def every_method(images):
+    yield from (lambda: images.digest(0), lambda: images.decode(0, (8, 8)), lambda: images.thumbnail(0, 8))
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("x"), SyntaxError("x"), struct.error("x"), KeyError(1)])
+def test_whatever_a_decoder_raises_is_one_of_three_errors(monkeypatch, error):
+    def fail(*_args, **_kwargs):
+        raise error
+
+    content = encoded(Image.new("P", (8, 8)))
+    for where in ("open", "Image.draft", "Image.load", "Image.convert"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"PIL.Image.{where}", fail)
+            for call in list(every_method(as_images([content])))[1:]:
+                with pytest.raises(OSError, match=type(error).__name__):
+                    call()
+    monkeypatch.setattr("PIL.Image.Image.resize", fail)
+    for call in list(every_method(as_images([encoded(Image.new("RGB", (30, 20)))])))[1:]:
+        with pytest.raises(OSError, match=type(error).__name__):
+            call()
+
+
+def test_what_a_remote_file_system_raises_is_an_oserror(monkeypatch):
+    import fsspec
+
+    class ClientResponseError(Exception):
+        pass
+
+    for error in (ClientResponseError("404"), ImportError("no s3fs"), FileNotFoundError("gone")):
+        monkeypatch.setattr(fsspec, "open", lambda *_args, error=error, **_kwargs: (_ for _ in ()).throw(error))
+        for call in every_method(as_images(["s3://bucket/a.png"])):
+            with pytest.raises(OSError, match=str(error)):
+                call()
+
+
+@pytest.mark.parametrize(
+    "row", [np.full((4, 4), None), np.zeros((4, 4), "datetime64[s]"), np.zeros((4, 4), complex), 3, object()]
+)
+def test_a_row_of_another_type_is_a_typeerror(row):
+    for call in every_method(Images([row])):
+        with pytest.raises(TypeError, match=r"is not an image"):
+            call()

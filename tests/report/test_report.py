@@ -1,9 +1,11 @@
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -260,3 +262,29 @@ def test_texts_name_the_level_and_the_resamples_of_the_intervals(monkeypatch, tm
     page = report.to_html(tmp_path / "report.html", n_images=0).read_text(encoding="utf-8")
     assert "its 90\u00a0% interval over" in page
     assert "(bootstrap of the samples, 200 resamples)" in page
+
+
+def bomb(path):
+    """Write a small file that says it has 2.5 billion pixels."""
+    Image.new("1", (8, 8)).save(path, "PNG")
+    content = bytearray(path.read_bytes())
+    content[16:24] = (50_000).to_bytes(4, "big") * 2
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    path.write_bytes(content)
+    return str(path)
+
+
+@pytest.mark.parametrize("n_bad", [1, 3])
+def test_bad_images_among_the_first_are_tiles_with_their_reason(tmp_path, n_bad):
+    images = [bomb(tmp_path / f"{row}.png") for row in range(n_bad)]
+    images += list(np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8))
+    y = np.arange(len(images)) % 2
+    score = np.where(np.arange(len(images)) < n_bad, 1 - y, y)
+    report = ClassifierReport.from_predictions(y, score.astype(float), X=images)
+    (worst, right) = report.image_displays()
+    assert worst.frame()["row"].tolist() == list(range(n_bad))
+    assert worst.frame()["reason"].str.contains("pixels").all()
+    assert right.frame()["reason"].isna().all()
+    page = report.to_html(tmp_path / "report.html").read_text()
+    assert page.count('class="missing">No image: ') == n_bad
+    assert page.count("data:image/jpeg") == 12

@@ -1,0 +1,169 @@
+"""What is done once: a network's pass over images that several methods ask about, and the download of a URL."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+from skcnn.images._input import Images
+
+#: What estimators said within the block: the estimator, the images, and the array. None outside of a block.
+_said: ContextVar[list[tuple[object, Images, np.ndarray]] | None] = ContextVar("skcnn_one_pass", default=None)
+
+
+@contextmanager
+def one_pass() -> Iterator[None]:
+    """Let estimators that are asked about the same images again, within the block, answer from memory.
+
+    Whoever needs the labels of a classifier and its scores calls ``predict`` and ``predict_proba`` inside: what is
+    between them and the network (pipelines, searches, thresholds, calibration) works as ever, and each image goes
+    through the network once.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcnn.images import as_images, one_pass, remembered
+    >>> images = as_images(np.zeros((1, 2, 2), np.uint8))
+    >>> with one_pass():
+    ...     for _ in range(2):
+    ...         result = remembered("a network", images, lambda: print("runs") or np.zeros(1))
+    runs
+    """
+    token = _said.set([])
+    try:
+        yield
+    finally:
+        _said.reset(token)
+
+
+def remembered(estimator: object, images: Images, compute: Callable[[], np.ndarray]) -> np.ndarray:
+    """Return what an estimator says about images: computed, or within :func:`one_pass` as it was before.
+
+    Parameters
+    ----------
+    estimator : object
+        Who says it, known by its identity.
+    images : Images
+        What it is asked about.
+    compute : callable
+        Computes it, an array of floats. Values that are not finite stand for rows without an image, and are not
+        remembered: the caller may have other plans for them the next time.
+
+    Returns
+    -------
+    ndarray
+        The caller's own.
+    """
+    said = _said.get()
+    if said is None:
+        return compute()
+    for who, before, values in said:
+        if who is estimator and _are_same(before, images):
+            return values.copy()
+    values = compute()
+    if np.isfinite(values).all():
+        said.append((estimator, images, values.copy()))
+    return values
+
+
+def _are_same(a: Images, b: Images) -> bool:
+    if a.items is b.items:
+        return a.root == b.root
+    if isinstance(a.items, np.ndarray) or isinstance(b.items, np.ndarray):
+        are_arrays = isinstance(a.items, np.ndarray) and isinstance(b.items, np.ndarray)
+        return are_arrays and np.array_equal(a.items, b.items) and a.items.dtype == b.items.dtype  # type: ignore[union-attr]
+    if len(a) != len(b) or a.root != b.root:
+        return False
+    # Other objects are the same if they are one: to compare them may cost as much as the network.
+    plain = (str, bytes, os.PathLike)
+    return all(
+        x is y or (isinstance(x, plain) and type(x) is type(y) and x == y)
+        for x, y in zip(a.items, b.items, strict=True)
+    )
+
+
+@contextmanager
+def fetched_once(images: Images) -> Iterator[Images]:
+    """Give images whose URLs are fetched once within the block, however often they are read.
+
+    Parameters
+    ----------
+    images : Images
+        Any; without URLs they are given as they are.
+
+    Yields
+    ------
+    Images
+    """
+    has_urls = any("://" in (images.path(row) or "") for row in range(len(images)))
+    if isinstance(images, FetchedOnce) or not has_urls:
+        yield images
+        return
+    fetched = FetchedOnce(images)
+    try:
+        yield fetched
+    finally:
+        fetched.close()
+
+
+class FetchedOnce(Images):
+    """Images whose URLs are fetched once, however often they are read: what came is kept in a temporary file.
+
+    The file has no name, so that nothing is left of it, however the process ends. Where the disk has no room, a URL is
+    fetched anew.
+
+    Parameters
+    ----------
+    images : Images
+        Any.
+    """
+
+    def __init__(self, images: Images):
+        super().__init__(images.items, images.root)
+        self._lock = threading.Lock()
+        self._places: dict[str, tuple[int, int]] = {}
+        self._file: Any = None
+
+    def read(self, row: int) -> bytes | np.ndarray:
+        """Return the content of a row: see :meth:`Images.read`."""
+        path = self.path(row)
+        if path is None or "://" not in path:
+            return super().read(row)
+        if path in self._places:
+            return self._kept(path)
+        content = super().read(row)
+        with self._lock, suppress(OSError):
+            if self._file is None:
+                self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed with this)
+            start = self._file.seek(0, os.SEEK_END)
+            self._file.write(content)
+            self._file.flush()
+            self._places[path] = start, len(content)
+        return content
+
+    def take(self, rows: Sequence[int]) -> Images:
+        """Return the images at ``rows``, what was fetched of them as bytes: for another process."""
+        if self._file is None:
+            return super().take(rows)
+        kept = {row: self._kept(path) for row in rows if (path := self.path(row)) in self._places}
+        return Images([kept.get(row, self.items[row]) for row in rows], self.root)
+
+    def _kept(self, path: str) -> bytes:
+        start, length = self._places[path]
+        with self._lock:
+            self._file.seek(start)
+            return bytes(self._file.read(length))
+
+    def close(self) -> None:
+        """Give the disk its space back; what was fetched is fetched anew."""
+        self._places.clear()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
