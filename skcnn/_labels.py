@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skcnn._text import valid_labels
+from skcnn._text import valid_label, valid_labels
 
 
 def as_labels(y: Any) -> np.ndarray:
@@ -36,6 +36,18 @@ def as_labels(y: Any) -> np.ndarray:
     if labels.dtype == np.float16:
         labels = labels.astype(np.float32)
     return valid_labels(_composed(labels))
+
+
+def as_label(label: Any) -> Any:
+    """Return one label, such as a ``pos_label`` or a key of ``class_weight``, as :func:`as_labels` returns it."""
+    return valid_label(unicodedata.normalize("NFC", label)) if isinstance(label, str) else label
+
+
+def as_class_weight(class_weight: Any) -> Any:
+    """Return a ``class_weight`` whose keys are as :func:`as_labels` returns them; anything but a dict as it is."""
+    if not isinstance(class_weight, dict):
+        return class_weight
+    return {as_label(label): weight for label, weight in class_weight.items()}
 
 
 def _as_array(y: Any) -> np.ndarray:

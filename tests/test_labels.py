@@ -7,8 +7,9 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from skcnn._labels import as_labels
+from skcnn._labels import as_label, as_labels
 from skcnn.ensemble import BaggedSGDClassifier
+from skcnn.metrics import threshold_table
 from skcnn.report import ClassifierReport
 
 VALUES = np.array([True, False, True])
@@ -58,3 +59,23 @@ def test_fit_score_and_report_agree(dtype):
     assert expected > 0.8
     assert ClassifierReport.from_estimator(model, X, y).headline["accuracy"] == pytest.approx(expected)
     assert model.score(X, y) == pytest.approx(expected)
+
+
+COMPOSED = "p\u00e2te"
+DECOMPOSED = unicodedata.normalize("NFD", COMPOSED)
+
+
+def test_a_single_label_is_composed_wherever_one_is_given():
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    y = np.where(X[:, 0] > 0, DECOMPOSED, "riz")
+    given = BaggedSGDClassifier(class_weight={DECOMPOSED: 3, "riz": 1}, random_state=0).fit(X, y)
+    expected = BaggedSGDClassifier(class_weight={COMPOSED: 3, "riz": 1}, random_state=0).fit(X, as_labels(y))
+    assert given.classes_.tolist() == [COMPOSED, "riz"]
+    np.testing.assert_array_equal(given.predict_proba(X), expected.predict_proba(X))
+    table = threshold_table(y, X[:, 0], pos_label=DECOMPOSED)
+    pd.testing.assert_frame_equal(table, threshold_table(as_labels(y), X[:, 0], pos_label=COMPOSED))
+
+
+@pytest.mark.parametrize(("label", "expected"), [(DECOMPOSED, COMPOSED), ("a", "a"), (3, 3), (None, None)])
+def test_as_label(label, expected):
+    assert as_label(label) == expected

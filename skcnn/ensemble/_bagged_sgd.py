@@ -20,7 +20,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 from threadpoolctl import threadpool_limits
 
-from skcnn._labels import as_labels
+from skcnn._labels import as_class_weight, as_labels
 from skcnn.ensemble._averaged import AveragedLinearClassifier
 from skcnn.ensemble._rows import check_classes, check_streamable, count_of, drop_weightless, encode
 from skcnn.ensemble._softmax_sgd import SoftmaxSGD
@@ -272,7 +272,9 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
                 f"{self.classes_.tolist()[0]!r}."
             )
         self._filter_features(X, weight)
-        class_weight = compute_class_weight(self.class_weight, classes=self.classes_, y=y, sample_weight=weight)
+        class_weight = compute_class_weight(
+            as_class_weight(self.class_weight), classes=self.classes_, y=y, sample_weight=weight
+        )
         if self.solver == "sklearn":
             self._fit_bagging(X, y, None if sample_weight is None else weight, class_weight)
         else:
@@ -331,7 +333,7 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
 
         X = standardise(X, self._offset, self._scale)
         targets = np.eye(len(classes), dtype=np.float32)[codes]
-        class_weight = compute_class_weight(self.class_weight, classes=classes, y=classes)
+        class_weight = compute_class_weight(as_class_weight(self.class_weight), classes=classes, y=classes)
         class_fraction = self.class_count_ * class_weight
         class_fraction /= class_fraction.sum()
         with threadpool_limits(1, user_api="blas"):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from skcnn._text import valid_label, values_text
+from skcnn._labels import as_label
+from skcnn._text import values_text
 from skcnn.metrics._predictions import Predictions, as_numbers, checked_labels
 
 if TYPE_CHECKING:
@@ -259,7 +260,7 @@ def positive_label(labels: np.ndarray, pos_label: Any) -> Any:
     if pos_label is not None:
         if np.ndim(pos_label):
             raise ValueError(f"Got pos_label={pos_label!r}; expected one of the labels.")
-        return valid_label(pos_label)
+        return as_label(pos_label)
     known = pd.unique(labels)
     if labels.dtype.kind in "biuf" and any(set(known) <= usual for usual in ({0, 1}, {-1, 1})):
         return 1

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 import pandas as pd
 
+from skcnn._labels import as_label
 from skcnn._plot.theme import RIGHT, WRONG, new_axes
-from skcnn._text import label_text, shorter_counts, valid_label
+from skcnn._text import label_text, shorter_counts
 from skcnn.metrics._confusion import confusion_of, most_confused_of, normalized
 from skcnn.metrics._predictions import Predictions
 
@@ -188,7 +189,7 @@ class ConfusionDisplay:
         """
         import matplotlib as mpl
 
-        shown = list(self.confusion.index) if classes is None else [valid_label(label) for label in classes]
+        shown = list(self.confusion.index) if classes is None else [as_label(label) for label in classes]
         # By position: pandas would read a list of the labels True and False as a mask.
         where = self.confusion.index.get_indexer(pd.Index(shown))
         if not shown or (where < 0).any():

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import auc, precision_recall_curve, roc_curve
 
+from skcnn._labels import as_label
 from skcnn._plot.theme import REST, SERIES, new_axes
-from skcnn._text import label_text, metric_text, valid_label
+from skcnn._text import label_text, metric_text
 from skcnn.metrics._predictions import Predictions
 from skcnn.metrics._tables import sides_of
 
@@ -203,7 +204,7 @@ class _OneVsRestDisplay(ABC):
         defined = self.areas.dropna()
         if classes is None:
             classes = defined.index if len(defined) <= len(SERIES) else defined.sort_values(kind="stable").index[:5]
-        classes = [valid_label(label) for label in classes]
+        classes = [as_label(label) for label in classes]
         unknown = [label for label in classes if label not in defined.index]
         if unknown:
             raise ValueError(f"classes names {unknown!r}; those with a curve are {list(defined.index)!r}.")

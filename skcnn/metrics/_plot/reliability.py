@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
+from skcnn._labels import as_label
 from skcnn._plot.theme import REST, SERIES, new_axes
-from skcnn._text import label_text, metric_text, valid_label
+from skcnn._text import label_text, metric_text
 from skcnn.metrics._calibration import N_BINS, bins_of, calibration_of
 from skcnn.metrics._predictions import Predictions
 
@@ -209,7 +210,7 @@ class ReliabilityDisplay:
         known = list(self.calibration.index[1:])
         if classes is None:
             return [2] if len(known) == 2 else [0]
-        classes = [valid_label(label) for label in classes]
+        classes = [as_label(label) for label in classes]
         unknown = [label for label in classes if label not in known]
         if unknown or not classes:
             raise ValueError(f"classes names {unknown or 'none'!r}; expected labels among {known!r}.")

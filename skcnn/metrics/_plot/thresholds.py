@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
+from skcnn._labels import as_label
 from skcnn._plot.theme import SERIES, new_axes
-from skcnn._text import label_text, valid_label, values_text
+from skcnn._text import label_text, values_text
 from skcnn.metrics._predictions import Predictions
 from skcnn.metrics._thresholds import checked_binary, threshold_table_of
 
@@ -95,7 +96,7 @@ class ThresholdDisplay:
             invalid.
         """
         predictions = Predictions.from_estimator(estimator, X, y, sample_weight=sample_weight)
-        classes, pos_label = list(predictions.classes), valid_label(pos_label)
+        classes, pos_label = list(predictions.classes), as_label(pos_label)
         if pos_label is None and len(classes) != 2:
             raise ValueError(f"There are {len(classes)} classes: give one of {values_text(classes)} as pos_label.")
         if pos_label is not None and pos_label not in classes:
