@@ -25,7 +25,6 @@ from skcnn.neural_network._network import (
     head_layers,
     learning_base,
     open_layers,
-    variable_dropout,
 )
 
 
@@ -172,8 +171,10 @@ def _locked(key: tuple[Any, ...], build: Any) -> Iterator[Graph]:
 
 
 def _remembering(dropouts: list[Any]) -> Any:
+    from skcnn.neural_network.layers import VariableDropout
+
     def make(number: int) -> Any:
-        dropouts.append(variable_dropout()())
+        dropouts.append(VariableDropout())
         return dropouts[-1]
 
     return make
