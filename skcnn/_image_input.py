@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+from typing import Any, Self
 
 from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
+from skcnn._keras import is_keras_model
 from skcnn.images import Images, as_images
 
 
@@ -27,6 +29,12 @@ class ImageInputMixin:
         elif reset and len(getattr(X, "shape", ())) == 2:
             self.n_features_in_ = 1
         return images
+
+    def __sklearn_clone__(self) -> Self:
+        """Clone as scikit-learn does, but share a Keras model: it is never changed, and not every one can be copied."""
+        shared = {name: value for name, value in self.get_params(deep=False).items() if is_keras_model(value)}  # type: ignore[attr-defined]
+        rest = copy.copy(self).set_params(**dict.fromkeys(shared)) if shared else self  # type: ignore[attr-defined]
+        return super(ImageInputMixin, rest).__sklearn_clone__().set_params(**shared)  # type: ignore[misc]
 
     def __sklearn_tags__(self) -> Tags:
         """Return the tags that tell scikit-learn what X may be."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib
 import json
@@ -11,12 +12,19 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import CodeType, MethodType, ModuleType
 from typing import Any
 
 from skcnn._files import temporary_folder
 
 _started_in: list[int] = []
 _building = threading.RLock()
+
+#: Their functions are known by name and version.
+_LIBRARIES = ("keras", "tensorflow", "jax", "torch", "numpy", "scipy")
+
+#: Settings of the process that decide what a layer, a loss, a metric or an optimizer computes, with Keras's defaults.
+_SETTINGS = {"floatx": "float32", "image_data_format": "channels_last", "epsilon": 1e-7}
 
 
 def import_keras() -> Any:
@@ -116,8 +124,9 @@ def gradient_of(function: Callable[..., Any]) -> Callable[..., Any]:
         )
 
     def on_arrays(*arrays: Any) -> list[Any]:
-        gradient, more = differentiated(*map(keras.ops.convert_to_tensor, arrays))
-        return [keras.ops.convert_to_numpy(tensor) for tensor in (gradient, *more)]
+        with pinned():
+            gradient, more = differentiated(*map(keras.ops.convert_to_tensor, arrays))
+            return [keras.ops.convert_to_numpy(tensor) for tensor in (gradient, *more)]
 
     return on_arrays
 
@@ -127,15 +136,67 @@ def is_keras_model(value: object) -> bool:
     return any(base.__module__.startswith("keras.") and base.__name__ == "Model" for base in type(value).__mro__)
 
 
+class _Defaults:
+    """Keras's settings of the process at their defaults, for as long as any thread is in the block.
+
+    The first one in sets them, and the last one out puts back what was set before: threads want the same values.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._n_inside = 0
+        self._before: dict[str, Any] = {}
+
+    def __enter__(self) -> None:
+        config = import_keras().config
+        with self._lock:
+            if not self._n_inside:
+                self._before = {name: getattr(config, name)() for name in _SETTINGS}
+                self._set(_SETTINGS)
+            self._n_inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._n_inside -= 1
+            if not self._n_inside:
+                self._set(self._before)
+
+    @staticmethod
+    def _set(values: dict[str, Any]) -> None:
+        for name, value in values.items():
+            getattr(import_keras().config, f"set_{name}")(value)
+
+
+_defaults = _Defaults()
+
+
+@contextmanager
+def pinned() -> Iterator[None]:
+    """Have Keras build and run what is in the block in float32 with channels last, whatever the user has set it to.
+
+    What a layer, a loss, a metric or an optimizer computes is decided by settings of the process (``floatx``, the
+    format of images, the fuzz factor) and of the thread (the dtype policy), some of them only when it is first run. So
+    all graphs are built and run in such blocks. Blocks may be nested, in any number of threads.
+    """
+    config = import_keras().config
+    policy = config.dtype_policy()
+    with _defaults:
+        config.set_dtype_policy("float32")
+        try:
+            yield
+        finally:
+            config.set_dtype_policy(policy)
+
+
 @contextmanager
 def building(seed: int = 0) -> Iterator[None]:
     """Make the random state of layers made inside the block a function of ``seed`` alone, in every thread.
 
     Keras draws the seeds of initializers, dropout and augmentation from Python's global generator. So there is one
     lock for all that make layers, lest a thread draw from the seed of another one; and the state of the generator is
-    put back afterwards. Blocks may be nested.
+    put back afterwards. Keras's settings are :func:`pinned`. Blocks may be nested.
     """
-    with _building:
+    with _building, pinned():
         state = random.getstate()
         random.seed(seed)
         try:
@@ -156,7 +217,7 @@ def copy_model(
     Parameters
     ----------
     model : keras.Model
-        Functional or Sequential. It is not changed.
+        Functional or Sequential. It is not changed. The functions of its Lambda layers are used as they are.
     changed : callable
         From a layer or operation of the model to the entries of its configuration that are others in the copy.
     call : callable or None, default=None
@@ -170,13 +231,23 @@ def copy_model(
     -------
     keras.Model
     """
+    keras = import_keras()
 
     def clone(operation: Any) -> Any:
-        return type(operation).from_config({**operation.get_config(), **changed(operation)})
+        config = {**operation.get_config(), **changed(operation)}
+        if isinstance(operation, keras.layers.Lambda):
+            # From its configuration Keras would make a function anew: it refuses to, or does it without its globals.
+            given = {name: getattr(operation, name) for name in ("function", "mask", "arguments")}
+            if isinstance(config.get("output_shape"), dict):  # a function as well
+                given["output_shape"] = operation.compute_output_shape
+            return type(operation)(**{**config, **given})
+        if is_keras_model(operation) and any(_lambdas(operation)):
+            return copy_model(operation, changed=changed, copy_weights=False)
+        return type(operation).from_config(config)
 
     options = {} if call is None else {"call_function": call}
     with building():
-        copy = import_keras().models.clone_model(model, clone_function=clone, **options)
+        copy = keras.models.clone_model(model, clone_function=clone, **options)
     if copy_weights:
         set_weights(copy, model.get_weights())
     return copy
@@ -192,7 +263,18 @@ def set_weights(model: Any, values: list[Any]) -> None:
 
 
 def model_to_bytes(model: Any) -> bytes:
-    """Return the ``.keras`` archive of a model: its configuration and its weights, without the optimizer."""
+    """Return the ``.keras`` archive of a model: its configuration and its weights, without the optimizer.
+
+    Raises
+    ------
+    TypeError
+        If it has a Lambda layer, whose function is code.
+    """
+    for layer in _lambdas(model):
+        raise TypeError(
+            f"The Keras model {model.name!r} cannot be saved without its code: it has the Lambda layer {layer.name!r}. "
+            "Use a layer of Keras in its place, such as keras.layers.Rescaling(1 / 127.5, offset=-1)."
+        )
     with temporary_folder(tempfile.gettempdir(), "skcnn-model-") as folder:
         path = folder / "model.keras"
         model.save(path, include_optimizer=False)
@@ -210,14 +292,78 @@ def model_from_bytes(archive: bytes) -> Any:
 
 
 def model_digest(model: Any) -> str:
-    """Return a digest (SHA-256) of what a model computes: its layers, how they are wired, and its weights."""
+    """Return a digest (SHA-256) of what a model computes: its layers, how they are wired, and its weights.
+
+    Raises
+    ------
+    TypeError
+        If it holds something that Keras cannot describe.
+    """
     digest = hashlib.sha256()
-    config = json.loads(json.dumps(model.get_config(), default=str))
+    try:
+        given = model.get_config()
+    except (TypeError, NotImplementedError) as error:
+        raise TypeError(
+            f"Keras cannot describe the model {model.name!r}: {error} Layers of your own need get_config, and Lambda "
+            "layers a function (def or lambda); or use a layer of Keras in their place, such as keras.layers.Rescaling."
+        ) from error
+    config = json.loads(json.dumps(given, default=str))
     digest.update(json.dumps(_with_canonical_names(config, {}), sort_keys=True).encode())
     for weight in model.get_weights():
         digest.update(str((weight.shape, weight.dtype.str)).encode())
         digest.update(weight.tobytes())
+    for layer in _lambdas(model):
+        # The configuration may tell no more of a function than its name, which the next version of it has as well.
+        digest.update(json.dumps(_content_of(layer.function, set()), default=repr).encode())
     return digest.hexdigest()
+
+
+def _lambdas(model: Any) -> Iterator[Any]:
+    """Yield the Lambda layers of a model, and of the models in it."""
+    for layer in getattr(model, "layers", ()):
+        if isinstance(layer, import_keras().layers.Lambda):
+            yield layer
+        yield from _lambdas(layer)
+
+
+def _content_of(value: Any, seen: set[int]) -> Any:
+    """Return what a function computes, as far as can be seen: its code, and the values and functions that it uses."""
+    if isinstance(value, functools.partial):
+        return [_content_of(part, seen) for part in (value.func, value.args, value.keywords)]
+    if isinstance(value, MethodType):
+        return [_content_of(value.__func__, seen), _content_of(value.__self__, seen)]
+    if isinstance(value, ModuleType):
+        return value.__name__
+    code = getattr(value, "__code__", None)
+    name = f"{getattr(value, '__module__', None)}.{getattr(value, '__qualname__', None)}"
+    if isinstance(code, CodeType):
+        if name.partition(".")[0] in _LIBRARIES or id(value) in seen:
+            return name
+        seen.add(id(value))
+        names = sorted({used for part in _codes(code) for used in part.co_names} & set(value.__globals__))
+        cells = [cell.cell_contents for cell in value.__closure__ or ()]
+        used = [value.__defaults__, value.__kwdefaults__, *cells, *(value.__globals__[name] for name in names)]
+        parts = [
+            [part.co_code.hex(), [c for c in part.co_consts if not isinstance(c, CodeType)], part.co_names]
+            for part in _codes(code)
+        ]
+        return [parts, [_content_of(one, seen) for one in used]]
+    if callable(value) and hasattr(value, "__qualname__"):  # a class, or written in C
+        return name
+    from joblib import hash as hash_of
+
+    try:
+        return hash_of(value)
+    except Exception:  # what cannot be pickled
+        return repr(value)
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """Yield a function's code, and that of the functions in it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
 
 
 def _with_canonical_names(config: Any, names: dict[str, str]) -> Any:

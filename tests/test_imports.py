@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "_text": set(),
     "_labels": {"_text"},
     "_plot": {"_text"},
-    "_image_input": {"images"},
+    "_image_input": {"_keras", "images"},
     "images": {"_text"},
     "datasets": {"_files", "_labels", "_text", "images"},
     "metrics": {"_labels", "_text", "_plot", "images"},

@@ -1,15 +1,18 @@
 """skcnn._keras: the one seam to Keras."""
 
+import functools
 import random
 import threading
 
 import keras
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from skcnn import _keras
-from skcnn._keras import building, copy_model, model_from_bytes, model_to_bytes
+from skcnn._keras import building, copy_model, model_digest, model_from_bytes, model_to_bytes
 from skcnn.backbones import as_backbone
+from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.neural_network import build_cnn
 
 
@@ -129,3 +132,70 @@ def test_a_copy_that_leaves_a_layer_out():
         return arguments[0] if operation.name == "left_out" else operation(*arguments, **options)
 
     assert [layer.name for layer in copy_model(model, call=call).layers][1:] == ["kept"]
+
+
+SCALE = 127.5
+
+
+def helper(x):
+    return x - 1
+
+
+def scaled(x):
+    return helper(x / SCALE)
+
+
+def with_lambda(function, nested=False):
+    pixels = keras.Input((8, 8, 3))
+    layer = keras.layers.Lambda(function, name="scaling")
+    if nested:
+        layer = keras.Sequential([keras.Input((8, 8, 3)), layer], name="inner")
+    with building(0):
+        return keras.Model(pixels, keras.layers.Conv2D(2, 3, name="edges")(layer(pixels)), name="cnn")
+
+
+FUNCTIONS = {
+    "lambda": lambda x: x / SCALE - 1,
+    "function": scaled,
+    "of Keras": keras.applications.mobilenet_v2.preprocess_input,
+}
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["", "nested"])
+@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
+def test_functions_in_a_live_model_are_used_as_they_are(function, nested):
+    model = with_lambda(function, nested)
+    X = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
+    expected = model(X.astype("float32")).numpy()
+    np.testing.assert_allclose(copy_model(model)(X.astype("float32")), expected)
+    features = BottleneckFeatures(model, pooling=None, cache=None, engine="keras")
+    for transformer in (features, clone(features)):  # as a search makes them
+        np.testing.assert_allclose(transformer.transform(X), expected.reshape(4, -1), atol=1e-4)
+    with pytest.raises(TypeError, match=r"Lambda layer 'scaling'.*keras\.layers\.Rescaling"):
+        model_to_bytes(model)
+
+
+def test_a_model_is_known_by_what_its_functions_compute(monkeypatch):
+    def made(number):
+        def scale(x):
+            return x / number
+
+        return scale
+
+    # All of one name, which is all that Keras writes down of the last three.
+    functions = [lambda x: x, lambda x: x + 1, made(2), made(3), scaled]
+    digests = [model_digest(with_lambda(function)) for function in functions]
+    assert len(set(digests)) == len(digests)
+    assert model_digest(with_lambda(made(2))) == digests[2]
+    assert model_digest(with_lambda(scaled, nested=True)) not in digests
+    monkeypatch.setitem(globals(), "SCALE", 255)
+    changed = model_digest(with_lambda(scaled))
+    assert changed != digests[4]
+    monkeypatch.setitem(globals(), "helper", lambda x: x - 2)
+    assert model_digest(with_lambda(scaled)) not in (changed, digests[4])
+
+
+def test_a_function_that_keras_cannot_describe():
+    model = with_lambda(functools.partial(keras.ops.multiply, 2.0))
+    with pytest.raises(TypeError, match=r"cannot describe the model 'cnn'.*keras\.layers\.Rescaling"):
+        BottleneckFeatures(model).transform(np.zeros((1, 8, 8, 3), np.uint8))

@@ -172,12 +172,6 @@ class Backbone:
         >>> get_backbone("ResNet20").build(weights=None).output_shape
         (None, 8, 8, 64)
         """
-        keras = import_keras()
-        if keras.config.image_data_format() != "channels_last":
-            raise RuntimeError(
-                "Keras is set to 'channels_first', but images come with the channels last: call "
-                "keras.config.set_image_data_format('channels_last'), or change it in keras.json."
-            )
         source = self._resolve_weights(weights)
         size = self.image_size if image_size is None else as_image_size(image_size)
         with building(random_state):
@@ -301,7 +295,7 @@ class Backbone:
         operation, output = self._locate(model, name)
         if pooling is None or len(output.shape) == 2:
             return output
-        pool = kinds[pooling](dtype="float32")
+        pool = kinds[pooling](dtype="float32", data_format="channels_last")
         if any(layer.pool_first for layer in self.layers if layer.name == name):
             return operation(pool(operation.input))
         return pool(output)

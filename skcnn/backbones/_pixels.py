@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
-from skcnn._keras import import_keras
+from skcnn._keras import import_keras, pinned
 
 Preprocessing = Literal["none", "tf", "torch", "caffe"]
 PREPROCESSING: tuple[str, ...] = get_args(Preprocessing)
@@ -48,16 +48,17 @@ def scale_pixels(x: Any, mode: Preprocessing) -> Any:
     >>> np.asarray(scale_pixels(pixels, "tf")).tolist()
     [[[[-1.0, 0.0, 1.0]]]]
     """
+    if mode not in PREPROCESSING:
+        raise ValueError(f"mode={mode!r}; expected {', '.join(map(repr, PREPROCESSING))}")
     keras = import_keras()
-    if mode == "none":
-        return keras.ops.cast(x, "float32")
-    if mode == "tf":
-        return keras.layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32")(x)
-    if mode == "torch":
-        scale = [1 / (255 * std) for std in _TORCH_STD]
-        offset = [-mean / std for mean, std in zip(_TORCH_MEAN, _TORCH_STD, strict=True)]
-        return keras.layers.Rescaling(scale, offset=offset, dtype="float32")(x)
-    if mode == "caffe":
+    with pinned():
+        if mode == "none":
+            return keras.ops.cast(x, "float32")
+        if mode == "tf":
+            return keras.layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32")(x)
+        if mode == "torch":
+            scale = [1 / (255 * std) for std in _TORCH_STD]
+            offset = [-mean / std for mean, std in zip(_TORCH_MEAN, _TORCH_STD, strict=True)]
+            return keras.layers.Rescaling(scale, offset=offset, dtype="float32")(x)
         centred = keras.layers.Rescaling(1.0, offset=[-mean for mean in _CAFFE_MEAN], dtype="float32")(x)
         return keras.ops.flip(centred, axis=-1)
-    raise ValueError(f"mode={mode!r}; expected {', '.join(map(repr, PREPROCESSING))}")

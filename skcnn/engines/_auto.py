@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import platform
+import warnings
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -97,6 +98,7 @@ class AutoEngine:
         except Exception as error:
             # Whatever keeps OpenVINO from running this network, Keras runs it.
             _logger.info("OpenVINO cannot run %s (%s): Keras does", self._plan.backbone.name, error)
+            _warn_of_failure(self._plan.backbone.name, error)
             return engines[0]
         pixels = _noise(self._plan.image_size, max(8, 2 * joblib.cpu_count()))
         expected, found = (engine.run(pixels) for engine in engines)
@@ -123,6 +125,21 @@ class AutoEngine:
         digest = hashlib.blake2b(_machine().encode(), digest_size=6).hexdigest()
         exported = export_folder(self._plan, self._folder)
         return exported.with_name(f"{exported.name}-{self._plan.precision}-{digest}.json")
+
+
+#: The engines that were warned of: an installation that is broken fails for every network.
+_warned: set[str] = set()
+
+
+def _warn_of_failure(network: str, error: Exception) -> None:
+    if OpenVINOEngine.name not in _warned:
+        _warned.add(OpenVINOEngine.name)
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        warnings.warn(
+            f"OpenVINO failed to run {network} ({reason}). Keras runs it, which often takes twice as long; the "
+            "features are the same. engine='openvino' raises the error, engine='keras' avoids this warning.",
+            stacklevel=2,
+        )
 
 
 def _seconds(engine: Engine, pixels: np.ndarray) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skcnn._keras import has_gpu, import_keras
+from skcnn._keras import has_gpu, import_keras, pinned
 from skcnn.engines._engine import Engine
 from skcnn.engines._plan import Plan
 from skcnn.engines._record import build_record_model
@@ -33,8 +33,9 @@ class KerasEngine(Engine):
 
     def __init__(self, plan: Plan):
         begin = perf_counter()
-        model, self.output_shapes = build_record_model(plan)
-        self._start = compile_model(model)
+        with pinned():
+            model, self.output_shapes = build_record_model(plan)
+            self._start = compile_model(model)
         self.run(np.zeros((1, *plan.image_size, 3), np.uint8))
         self.build_seconds = perf_counter() - begin
         if has_gpu():
@@ -42,7 +43,8 @@ class KerasEngine(Engine):
 
     def start(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
         """Begin to run a batch; see :meth:`Engine.start`."""
-        return self._start(pixels)
+        with pinned():  # layers look at Keras's settings when they are called, too
+            return self._start(pixels)
 
 
 def compile_model(model: Any) -> Callable[[np.ndarray], Callable[[], np.ndarray]]:
@@ -62,16 +64,8 @@ def compile_model(model: Any) -> Callable[[np.ndarray], Callable[[], np.ndarray]
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
-        from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-        # Not jit_compile: XLA on a CPU is some ten times slower than TensorFlow's own kernels here.
-        function = tf.function(
-            lambda pixels: tf.cast(model(pixels, training=False), tf.float32),
-            input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)],
-            autograph=False,
-        ).get_concrete_function()
-        # With the weights as constants TensorFlow rewrites the graph around them.
-        frozen = convert_variables_to_constants_v2(function)
+        frozen = frozen_function(model)
 
         def start_tensorflow(pixels: np.ndarray) -> Callable[[], np.ndarray]:
             record = frozen(tf.constant(pixels))[0]
@@ -110,6 +104,31 @@ def compile_model(model: Any) -> Callable[[np.ndarray], Callable[[], np.ndarray]
         return lambda: record
 
     return start_eager
+
+
+def frozen_function(model: Any) -> Any:
+    """Return a Keras model on TensorFlow as a function with the weights as constants, around which it is rewritten.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Takes uint8 pixels (n, height, width, 3).
+
+    Returns
+    -------
+    tensorflow.types.experimental.ConcreteFunction
+        From uint8 pixels to a list of one float32 tensor.
+    """
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    # Not jit_compile: XLA on a CPU is some ten times slower than TensorFlow's own kernels here.
+    function = tf.function(
+        lambda pixels: tf.cast(model(pixels, training=False), tf.float32),
+        input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)],
+        autograph=False,
+    ).get_concrete_function()
+    return convert_variables_to_constants_v2(function)
 
 
 def fastest_batch_size(run: Callable[[np.ndarray], Any], image_size: tuple[int, int]) -> int:

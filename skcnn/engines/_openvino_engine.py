@@ -28,7 +28,9 @@ import joblib
 import numpy as np
 from filelock import FileLock
 
+from skcnn._keras import import_keras, pinned
 from skcnn.engines._engine import Engine
+from skcnn.engines._keras_engine import frozen_function
 from skcnn.engines._plan import Plan
 from skcnn.engines._record import Shapes, build_record_model
 
@@ -71,8 +73,8 @@ class OpenVINOEngine(Engine):
             self.output_shapes = exported.output_shapes
             self._n_values = int(sum(map(np.prod, self.output_shapes)))
             network = core.read_model(exported.path)
-            # On TensorFlow the export of a network with swish has an output for each activation as well, kept for
-            # a gradient that nobody asks for: they would cost more than half of the time.
+            # An export by Keras may have an output for each swish as well, kept for a gradient that nobody asks for:
+            # they would cost more than half of the time.
             network = openvino.Model([network.outputs[0].node], network.get_parameters())
             network.reshape([1, *plan.image_size, 3])
             n_threads = _n_threads()
@@ -228,10 +230,10 @@ def _export(plan: Plan, folder: Path | None) -> tuple[Path, Shapes]:
         # In float32: OpenVINO brings it down to the precision asked for when it loads the network.
         model, shapes = build_record_model(replace(plan, precision="float32"))
         try:
-            with _no_telemetry():
-                model.export(str(temporary / "network.xml"), format="openvino", verbose=False)
+            with _no_telemetry(), pinned():
+                _write(model, temporary / "network.xml")
         except ImportError as error:
-            message = f"Keras's export to OpenVINO needs another package: {error}. Install it, or use engine='keras'."
+            message = f"The export to OpenVINO needs another package: {error}. Install it, or use engine='keras'."
             raise ImportError(message) from error
         about = {"network": plan.network, "output_shapes": shapes, "digests": _digests(temporary)}
         (temporary / "about.json").write_text(json.dumps(about))
@@ -239,6 +241,19 @@ def _export(plan: Plan, folder: Path | None) -> tuple[Path, Shapes]:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     return temporary, shapes
+
+
+def _write(model: Any, path: Path) -> None:
+    """Write a Keras model as a network of OpenVINO: ``path`` (.xml), and its weights beside it."""
+    if import_keras().backend.backend() != "tensorflow":
+        model.export(str(path), format="openvino", verbose=False)
+        return
+    # Keras hands OpenVINO an object of TensorFlow, which takes twice as long and ends in a NameError on Python 3.13.
+    openvino = _import_openvino()
+    graph = path.with_name("graph.pb")
+    graph.write_bytes(frozen_function(model).graph.as_graph_def().SerializeToString())
+    openvino.serialize(openvino.convert_model(str(graph)), str(path))
+    graph.unlink()
 
 
 @contextmanager

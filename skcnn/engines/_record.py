@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skcnn._keras import copy_model, import_keras, set_weights
+from skcnn._keras import copy_model, import_keras, pinned, set_weights
 from skcnn.backbones import scale_pixels
 from skcnn.engines._plan import Plan
 
@@ -30,17 +30,18 @@ def build_record_model(plan: Plan) -> tuple[Any, Shapes]:
         Of each output of the plan, without the batch; a record is all of them, flat, one after the other.
     """
     keras = import_keras()
-    network = plan.backbone.build(image_size=plan.image_size, weights=plan.weights, random_state=plan.random_state)
-    outputs = [plan.backbone.pooled_output(network, output.layer, output.pooling) for output in plan.outputs]
-    features = fold_batch_norm(keras.Model(network.inputs, outputs))
-    if plan.precision != "float32":
-        features = with_precision(features, plan.precision)
-    pixels = keras.Input((*plan.image_size, 3), dtype="uint8", name="pixels")
-    values = features(scale_pixels(pixels, plan.backbone.preprocessing))
-    shapes = tuple(tuple(value.shape[1:]) for value in values)
-    flat = [keras.layers.Flatten()(value) if len(value.shape) > 2 else value for value in values]
-    record = keras.layers.Concatenate(dtype="float32")(flat) if len(flat) > 1 else flat[0]
-    return keras.Model(pixels, record), shapes
+    with pinned():
+        network = plan.backbone.build(image_size=plan.image_size, weights=plan.weights, random_state=plan.random_state)
+        outputs = [plan.backbone.pooled_output(network, output.layer, output.pooling) for output in plan.outputs]
+        features = fold_batch_norm(keras.Model(network.inputs, outputs))
+        if plan.precision != "float32":
+            features = with_precision(features, plan.precision)
+        pixels = keras.Input((*plan.image_size, 3), dtype="uint8", name="pixels")
+        values = features(scale_pixels(pixels, plan.backbone.preprocessing))
+        shapes = tuple(tuple(value.shape[1:]) for value in values)
+        flat = [keras.layers.Flatten()(value) if len(value.shape) > 2 else value for value in values]
+        record = keras.layers.Concatenate(dtype="float32")(flat) if len(flat) > 1 else flat[0]
+        return keras.Model(pixels, record), shapes
 
 
 def fold_batch_norm(model: Any) -> Any:

@@ -53,10 +53,18 @@ def as_augmentation(augmentation: Any) -> tuple[list[Any], str]:
                 f"augmentation holds {layer!r}; expected None, {', '.join(map(repr, AUGMENTATIONS))}, a Keras layer, "
                 "a list of layers, or a keras.Sequential of them"
             )
+    configs = [_config(layer) for layer in flat]
     with building():
-        copies = [type(layer).from_config(layer.get_config()) for layer in flat]
-    configs = [{key: value for key, value in layer.get_config().items() if key != "name"} for layer in flat]
-    return copies, as_json([[type(layer).__name__, config] for layer, config in zip(flat, configs, strict=True)])
+        copies = [type(layer).from_config({**config}) for layer, config in zip(flat, configs, strict=True)]
+    kinds = [[type(layer).__name__, {**config, "name": ""}] for layer, config in zip(flat, configs, strict=True)]
+    return copies, as_json(kinds)
+
+
+def _config(layer: Any) -> dict[str, Any]:
+    """Return the configuration of a layer for pixels as they are here, whatever Keras was set to when it was made."""
+    config = layer.get_config()
+    ours = {"dtype": "float32", "data_format": "channels_last"}
+    return {**config, **{name: value for name, value in ours.items() if name in config}}
 
 
 def _preset(name: str) -> list[Any]:

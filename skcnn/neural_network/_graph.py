@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from skcnn._keras import building, has_gpu, import_keras, set_weights
+from skcnn._keras import building, has_gpu, import_keras, pinned, set_weights
 from skcnn.neural_network._network import (
     Design,
     Parts,
@@ -145,8 +145,9 @@ def joined_graph(
 
 def clear_graphs() -> None:
     """Remove all compiled graphs of this process. Estimators keep their weights, and rebuild graphs when needed."""
-    with building():
-        _graphs.clear()
+    if _graphs:
+        with building():
+            _graphs.clear()
 
 
 def n_graphs() -> int:
@@ -161,7 +162,7 @@ def _locked(key: tuple[Any, ...], build: Any) -> Iterator[Graph]:
         if graph is None:
             _warn_of_shared_gpu()
             graph = _graphs[key] = build()
-    with graph.lock:
+    with graph.lock, pinned():
         if graph.learns:  # the lock keeps other threads out, and not a callback
             raise RuntimeError(
                 "A callback used an estimator that shares the model being trained, which would replace its weights. "

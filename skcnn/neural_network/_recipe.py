@@ -98,8 +98,8 @@ def design_of(recipe: Recipe, n_classes: int, seed: int) -> tuple[Design, Object
 
 
 def extractor_of(recipe: Recipe, n_classes: int, seed: int, on_error: str) -> BottleneckFeatures:
-    """Return the transformer that computes the features of the untrained network."""
-    return BottleneckFeatures(
+    """Return the transformer that computes the features of the untrained network, as arrays."""
+    features = BottleneckFeatures(
         backbone_of(recipe.backbone, n_classes),
         weights=recipe.weights,
         pooling=recipe.pooling,
@@ -113,6 +113,7 @@ def extractor_of(recipe: Recipe, n_classes: int, seed: int, on_error: str) -> Bo
         random_state=seed,
         verbose=int(recipe.verbose > 0),
     )
+    return features.set_output(transform="default")
 
 
 def settings_of(recipe: Recipe, objective: Objective, seed: int) -> Settings:

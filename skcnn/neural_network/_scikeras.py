@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from sklearn import config_context, get_config
 
 
 @lru_cache(maxsize=1)
@@ -19,7 +20,8 @@ def _driver_class() -> Any:
 
     class RowNumberClassifier(KerasClassifier):
         def _fit_keras_model(self, X: Any, y: Any, *args: Any, **kwargs: Any) -> None:
-            self.history_ = self._train(self.model_)
+            with config_context(transform_output=self._transform_output):
+                self.history_ = self._train(self.model_)
 
     return RowNumberClassifier
 
@@ -51,4 +53,7 @@ def drive(
     # random_state=None: a number would enable TensorFlow's op determinism for the whole process.
     driver = _driver_class()(build, optimizer=optimizer, loss=loss, metrics=["accuracy"], random_state=None, verbose=0)
     driver._train = train
-    driver.fit(np.arange(n_rows)[:, None], codes)
+    # SciKeras encodes labels by scikit-learn's transformers, to arrays; callbacks see the user's setting.
+    driver._transform_output = get_config()["transform_output"]
+    with config_context(transform_output="default"):
+        driver.fit(np.arange(n_rows)[:, None], codes)

@@ -231,15 +231,6 @@ def test_threads_build_what_one_would():
         np.testing.assert_array_equal(one, other)
 
 
-def test_channels_first_is_refused():
-    keras.config.set_image_data_format("channels_first")
-    try:
-        with pytest.raises(RuntimeError, match="set_image_data_format"):
-            get_backbone("ResNet20").build(weights=None)
-    finally:
-        keras.config.set_image_data_format("channels_last")
-
-
 @pytest.mark.skipif(
     "SKCNN_ALL_BACKBONES" not in os.environ, reason="builds all 44 networks, some of gigabytes: set SKCNN_ALL_BACKBONES"
 )

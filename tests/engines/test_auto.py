@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -60,6 +61,7 @@ def world(monkeypatch):
     monkeypatch.setattr(_auto, "OpenVINOEngine", OpenVINO)
     monkeypatch.setattr(_auto, "_seconds", seconds)
     monkeypatch.setattr(_auto, "has_gpu", lambda: world.gpu)
+    monkeypatch.setattr(_auto, "_warned", set())
     monkeypatch.setattr(_auto, "is_openvino_installed", lambda: world.installed)
     monkeypatch.setattr(_auto, "is_exported", lambda plan, folder: (plan.network, folder) in world.exported)
     clear_engines()
@@ -180,9 +182,13 @@ def test_bfloat16_is_judged_by_its_own_tolerance(world, tmp_path):
 def test_an_export_that_fails_leaves_keras(world, tmp_path, error, caplog):
     world.error = error
     engine = AutoEngine(PLAN, tmp_path)
+    reason = re.escape(f"({type(error).__name__}: {error})")
     with caplog.at_level(logging.INFO, "skcnn"):
+        with pytest.warns(UserWarning, match=f"OpenVINO failed to run ResNet20 {reason}. Keras runs it"):
+            assert engine.choose(100_000).name == "keras"
         assert [engine.choose(100_000).name for _ in range(3)] == ["keras"] * 3
-    assert world.made == ["keras", "failed"]  # tried once
+        assert world.made == ["keras", "failed"]  # tried once
+        assert choose(tmp_path / "another") == "keras"  # and warned of once in a process
     assert "Keras does" in caplog.text
 
 
@@ -226,7 +232,8 @@ def test_a_choice_whose_export_is_gone_or_damaged(world, tmp_path):
     assert choose(tmp_path, 1) == "keras"
     assert choose(tmp_path) == "openvino"
     world.error = RuntimeError("damaged")
-    assert choose(tmp_path) == "keras"
+    with pytest.warns(UserWarning, match=r"OpenVINO failed to run ResNet20 \(RuntimeError: damaged\)"):
+        assert choose(tmp_path) == "keras"
     world.installed, world.error = False, None
     assert choose(tmp_path) == "keras"
 
