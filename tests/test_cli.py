@@ -307,3 +307,42 @@ def test_help(command, capsys):
 def test_as_a_module_and_version():
     done = subprocess.run([sys.executable, "-m", "skcnn", "--version"], capture_output=True, text=True, check=True)
     assert re.fullmatch(r"skcnn \d+\.\d+\.\d+\S*\n", done.stdout)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the shell closes no streams")
+@pytest.mark.parametrize(
+    ("command", "closed", "code"),
+    [("duplicates {} -o table.csv", "<&- >&- 2>&-", 3), ("backbones", ">&-", 0), ("cache info none", "2>&-", 1)],
+)
+def test_closed_streams(command, closed, code, folders, tmp_path):
+    line = f"{sys.executable} -m skcnn {command.format(folders / 'train')} {closed}"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    if "table" in command:  # and nothing else was written into it
+        assert pd.read_csv(tmp_path / "table.csv").columns[0] == "row_a"
+
+
+@pytest.mark.parametrize("command", ["evaluate {} {}/test --html {}", "predict {} {}/test/0/20.png", "backbones"])
+def test_streams_that_are_none(command, folders, model, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    code = main(command.format(model, folders, tmp_path / "report.html").split())
+    assert (code, sys.stdout, sys.stderr) == (0, None, None)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_pipes_and_devices_are_refused(folders, model, tmp_path, capsys):
+    pipe = tmp_path / "pipe.csv"
+    os.mkfifo(pipe)
+    for command in (
+        f"predict {pipe} {folders}/test/0/20.png",
+        f"predict {model} {pipe}",
+        f"evaluate {model} {pipe}",
+        f"evaluate {model} {folders}/test --html {pipe}",
+        f"fit {pipe} -o {tmp_path}/a.skcnn",
+        f"fit {folders}/train -o /dev/null",
+        f"extract {folders}/train -o {tmp_path}/a.csv --cache {pipe}",
+        f"cache info {pipe}",
+    ):
+        assert main([*command.split(), *([] if "cache info" in command else ["--quiet"])]) == 1, command
+        assert re.search(r"is a (pipe|device); expected|not a regular file", capsys.readouterr().err), command

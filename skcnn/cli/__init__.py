@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from skcnn import __version__
@@ -24,6 +25,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0, 1 (an error, reported in one line), 2 (usage), 3 (``skcnn duplicates`` found some) or 130 (interrupted).
     """
+    with _streams():
+        return _main(arguments)
+
+
+@contextlib.contextmanager
+def _streams() -> Iterator[None]:
+    """Give what writes to standard streams somewhere to write to, where they are closed (`skcnn ... >&-`).
+
+    A file opened later would get the number of the stream, and with it what libraries write there.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+    with contextlib.ExitStack() as stack:
+        for name, redirect in (("stdout", contextlib.redirect_stdout), ("stderr", contextlib.redirect_stderr)):
+            if (stream := getattr(sys, name)) is None or stream.closed:
+                stack.enter_context(redirect(stack.enter_context(open(os.devnull, "w"))))
+        yield
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file name may contain characters that the terminal's encoding lacks: better escaped than an error.

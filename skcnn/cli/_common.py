@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skcnn._files import replacing
+from skcnn._files import check_regular, replacing
 from skcnn._text import listing, printable_text, valid_labels
 
 if TYPE_CHECKING:
@@ -116,6 +116,7 @@ def check_writable(path: str) -> None:
     folder = Path(path).parent
     if not folder.is_dir():
         raise FileNotFoundError(f"{path}: the folder {folder} does not exist; create it first")
+    check_regular(path, "the path of a file")
     if Path(path).is_dir() or not os.access(folder, os.W_OK):
         raise PermissionError(f"{path} cannot be written")
 

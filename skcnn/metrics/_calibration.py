@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from skcnn.metrics._predictions import Predictions, check_count
+from skcnn.metrics._predictions import Predictions, blocks, check_count
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -88,14 +89,18 @@ def calibration_frame(
     )
 
 
-def calibration_of(predictions: Predictions, n_bins: int = N_BINS) -> pd.DataFrame:
-    """Make the table of :func:`calibration_frame`."""
-    bins = bins_of(predictions, n_bins)
+def calibration_of(predictions: Predictions, n_bins: int = N_BINS, bins: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Make the table of :func:`calibration_frame`; ``bins`` are those of :func:`bins_of`, where they are at hand."""
+    bins = bins_of(predictions, n_bins) if bins is None else bins
     weights = predictions.weights
-    probability, happened = _columns(predictions)
     error = np.abs(bins["probability"] - bins["fraction"]) * bins["count"]
     ece = error.groupby(bins["column"]).sum() / weights.sum()
-    squared = np.average((probability[:, 1:] - happened[:, 1:]) ** 2, axis=0, weights=weights)
+    means = [
+        np.average([probability, happened, (probability - happened) ** 2], axis=1, weights=weights)
+        for probability, happened in _columns(predictions)
+    ]
+    probabilities, fractions, squared = np.concatenate(means, axis=1)
+    squared = squared[1:]
     # With two classes both columns have the same errors: scikit-learn counts one of them.
     together = squared.sum() / (2 if predictions.n_classes == 2 else 1)
     support = np.append(weights.sum(), np.bincount(predictions.true, weights, minlength=predictions.n_classes))
@@ -104,8 +109,8 @@ def calibration_of(predictions: Predictions, n_bins: int = N_BINS) -> pd.DataFra
     frame = pd.DataFrame(
         {
             "support": support,
-            "probability": np.average(probability, axis=0, weights=weights),
-            "fraction": np.average(happened, axis=0, weights=weights),
+            "probability": probabilities,
+            "fraction": fractions,
             "ece": ece.to_numpy(),
             "brier": np.append(together, squared),
         },
@@ -132,14 +137,18 @@ def bins_of(predictions: Predictions, n_bins: int = N_BINS) -> pd.DataFrame:
         )
     check_count(n_bins, "n_bins", N_BINS)
     edges = np.linspace(0, 1, n_bins + 1)
-    probability, happened = _columns(predictions)
-    n_columns = probability.shape[1]
-    cell = np.searchsorted(edges[1:-1], probability) + n_bins * np.arange(n_columns)
-    weights = np.broadcast_to(predictions.weights[:, None], cell.shape)
-    counts, probabilities, fractions = (
-        np.bincount(cell.ravel(), (weights * values).ravel(), minlength=n_bins * n_columns)
-        for values in (np.ones(1), probability, happened)
-    )
+    sums = []
+    for probability, happened in _columns(predictions):
+        n_columns = probability.shape[1]
+        cell = np.searchsorted(edges[1:-1], probability) + n_bins * np.arange(n_columns)
+        weights = np.broadcast_to(predictions.weights[:, None], cell.shape)
+        sums.append(
+            [
+                np.bincount(cell.ravel(), (weights * values).ravel(), minlength=n_bins * n_columns)
+                for values in (np.ones(1), probability, happened)
+            ]
+        )
+    counts, probabilities, fractions = np.concatenate(sums, axis=1)
     used = np.flatnonzero(counts)
     return pd.DataFrame(
         {
@@ -153,13 +162,12 @@ def bins_of(predictions: Predictions, n_bins: int = N_BINS) -> pd.DataFrame:
     )
 
 
-def _columns(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
-    """Return probabilities and what happened, (n_samples, 1 + n_classes): of the most probable class, then of each."""
-    assert predictions.score is not None
-    probability = np.clip(predictions.score.astype(float), 0, 1)
-    happened = predictions.true[:, None] == np.arange(predictions.n_classes)
-    top = probability.argmax(axis=1)
-    return (
-        np.column_stack([probability.max(axis=1), probability]),
-        np.column_stack([top == predictions.true, happened]).astype(float),
-    )
+def _columns(predictions: Predictions) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield probabilities and what happened, (n_samples, n): of the most probable class, then of each, some at once."""
+    score = predictions.score
+    assert score is not None
+    is_right = score.argmax(axis=1) == predictions.true
+    yield np.clip(score.max(axis=1).astype(float), 0, 1)[:, None], is_right[:, None].astype(float)
+    for columns in blocks(predictions.n_classes, predictions.n_samples):
+        happened = predictions.true[:, None] == np.arange(predictions.n_classes)[columns]
+        yield np.clip(score[:, columns].astype(float), 0, 1), happened.astype(float)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -98,7 +98,8 @@ def most_confused(
       true predicted  count  fraction
     0    b         a      1      0.33
     """
-    return most_confused_of(confusion_frame(y_true, y_pred, classes=classes, sample_weight=sample_weight), k)
+    predictions = Predictions.from_arrays(y_true, y_pred=y_pred, classes=classes, sample_weight=sample_weight)
+    return most_confused_of(predictions, k)
 
 
 def confusion_of(predictions: Predictions) -> pd.DataFrame:
@@ -124,21 +125,41 @@ def normalized(counts: pd.DataFrame, by: str) -> pd.DataFrame:
         return pd.DataFrame(values / totals[by], index=counts.index, columns=counts.columns)
 
 
-def most_confused_of(counts: pd.DataFrame, k: int) -> pd.DataFrame:
-    """Make the table of :func:`most_confused` from one of counts."""
+def most_confused_of(predictions: Predictions, k: int) -> pd.DataFrame:
+    """Make the table of :func:`most_confused`. Takes memory for the mistakes, not for all pairs of classes."""
     if k < 1:
         raise ValueError(f"k={k}; expected an int >= 1.")
+    n_classes, weights = predictions.n_classes, predictions.sample_weight
+    support = np.bincount(predictions.true, weights, minlength=n_classes)
+    is_wrong = predictions.true != predictions.predicted
+    cells = predictions.true[is_wrong].astype(np.int64) * n_classes + predictions.predicted[is_wrong]
+    cells, place = np.unique(cells, return_inverse=True)
+    counts = np.bincount(place, None if weights is None else weights[is_wrong], minlength=len(cells))
+    true, predicted = np.divmod(cells, n_classes)
+    return _ranked(predictions.classes, true, predicted, counts, support, k)
+
+
+def most_confused_in(counts: pd.DataFrame, k: int) -> pd.DataFrame:
+    """Make the table of :func:`most_confused` from one of counts."""
     values = counts.to_numpy()
-    mistakes = values.astype(float) - np.diag(np.diag(values)).astype(float)
-    fractions = normalized(counts, "true").to_numpy()
-    true, predicted = np.nonzero(mistakes > 0)
-    order = np.lexsort((-fractions[true, predicted], -mistakes[true, predicted]))[:k]
-    true, predicted = true[order], predicted[order]
+    true, predicted = np.nonzero(values)
+    is_wrong = true != predicted
+    true, predicted = true[is_wrong], predicted[is_wrong]
+    return _ranked(counts.index, true, predicted, values[true, predicted], values.sum(axis=1), k)
+
+
+def _ranked(
+    classes: Any, true: np.ndarray, predicted: np.ndarray, counts: np.ndarray, support: np.ndarray, k: int
+) -> pd.DataFrame:
+    counted = counts > 0  # samples without a weight are none
+    true, predicted, counts = true[counted], predicted[counted], counts[counted]
+    fractions = counts / support[true]
+    order = np.lexsort((-fractions, -counts))[:k]
     return pd.DataFrame(
         {
-            "true": counts.index[true],
-            "predicted": counts.columns[predicted],
-            "count": values[true, predicted],
-            "fraction": fractions[true, predicted],
+            "true": classes[true[order]],
+            "predicted": classes[predicted[order]],
+            "count": counts[order],
+            "fraction": fractions[order],
         }
     )

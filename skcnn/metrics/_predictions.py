@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,10 @@ from skcnn.images import one_pass
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
+
+MANY_CLASSES = 1000
+"""With more classes a report draws the weakest and the most confused ones alone: all of them would take memory for
+every pair of classes, and an image of it has fewer pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,6 +279,13 @@ def as_numbers(values: Any, name: str, accepted: str) -> np.ndarray:
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
         raise ValueError(f"{name} does not hold numbers; {accepted}.") from None
+
+
+def blocks(length: int, width: int) -> Iterator[slice]:
+    """Yield slices of a table's axis of some length, so that a copy of the part takes some megabytes at most."""
+    step = max(1, 2**20 // max(width, 1))
+    for start in range(0, length, step):
+        yield slice(start, min(start + step, length))
 
 
 def check_count(value: Any, name: str, default: int) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
-from scipy.sparse import csr_array
 from sklearn.utils import check_random_state
 
+from skcnn.metrics._areas import Areas, sums_by
 from skcnn.metrics._predictions import Predictions, check_count
 from skcnn.metrics._tables import HEADLINE_METRICS, place_of_true, top_k_of
 
@@ -24,6 +24,9 @@ N_RESAMPLES = 1000
 
 _CHUNK = 2**19
 """Weights worked on at a time: 4 MB, which stay near the processor while all classes look at them."""
+
+_MANY_CLASSES = 500
+"""From more classes on more resamples are worked on at a time: samples are compared anew for each lot of them."""
 
 
 def resampled_headlines(
@@ -60,6 +63,8 @@ def resampled_headlines(
     # A seed for each resample: it does not matter how they are shared out.
     seeds = check_random_state(random_state).randint(np.iinfo(np.int32).max, size=n_resamples)
     n_at_once = int(np.clip(_CHUNK // several[0].n_samples, 8, 64))
+    if several[0].n_classes > _MANY_CLASSES:
+        n_at_once = 250
     metrics = [_WeightedHeadline(predictions, top_k) for predictions in several]
     chunks = np.array_split(seeds, -(-n_resamples // n_at_once))
     # Threads: nearly all of the time goes by in NumPy and SciPy, which let each other run.
@@ -103,12 +108,12 @@ class _WeightedHeadline:
     def __init__(self, predictions: Predictions, top_k: int) -> None:
         true, score, n_classes = predictions.true, predictions.score, predictions.n_classes
         self._right = true == predictions.predicted
-        self._by_true = _sums_by(true, n_classes)
-        self._by_predicted = _sums_by(predictions.predicted, n_classes)
+        self._by_true = sums_by(true, n_classes)
+        self._by_predicted = sums_by(predictions.predicted, n_classes)
         # The last group is for the samples predicted wrongly.
-        self._by_right = _sums_by(np.where(self._right, true, n_classes), n_classes + 1)
+        self._by_right = sums_by(np.where(self._right, true, n_classes), n_classes + 1)
         self._loss = self._in_top_k = None
-        self._rankings: list[_Ranking] = []
+        self._areas: Areas | None = None
         if score is None:
             return
         if predictions.is_probability and n_classes > 1:
@@ -117,7 +122,7 @@ class _WeightedHeadline:
             self._loss = -np.log(np.clip(score[np.arange(len(true)), true].astype(float), step, 1 - step))
         if n_classes > 2:
             self._in_top_k = (place_of_true(predictions) < top_k_of(predictions, top_k)).astype(float)
-        self._rankings = [_Ranking(true == number, score[:, number]) for number in np.unique(true)]
+        self._areas = Areas(predictions)
 
     def __call__(self, weights: np.ndarray) -> np.ndarray:
         """Return the metrics, (n_metrics, n_weightings), of weights (n_samples, n_weightings)."""
@@ -126,59 +131,23 @@ class _WeightedHeadline:
         predicted = self._by_predicted @ weights
         right = (self._by_right @ weights)[:-1]
         undefined = np.full(len(total), np.nan)
-        areas = np.array([ranking.areas(weights) for ranking in self._rankings])
+        auc = average_precision = undefined
+        if self._areas is not None:
+            auc, average_precision = np.zeros(len(total)), np.zeros(len(total))
+            for _, aucs, precisions in self._areas(weights):
+                auc += aucs.sum(axis=0)
+                average_precision += precisions.sum(axis=0)
+            auc, average_precision = auc / self._areas.n_classes, average_precision / self._areas.n_classes
         rows = {
             "accuracy": right.sum(axis=0) / total,
             "balanced_accuracy": _mean_defined(right, support),
             "log_loss": undefined if self._loss is None else self._loss @ weights / total,
             "top_k_accuracy": undefined if self._in_top_k is None else self._in_top_k @ weights / total,
             "f1_macro": _mean_defined(2 * right, support + predicted),
-            "roc_auc_ovr": areas[:, 0].mean(axis=0) if len(areas) else undefined,
-            "average_precision_macro": areas[:, 1].mean(axis=0) if len(areas) else undefined,
+            "roc_auc_ovr": auc,
+            "average_precision_macro": average_precision,
         }
         return np.stack([rows[metric] for metric in HEADLINE_METRICS])
-
-
-class _Ranking:
-    """How the samples of a class stand among all, by score: what the areas under its two curves are made of.
-
-    The samples of the class fall into groups of equal scores. The areas depend on three sums of weights for each group:
-    of the class's samples in it, of the other samples in it, and of the other samples between it and the group above.
-    """
-
-    def __init__(self, is_class: np.ndarray, score: np.ndarray) -> None:
-        level = np.unique(-score, return_inverse=True)[1]
-        with_class = np.zeros(level.max() + 1, dtype=bool)
-        with_class[level[is_class]] = True
-        self._n_groups = n_groups = int(with_class.sum())
-        groups_to_here = np.cumsum(with_class)[level]
-        group = groups_to_here - 1
-        between = 2 * n_groups + groups_to_here
-        row = np.where(is_class, group, np.where(with_class[level], n_groups + group, between))
-        self._sums = _sums_by(row, 3 * n_groups + 1)
-
-    def areas(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the area under the ROC curve and the average precision of each column of weights."""
-        sums = self._sums @ weights
-        of_class, tied, between = np.split(sums, [self._n_groups, 2 * self._n_groups])
-        n_class, n_rest = of_class.sum(axis=0), tied.sum(axis=0) + between.sum(axis=0)
-        rest_to_here = np.cumsum(between[:-1] + tied, axis=0)
-        class_to_here = np.cumsum(of_class, axis=0)
-        with np.errstate(invalid="ignore"):
-            # The fraction of pairs in which the sample of the class has the higher score; equal scores count half.
-            auc = (of_class * (n_rest - rest_to_here + tied / 2)).sum(axis=0) / (n_class * n_rest)
-            precision = class_to_here / (class_to_here + rest_to_here)
-        # A group of which nothing was drawn adds nothing, also where nothing was drawn above it.
-        return auc, np.where(of_class > 0, of_class * precision, 0).sum(axis=0) / n_class
-
-
-def _sums_by(group: np.ndarray, n_groups: int) -> csr_array:
-    """Return the matrix whose product with weights, (n_samples, n_weightings), is their sums by group."""
-    ends = np.append(0, np.cumsum(np.bincount(group, minlength=n_groups)))
-    members = np.argsort(group, kind="stable")
-    # As small as can be: there is a matrix for each class.
-    parts = (np.ones(len(group), dtype=np.int8), members.astype(np.int32), ends.astype(np.int32))
-    return csr_array(parts, shape=(n_groups, len(group)))
 
 
 def _mean_defined(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -6,16 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import (
-    average_precision_score,
-    log_loss,
-    precision_recall_fscore_support,
-    roc_auc_score,
-    top_k_accuracy_score,
-)
+from sklearn.metrics import precision_recall_fscore_support
 
 from skcnn._text import counted, label_text, listing
-from skcnn.metrics._predictions import Predictions, check_count
+from skcnn.metrics._areas import areas_of
+from skcnn.metrics._predictions import Predictions, blocks, check_count
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -202,18 +197,9 @@ def class_metrics_of(predictions: Predictions) -> pd.DataFrame:
         sample_weight=predictions.sample_weight,
         zero_division=np.nan,
     )
-    auc = np.full(predictions.n_classes, np.nan)
-    average_precision = np.full(predictions.n_classes, np.nan)
+    auc = average_precision = np.full(predictions.n_classes, np.nan)
     if predictions.score is not None:
-        for number, score in enumerate(predictions.score.T):
-            is_class = predictions.true == number
-            present, absent = sides_of(predictions, number)
-            if present and absent:
-                auc[number] = roc_auc_score(is_class, score, sample_weight=predictions.sample_weight)
-            if present:
-                average_precision[number] = average_precision_score(
-                    is_class, score, sample_weight=predictions.sample_weight
-                )
+        auc, average_precision = areas_of(predictions)
     columns = (precision, recall, f1, auc, average_precision)
     return pd.DataFrame(
         {"support": support, **dict(zip(CLASS_METRICS, columns, strict=True))},
@@ -265,14 +251,10 @@ def _log_loss(predictions: Predictions) -> tuple[float, str]:
         return np.nan, f"no probabilities: {predictions.score_note}"
     if predictions.n_classes == 1:
         return np.nan, "not defined with one class"
-    probability = np.clip(predictions.score, 0, 1)
-    value = log_loss(
-        predictions.true,
-        probability,
-        labels=np.arange(predictions.n_classes),
-        sample_weight=predictions.sample_weight,
-    )
-    impossible = int((probability[np.arange(predictions.n_samples), predictions.true] == 0).sum())
+    own = predictions.score[np.arange(predictions.n_samples), predictions.true].astype(float)
+    step = np.finfo(predictions.score.dtype).eps
+    value = np.average(-np.log(np.clip(own, step, 1 - step)), weights=predictions.sample_weight)
+    impossible = int((own <= 0).sum())
     note = f"{counted(impossible, 'sample')} had probability 0 for the true class, read as the smallest step above 0"
     return float(value), note if impossible else ""
 
@@ -285,19 +267,21 @@ def _top_k_accuracy(predictions: Predictions, top_k: int) -> tuple[float, str]:
         return np.nan, "of 2 classes, top-1 is the accuracy and top-2 always 1"
     if predictions.score is None:
         return np.nan, ""
-    value = top_k_accuracy_score(
-        predictions.true, predictions.score, k=k, labels=np.arange(n_classes), sample_weight=predictions.sample_weight
-    )
+    value = np.average(place_of_true(predictions) < k, weights=predictions.sample_weight)
     return float(value), "" if k == top_k else f"in place of top-{top_k}, which with {n_classes} classes is always 1"
 
 
 def place_of_true(predictions: Predictions) -> np.ndarray:
     """Return how many classes stand before the true one by score, by the rule for equal scores of scikit-learn."""
     assert predictions.score is not None
-    number, own = predictions.true[:, None], predictions.score[np.arange(predictions.n_samples), predictions.true]
     columns = np.arange(predictions.n_classes)
-    before = columns > number if predictions.n_classes > 2 else columns < number
-    return ((predictions.score > own[:, None]) | ((predictions.score == own[:, None]) & before)).sum(axis=1)
+    places = np.empty(predictions.n_samples, int)
+    for rows in blocks(predictions.n_samples, predictions.n_classes):
+        number, score = predictions.true[rows, None], predictions.score[rows]
+        own = np.take_along_axis(score, number, axis=1)
+        before = columns > number if predictions.n_classes > 2 else columns < number
+        places[rows] = ((score > own) | ((score == own) & before)).sum(axis=1)
+    return places
 
 
 def top_k_frame_of(predictions: Predictions, max_k: int = 10) -> pd.DataFrame:

@@ -9,18 +9,19 @@ from skcnn.metrics._calibration import calibration_of
 from skcnn.metrics._comparison import check_same_samples, mcnemar_of
 from skcnn.metrics._confusion import confusion_of, most_confused_of
 from skcnn.metrics._intervals import bootstrap_intervals_of, percentiles
-from skcnn.metrics._plot.confusion import MAX_LABELLED
+from skcnn.metrics._plot.confusion import MAX_LABELLED, confusion_display_of
 from skcnn.metrics._plot.curves import curve_displays_of, singled_out
 from skcnn.metrics._plot.image_grid import image_grid_display_of, root_of
 from skcnn.metrics._plot.reliability import reliability_display_of
 from skcnn.metrics._plot.thresholds import METRIC_LABELS, threshold_display_of
-from skcnn.metrics._predictions import Predictions
+from skcnn.metrics._predictions import MANY_CLASSES, Predictions
 from skcnn.metrics._resampling import CONFIDENCE_LEVEL, N_RESAMPLES, resampled_headlines
 from skcnn.metrics._tables import class_metrics_of, headline_of, top_k_frame_of, top_k_of, undefined_notes
 from skcnn.metrics._thresholds import operating_point_of, threshold_table_of
 
 __all__ = [
     "CONFIDENCE_LEVEL",
+    "MANY_CLASSES",
     "MAX_LABELLED",
     "METRIC_LABELS",
     "N_RESAMPLES",
@@ -29,6 +30,7 @@ __all__ = [
     "calibration_of",
     "check_same_samples",
     "class_metrics_of",
+    "confusion_display_of",
     "confusion_of",
     "curve_displays_of",
     "headline_of",

@@ -12,6 +12,7 @@ from skcnn._text import label_text
 from skcnn.metrics import ConfusionDisplay
 from skcnn.metrics.parts import (
     MAX_LABELLED,
+    confusion_display_of,
     curve_displays_of,
     image_grid_display_of,
     reliability_display_of,
@@ -52,7 +53,7 @@ class ReportDisplays:
         curves, confusion = self.curve_displays(), self.confusion_display()
         chosen = singled_out(curves)
         draw: list[Callable[..., Any]] = [confusion.plot]
-        if len(self._findings.classes) > MAX_LABELLED and (most_confused := confusion.most_confused_classes()):
+        if len(confusion.confusion) > MAX_LABELLED and (most_confused := confusion.most_confused_classes()):
             draw.append(partial(confusion.plot, classes=most_confused))
         draw += [partial(curve.plot, classes=chosen[i]) for i, curve in enumerate(curves)]
         draw += [display.plot for display in (self.reliability_display(), self.threshold_display()) if display]
@@ -70,17 +71,20 @@ class ReportDisplays:
         return self
 
     def confusion_display(self) -> ConfusionDisplay:
-        """Return the Display of the confusion matrix.
+        """Return the Display of the confusion matrix; with more than 1,000 classes, of the most confused ones.
 
         Returns
         -------
         ConfusionDisplay
             Not drawn yet.
         """
-        return ConfusionDisplay(self._findings.confusion_frame)
+        return confusion_display_of(self._findings.predictions)
 
     def curve_displays(self) -> list[OneVsRestRocDisplay | OneVsRestPrecisionRecallDisplay]:
         """Return the Displays of the ROC and precision-recall curves.
+
+        With more than 1,000 classes they have the areas of all and the curves of the five classes of lowest average
+        precision.
 
         Returns
         -------

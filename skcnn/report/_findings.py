@@ -148,7 +148,7 @@ class Findings:
 
     def most_confused(self, k: int = 10) -> pd.DataFrame:
         """Return the most confused pairs of classes, ``k`` of them at most."""
-        return most_confused_of(self.confusion_frame, k)
+        return most_confused_of(self.predictions, k)
 
     @property
     def provenance(self) -> dict[str, str]:

@@ -48,7 +48,9 @@ def digest_of_predictions(predictions: Predictions) -> str:
             digest.update(b"none")
         else:
             digest.update(f"{numbers.shape}".encode())
-            digest.update(np.ascontiguousarray(numbers, dtype=dtype).tobytes())
+            step = max(1, 2**20 // max(numbers[:1].size, 1))  # of very many classes, the scores may fill the memory
+            for start in range(0, len(numbers), step):
+                digest.update(np.ascontiguousarray(numbers[start : start + step], dtype=dtype).data)
     return digest.hexdigest()
 
 

@@ -80,11 +80,14 @@ def _curve_image(display: OneVsRestRocDisplay | OneVsRestPrecisionRecallDisplay,
     is_roc = display.areas.name == "roc_auc"
     title = "ROC curves" if is_roc else "Precision-recall curves"
     n_defined = int(display.areas.count())
-    n_rest = n_defined - len(chosen)
-    in_colour = f" In colour: the {len(chosen)} classes of lowest average precision." if n_rest else ""
+    n_rest = n_defined - len(chosen) if display.has_all_curves else 0
+    weakest = f"the {len(chosen)} classes of lowest average precision"
+    in_colour = f" In colour: {weakest}." if n_rest else ""
+    if not display.has_all_curves:
+        in_colour = f" Drawn are {weakest}, of {n_defined:,} classes."
     measure = "ROC AUC" if is_roc else "average precision"
     legend: list[dict[str, Any]] = []
-    if n_defined > 2:
+    if n_defined > 2 and display.has_all_curves:
         legend.append({"color": "ink", "label": "macro average", "value": display.areas.mean()})
         legend.append({"color": "ink", "label": "micro average", "value": display.micro_area, "line": "dotted"})
     for number, label in enumerate(chosen):
@@ -162,7 +165,16 @@ def _even_thresholds(findings: Findings) -> np.ndarray:
 
 def _confusion_images(findings: Findings, displays: ReportDisplays) -> list[dict[str, Any]]:
     display = displays.confusion_display()
-    n_classes = len(findings.classes)
+    n_classes = len(display.confusion)
+    if n_classes < len(findings.classes):
+        part = {
+            "title": f"The {n_classes} most confused of {counted(len(findings.classes), 'class')}",
+            "caption": "Rows are true classes, columns predicted ones; colours are fractions of all samples of a row's "
+            "class.",
+            "svg": inline_svg(display.plot, (WIDTH, WIDTH), "Confusion matrix of the most confused classes"),
+            "legend": [],
+        }
+        return [part]
     whole = {
         "title": f"All {counted(n_classes, 'class')}",
         "caption": "Rows are true classes, columns predicted ones, in the order of the table below.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -10,8 +11,8 @@ import pandas as pd
 from skcnn._labels import as_label
 from skcnn._plot.theme import RIGHT, WRONG, new_axes
 from skcnn._text import label_text, shorter_counts
-from skcnn.metrics._confusion import confusion_of, most_confused_of, normalized
-from skcnn.metrics._predictions import Predictions
+from skcnn.metrics._confusion import confusion_of, most_confused_in, most_confused_of, normalized
+from skcnn.metrics._predictions import MANY_CLASSES, Predictions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,6 +51,8 @@ class ConfusionDisplay:
     def __init__(self, confusion: pd.DataFrame, *, name: str | None = None) -> None:
         self.confusion = confusion
         self.name = name
+        #: Samples of each class, where the matrix is a part of a larger one.
+        self._totals: np.ndarray | None = None
 
     @classmethod
     def from_estimator(
@@ -150,17 +153,7 @@ class ConfusionDisplay:
         if n_classes is None:
             confused = self.most_confused_classes(len(every))
             return confused + [label for label in every if label not in confused]
-        pairs = most_confused_of(self.confusion, len(every) * n_classes)
-        chosen: list[Any] = []
-        for true, predicted in zip(pairs["true"], pairs["predicted"], strict=True):
-            new = [label for label in (true, predicted) if label not in chosen]
-            if len(chosen) + len(new) > n_classes:
-                break
-            # Next to the one that it is confused with, if that one is there already.
-            known = next((label for label in (true, predicted) if label in chosen), None)
-            place = len(chosen) if known is None else chosen.index(known) + 1
-            chosen[place:place] = new
-        return chosen
+        return _neighbours(most_confused_in(self.confusion, len(every) * n_classes), n_classes)
 
     def plot(self, ax: Axes | None = None, *, classes: Any = None) -> Self:
         """Draw the matrix.
@@ -197,7 +190,9 @@ class ConfusionDisplay:
         if ax is None:
             ax = new_axes(5, 5)
         counts = self.confusion.to_numpy()[np.ix_(where, where)]
-        rates = normalized(self.confusion, "true").fillna(0).to_numpy()[np.ix_(where, where)]
+        totals = self.confusion.to_numpy().sum(axis=1) if self._totals is None else self._totals
+        totals = totals[where, None].astype(float)
+        rates = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
         n_shown = len(shown)
         labelled = n_shown <= MAX_LABELLED
         # Small cells are hard to see when they are pale.
@@ -239,3 +234,41 @@ def _cells(rates: np.ndarray, palest: float) -> np.ndarray:
     cells[..., :3] = np.where(diagonal[..., None], RIGHT, WRONG)
     cells[..., 3] = np.where(rates > 0, palest + (1 - palest) * strength, 0)
     return cells
+
+
+def _neighbours(pairs: pd.DataFrame, n_classes: int) -> list[Any]:
+    """Return the classes of the first pairs, so that those confused with each other are neighbours."""
+    chosen: list[Any] = []
+    for true, predicted in zip(pairs["true"], pairs["predicted"], strict=True):
+        new = [label for label in (true, predicted) if label not in chosen]
+        if len(chosen) + len(new) > n_classes:
+            break
+        # Next to the one that it is confused with, if that one is there already.
+        known = next((label for label in (true, predicted) if label in chosen), None)
+        place = len(chosen) if known is None else chosen.index(known) + 1
+        chosen[place:place] = new
+    return chosen
+
+
+def confusion_display_of(predictions: Predictions) -> ConfusionDisplay:
+    """Make the Display from checked predictions; of very many classes, that of the most confused ones."""
+    if predictions.n_classes <= MANY_CLASSES:
+        return ConfusionDisplay(confusion_of(predictions))
+    pairs = most_confused_of(predictions, predictions.n_classes)
+    shown = _neighbours(pairs, MAX_LABELLED) or list(predictions.classes[:MAX_LABELLED])
+    numbers = pd.Index(predictions.classes).get_indexer(pd.Index(shown))
+    new_number = np.full(predictions.n_classes, -1)
+    new_number[numbers] = np.arange(len(numbers))
+    true, predicted = new_number[predictions.true], new_number[predictions.predicted]
+    part = predictions.take(np.flatnonzero((true >= 0) & (predicted >= 0)))
+    part = replace(
+        part,
+        classes=predictions.classes[numbers],
+        true=new_number[part.true],
+        predicted=new_number[part.predicted],
+        score=None,
+    )
+    display = ConfusionDisplay(confusion_of(part))
+    support = np.bincount(predictions.true, predictions.sample_weight, minlength=predictions.n_classes)
+    display._totals = support[numbers]
+    return display

@@ -13,7 +13,8 @@ from sklearn.metrics import auc, precision_recall_curve, roc_curve
 from skcnn._labels import as_label
 from skcnn._plot.theme import REST, SERIES, new_axes
 from skcnn._text import label_text, metric_text
-from skcnn.metrics._predictions import Predictions
+from skcnn.metrics._areas import areas_of
+from skcnn.metrics._predictions import MANY_CLASSES, Predictions
 from skcnn.metrics._tables import sides_of
 
 if TYPE_CHECKING:
@@ -112,13 +113,15 @@ class _OneVsRestDisplay(ABC):
         )
 
     @classmethod
-    def _from_checked(cls, predictions: Predictions, *, name: str | None = None) -> Self:
-        """Make the Display from checked predictions."""
+    def _from_checked(
+        cls, predictions: Predictions, *, name: str | None = None, only: np.ndarray | None = None
+    ) -> Self:
+        """Make the Display from checked predictions; of a few of the classes, by their numbers, without averages."""
         if predictions.score is None:
             raise ValueError(f"A curve needs scores, and there are none: {predictions.score_note}.")
         areas = pd.Series(np.nan, index=pd.Index(predictions.classes, name="class"), name=cls._area)
         parts = []
-        for number in range(predictions.n_classes):
+        for number in range(predictions.n_classes) if only is None else only:
             if not cls._is_defined(*sides_of(predictions, number)):
                 continue
             x, y, threshold, areas.iloc[number] = cls._curve(
@@ -128,7 +131,7 @@ class _OneVsRestDisplay(ABC):
         columns = ["number", cls._x, cls._y, "threshold"]
         curves = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns, dtype=float)
         curves.insert(0, "class", predictions.classes[curves.pop("number").to_numpy(dtype=int)])
-        micro, micro_area = cls._micro_average(predictions)
+        micro, micro_area = cls._micro_average(predictions) if only is None else (None, np.nan)
         return cls(curves, areas, micro=micro, micro_area=micro_area, name=name)
 
     @classmethod
@@ -144,6 +147,11 @@ class _OneVsRestDisplay(ABC):
             None if weight is None else np.repeat(weight, predictions.n_classes),
         )
         return pd.DataFrame({cls._x: x, cls._y: y, "threshold": threshold}), area
+
+    @property
+    def has_all_curves(self) -> bool:
+        """Whether there is a curve of each class that has an area."""
+        return int(self.curves["class"].nunique()) == int(self.areas.count())
 
     def frame(self) -> pd.DataFrame:
         """Return the points of all curves.
@@ -254,7 +262,7 @@ class _OneVsRestDisplay(ABC):
                 entries.append((list(colors).index(label), line, text))
             elif not any(position == len(colors) for position, *_ in entries):
                 entries.append((len(colors), line, "other classes"))
-        if self.areas.count() > 2:
+        if self.areas.count() > 2 and self.has_all_curves:
             mean = self.macro_curve()
             ink = mpl.rcParams["text.color"]
             (line,) = ax.plot(
@@ -444,7 +452,22 @@ def singled_out(displays: Sequence[_OneVsRestDisplay]) -> list[list[Any]]:
 
 
 def curve_displays_of(predictions: Predictions) -> list[OneVsRestRocDisplay | OneVsRestPrecisionRecallDisplay]:
-    """Make the Displays of the ROC and precision-recall curves from checked predictions that have scores."""
+    """Make the Displays of the ROC and precision-recall curves from checked predictions that have scores.
+
+    With more than ``MANY_CLASSES`` they have the areas of all, and the curves of those that are singled out.
+    """
+    if predictions.n_classes > MANY_CLASSES:
+        auc, average_precision = (
+            pd.Series(area, index=pd.Index(predictions.classes, name="class"), name=name)
+            for area, name in zip(areas_of(predictions), ("roc_auc", "average_precision"), strict=True)
+        )
+        only = np.argsort(average_precision.to_numpy(), kind="stable")[:5]  # NaN comes last
+        roc = OneVsRestRocDisplay._from_checked(predictions, only=only)
+        precision_recall = OneVsRestPrecisionRecallDisplay._from_checked(predictions, only=only)
+        return [
+            OneVsRestRocDisplay(roc.curves, auc),
+            OneVsRestPrecisionRecallDisplay(precision_recall.curves, average_precision),
+        ]
     return [
         OneVsRestRocDisplay._from_checked(predictions),
         OneVsRestPrecisionRecallDisplay._from_checked(predictions),

@@ -128,7 +128,8 @@ class ReliabilityDisplay:
     @classmethod
     def _from_checked(cls, predictions: Predictions, n_bins: int = N_BINS, *, name: str | None = None) -> Self:
         """Make the Display from checked predictions."""
-        return cls(bins_of(predictions, n_bins), calibration_of(predictions, n_bins), name=name)
+        bins = bins_of(predictions, n_bins)
+        return cls(bins, calibration_of(predictions, n_bins, bins), name=name)
 
     def frame(self) -> pd.DataFrame:
         """Return the bins.
