@@ -281,16 +281,6 @@ def model_to_bytes(model: Any) -> bytes:
         return path.read_bytes()
 
 
-def model_from_bytes(archive: bytes) -> Any:
-    """Return the model of a ``.keras`` archive. Safe mode is on: no code of the archive is run."""
-    keras = import_keras()
-    with temporary_folder(tempfile.gettempdir(), "skcnn-model-") as folder:
-        path = folder / "model.keras"
-        path.write_bytes(archive)
-        with building():
-            return keras.saving.load_model(path, compile=False, safe_mode=True)
-
-
 def model_digest(model: Any) -> str:
     """Return a digest (SHA-256) of what a model computes: its layers, how they are wired, and its weights.
 

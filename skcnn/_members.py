@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 
-def packed(estimator: Any, members: dict[str, bytes]) -> Any:
+def packed(estimator: Any, members: dict[str, bytes], instead: Callable[[Any], Any] = lambda value: value) -> Any:
     """Return an estimator as it is stored; networks and weight files are put into ``members``.
 
     Parameters
@@ -23,6 +23,8 @@ def packed(estimator: Any, members: dict[str, bytes]) -> Any:
         Whatever it holds is packed as well: steps, candidates, fitted copies. It is not changed.
     members : dict of str to bytes
         Members of the file by name; added to.
+    instead : callable, optional
+        From each value in it to the one that is stored in its place, which may be the same.
 
     Returns
     -------
@@ -34,26 +36,27 @@ def packed(estimator: Any, members: dict[str, bytes]) -> Any:
     TypeError
         If part of it cannot be saved without code; the message says what to do instead.
     """
-    return _Replacement(lambda value: type(value).__skcnn_pack__(value, members)).of(estimator)
+    return _Replacement(lambda value: type(value).__skcnn_pack__(value, members), instead).of(estimator)
 
 
-def unpacked(estimator: Any, members: dict[str, bytes]) -> Any:
-    """Return the estimator that :func:`packed` was given, with what is in ``members``."""
-    return _Replacement(lambda value: type(value).__skcnn_unpack__(value, members)).of(estimator)
+def unpacked(estimator: Any, members: dict[str, bytes], instead: Callable[[Any], Any] = lambda value: value) -> Any:
+    """Return the estimator that :func:`packed` was given, with what is in ``members``; ``instead`` is as there."""
+    return _Replacement(lambda value: type(value).__skcnn_unpack__(value, members), instead).of(estimator)
 
 
 class _Replacement:
-    """A value with some attributes of the estimators in it replaced; objects that it holds twice stay one object."""
+    """A value with some of what is in it replaced; objects that it holds twice stay one object."""
 
-    def __init__(self, attributes_of: Callable[[Any], dict[str, Any]]):
+    def __init__(self, attributes_of: Callable[[Any], dict[str, Any]], instead: Callable[[Any], Any]):
         self._attributes_of = attributes_of
+        self._instead = instead
         # The originals as well, so that no other object gets their id.
         self._made: dict[int, tuple[Any, Any]] = {}
 
     def of(self, value: Any) -> Any:
         if id(value) not in self._made:
             self._made[id(value)] = value, value  # what holds itself ends here
-            self._made[id(value)] = value, self._replaced(value)
+            self._made[id(value)] = value, self._replaced(self._instead(value))
         return self._made[id(value)][1]
 
     def _replaced(self, value: Any) -> Any:
@@ -64,9 +67,10 @@ class _Replacement:
             changed = copy.copy(value)  # of its own type, such as Bunch
             dict.update(changed, found)
             return changed
-        if type(value) in (list, tuple):
-            items = [self.of(item) for item in value]
-            return value if _is_same(items, value) else type(value)(items)
+        if type(value) in (list, tuple, set, frozenset):
+            given = list(value)
+            items = [self.of(item) for item in given]
+            return value if _is_same(items, given) else type(value)(items)
         if isinstance(value, np.ndarray):
             return self._of_array(value) if value.dtype == object else value
         if not _may_hold_estimators(value):
@@ -102,6 +106,7 @@ def _may_hold_estimators(value: Any) -> bool:
     """Tell whether a value is an object with plain attributes, and of no library whose objects hold no estimators."""
     if isinstance(value, type) or not hasattr(value, "__dict__"):
         return False
-    if callable(value) and not hasattr(type(value), "get_params"):  # functions, scorers, networks
+    library = type(value).__module__.partition(".")[0]
+    if callable(value) and library != "sklearn" and not hasattr(type(value), "get_params"):  # functions, networks
         return False
-    return type(value).__module__.partition(".")[0] not in ("builtins", "numpy", "pandas", "scipy", "keras")
+    return library not in ("builtins", "numpy", "pandas", "scipy", "keras")

@@ -15,8 +15,10 @@ PACKAGE = Path(skcnn.__file__).parent
 
 #: What each module may import from skcnn; imports inside functions count.
 MAY_IMPORT = {
+    "_archives": set(),
     "_files": set(),
     "_keras": {"_files"},
+    "_network_files": {"_archives", "_files", "_keras"},
     "_members": set(),
     "_text": set(),
     "_labels": {"_text"},
@@ -28,13 +30,23 @@ MAY_IMPORT = {
     "report": {"_files", "_text", "_plot", "images", "metrics"},
     "model_selection": {"_labels", "_text", "images"},
     "ensemble": {"_labels", "images"},
-    "backbones": {"_files", "_keras", "images"},
+    "backbones": {"_archives", "_files", "_keras", "_network_files", "images"},
     "cache": {"_files", "_keras", "images"},
     "engines": {"_files", "_keras", "images", "backbones", "cache"},
-    "feature_extraction": {"_files", "_keras", "_image_input", "images", "backbones", "cache", "engines"},
+    "feature_extraction": {
+        "_files",
+        "_keras",
+        "_network_files",
+        "_image_input",
+        "images",
+        "backbones",
+        "cache",
+        "engines",
+    },
     "neural_network": {
         "_files",
         "_keras",
+        "_network_files",
         "_labels",
         "_text",
         "_image_input",
@@ -44,7 +56,7 @@ MAY_IMPORT = {
     },
     "inspection": {"_keras", "_text", "_plot", "images", "backbones", "feature_extraction", "neural_network"},
     "utils": {"_keras", "images", "backbones", "cache", "engines", "feature_extraction", "neural_network"},
-    "persistence": {"", "_files", "_keras", "_members", "images", "backbones", "feature_extraction", "neural_network"},
+    "persistence": {"", "_archives", "_files", "_members"},
 }
 MAY_IMPORT["cli"] = {"", *MAY_IMPORT, "persistence"}
 MAY_IMPORT["__main__"] = {"cli"}

@@ -10,7 +10,8 @@ import pytest
 from sklearn.base import clone
 
 from skcnn import _keras
-from skcnn._keras import building, copy_model, model_digest, model_from_bytes, model_to_bytes
+from skcnn._keras import building, copy_model, model_digest, model_to_bytes
+from skcnn._network_files import network_from_archive
 from skcnn.backbones import as_backbone
 from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.neural_network import build_cnn
@@ -92,8 +93,8 @@ def test_nested_blocks_draw_from_their_own_seed():
 
 @pytest.mark.parametrize(
     "make",
-    [lambda model: seeded(4), copy_model, lambda model: model_from_bytes(model_to_bytes(model))],
-    ids=["building", "copy_model", "model_from_bytes"],
+    [lambda model: seeded(4), copy_model, lambda model: network_from_archive(model_to_bytes(model))],
+    ids=["building", "copy_model", "network_from_archive"],
 )
 def test_the_generator_of_the_process_is_left_alone(make):
     model = seeded(3)

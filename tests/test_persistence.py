@@ -155,7 +155,8 @@ class Shout:
 
 def test_unknown_types_are_listed_and_refused(tmp_path):
     pipeline = make_pipeline(FunctionTransformer(np.sqrt), FunctionTransformer(subprocess.list2cmdline))
-    skcnn.save(pipeline, tmp_path / "a.skcnn")
+    with pytest.warns(UserWarning, match=r"load\(path, trusted=\['subprocess\.list2cmdline'\]\)"):
+        skcnn.save(pipeline, tmp_path / "a.skcnn")
     with pytest.raises(UntrustedTypesError, match=r"subprocess\.list2cmdline.*trusted=") as caught:
         skcnn.load(tmp_path / "a.skcnn")
     assert caught.value.types == ["subprocess.list2cmdline"]

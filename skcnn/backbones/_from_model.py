@@ -10,13 +10,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from skcnn._archives import DAMAGE
 from skcnn._files import check_regular
-from skcnn._keras import building, import_keras, is_keras_model, model_digest
+from skcnn._keras import building, is_keras_model, model_digest
+from skcnn._network_files import network_from_archive
 from skcnn.backbones._backbone import Backbone, BottleneckLayer, has_automatic_name
 from skcnn.backbones._registry import get_backbone
 
 #: The size of networks that leave it open.
 OPEN_SIZE = (224, 224)
+
+_LEGACY = (".h5", ".hdf5")
 
 
 def as_backbone(backbone: Any, *, image_size: tuple[int, int] | None = None) -> Backbone:
@@ -40,7 +44,8 @@ def as_backbone(backbone: Any, *, image_size: tuple[int, int] | None = None) -> 
     TypeError
         If it is none of these.
     ValueError
-        If the model has other inputs or outputs.
+        If the model has other inputs or outputs; or if its file is damaged, or would run code, as Lambda layers and the
+        legacy format (``.h5``) do.
     OSError
         If it is a path that does not exist.
 
@@ -52,7 +57,7 @@ def as_backbone(backbone: Any, *, image_size: tuple[int, int] | None = None) -> 
     """
     if isinstance(backbone, Backbone):
         return backbone
-    if isinstance(backbone, os.PathLike) or (isinstance(backbone, str) and backbone.endswith(".keras")):
+    if isinstance(backbone, os.PathLike) or (isinstance(backbone, str) and backbone.endswith((".keras", *_LEGACY))):
         return backbone_from_model(_load_model(Path(backbone).expanduser()), image_size=image_size)
     if isinstance(backbone, str):
         return get_backbone(backbone)
@@ -200,16 +205,26 @@ def _load_model(path: Path) -> Any:
     check_regular(path, "a Keras model")
     if not path.is_file():
         raise FileNotFoundError(f"There is no Keras model {str(path)!r} (current folder: {Path.cwd()}).")
+    if path.suffix in _LEGACY:
+        raise ValueError(
+            f"{str(path)!r} is in Keras's legacy format, which is loaded by running what is in it. If you trust where "
+            "it is from, load it by keras.saving.load_model(path, compile=False) and give the model as backbone=. A "
+            "file of weights alone is given as weights=, beside the name of its network."
+        )
     status = path.stat()
-    return _loaded_model(str(path.resolve()), status.st_size, status.st_mtime_ns)
+    try:
+        return _loaded_model(str(path.resolve()), status.st_size, status.st_mtime_ns)
+    except (TypeError, *DAMAGE) as error:
+        raise ValueError(
+            f"{str(path)!r} cannot be loaded as a Keras model (.keras) without running code: {error}. If you trust "
+            "where it is from, load it by keras.saving.load_model(path, compile=False, safe_mode=False) and give the "
+            "model as backbone=."
+        ) from error
 
 
 @lru_cache(maxsize=4)
 def _loaded_model(path: str, size: int, mtime_ns: int) -> Any:
-    keras = import_keras()
-    # Safe mode is Keras's default, but it is what keeps code in the file from being run.
-    with building():
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    return network_from_archive(Path(path))
 
 
 def _describe(model: Any, image_size: tuple[int, int] | None) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from sklearn.utils.metadata_routing import UNUSED
 
 from skcnn._files import replacing, write_reserved
 from skcnn._image_input import ImageInputMixin
-from skcnn._keras import is_keras_model, model_digest, model_from_bytes, model_to_bytes
+from skcnn._keras import is_keras_model, model_digest, model_to_bytes
+from skcnn._network_files import check_archive, check_hdf5, network_from_archive
 from skcnn.backbones import Backbone, WeightsFile, as_backbone, as_weights_file
 from skcnn.cache import FeatureCache, as_cache
 from skcnn.engines import ENGINES, PRECISIONS, Output, Plan, get_engine, network_lock
@@ -394,6 +395,7 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
         if network is not None:
             name = f"networks/{model_digest(network)}.keras"
             members[name] = model_to_bytes(network)
+            check_archive(members[name])
             stored["backbone"] = {"member": name}
         file = None if self.weights is None else as_weights_file(self.weights)
         if file is not None:
@@ -405,11 +407,20 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
     def __skcnn_unpack__(self, members: dict[str, bytes]) -> dict[str, Any]:
         """Return the parameters that :meth:`__skcnn_pack__` returned as they were."""
         given: dict[str, Any] = {}
+        if self.image_size is not None:
+            as_image_size(self.image_size)  # bounded, and so what is computed per image
         if isinstance(self.backbone, dict):
-            given["backbone"] = model_from_bytes(members[self.backbone["member"]])
+            given["backbone"] = network_from_archive(members[self.backbone["member"]])
+        elif not isinstance(self.backbone, str) or self.backbone.endswith(".keras"):
+            raise ValueError(f"backbone={self.backbone!r} is no network in the file, and no name of one")
         if isinstance(self.weights, dict):
             name = self.weights["member"]
+            check_hdf5(members[name])
             given["weights"] = WeightsFile(members[name], name.partition(".")[1] + name.partition(".")[2])
+        elif self.weights is not None and (
+            not isinstance(self.weights, str) or self.weights.endswith((".h5", ".hdf5"))
+        ):
+            raise ValueError(f"weights={self.weights!r} are none in the file, and no name of published ones")
         return given
 
     def __sklearn_is_fitted__(self) -> bool:

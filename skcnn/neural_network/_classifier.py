@@ -38,7 +38,7 @@ from skcnn.neural_network._recipe import (
 )
 from skcnn.neural_network._rows import check_labels, check_weights, report_bad_rows, split_validation
 from skcnn.neural_network._schedule import SCHEDULES
-from skcnn.neural_network._state import pack, unpack
+from skcnn.neural_network._state import check_sizes, pack, unpack
 from skcnn.neural_network._training import Phase, Progress, Rows, Source, run, run_epoch
 
 if TYPE_CHECKING:
@@ -688,6 +688,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
 
     def __skcnn_unpack__(self, members: dict[str, bytes]) -> dict[str, Any]:
         """Return the parameters that :meth:`__skcnn_pack__` returned as they were."""
+        check_sizes(self.hidden_layer_sizes, getattr(self, "_head", []))
         return unpack(self.get_params(deep=False), members)
 
     def __sklearn_is_fitted__(self) -> bool:

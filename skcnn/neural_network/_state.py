@@ -5,8 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
+
 from skcnn._keras import building, import_keras
+from skcnn._network_files import check_plain, without_state
 from skcnn.feature_extraction import BottleneckFeatures
+
+#: Units of a hidden layer that a file may ask for.
+MAX_UNITS = 2**14
 
 _OBJECTS = ("optimizer", "loss", "augmentation")
 
@@ -22,10 +28,19 @@ def pack(parameters: dict[str, Any], members: dict[str, bytes]) -> dict[str, Any
     for name in _OBJECTS:
         value = parameters[name]
         if not isinstance(value, (str, type(None))):
-            config = json.dumps(import_keras().saving.serialize_keras_object(value))
-            _check_plain(json.loads(config), name)
-            stored[name] = {"keras": config}
+            config = without_state(import_keras().saving.serialize_keras_object(value))
+            stored[name] = {"keras": json.dumps(config)}
+            check_plain(json.loads(stored[name]["keras"]), name)
     return stored
+
+
+def check_sizes(hidden_layer_sizes: Any, head: list[np.ndarray]) -> None:
+    """See that a file's head is as large as its weights; raise ValueError if not."""
+    sizes = list(hidden_layer_sizes)
+    if not all(isinstance(size, int) and 0 < size <= MAX_UNITS for size in sizes):
+        raise ValueError(f"hidden_layer_sizes={hidden_layer_sizes!r}; expected at most {MAX_UNITS:,} units per layer")
+    if head and [kernel.shape[-1] for kernel in head[:-2:2]] != sizes:
+        raise ValueError(f"hidden_layer_sizes={hidden_layer_sizes!r} are not those of its weights")
 
 
 def unpack(parameters: dict[str, Any], members: dict[str, bytes]) -> dict[str, Any]:
@@ -34,8 +49,8 @@ def unpack(parameters: dict[str, Any], members: dict[str, bytes]) -> dict[str, A
     for name in _OBJECTS:
         value = parameters[name]
         if isinstance(value, dict):
-            config = json.loads(value["keras"])
-            _check_plain(config, name)
+            config = without_state(json.loads(value["keras"]))
+            check_plain(config, name)
             with building():  # there may be layers among them
                 given[name] = import_keras().saving.deserialize_keras_object(config, safe_mode=True)
     return given
@@ -43,22 +58,5 @@ def unpack(parameters: dict[str, Any], members: dict[str, bytes]) -> dict[str, A
 
 def _shared_features(parameters: dict[str, Any]) -> BottleneckFeatures:
     """Return a transformer with the parameters that are stored as its own are."""
-    return BottleneckFeatures(parameters["backbone"], weights=parameters["weights"], cache=parameters["cache"])
-
-
-def _check_plain(config: Any, name: str) -> None:
-    """See that a serialized object is made of Keras's own classes: others would be imported, which is code."""
-    if isinstance(config, dict):
-        if "class_name" in config and "module" in config:
-            module = config["module"]
-            is_own = module is None or module == "builtins" or module == "keras" or str(module).startswith("keras.")
-            if not is_own or config["class_name"] in ("Lambda", "function", "__lambda__"):
-                raise TypeError(
-                    f"{name} holds {config['class_name']!r} of {module!r}, which cannot be saved without its code: "
-                    "only Keras's own classes can."
-                )
-        for value in config.values():
-            _check_plain(value, name)
-    elif isinstance(config, list):
-        for value in config:
-            _check_plain(value, name)
+    shared = ("weights", "image_size", "cache")
+    return BottleneckFeatures(parameters["backbone"], **{name: parameters[name] for name in shared})

@@ -1,0 +1,301 @@
+"""The file: members and a manifest of their digests, written whole and read within bounds."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import re
+import warnings
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import IO, Any
+
+from skcnn import __version__
+from skcnn._archives import DAMAGE, SLACK, open_archive, read_member
+from skcnn._files import check_regular, replacing
+from skcnn._members import packed, unpacked
+from skcnn.persistence._audit import Audit
+from skcnn.persistence._checks import HazardError, checked
+from skcnn.persistence._distributions import rebuilt, stored
+from skcnn.persistence._errors import ModelFileError, UntrustedTypesError
+from skcnn.persistence._places import without_places
+
+FORMAT = 1
+
+_STATE = "estimator.skops"
+_MANIFEST = "manifest.json"
+_MAX_MANIFEST = 64 * 2**10
+_MAX_MEMBERS = 256
+#: Where members lie beside the state and the manifest, and how their names end.
+_ENDINGS = {"networks": (".keras",), "weights": (".weights.h5", ".h5", ".hdf5")}
+_DEPENDENCIES = ("scikit-learn", "skops", "keras", "numpy")
+_JOBLIB = "For a file of your own that nobody else loads: joblib.dump(estimator, path)."
+
+
+def save(estimator: Any, path: str | os.PathLike[str]) -> None:
+    """Save an estimator, fitted or not, in one file.
+
+    Places on this machine are no part of it: ``cache`` becomes ``"memory"``, and ``checkpoint``, ``root`` and
+    scikit-learn's ``memory`` become None, wherever in the estimator they are.
+
+    Parameters
+    ----------
+    estimator : estimator
+        An estimator of skcnn, or a scikit-learn pipeline, search or ensemble of these.
+    path : path-like
+        Where to; ``.skcnn`` is the customary ending. Written beside it first and then moved into place, so that there
+        is never half a file under this name.
+
+    Warns
+    -----
+    UserWarning
+        If it holds types that :func:`load` builds only where they are named in ``trusted``, such as a transformer of
+        your own.
+
+    Raises
+    ------
+    TypeError
+        If part of it cannot be saved without code, such as a callable backbone, or is of a type that :func:`load` never
+        builds, such as a decision tree; the message says what to do instead.
+    ValueError
+        If it is larger than :func:`load` reads.
+    OSError
+        If the file cannot be written.
+
+    See Also
+    --------
+    load : The way back.
+
+    Examples
+    --------
+    >>> import skcnn, tempfile, os
+    >>> from skcnn.feature_extraction import BottleneckFeatures
+    >>> path = os.path.join(tempfile.mkdtemp(), "features.skcnn")
+    >>> skcnn.save(BottleneckFeatures("ResNet20"), path)
+    >>> skcnn.load(path)
+    BottleneckFeatures(backbone='ResNet20')
+    """
+    members: dict[str, bytes] = {}
+    members[_STATE] = _state_of(estimator, members)
+    manifest = {
+        "format": FORMAT,
+        "estimator": type(estimator).__name__,
+        "python": platform.python_version(),
+        "versions": {"skcnn": __version__, **{name: _version(name) for name in _DEPENDENCIES}},
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in members.items()},
+    }
+    if len(members) > _MAX_MEMBERS:
+        raise ValueError(f"It holds {len(members):,} networks and weight files; expected at most {_MAX_MEMBERS:,}.")
+    # What is large is weights, which hardly shrink; and what load reads has a bounded ratio.
+    n_bytes = sum(map(len, members.values()))
+    compression = zipfile.ZIP_DEFLATED if n_bytes <= SLACK else zipfile.ZIP_STORED
+    with replacing(path) as unfinished, zipfile.ZipFile(unfinished, "w", compression) as archive:
+        archive.writestr(_MANIFEST, json.dumps(manifest, indent=1))
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+def _state_of(estimator: Any, members: dict[str, bytes]) -> bytes:
+    """Return what skops writes of an estimator, once it is known to be what load reads."""
+    import skops.io
+    from skops.io.exceptions import UnsupportedTypeException
+
+    name = type(estimator).__name__
+    try:
+        state = skops.io.dumps(packed(estimator, members, lambda value: without_places(stored(checked(value)))))
+        audit = Audit(state)
+    except RecursionError:
+        raise TypeError(f"{name} cannot be saved: it holds itself, or is nested too deep.") from None
+    except UnsupportedTypeException as error:
+        raise TypeError(f"{name} cannot be saved: {error} {_JOBLIB}") from None
+    except HazardError as error:
+        raise TypeError(f"{name} cannot be saved, as load would refuse it: {error}. {_JOBLIB}") from None
+    # Lambdas, and what is defined inside functions.
+    if nameless := [other for other in audit.unknown if "<" in other]:
+        raise TypeError(
+            f"{name} holds {', '.join(nameless)}, which cannot be found again without its "
+            "code: give a function or class that is defined at the top of a module, by its name."
+        )
+    if audit.denied:
+        raise TypeError(f"{name} cannot be saved: it holds {_listed(audit.denied)}. {_JOBLIB}")
+    if audit.unknown:
+        warnings.warn(
+            f"{name} holds types that skcnn does not know to be harmless: whoever loads the file has to name them, by "
+            f"skcnn.load(path, trusted={audit.unknown!r}).",
+            UserWarning,
+            stacklevel=3,
+        )
+    return state
+
+
+def load(path: str | os.PathLike[str], *, trusted: Iterable[str] = ()) -> Any:
+    """Load an estimator that :func:`save` wrote. No code from the file is run, and pickle is never used.
+
+    What a file declares is checked before it is read: its members hold at most 64 MiB and 20 times its own size, its
+    networks ask for no more weights than it has, and types whose forged arrays can end the process (trees, kernel
+    SVMs) are refused. What a file may not choose is reset, as by :func:`save`: places on this machine (``cache``,
+    ``checkpoint``, ``root``, ``memory``).
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    trusted : iterable of str, default=()
+        Full names of further types that may be built, such as ``"mypackage.transformers.Deskew"``: importing and
+        building these runs their code, so name only what you know.
+
+    Returns
+    -------
+    estimator
+
+    Raises
+    ------
+    UntrustedTypesError
+        If the file holds types that are not known to be harmless; the message lists them. It is a ModelFileError, too.
+    ModelFileError
+        If the file was not written by :func:`save`, is damaged or forged, or comes from a newer version of skcnn. What
+        was raised on the way is its ``__cause__``.
+    FileNotFoundError
+        If there is no such file.
+    OSError
+        If it cannot be read.
+    TypeError
+        If ``trusted`` is a str.
+    """
+    import skops.io
+
+    if isinstance(trusted, str):
+        raise TypeError(f"trusted={trusted!r}; expected a list of names")
+    with _opened(path) as file:
+        manifest = _manifest_of(path, file)
+        with _blamed(path, "is damaged"):
+            members = _read_members(file, manifest)
+        with _blamed(path, "is damaged or forged"):
+            audit = Audit(members[_STATE], trusted)
+            if audit.denied:
+                raise ValueError(f"it holds {_listed(audit.denied)}. skcnn neither saves nor loads these")
+            if audit.unknown:
+                raise UntrustedTypesError(os.fspath(path), audit.unknown)
+            state = skops.io.loads(members[_STATE], trusted=audit.allowed)
+            return unpacked(state, members, lambda value: without_places(rebuilt(checked(value))))
+
+
+def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what a saved file says of itself: format, estimator, versions and digests. Nothing is built.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ModelFileError
+        If the file was not written by :func:`save`, or comes from a newer version of skcnn.
+    FileNotFoundError
+        If there is no such file.
+    OSError
+        If it cannot be read.
+    """
+    with _opened(path) as file:
+        return _manifest_of(path, file)
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    try:
+        check_regular(path, "a file that skcnn.save wrote")
+    except OSError as error:
+        raise ModelFileError(str(error)) from None
+    if os.path.isdir(path):
+        raise ModelFileError(f"{os.fspath(path)} is a folder; expected a file that skcnn.save wrote")
+    with open(path, "rb") as file:
+        yield file
+
+
+@contextmanager
+def _blamed(path: str | os.PathLike[str], verdict: str) -> Iterator[None]:
+    """Say of whatever is raised that the file is to blame for it."""
+    try:
+        yield
+    except (ModelFileError, ImportError, Warning):  # the environment's, and those that the user turned into errors
+        raise
+    except Exception as error:
+        reason = "it is nested too deep" if isinstance(error, RecursionError) else str(error) or type(error).__name__
+        raise ModelFileError(f"{os.fspath(path)} {verdict}: {reason}") from error
+
+
+def _manifest_of(path: str | os.PathLike[str], file: IO[bytes]) -> dict[str, Any]:
+    with _blamed(path, f"is not a file that skcnn.save wrote{_hint(file)}"):
+        with open_archive(file, max_members=_MAX_MEMBERS + 1) as archive:
+            manifest = json.loads(read_member(archive, _MANIFEST, _MAX_MANIFEST))
+        file_format = manifest["format"]
+        if type(file_format) is not int or file_format < 1:
+            raise ValueError(f"its manifest is malformed: it has format {file_format!r}")
+        digests = manifest["sha256"]
+        if not isinstance(digests, dict) or not all(isinstance(digest, str) for digest in digests.values()):
+            raise ValueError("its manifest is malformed: it has no digests")
+    if file_format > FORMAT:
+        versions = manifest.get("versions")
+        needed = versions.get("skcnn") if isinstance(versions, dict) else None
+        raise ModelFileError(
+            f"{os.fspath(path)} has format {file_format}, and this skcnn reads formats up to {FORMAT}: install "
+            f"skcnn {needed or 'of a later version'} or later."
+        )
+    return dict(manifest)
+
+
+def _hint(file: IO[bytes]) -> str:
+    """Return what a file may be instead."""
+    start = file.read(8)
+    file.seek(0)
+    if start == b"\x89HDF\r\n\x1a\n":
+        return " but an HDF5 file of Keras (a network is given as backbone=, weights as weights=)"
+    if start[:2] == b"PK" and zipfile.is_zipfile(file):
+        with contextlib.suppress(*DAMAGE), zipfile.ZipFile(file) as archive:
+            if "config.json" in archive.namelist():
+                return " but a Keras model (it is given as backbone=)"
+    return ""
+
+
+def _read_members(file: IO[bytes], manifest: dict[str, Any]) -> dict[str, bytes]:
+    members = {}
+    with open_archive(file, max_members=_MAX_MEMBERS + 1) as archive:
+        for name, digest in manifest["sha256"].items():
+            _check_name(name)
+            members[name] = read_member(archive, name)
+            if hashlib.sha256(members[name]).hexdigest() != digest:
+                raise ValueError(f"{name} does not match its digest")
+    if _STATE not in members:
+        raise ValueError(f"it has no {_STATE}")
+    return members
+
+
+def _check_name(name: str) -> None:
+    """See that a member is called as save calls them: a folder, a digest, and an ending from a fixed list."""
+    folder, _, last = name.rpartition("/")
+    digest, dot, ending = last.partition(".")
+    if name != _STATE and not (
+        folder in _ENDINGS and dot + ending in _ENDINGS[folder] and re.fullmatch("[0-9a-f]{64}", digest)
+    ):
+        raise ValueError(f"it has a member {name!r}, which is no name that skcnn.save gives")
+
+
+def _listed(denied: dict[str, str]) -> str:
+    return "; ".join(f"{name} ({reason})" for name, reason in denied.items())
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
