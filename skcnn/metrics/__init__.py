@@ -7,6 +7,10 @@ metric that is not defined (the recall of a class that has no sample, say) is Na
 :mod:`skcnn.report` has all of it in one report.
 """
 
+import importlib
+import warnings
+from typing import Any
+
 from skcnn.metrics._calibration import calibration_frame
 from skcnn.metrics._comparison import compare_predictions
 from skcnn.metrics._confusion import confusion_frame, most_confused
@@ -39,3 +43,13 @@ __all__ = [
     "threshold_table",
     "top_k_frame",
 ]
+
+#: What stood here before there was skcnn.report. Nothing here needs it, so it is not imported before it is asked for.
+_MOVED = {"ClassifierReport": "skcnn.report", "compare_reports": "skcnn.report"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MOVED:
+        raise AttributeError(f"module 'skcnn.metrics' has no attribute {name!r}")
+    warnings.warn(f"skcnn.metrics.{name} has moved to {_MOVED[name]}.{name}.", FutureWarning, stacklevel=2)
+    return getattr(importlib.import_module(_MOVED[name]), name)

@@ -288,3 +288,13 @@ def test_bad_images_among_the_first_are_tiles_with_their_reason(tmp_path, n_bad)
     page = report.to_html(tmp_path / "report.html").read_text()
     assert page.count('class="missing">No image: ') == n_bad
     assert page.count("data:image/jpeg") == 12
+
+
+def test_the_report_is_found_where_it_was():
+    import skcnn.metrics
+
+    with pytest.warns(FutureWarning, match=r"has moved to skcnn\.report\.ClassifierReport"):
+        assert skcnn.metrics.ClassifierReport is ClassifierReport
+    assert "ClassifierReport" not in skcnn.metrics.__all__
+    with pytest.raises(AttributeError, match="has no attribute 'no_such_name'"):
+        _ = skcnn.metrics.no_such_name
