@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -226,3 +228,11 @@ def test_metrics_knows_a_page_that_is_not_right(script, tmp_path):
     ]:
         page.write_text(text)
         assert metrics.page_is_right(predictions, names, page, 1) is right
+
+
+@pytest.mark.slow
+def test_hostile_files_do_no_harm():
+    command = [sys.executable, str(BENCHMARKS / "hostile_files.py")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "| 2,500 |" in done.stdout
