@@ -132,8 +132,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
     callbacks : sequence of callables or None, default=None
         Each is called without arguments, once per phase, and returns a new ``keras.callbacks.Callback``: a class or a
         function, because a callback itself would be shared between fits. Callbacks that set the learning rate raise an
-        error: use ``learning_rate_schedule``. A model that ``keras.callbacks.ModelCheckpoint`` wrote is loaded by
-        ``keras.saving.load_model`` after ``import skcnn.neural_network.layers``.
+        error: use ``learning_rate_schedule``.
     random_state : int, RandomState instance or None, default=None
         Seed of initial weights, order, dropout, augmentation and the validation set. Global seeds are not changed.
     verbose : int, default=0
@@ -334,7 +333,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         rows, features = self._rows(images, y, checked, objective, design, phases[0])
         validation = None
         if self.early_stopping:
-            rows, validation = split_validation(rows, self.validation_fraction, self._seed, classes)
+            rows, validation = split_validation(rows, self.validation_fraction, self._seed)
         if progress is None:
             units = [*design.hidden_layer_sizes, design.n_outputs]
             progress = Progress(head=initial_head(self._n_features(design), units, self._seed))

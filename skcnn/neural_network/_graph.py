@@ -25,6 +25,7 @@ from skcnn.neural_network._network import (
     head_layers,
     learning_base,
     open_layers,
+    variable_dropout,
 )
 
 
@@ -172,10 +173,8 @@ def _locked(key: tuple[Any, ...], build: Any) -> Iterator[Graph]:
 
 
 def _remembering(dropouts: list[Any]) -> Any:
-    from skcnn.neural_network.layers import VariableDropout
-
     def make(number: int) -> Any:
-        dropouts.append(VariableDropout())
+        dropouts.append(variable_dropout()())
         return dropouts[-1]
 
     return make

@@ -8,6 +8,7 @@ import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -174,11 +175,26 @@ def apply_base(pixels: Any, design: Design, base: Any, augmentation: list[Any]) 
 def learning_base(design: Design, base: Any, unfreeze: Any) -> Any:
     """Return a base as it is in training: in inference mode, unless layers are open and ``batch_norm="train"``."""
     # Statistics of a few batches of other images are worse than those that the network was trained with.
-    if design.batch_norm == "train" and unfreeze is not None:
-        return base
-    from skcnn.neural_network.layers import InInferenceMode
+    return base if design.batch_norm == "train" and unfreeze is not None else in_inference_mode()(base)
 
-    return InInferenceMode(base)
+
+@lru_cache(maxsize=1)
+def in_inference_mode() -> Any:
+    """Return a layer that runs another one in inference mode, whatever mode it is run in itself.
+
+    ``base(x, training=False)`` alone does not: Keras 3 has the outer model's ``training=True`` win over it.
+    """
+    keras = import_keras()
+
+    class InInferenceMode(keras.layers.Layer):  # type: ignore[name-defined]
+        def __init__(self, inner: Any):
+            super().__init__()
+            self.inner = inner
+
+        def call(self, x: Any) -> Any:
+            return self.inner(x, training=False)
+
+    return InInferenceMode
 
 
 def open_layers(design: Design, network: Any, unfreeze: Any) -> None:
@@ -371,3 +387,27 @@ def _build_network(design: Design, weights: Any) -> Any:
             return {"dtype": f"mixed_{design.precision}"} if isinstance(operation, keras.layers.Layer) else {}
 
         return copy_model(network) if design.precision == "float32" else copy_model(network, changed=with_policy)
+
+
+@lru_cache(maxsize=1)
+def variable_dropout() -> Any:
+    """Return a dropout layer whose rate is a variable, so that candidates of a search share a compiled graph."""
+    keras = import_keras()
+
+    class VariableDropout(keras.layers.Layer):  # type: ignore[name-defined]
+        def __init__(self) -> None:
+            super().__init__(dtype="float32")
+            self.seed_generator = keras.random.SeedGenerator(0)
+
+        def build(self, input_shape: Any) -> None:
+            self.rate = self.add_weight(shape=(), initializer="zeros", trainable=False, name="rate")
+
+        def call(self, x: Any, training: bool = False) -> Any:
+            if not training:
+                return x
+            keep = 1 - self.rate
+            # Uniform numbers lie in [0, 1): a rate of 0 keeps every value as it is.
+            drawn = keras.random.uniform(keras.ops.shape(x), seed=self.seed_generator)
+            return keras.ops.where(drawn < keep, x / keep, 0.0)
+
+    return VariableDropout

@@ -18,7 +18,6 @@ from sklearn.utils.validation import (
 )
 
 from skcnn._labels import as_class_weight, as_labels
-from skcnn._text import values_text
 from skcnn.images import BadImageError, BadImageWarning, BadRow, bad_rows_frame
 from skcnn.neural_network._training import Rows
 
@@ -54,18 +53,14 @@ def check_weights(y: np.ndarray, classes: np.ndarray, sample_weight: Any, class_
     return np.asarray(weights, np.float32)
 
 
-def split_validation(rows: Rows, fraction: float, seed: int, classes: np.ndarray) -> tuple[Rows, Rows]:
+def split_validation(rows: Rows, fraction: float, seed: int) -> tuple[Rows, Rows]:
     """Return the rows of the training set and of the validation set, a fraction stratified by class."""
-    counts = np.bincount(rows.codes, minlength=len(classes))
-    if (counts == 1).any():
-        raise ValueError(
-            f"early_stopping=True holds out a fraction of the samples of each class, and there is one sample alone of "
-            f"{values_text(classes[counts == 1])}; expected at least two samples per class. Add images of these "
-            "classes, leave them out, or use early_stopping=False."
-        )
     try:
         kept, held_out = train_test_split(
-            np.arange(len(rows.codes)), test_size=fraction, stratify=rows.codes, random_state=seed % 2**32
+            np.arange(len(rows.codes)),
+            test_size=fraction,
+            stratify=rows.codes,
+            random_state=seed % 2**32,
         )
     except ValueError as error:
         raise ValueError(

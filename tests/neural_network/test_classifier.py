@@ -3,8 +3,6 @@
 import copy
 import pickle
 import random
-import subprocess
-import sys
 import types
 
 import keras
@@ -551,35 +549,6 @@ def test_weight_decay_spares_biases(task, tiny):
     decayed = tiny(optimizer=keras.optimizers.SGD(weight_decay=0.9), head_learning_rate=0.5, epochs=0).fit(X, y)
     plain = tiny(optimizer=keras.optimizers.SGD(), head_learning_rate=0.5, epochs=0).fit(X, y)
     assert np.linalg.norm(decayed._head[0]) < 0.5 * np.linalg.norm(plain._head[0])
-
-
-LOAD = """
-import sys
-
-import keras
-import numpy as np
-
-import skcnn.neural_network.layers
-
-model = keras.saving.load_model(sys.argv[1])
-np.save(sys.argv[3], model.predict(np.load(sys.argv[2])))
-"""
-
-
-@pytest.mark.parametrize("parameters", [{"dropout": 0.3}, {"batch_norm": "train"}, {"augmentation": "light"}])
-def test_what_ModelCheckpoint_writes_is_loaded_by_another_process(task, tiny, tmp_path, parameters):
-    path = tmp_path / "model.keras"
-    classifier = tiny(callbacks=[lambda: keras.callbacks.ModelCheckpoint(path)], **parameters).fit(*task)
-    np.save(tmp_path / "X.npy", task[0])
-    files = [str(tmp_path / name) for name in ("model.keras", "X.npy", "scores.npy")]
-    subprocess.run([sys.executable, "-c", LOAD, *files], check=True)
-    np.testing.assert_allclose(np.load(files[2]), classifier.predict_proba(task[0]), atol=1e-5)
-
-
-def test_early_stopping_names_the_class_of_one_sample(task, tiny):
-    X, y = task[0][:11], np.array(["cat"] * 10 + ["lynx"])
-    with pytest.raises(ValueError, match=r"one sample alone of 'lynx'; expected at least two samples per class"):
-        tiny(early_stopping=True).fit(X, y)
 
 
 def test_callbacks_are_factories(task, tiny):
