@@ -38,6 +38,21 @@ def as_labels(y: Any) -> np.ndarray:
     return valid_labels(_composed(labels))
 
 
+def as_class_weight(class_weight: Any) -> Any:
+    """Return a parameter ``class_weight`` whose labels, where it is a dict, compare with those of :func:`as_labels`."""
+    if not isinstance(class_weight, dict):
+        return class_weight
+    return {as_labels([label]).tolist()[0] if isinstance(label, str) else label: value
+            for label, value in class_weight.items()}  # fmt: skip
+
+
+def accuracy(y: Any, predicted: np.ndarray, sample_weight: Any = None) -> float:
+    """Return the fraction of samples whose label, in whatever form y has it, was predicted."""
+    from sklearn.metrics import accuracy_score
+
+    return float(accuracy_score(as_labels(y), predicted, sample_weight=sample_weight))
+
+
 def _as_array(y: Any) -> np.ndarray:
     dtype = getattr(y, "dtype", None)
     if isinstance(dtype, pd.CategoricalDtype):

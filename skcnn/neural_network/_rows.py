@@ -17,7 +17,8 @@ from sklearn.utils.validation import (
     column_or_1d,
 )
 
-from skcnn._labels import as_labels
+from skcnn._labels import as_class_weight, as_labels
+from skcnn._text import listing
 from skcnn.images import BadImageError, BadImageWarning, BadRow, bad_rows_frame
 from skcnn.neural_network._training import Rows
 
@@ -42,7 +43,7 @@ def check_weights(y: np.ndarray, classes: np.ndarray, sample_weight: Any, class_
     weights = _check_sample_weight(sample_weight, np.empty((len(y), 1)), dtype=np.float64, ensure_non_negative=True)
     if isinstance(class_weight, dict):
         # Of all classes, as y of partial_fit may lack some.
-        by_class = compute_class_weight(class_weight, classes=classes, y=y)
+        by_class = compute_class_weight(as_class_weight(class_weight), classes=classes, y=y)
         if not (np.isfinite(by_class) & (by_class >= 0)).all():
             raise ValueError(f"class_weight={class_weight!r}; expected finite weights >= 0.")
         weights = weights * by_class[np.searchsorted(classes, y)]
@@ -53,8 +54,15 @@ def check_weights(y: np.ndarray, classes: np.ndarray, sample_weight: Any, class_
     return np.asarray(weights, np.float32)
 
 
-def split_validation(rows: Rows, fraction: float, seed: int) -> tuple[Rows, Rows]:
+def split_validation(rows: Rows, classes: np.ndarray, fraction: float, seed: int) -> tuple[Rows, Rows]:
     """Return the rows of the training set and of the validation set, a fraction stratified by class."""
+    single = classes[np.bincount(rows.codes, minlength=len(classes)) == 1]
+    if len(single):
+        raise ValueError(
+            f"early_stopping=True splits off a validation set, stratified by class; expected two images or more per "
+            f"class. Got one image of {listing(map(repr, single.tolist()))}. Add images, drop these rows, or use "
+            "early_stopping=False."
+        )
     try:
         kept, held_out = train_test_split(
             np.arange(len(rows.codes)),
