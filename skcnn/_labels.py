@@ -50,6 +50,13 @@ def as_class_weight(class_weight: Any) -> Any:
     return {as_label(label): weight for label, weight in class_weight.items()}
 
 
+def accuracy(y: Any, predicted: np.ndarray, sample_weight: Any = None) -> float:
+    """Return the fraction of samples whose label, in whatever form y has it, was predicted."""
+    from sklearn.metrics import accuracy_score
+
+    return float(accuracy_score(as_labels(y), predicted, sample_weight=sample_weight))
+
+
 def _as_array(y: Any) -> np.ndarray:
     dtype = getattr(y, "dtype", None)
     if isinstance(dtype, pd.CategoricalDtype):

@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from toy import TOY
 
 from skcnn._labels import as_label, as_labels
 from skcnn.ensemble import BaggedSGDClassifier
 from skcnn.metrics import threshold_table
+from skcnn.neural_network import CNNClassifier
 from skcnn.report import ClassifierReport
 
 VALUES = np.array([True, False, True])
@@ -79,3 +81,40 @@ def test_a_single_label_is_composed_wherever_one_is_given():
 @pytest.mark.parametrize(("label", "expected"), [(DECOMPOSED, COMPOSED), ("a", "a"), (3, 3), (None, None)])
 def test_as_label(label, expected):
     assert as_label(label) == expected
+
+
+FORMS = {
+    "NFD": lambda codes: np.array([unicodedata.normalize("NFD", "caf\u00e9"), "the"])[codes],
+    "string": lambda codes: pd.Series(
+        np.array([unicodedata.normalize("NFD", "caf\u00e9"), "the"])[codes], dtype="string"
+    ),
+    "Int64": lambda codes: pd.Series(codes, dtype="Int64"),
+    "boolean": lambda codes: pd.Series(codes == 1, dtype="boolean"),
+    "category": lambda codes: pd.Series(codes == 1, dtype="boolean").astype("category"),
+    "float16": lambda codes: codes.astype("float16"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_score_takes_the_labels_that_fit_takes(form):
+    codes = np.arange(20) % 2
+    X = np.zeros((20, 8, 8, 3), np.uint8)
+    X[codes == 1] = 255
+    given, wrong = form(codes), form(1 - codes)
+    network = CNNClassifier(TOY, image_size=8, head_epochs=20, head_learning_rate=0.1, epochs=0, random_state=0)
+    for classifier, rows in ((BaggedSGDClassifier(random_state=0), X.reshape(20, -1) / 255), (network, X)):
+        classifier.fit(rows, given)
+        assert classifier.score(rows, given) == 1
+        assert classifier.score(rows, wrong) == 0
+        assert classifier.score(rows[:2], form(np.array([0, 0])), sample_weight=[3, 1]) == 0.75
+
+
+def test_class_weights_by_labels_in_another_form():
+    codes = np.arange(20) % 2
+    rows, labels = np.eye(2)[codes] + 1.0, FORMS["NFD"](codes)
+    weights = [{unicodedata.normalize(form, "caf\u00e9"): 5.0, "the": 1.0} for form in ("NFD", "NFC")]
+    assert weights[0] != weights[1]
+    fitted = [BaggedSGDClassifier(random_state=0, class_weight=weight).fit(rows, labels) for weight in weights]
+    even = BaggedSGDClassifier(random_state=0).fit(rows, labels)
+    np.testing.assert_array_equal(fitted[0].predict_proba(rows), fitted[1].predict_proba(rows))
+    assert np.abs(fitted[0].predict_proba(rows) - even.predict_proba(rows)).max() > 0.01

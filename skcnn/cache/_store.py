@@ -10,6 +10,7 @@ import atexit
 import contextlib
 import os
 import sqlite3
+import sys
 import threading
 import zlib
 from collections.abc import Iterator
@@ -125,7 +126,8 @@ class Store:
             self.connection = self._open_read_only()
             self.why_read_only = error
             self.is_writable = False
-        self._inode = os.stat(self.file).st_ino
+        with _closed_on_error(self.connection):
+            self._inode = os.stat(self.file).st_ino
 
     def _open(self) -> sqlite3.Connection:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -158,9 +160,10 @@ class Store:
     @staticmethod
     def _connect(name: str, uri: bool = False) -> sqlite3.Connection:
         connection = sqlite3.connect(name, timeout=TIMEOUT, isolation_level=None, check_same_thread=False, uri=uri)
-        # Not memory-mapped: reading would be a sixth quicker, but a file that is cut off would end the process.
-        connection.execute("PRAGMA trusted_schema = OFF")
-        connection.execute("PRAGMA cell_size_check = ON")  # damage is found rather than followed
+        with _closed_on_error(connection):
+            # Not memory-mapped: reading would be a sixth quicker, but a file that is cut off would end the process.
+            connection.execute("PRAGMA trusted_schema = OFF")
+            connection.execute("PRAGMA cell_size_check = ON")  # damage is found rather than followed
         return connection
 
     @staticmethod
@@ -266,7 +269,7 @@ def _closed_on_error(connection: sqlite3.Connection) -> Iterator[None]:
 
 _registry_lock = threading.Lock()
 _stores: dict[str, Store] = {}
-_kept: list[Store] = []  # neither used nor closed: closing would remove files that others use by now
+_kept: list[Store] = []  # not used any more, nor closed before the end: another thread may be in the midst of it
 
 
 def open_store(key: str) -> Store:
@@ -316,6 +319,13 @@ def _at_exit() -> None:
         with contextlib.suppress(sqlite3.Error, OSError):
             store.close()
     _stores.clear()
+    # Closing these as usual would remove files beside the database, which others use by now.
+    if sys.version_info >= (3, 12):
+        while _kept:
+            connection = _kept.pop().connection
+            with contextlib.suppress(sqlite3.Error):
+                connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
+                connection.close()
 
 
 if hasattr(os, "register_at_fork"):

@@ -20,7 +20,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 from threadpoolctl import threadpool_limits
 
-from skcnn._labels import as_class_weight, as_labels
+from skcnn._labels import accuracy, as_class_weight, as_labels
 from skcnn.ensemble._averaged import AveragedLinearClassifier
 from skcnn.ensemble._rows import check_classes, check_streamable, count_of, drop_weightless, encode
 from skcnn.ensemble._softmax_sgd import SoftmaxSGD
@@ -272,9 +272,8 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
                 f"{self.classes_.tolist()[0]!r}."
             )
         self._filter_features(X, weight)
-        class_weight = compute_class_weight(
-            as_class_weight(self.class_weight), classes=self.classes_, y=y, sample_weight=weight
-        )
+        by_label = as_class_weight(self.class_weight)
+        class_weight = compute_class_weight(by_label, classes=self.classes_, y=y, sample_weight=weight)
         if self.solver == "sklearn":
             self._fit_bagging(X, y, None if sample_weight is None else weight, class_weight)
         else:
@@ -357,6 +356,30 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
                 self._store(bag, model)
         self.n_iter_ = 1
         return self
+
+    def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy of :meth:`predict`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features, finite.
+        y : array-like of shape (n_samples,)
+            True labels, in any form that ``fit`` takes.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        float
+            In [0, 1].
+
+        Raises
+        ------
+        ValueError
+            If X or y is invalid, or they do not fit together.
+        """
+        return accuracy(y, self.predict(X), sample_weight)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

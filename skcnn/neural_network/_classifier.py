@@ -18,8 +18,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skcnn._image_input import ImageInputMixin
-from skcnn._labels import as_labels
-from skcnn._text import valid_labels
+from skcnn._labels import accuracy, as_labels
+from skcnn._text import listing, valid_labels
 from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.images import RESIZE_RULES, BadImageError, BadRow, Images, fetched_once, read_batches, remembered
 from skcnn.neural_network._augmentation import as_augmentation
@@ -132,7 +132,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
     callbacks : sequence of callables or None, default=None
         Each is called without arguments, once per phase, and returns a new ``keras.callbacks.Callback``: a class or a
         function, because a callback itself would be shared between fits. Callbacks that set the learning rate raise an
-        error: use ``learning_rate_schedule``.
+        error: use ``learning_rate_schedule``. A ``ModelCheckpoint`` saves what ``model_`` would be after that epoch.
     random_state : int, RandomState instance or None, default=None
         Seed of initial weights, order, dropout, augmentation and the validation set. Global seeds are not changed.
     verbose : int, default=0
@@ -333,7 +333,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         rows, features = self._rows(images, y, checked, objective, design, phases[0])
         validation = None
         if self.early_stopping:
-            rows, validation = split_validation(rows, self.validation_fraction, self._seed)
+            rows, validation = split_validation(rows, classes, self.validation_fraction, self._seed)
         if progress is None:
             units = [*design.hidden_layer_sizes, design.n_outputs]
             progress = Progress(head=initial_head(self._n_features(design), units, self._seed))
@@ -380,11 +380,16 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         if classes is not None:
             classes = np.unique(as_labels(classes))
             if not is_first and not np.array_equal(classes, self.classes_):
-                raise ValueError(f"classes={classes!r} is not the same as on last call, {self.classes_!r}.")
+                raise ValueError(
+                    f"classes={classes.tolist()!r} is not the same as on last call, {self.classes_.tolist()!r}."
+                )
         else:
             classes = self.classes_
-        if unknown := sorted(set(np.unique(y)) - set(classes)):
-            raise ValueError(f"y contains classes that are not among those of the first call: {unknown!r}")
+        if unknown := sorted(set(y.tolist()) - set(classes.tolist()), key=str):
+            raise ValueError(
+                f"y contains classes that are not among those of the first call: Got {listing(map(repr, unknown))}; "
+                f"expected {listing(map(repr, classes.tolist()))}."
+            )
         checked = check_weights(y, classes, sample_weight, self.class_weight)
         if is_first:
             self._begin(classes)
@@ -448,6 +453,32 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         """
         best = self._probabilities_of_all(X).argmax(axis=1)
         return self.classes_[best]
+
+    def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy of :meth:`predict`.
+
+        Parameters
+        ----------
+        X : array-like of n_samples images
+            See :func:`skcnn.images.as_images`.
+        y : array-like of shape (n_samples,)
+            True labels, in any form that ``fit`` takes.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        float
+            In [0, 1].
+
+        Raises
+        ------
+        BadImageError
+            If rows have no image, whatever ``on_error`` is.
+        ValueError
+            If y does not fit X, or a parameter that determines the architecture was changed after ``fit``.
+        """
+        return accuracy(y, self.predict(X), sample_weight)
 
     def predict_top_k(self, X: Any, k: int = 5) -> pd.DataFrame:
         """Return the k most probable classes of each image.
@@ -513,9 +544,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
     def model_(self) -> Any:
         """A plain Keras model with the trained weights, from raw pixels to probabilities."""
         check_is_fitted(self)
-        design, _ = self._design()
-        base = self._base or initial_base(design).weights
-        return plain_model(design, float(self.dropout), base, self._head)
+        return self._plain_model(self._design()[0], self._base, self._head)
 
     @property
     def history_(self) -> pd.DataFrame:
@@ -601,12 +630,21 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
             if features is None:
                 features = self._extractor(self.on_error).transform(images)
             known = features
-            return Source(lambda rows: known[rows], lambda: self._head_graph(design, objective, known.shape[1]), None)
+            return Source(
+                lambda rows: known[rows],
+                lambda: self._head_graph(design, objective, known.shape[1]),
+                None,
+                lambda base, head: self._plain_model(design, base, head),
+            )
         return Source(
             image_reader(images, design.image_size, self.resize, self.max_pixels),
             lambda: self._joined_graph(design, objective, phase.unfreeze),
             lambda: initial_base(design).weights,
+            lambda base, head: self._plain_model(design, base, head),
         )
+
+    def _plain_model(self, design: Design, base: list[np.ndarray], head: list[np.ndarray]) -> Any:
+        return plain_model(design, float(self.dropout), base or initial_base(design).weights, head)
 
     def _head_graph(self, design: Design, objective: Objective, n_features: int) -> AbstractContextManager[Graph]:
         return head_graph(design, n_features, (objective.identity, as_optimizer(self.optimizer)[1]))

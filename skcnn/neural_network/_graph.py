@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -113,7 +114,7 @@ def head_graph(design: Design, n_features: int, key: tuple[Any, ...]) -> Iterato
         features = keras.Input((n_features,), name="features")
         dense = head_layers(design)
         dropouts: list[Any] = []
-        trainer = keras.Model(features, apply_head(features, dense, _remembering(dropouts)))
+        trainer = _trainer_class()(features, apply_head(features, dense, _remembering(dropouts)))
         network = keras.Model(features, apply_head(features, dense, None))
         return Graph(trainer, network, None, Parts(None, None, dense), dropouts)
 
@@ -136,7 +137,7 @@ def joined_graph(
         dropouts: list[Any] = []
         learned = apply_base(pixels, design, learning_base(design, parts.base, unfreeze), augmentation[0])
         features = apply_base(pixels, design, parts.base, [])
-        trainer = keras.Model(pixels, apply_head(learned, parts.dense, _remembering(dropouts)))
+        trainer = _trainer_class()(pixels, apply_head(learned, parts.dense, _remembering(dropouts)))
         network = keras.Model(pixels, apply_head(features, parts.dense, None))
         return Graph(trainer, network, keras.Model(pixels, features), parts, dropouts)
 
@@ -170,6 +171,20 @@ def _locked(key: tuple[Any, ...], build: Any) -> Iterator[Graph]:
                 "Call the estimator after fit, or in another process."
             )
         yield graph
+
+
+@lru_cache(maxsize=1)
+def _trainer_class() -> Any:
+    keras = import_keras()
+
+    class Trainer(keras.Model):  # type: ignore[name-defined]
+        """The model that callbacks see. ``plain``, set in training, makes the network of standard layers of it."""
+
+        def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None) -> None:
+            """Save the plain network, from pixels to probabilities, which loads without this package."""
+            self.plain().save(filepath, overwrite=overwrite, zipped=zipped)
+
+    return Trainer
 
 
 def _remembering(dropouts: list[Any]) -> Any:

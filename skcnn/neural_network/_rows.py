@@ -18,6 +18,7 @@ from sklearn.utils.validation import (
 )
 
 from skcnn._labels import as_class_weight, as_labels
+from skcnn._text import listing
 from skcnn.images import BadImageError, BadImageWarning, BadRow, bad_rows_frame
 from skcnn.neural_network._training import Rows
 
@@ -53,8 +54,15 @@ def check_weights(y: np.ndarray, classes: np.ndarray, sample_weight: Any, class_
     return np.asarray(weights, np.float32)
 
 
-def split_validation(rows: Rows, fraction: float, seed: int) -> tuple[Rows, Rows]:
+def split_validation(rows: Rows, classes: np.ndarray, fraction: float, seed: int) -> tuple[Rows, Rows]:
     """Return the rows of the training set and of the validation set, a fraction stratified by class."""
+    single = classes[np.bincount(rows.codes, minlength=len(classes)) == 1]
+    if len(single):
+        raise ValueError(
+            f"early_stopping=True splits off a validation set, stratified by class; expected two images or more per "
+            f"class. Got one image of {listing(map(repr, single.tolist()))}. Add images, drop these rows, or use "
+            "early_stopping=False."
+        )
     try:
         kept, held_out = train_test_split(
             np.arange(len(rows.codes)),

@@ -31,12 +31,13 @@ class Source(NamedTuple):
     """The inputs of a phase, and its graph.
 
     ``graph()`` is a context that yields the graph with its lock held; ``first_base`` returns the backbone's initial
-    weights if the graph has a backbone.
+    weights if the graph has a backbone; ``plain`` makes a model of standard layers of the weights of base and head.
     """
 
     read: Callable[[np.ndarray], np.ndarray]
     graph: Callable[[], AbstractContextManager[Graph]]
     first_base: Callable[[], list[np.ndarray]] | None
+    plain: Callable[[list[np.ndarray], list[np.ndarray]], Any]
 
 
 class Rows(NamedTuple):
@@ -177,6 +178,7 @@ def _run_phase(
             graph.reset_optimizer(progress.optimizer or None)
             graph.set_dropout(settings.dropout)
             keeper = _keeper_class()(graph, progress, number, phase, batches, settings, save, keep_optimizer)
+            model.plain = lambda: source.plain(*graph.take())
             try:
                 graph.learns = True
                 history = model.fit(
@@ -194,7 +196,7 @@ def _run_phase(
                         raise dataset.error from None
                 raise
             finally:
-                graph.holds, graph.learns = None, False
+                graph.holds, graph.learns, model.plain = None, False, None
             return dict(history.history)
 
         drive(

@@ -1,6 +1,7 @@
 """Whatever is wrong with a cache directory: results are right, and one warning says what happened."""
 
 import os
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skcnn.cache import CacheWarning, FeatureCache, as_cache
+from skcnn.cache import CacheWarning, FeatureCache, _store, as_cache
 from skcnn.cache._store import _at_exit, open_store
 from skcnn.images import Images, as_images
 
@@ -426,3 +427,23 @@ def test_verify_tells_a_damaged_database(cache):
     result = cache.verify()
     assert result.damage
     assert "\n" not in result.damage
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="SQLite cannot be told so from this Python")
+def test_a_database_that_was_removed_is_closed_in_the_end_and_harms_no_other(tmp_path, monkeypatch):
+    monkeypatch.setattr(_store, "_stores", {})
+    monkeypatch.setattr(_store, "_kept", [])
+    folder = tmp_path / "cache"
+    FeatureCache(folder).put_many("net", [b"one"], [np.ones(3)])
+    old = _store.open_store(os.path.realpath(folder))
+    shutil.rmtree(folder)
+    FeatureCache(folder).put_many("net", [b"two"], [np.ones(3)])
+    new = _store._stores.popitem()[1]  # as that of another process
+    assert _store._kept == [old]
+    _store._at_exit()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        old.connection.execute("SELECT 1")
+    assert (folder / "features.sqlite-wal").exists()
+    new.close()
+    assert [digest for digest, _ in FeatureCache(folder).get_many("net", [b"one", b"two"])] == [b"two"]
+    _store._at_exit()

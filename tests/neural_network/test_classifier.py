@@ -575,6 +575,29 @@ def test_a_callback_cannot_use_the_network_in_training(task, tiny):
     assert other.predict(task[0]).shape == (30,)
 
 
+@pytest.mark.parametrize("phase", ["head", "fine"])
+def test_a_model_checkpoint_is_the_plain_network(task, tiny, tmp_path, phase):
+    X, y = task
+    epochs = {"head_epochs": 2, "epochs": 0} if phase == "head" else {"head_epochs": 0, "epochs": 2}
+
+    def factory():
+        return keras.callbacks.ModelCheckpoint(tmp_path / "of_epoch_{epoch}.keras", save_freq="epoch")
+
+    classifier = tiny(**epochs, dropout=0.1, augmentation="light", callbacks=[factory]).fit(X, y)
+    first, last = (keras.saving.load_model(tmp_path / f"of_epoch_{epoch}.keras") for epoch in (1, 2))
+    # Layers of Keras alone, so that it loads where this package is not.
+    assert {type(layer).__module__.partition(".")[0] for layer in last.layers} == {"keras"}
+    probabilities = classifier.predict_proba(X)
+    np.testing.assert_allclose(last.predict(X.astype("float32"), verbose=0), probabilities, atol=1e-5)
+    assert np.abs(first.predict(X.astype("float32"), verbose=0) - probabilities).max() > 1e-4
+
+
+def test_early_stopping_names_the_class_of_one_image(task, tiny):
+    X, y = task
+    with pytest.raises(ValueError, match=r"two images or more per class\. Got one image of 'lynx', 'zebra'\."):
+        tiny(early_stopping=True).fit(X, ["zebra", *y[1:-1], "lynx"])
+
+
 def test_averaged_weights_are_kept(task, tiny):
     # With a momentum of 1 the average is what the first step gave.
     averaging = keras.optimizers.SGD(use_ema=True, ema_momentum=1.0)
@@ -602,7 +625,9 @@ def test_partial_fit(task, tiny):
     assert set(classifier.history_["phase"]) == {"partial"}
     with pytest.raises(ValueError, match="not the same as on last call"):
         classifier.partial_fit(X, y, classes=["a", "b"])
-    with pytest.raises(ValueError, match="not among"):
+    with pytest.raises(
+        ValueError, match=r"not among those of the first call: Got 'blue'; expected 'red', 'tree', 'water'\."
+    ):
         classifier.partial_fit(X, np.where(y == "red", "blue", y))
 
 
