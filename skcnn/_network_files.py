@@ -179,7 +179,7 @@ def _read(archive: bytes | Path) -> tuple[Any, bytes]:
     source = archive if isinstance(archive, Path) else io.BytesIO(archive)
     with open_archive(source, max_members=_MAX_MEMBERS) as parts:
         if not {"config.json", "model.weights.h5"} <= set(parts.namelist()):
-            raise ValueError("it is no .keras archive of Keras 3")
+            raise ValueError("it is not a .keras archive of Keras 3")
         config = json.loads(read_member(parts, "config.json", MAX_CONFIG))
         weights = read_member(parts, "model.weights.h5")
     check_plain(config, "the network")
@@ -193,7 +193,7 @@ def _build(config: Any, weights: bytes, n_stored: int) -> Any:
     with keras.StatelessScope(initialize_variables=False):
         model = keras.saving.deserialize_keras_object(config, safe_mode=True)
         if not isinstance(model, keras.Model):
-            raise ValueError(f"it holds {type(model).__name__}, which is no Keras model")
+            raise ValueError(f"it holds {type(model).__name__}, which is not a Keras model")
         n_asked = sum(math.prod(variable.shape) for variable in model.variables)
         if n_asked > n_stored + _NOT_STORED:
             raise ValueError(f"its network asks for {n_asked:,} weights, and {n_stored:,} are stored")
@@ -241,7 +241,7 @@ def check_hdf5(content: bytes) -> int:
     ValueError
         If it takes from other files, or declares more than it holds.
     OSError
-        If it is no HDF5 file.
+        If it is not an HDF5 file.
     """
     import h5py
 

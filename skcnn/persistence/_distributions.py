@@ -119,7 +119,7 @@ def rebuilt(value: Any) -> Any:
         and isinstance(kwds, dict)
         and all(isinstance(number, Real) for number in [*args, *kwds.values()])
     ):
-        raise ValueError("it holds a distribution that is no name of scipy.stats with numbers")
+        raise ValueError("it holds a distribution that is not a name of scipy.stats with numbers")
     return getattr(stats, name)(*args, **kwds)
 
 

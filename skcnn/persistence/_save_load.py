@@ -287,7 +287,7 @@ def _check_name(name: str) -> None:
     if name != _STATE and not (
         folder in _ENDINGS and dot + ending in _ENDINGS[folder] and re.fullmatch("[0-9a-f]{64}", digest)
     ):
-        raise ValueError(f"it has a member {name!r}, which is no name that skcnn.save gives")
+        raise ValueError(f"it has a member {name!r}, which is not a name that skcnn.save gives")
 
 
 def _listed(denied: dict[str, str]) -> str:
