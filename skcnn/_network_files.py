@@ -242,7 +242,7 @@ def check_hdf5(content: bytes) -> int:
     ValueError
         If it takes from other files, or declares more than it holds.
     OSError
-        If it is no HDF5 file.
+        If it is not an HDF5 file.
     """
     import h5py
 

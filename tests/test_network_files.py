@@ -104,7 +104,7 @@ def test_archives_that_are_none(archive):
     no_weights = io.BytesIO()
     with zipfile.ZipFile(no_weights, "w") as parts:
         parts.writestr("config.json", "{}")
-    with pytest.raises(ValueError, match=r"no \.keras archive"):
+    with pytest.raises(ValueError, match=r"not a \.keras archive"):
         network_from_archive(no_weights.getvalue())
 
 

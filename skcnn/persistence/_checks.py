@@ -1,4 +1,4 @@
-"""The check of what compiled code takes from an object without a look at it, and of methods that are no methods.
+"""The check of what compiled code takes from an object without a look at it, and of what would stand for its methods.
 
 Found by giving every estimator of scikit-learn that a file may hold forged arrays that end at a guarded page: those of
 this file's checks ended the process.

@@ -80,7 +80,7 @@ def test_files_of_keras_get_a_hint(tmp_path, shared):
 )
 def test_members_have_fixed_names(path, name):
     write(path, {"estimator.skops": STATE, name: b"x"})
-    with pytest.raises(ModelFileError, match=r"no name that skcnn\.save gives|members have the same name"):
+    with pytest.raises(ModelFileError, match=r"not a name that skcnn\.save gives|members have the same name"):
         skcnn.load(path)
 
 

@@ -233,7 +233,7 @@ def test_a_file_asks_for_listed_distributions_of_numbers(name, value, path):
         }
 
     forge(path, change)
-    with pytest.raises(ModelFileError, match=r"no name of scipy\.stats with numbers"):
+    with pytest.raises(ModelFileError, match=r"not a name of scipy\.stats with numbers"):
         skcnn.load(path)
 
 
