@@ -33,7 +33,7 @@ def build_record_model(plan: Plan) -> tuple[Any, Shapes]:
     with pinned():
         network = plan.backbone.build(image_size=plan.image_size, weights=plan.weights, random_state=plan.random_state)
         outputs = [plan.backbone.pooled_output(network, output.layer, output.pooling) for output in plan.outputs]
-        features = fold_batch_norm(keras.Model(network.inputs, outputs))
+        features = fold_batch_norm(keras.Model(network.inputs[0], outputs))
         if plan.precision != "float32":
             features = with_precision(features, plan.precision)
         pixels = keras.Input((*plan.image_size, 3), dtype="uint8", name="pixels")

@@ -146,7 +146,7 @@ def build_parts(design: Design) -> Parts:
     output = backbone.pooled_output(network, backbone.layers[-1].name, design.pooling)
     if len(output.shape) > 2:
         output = keras.layers.Flatten(dtype="float32")(output)
-    return Parts(network, keras.Model(network.inputs, output, name="base"), head_layers(design))
+    return Parts(network, keras.Model(network.inputs[0], output, name="base"), head_layers(design))
 
 
 def head_layers(design: Design) -> list[Any]:
