@@ -26,7 +26,7 @@ def rows_of(script: str) -> tuple[list[str], bool]:
     done = subprocess.run([sys.executable, HERE / script], stdout=subprocess.PIPE, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith("| ")][1:]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    return ["| " + " | ".join((row + [""])[:4]) + " |" for row in cells], bool(lines) and done.returncode == 0
+    return ["| " + " | ".join([*row, ""][:4]) + " |" for row in cells], bool(lines) and done.returncode == 0
 
 
 def main(arguments: list[str] | None = None) -> int:
