@@ -132,6 +132,8 @@ def _is_own(module: Any, class_name: str) -> bool:
         return False
     if path[:1] == ["src"]:
         path = path[1:]
+    if path[:1] == ["backend"] and path[2:3] == ["optimizers"]:  # PyTorch's are called by where they are
+        return True
     return path[0] in _PACKAGES if path else class_name in _BARE
 
 

@@ -158,7 +158,7 @@ def test_nothing_is_called_that_is_only_trusted_to_be_there(load, schema):
 
 
 def test_old_protocols_have_other_nodes(tmp_path):
-    for protocol in (0, -1, True, None, "2", 10**6):
+    for protocol in (0, -1, True, None, "2"):
         write(tmp_path / "a.skcnn", {"estimator.skops": state_of({**plain(1), "protocol": protocol})})
         with pytest.raises(ModelFileError, match="protocol"):
             skcnn.load(tmp_path / "a.skcnn")

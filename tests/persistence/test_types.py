@@ -308,9 +308,13 @@ def test_a_random_state_stays_within_its_numbers():
     state = np.random.RandomState(0)
     assert checked(state) is state
     kind, key, *_ = state.get_state()
-    state.set_state((kind, key, 10**6))
-    with pytest.raises(ValueError, match="random state is at 1000000 of 624"):
-        checked(state)
+
+    def forged():
+        state.set_state((kind, key, 10**6))  # which a later NumPy refuses itself
+        return checked(state)
+
+    with pytest.raises(ValueError, match=r"random state is at 1000000 of 624|between 0 and 624"):
+        forged()
 
 
 class Own(BaseEstimator):
