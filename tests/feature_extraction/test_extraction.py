@@ -76,7 +76,7 @@ def expected(engine, paths):
 
 
 def n_leases(folder):
-    with sqlite3.connect(database(folder)) as connection:
+    with contextlib.closing(sqlite3.connect(database(folder))) as connection, connection:
         return connection.execute("SELECT count(*) FROM leases").fetchone()[0]
 
 
@@ -327,7 +327,7 @@ def test_order_batches_copies_and_names_do_not_matter(engine, tmp_path):
 
 def test_a_damaged_record_is_computed_anew(engine, paths, expected, tmp_path):
     features_in(tmp_path).transform(paths)
-    with sqlite3.connect(database(tmp_path)) as connection:
+    with contextlib.closing(sqlite3.connect(database(tmp_path))) as connection, connection:
         connection.execute("UPDATE contents SET content = zeroblob(length(content)) WHERE id = 7")
     np.testing.assert_array_equal(features_in(tmp_path).transform(paths), expected)
     assert engine() == 61
