@@ -123,6 +123,7 @@ def test_nothing_is_copied_without_need():
         {"backbone": "ResNet20", "weights": "/etc/x.h5"},
         {"backbone": "ResNet20", "weights": "x.weights.h5"},
         {"backbone": "ResNet20", "image_size": 0},
+        {"backbone": "ResNet20", "image_size": 20_000},
         {"backbone": "ResNet20", "image_size": (2.5, 8)},
         {"backbone": {"member": "networks/none.keras"}},
         {"backbone": "ResNet20", "weights": {"member": "estimator.skops"}},
