@@ -226,3 +226,9 @@ def test_metrics_knows_a_page_that_is_not_right(script, tmp_path):
     ]:
         page.write_text(text)
         assert metrics.page_is_right(predictions, names, page, 1) is right
+
+
+def test_full_disks_are_errors_and_leave_nothing(script):
+    (row,) = script("hostile_disks").measure("full")
+    assert row.is_right, row.result
+    assert row.n_tried >= 8
