@@ -42,11 +42,7 @@ def import_keras() -> Any:
     RuntimeError
         In a process that was forked from one in which Keras was at work: its threads are gone, and it would hang.
     """
-    if _started_in and _started_in[0] != os.getpid():
-        raise RuntimeError(
-            "This process was forked from one in which Keras was at work, and would hang. joblib's backend "
-            "'multiprocessing' does that; its default, 'loky', does not."
-        )
+    check_not_forked()
     try:
         keras = importlib.import_module("keras")
     except ModuleNotFoundError as error:
@@ -56,8 +52,29 @@ def import_keras() -> Any:
             "(`pip install tensorflow`, `jax` or `torch`), or set the environment variable KERAS_BACKEND to one that "
             "is installed before Python starts."
         ) from error
-    _started_in[:] = [os.getpid()]
+    note_start()
     return keras
+
+
+def note_start() -> None:
+    """Note that networks run in this process, by Keras or by another engine."""
+    _started_in[:] = [os.getpid()]
+
+
+def check_not_forked() -> None:
+    """Refuse to run a network in a process that was forked from one in which networks ran.
+
+    Raises
+    ------
+    RuntimeError
+        In such a process: the threads of Keras or OpenVINO are gone, and it would hang.
+    """
+    if _started_in and _started_in[0] != os.getpid():
+        raise RuntimeError(
+            "This process was forked from one in which a network ran, and would hang. joblib's backend "
+            "'multiprocessing' does that, and multiprocessing on Linux; joblib's default, 'loky', and "
+            "multiprocessing.get_context('spawn') do not."
+        )
 
 
 def has_gpu() -> bool:

@@ -230,9 +230,14 @@ def test_metrics_knows_a_page_that_is_not_right(script, tmp_path):
         assert metrics.page_is_right(predictions, names, page, 1) is right
 
 
-@pytest.mark.slow
 def test_hostile_files_do_no_harm():
     command = [sys.executable, str(BENCHMARKS / "hostile_files.py")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "| 2,500 |" in done.stdout
+
+
+def test_full_disks_are_errors_and_leave_nothing(script):
+    (row,) = script("hostile_disks").measure("full")
+    assert row.is_right, row.result
+    assert row.n_tried >= 8

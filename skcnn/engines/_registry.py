@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
+from skcnn._keras import check_not_forked, note_start
 from skcnn.engines._auto import AutoEngine
 from skcnn.engines._engine import Engine
 from skcnn.engines._keras_engine import KerasEngine
@@ -37,6 +39,7 @@ def get_engine(plan: Plan, name: str, folder: Path, n_images: int) -> Engine:
     n_images : int
         How many images it is for, from which ``"auto"`` tells whether an export is worth it.
     """
+    check_not_forked()  # a network that was compiled before the fork is there, and would hang
     # Not the network's lock: workers that are threads of this process get their engine while their caller holds that.
     with _registry_lock:
         lock = _build_locks.setdefault(plan.network, threading.RLock())
@@ -56,5 +59,18 @@ def clear_engines() -> None:
 
 def _make(plan: Plan, name: str, folder: Path) -> Engine | AutoEngine:
     if name == "openvino":
+        note_start()
         return OpenVINOEngine(plan, folder)
     return KerasEngine(plan) if name == "keras" else AutoEngine(plan, folder)
+
+
+def _after_fork() -> None:
+    # A thread that held one of these is not in the child.
+    global _registry_lock
+    _registry_lock = threading.Lock()
+    _locks.clear()
+    _build_locks.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

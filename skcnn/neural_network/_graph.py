@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from skcnn._keras import building, has_gpu, import_keras, pinned, set_weights
+from skcnn._keras import building, check_not_forked, has_gpu, import_keras, pinned, set_weights
 from skcnn.neural_network._network import (
     Design,
     Parts,
@@ -159,6 +159,7 @@ def n_graphs() -> int:
 
 @contextmanager
 def _locked(key: tuple[Any, ...], build: Any) -> Iterator[Graph]:
+    check_not_forked()
     with building():
         graph = _graphs.get(key)
         if graph is None:

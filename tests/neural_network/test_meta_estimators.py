@@ -94,8 +94,16 @@ def test_workers(frame, frozen):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks are POSIX's")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_forked_process_is_refused(task, frozen):
+def test_a_forked_process_is_refused(task, frozen, tiny):
     fitted = clone(frozen).fit(*task)  # Keras is at work in this process
+    tuned = tiny(head_epochs=1, epochs=1, unfreeze="parts").fit(*task)
+    tuned.predict(task[0])
+    engines = [BottleneckFeatures(TOY, cache=None, engine=engine) for engine in ("keras", "openvino")]
+    for features in engines:
+        features.transform(task[0])
+    # What is compiled already hangs in the child as well as what is not.
+    asks = [lambda: clone(frozen).fit(*task), lambda: fitted.predict(task[0]), lambda: tuned.predict(task[0])]
+    asks += [lambda features=features: features.transform(task[0]) for features in engines]
     # Forked by hand, as joblib's 'multiprocessing' does: its pool may wait for ever where two tasks fail at a time (it
     # ends a worker that holds the lock of the results).
     if (child := os.fork()) == 0:
@@ -103,14 +111,14 @@ def test_a_forked_process_is_refused(task, frozen):
         signal.alarm(60)  # a child that hangs is ended by the kernel
         n_refused = 0
         try:
-            for ask in (lambda: clone(frozen).fit(*task), lambda: fitted.predict(task[0])):
+            for ask in asks:
                 try:
                     ask()
                 except RuntimeError as error:
                     n_refused += "forked" in str(error)
         finally:
             os._exit(n_refused)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == len(asks)
 
 
 @pytest.mark.parametrize("ensemble", [True, False])
