@@ -178,12 +178,16 @@ def _locked(key: tuple[Any, ...], build: Any) -> Iterator[Graph]:
 def _trainer_class() -> Any:
     keras = import_keras()
 
+    @keras.saving.register_keras_serializable("skcnn")
     class Trainer(keras.Model):  # type: ignore[name-defined]
         """The model that callbacks see. ``plain``, set in training, makes the network of standard layers of it."""
 
+        plain: Any = None
+
         def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None) -> None:
             """Save the plain network, from pixels to probabilities, which loads without this package."""
-            self.plain().save(filepath, overwrite=overwrite, zipped=zipped)
+            save = super().save if self.plain is None else self.plain().save
+            save(filepath, overwrite=overwrite, zipped=zipped)
 
     return Trainer
 

@@ -186,10 +186,19 @@ def in_inference_mode() -> Any:
     """
     keras = import_keras()
 
+    # Registered, and with a configuration, for callbacks that copy the model or write it down.
+    @keras.saving.register_keras_serializable("skcnn")
     class InInferenceMode(keras.layers.Layer):  # type: ignore[name-defined]
-        def __init__(self, inner: Any):
-            super().__init__()
+        def __init__(self, inner: Any, name: str | None = None, trainable: bool = True, dtype: Any = None):
+            super().__init__(name=name, trainable=trainable, dtype=dtype)
             self.inner = inner
+
+        @classmethod
+        def from_config(cls, config: dict[str, Any]) -> InInferenceMode:
+            return cls(**{**config, "inner": keras.saving.deserialize_keras_object(config["inner"])})
+
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "inner": keras.saving.serialize_keras_object(self.inner)}
 
         def call(self, x: Any) -> Any:
             return self.inner(x, training=False)
@@ -394,9 +403,10 @@ def variable_dropout() -> Any:
     """Return a dropout layer whose rate is a variable, so that candidates of a search share a compiled graph."""
     keras = import_keras()
 
+    @keras.saving.register_keras_serializable("skcnn")
     class VariableDropout(keras.layers.Layer):  # type: ignore[name-defined]
-        def __init__(self) -> None:
-            super().__init__(dtype="float32")
+        def __init__(self, name: str | None = None, trainable: bool = True, dtype: Any = "float32") -> None:
+            super().__init__(name=name, trainable=trainable, dtype=dtype)
             self.seed_generator = keras.random.SeedGenerator(0)
 
         def build(self, input_shape: Any) -> None:

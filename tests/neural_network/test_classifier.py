@@ -592,6 +592,23 @@ def test_a_model_checkpoint_is_the_plain_network(task, tiny, tmp_path, phase):
     assert np.abs(first.predict(X.astype("float32"), verbose=0) - probabilities).max() > 1e-4
 
 
+def test_callbacks_may_copy_the_model_and_write_it_down(task, tiny, tmp_path):
+    X = task[0].astype("float32")
+    outputs = []
+
+    class Write(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            keras.saving.save_model(self.model, tmp_path / "model.keras")
+            copy = keras.models.clone_model(self.model)
+            copy.set_weights(self.model.get_weights())
+            read = keras.saving.load_model(tmp_path / "model.keras")
+            outputs[:] = [model(X, training=False) for model in (self.model, copy, read)]
+
+    probabilities = tiny(head_epochs=0, epochs=1, dropout=0.1, callbacks=[Write]).fit(*task).predict_proba(task[0])
+    for output in outputs:
+        np.testing.assert_allclose(output, probabilities, atol=1e-5)
+
+
 def test_early_stopping_names_the_class_of_one_image(task, tiny):
     X, y = task
     with pytest.raises(ValueError, match=r"two images or more per class\. Got one image of 'lynx', 'zebra'\."):
