@@ -66,7 +66,7 @@ def run(attack: Callable[[Outcomes], None]) -> Row:
 
 def _attacked(attack: Callable[[Outcomes], None], sender) -> None:
     outcomes, started = Outcomes(), []
-    sys.addaudithook(lambda event, _: started.append(event) if event in _STARTS else None)
+    sys.addaudithook(lambda event, given: started.append(f"{event} {given[:2]}") if event in _STARTS else None)
     attack(outcomes)
     if started:
         outcomes.fault(f"programs were started: {Counter(started)}")

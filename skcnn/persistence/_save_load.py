@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -163,7 +164,7 @@ def load(path: str | os.PathLike[str], *, trusted: Iterable[str] = ()) -> Any:
     FileNotFoundError
         If there is no such file.
     OSError
-        If it cannot be read.
+        If it cannot be read, or there is no room for temporary files.
     TypeError
         If ``trusted`` is a str.
     """
@@ -222,6 +223,10 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         yield file
 
 
+#: No room for temporary files, too many open files, no memory: a whole file is not to blame for these.
+_OF_THE_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+
 @contextmanager
 def _blamed(path: str | os.PathLike[str], verdict: str) -> Iterator[None]:
     """Say of whatever is raised that the file is to blame for it."""
@@ -230,6 +235,8 @@ def _blamed(path: str | os.PathLike[str], verdict: str) -> Iterator[None]:
     except (ModelFileError, ImportError, Warning):  # the environment's, and those that the user turned into errors
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+            raise
         reason = "it is nested too deep" if isinstance(error, RecursionError) else str(error) or type(error).__name__
         raise ModelFileError(f"{os.fspath(path)} {verdict}: {reason}") from error
 

@@ -1,5 +1,6 @@
 """What load says of files that are broken, too large, or no files at all."""
 
+import errno
 import io
 import json
 import os
@@ -170,3 +171,13 @@ def test_members_are_read_whole(path):
     skcnn.save(LogisticRegression(C=0.125), path)
     assert list(members_of(path)) == ["estimator.skops"]
     assert skcnn.load(path).C == 0.125
+
+
+def test_a_full_disk_is_not_blamed_on_the_file(tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    skcnn.save(LogisticRegression(), tmp_path / "a.skcnn")
+    monkeypatch.setattr(skops.io, "loads", full)
+    with pytest.raises(OSError, match="No space left"):
+        skcnn.load(tmp_path / "a.skcnn")
