@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import importlib
 import io
 import json
 import platform
@@ -42,9 +43,11 @@ from skcnn.persistence import ModelFileError
 
 SECONDS = 60  # beyond which an attempt counts as hung
 
-# Both ask a program, once per process; Keras does the latter. Not when programs are counted.
+# These ask a program, once per process or, for the fonts, where matplotlib has no cache yet; Keras loads the latter two.
+# Not when programs are counted.
 joblib.cpu_count(only_physical_cores=True)
 platform.processor()
+importlib.import_module("matplotlib.font_manager")
 
 X = np.random.default_rng(0).random((40, 6))
 Y = np.where(X[:, 0] > 0.5, "b", "a")

@@ -230,7 +230,6 @@ def test_metrics_knows_a_page_that_is_not_right(script, tmp_path):
         assert metrics.page_is_right(predictions, names, page, 1) is right
 
 
-@pytest.mark.xfail(strict=False, reason="once, here alone, two programs were started; which ones, the row now says")
 def test_hostile_files_do_no_harm():
     command = [sys.executable, str(BENCHMARKS / "hostile_files.py")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
