@@ -43,8 +43,8 @@ from skcnn.persistence import ModelFileError
 
 SECONDS = 60  # beyond which an attempt counts as hung
 
-# These ask a program: once per process, or, for fonts, where matplotlib has no cache yet. Keras does the latter two. Not
-# when programs are counted.
+# These ask a program: once per process, or, for fonts, where matplotlib has no cache yet. Keras does the latter two.
+# Not when programs are counted.
 joblib.cpu_count(only_physical_cores=True)
 platform.processor()
 importlib.import_module("matplotlib.font_manager")
