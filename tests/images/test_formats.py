@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import PIL
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,9 @@ LOSSLESS = {
     "PNG": {}, "TIFF": {}, "BMP": {}, "PPM": {}, "TGA": {}, "PCX": {}, "SGI": {}, "WEBP": {"lossless": True},
 }  # fmt: skip
 LOSSY = ["JPEG", "GIF"]
+PILLOW = int(PIL.__version__.split(".")[0])
+if PILLOW < 12:  # which cannot read the narrow PCX images that it writes
+    del LOSSLESS["PCX"]
 TURNED_FORMATS = ["PNG", "TIFF", "WEBP", "JPEG"]
 
 
@@ -121,7 +125,7 @@ def test_numbers_of_32_bits_are_levels_from_0_to_255(dtype, tmp_path):
         np.testing.assert_array_equal(as_images([item]).decode(0, (64, 64)), expected, err_msg=name)
 
 
-@pytest.mark.parametrize("format", ["PNG", "TIFF", "PPM"])
+@pytest.mark.parametrize("format", ["PNG", "TIFF", *(["PPM"] if PILLOW >= 11 else [])])
 def test_numbers_of_16_bits_give_their_high_byte(format, tmp_path):
     image = Image.fromarray((LEVELS * 256 + 7).astype(np.uint16))
     expected = np.repeat(LEVELS.astype(np.uint8)[..., None], 3, axis=2)

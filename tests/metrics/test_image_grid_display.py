@@ -199,7 +199,7 @@ def test_nothing_is_cut_and_nothing_overlaps(kind, own_figure):
     )
     ax = None if own_figure else Figure(figsize=(9, 8), layout="constrained").subplots(1, 2)[0]
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
         found, inside = boxes(display.plot(ax))
     assert len(found) > 60
     for first, second in combinations(found, 2):
