@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 import unicodedata
@@ -24,6 +25,13 @@ def printable_text(text: Any) -> str:
     A path is opened, and written to files, as it is.
     """
     return _UNFIT.sub(_escaped, str(text))
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """Return the names that come close to a given one as a question, with a space before it, or ""."""
+    by_lower = {name.lower(): name for name in known}
+    close = [by_lower[match] for match in difflib.get_close_matches(given.lower(), by_lower, n=3)]
+    return f" Did you mean {' or '.join(map(repr, map(printable_text, close)))}?" if close else ""
 
 
 def valid_text(text: str) -> str:

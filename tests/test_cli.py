@@ -82,9 +82,8 @@ def test_compare(folders, model, tmp_path, capsys):
 
 
 def test_compare_wants_two_models(folders, model, capsys):
-    with pytest.raises(SystemExit):
-        main(["compare", str(model), str(folders / "test")])
-    assert "the following arguments are required" in capsys.readouterr().err
+    assert main(["compare", str(model), str(folders / "test")]) == 1
+    assert "test is a folder; expected a file that skcnn.save wrote" in capsys.readouterr().err
 
 
 def paths_of(folder: str) -> list[str]:
@@ -207,7 +206,7 @@ def test_demo(tmp_path, capsys, monkeypatch):
         (["fit", ".", "-o", "no-such-folder/m.skcnn"], "no-such-folder"),
         (["evaluate", "no-such.skcnn", "."], "no-such.skcnn"),
         (["predict", "no-such.skcnn", "a.jpg"], "no-such.skcnn"),
-        (["extract", ".", "-o", "features.xls"], ".parquet"),
+        (["fit", "some.txt", "-o", "m.skcnn"], "some.txt"),
     ],
 )
 def test_errors_are_one_line(arguments, message, tmp_path, monkeypatch, capsys):
@@ -277,19 +276,68 @@ def test_whatever_names_hold(folders, tmp_path, monkeypatch, capsys):
     assert r"data/caf\udce9/\udcff.png" in set(pd.read_parquet("f.parquet")["path"])
 
 
+def test_what_is_not_there_is_reported_before_anything_is_imported(tmp_path, model, folders):
+    (tmp_path / "flowers").mkdir()
+    code = (
+        "import sys; from skcnn.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        "print([name for name in ('sklearn', 'pandas', 'scipy', 'matplotlib', 'keras') if name in sys.modules])"
+    )
+    several = [
+        (["fit", "flwoers", "-o", "m.skcnn"], "Did you mean 'flowers'?"),
+        (["fit", "flowers", "-o", "m.skcnn", "--backbone", "resnet5"], "Did you mean 'ResNet50'"),
+        (["predict", "no-such.skcnn", "a.jpg"], "no-such.skcnn: no such file"),
+        (["predict", str(folders / "train" / "0" / "0.png"), "a.jpg"], "is not a file that skcnn.save wrote"),
+    ]
+    for arguments, message in several:
+        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=tmp_path)
+        assert done.stdout == "[]\n", arguments
+        assert message in done.stderr
+
+
 def test_debug_shows_the_traceback():
     with pytest.raises(FileNotFoundError):
         main(["predict", "no-such.skcnn", "a.jpg", "--debug"])
 
 
-@pytest.mark.parametrize(
-    "arguments", [[], ["no-such-command"], ["cache", "drop", "."], ["fit"], ["fit", ".", "-o", "m", "--alpha", "much"]]
-)
-def test_usage_errors(arguments, capsys):
+FIT = ["fit", ".", "-o", "m.skcnn"]
+USAGE_ERRORS = [
+    ([], "required: COMMAND"),
+    (["fti"], "Did you mean 'fit'?"),
+    (["cache", "drop", "."], "invalid choice: 'drop'"),
+    (["cache", "inf", "."], "Did you mean 'info'?"),
+    (["fit"], "required: data, -o/--output"),
+    ([*FIT, "--alpha", "much"], "got much; expected auto or a number > 0"),
+    ([*FIT, "--test-size", "1.5"], "got 1.5; expected a fraction in (0, 1)"),
+    ([*FIT, "--cv", "-1"], "got -1; expected an integer >= 0"),
+    ([*FIT, "--batch-size", "x"], "got x; expected an integer >= 1"),
+    ([*FIT, "--backbone", "mobilnetv2"], "there is no backbone 'mobilnetv2'. Did you mean 'MobileNetV2'"),
+    ([*FIT, "--tets-size", "0.2"], "unrecognized arguments: --tets-size 0.2. Did you mean '--test-size'"),
+    ([*FIT, "--epochs", "2"], "--epochs needs --fine-tune"),
+    ([*FIT, "--fine-tune", "--alpha", "1"], "--alpha cannot be used with --fine-tune"),
+    ([*FIT, "--search", "--layers", "a"], "leave out --layers and --alpha"),
+    ([*FIT, "--head", "logistic", "--alpha", "1"], "--alpha is the penalty of --head bagged-sgd"),
+    ([*FIT, "--backbone", "VGG16", "--backbone", "VGG19"], "several --backbone need --search"),
+    ([*FIT, "--weights", "a.h5", "--weights", "b.h5"], "several --weights need the form NAME=FILE"),
+    ([*FIT, "--cv", "0", "--html", "r.html"], "--html needs an estimate"),
+    (["extract", ".", "-o", "features.xls"], "got features.xls; expected a name that ends in .parquet or .csv"),
+    (["duplicates", ".", "-o", "pairs.xls"], "got pairs.xls; expected a name that ends in .parquet or .csv"),
+    (["duplicates", ".", "--min-similarity", "2"], "got 2; expected a number in (0, 1]"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), USAGE_ERRORS)
+def test_usage_errors(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
-    assert "usage:" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.startswith("skcnn")
+    assert err.count("\n") == 2
+    assert "--help` shows what is expected" in err
 
 
 @pytest.mark.parametrize(

@@ -78,8 +78,6 @@ def test_none_found(folders, capsys):
         (["train/dog"], "train/dog contains no images"),
         (["train", "train/cat"], "train/cat lies in train"),
         (["train", "./train/"], "share no file"),
-        (["train", "-o", "pairs.xls"], ".parquet"),
-        (["train", "--min-similarity", "2"], "min_similarity=2.0"),
     ],
 )
 def test_errors_are_one_line(folders, arguments, message, capsys):

@@ -8,7 +8,7 @@ where its features come from.
 from skcnn.backbones._backbone import Backbone, BottleneckLayer
 from skcnn.backbones._from_model import as_backbone, backbone_from_model
 from skcnn.backbones._pixels import scale_pixels
-from skcnn.backbones._registry import get_backbone, list_backbones, register_backbone
+from skcnn.backbones._registry import backbone_names, get_backbone, list_backbones, register_backbone
 from skcnn.backbones._weights import WeightsDownloadError, WeightsFile, as_weights_file
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "as_backbone",
     "as_weights_file",
     "backbone_from_model",
+    "backbone_names",
     "get_backbone",
     "list_backbones",
     "register_backbone",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import threading
+from typing import TYPE_CHECKING
 
-import pandas as pd
-
+from skcnn._text import did_you_mean
 from skcnn.backbones._backbone import Backbone
 from skcnn.backbones._table import TABLE
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _registered: dict[str, Backbone] = {}
 _lock = threading.Lock()
@@ -39,6 +41,8 @@ def list_backbones() -> pd.DataFrame:
     >>> small.index.tolist()
     ['MobileNetV2', 'MobileNetV3Large', 'MobileNetV3Small', 'ResNet20', 'LeNet5']
     """
+    import pandas as pd
+
     backbones = list(_all().values())
     columns = {
         "name": [backbone.name for backbone in backbones],
@@ -50,6 +54,22 @@ def list_backbones() -> pd.DataFrame:
         "weights": [backbone.weights for backbone in backbones],
     }
     return pd.DataFrame(columns)
+
+
+def backbone_names() -> list[str]:
+    """Return the names of the backbones, in the order of :func:`list_backbones`.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> from skcnn.backbones import backbone_names
+    >>> backbone_names()[:2]
+    ['ConvNeXtBase', 'ConvNeXtLarge']
+    """
+    return list(_all())
 
 
 def get_backbone(name: str) -> Backbone:
@@ -78,10 +98,10 @@ def get_backbone(name: str) -> Backbone:
     backbones = _all()
     if name in backbones:
         return backbones[name]
-    by_lower = {known.lower(): known for known in backbones}
-    close = [by_lower[match] for match in difflib.get_close_matches(str(name).lower(), by_lower, n=3)]
-    hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
-    raise ValueError(f"There is no backbone {name!r}.{hint} skcnn.backbones.list_backbones() shows all of them.")
+    raise ValueError(
+        f"There is no backbone {name!r}.{did_you_mean(str(name), backbones)} "
+        "skcnn.backbones.list_backbones() shows all of them."
+    )
 
 
 def register_backbone(backbone: Backbone) -> None:

@@ -14,7 +14,8 @@ from typing import TextIO
 
 from skcnn import __version__
 from skcnn._text import printable_text
-from skcnn.cli import _backbones, _cache, _compare, _demo, _duplicates, _evaluate, _extract, _fit, _predict
+from skcnn.cli import _backbones, _cache, _compare, _demo, _duplicates, _evaluate, _extract, _fit, _predict, _split
+from skcnn.cli._arguments import Parser
 from skcnn.cli._demo import demo_search
 
 __all__ = ["demo_search", "main"]
@@ -51,11 +52,13 @@ def _streams() -> Iterator[None]:
 
 
 def _main(arguments: Sequence[str] | None) -> int:
-    options = _parser().parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file name may contain characters that the terminal's encoding lacks: better escaped than an error.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        options, unknown = _parser().parse_known_args(arguments)
+        if unknown:
+            options.parser.refuse(unknown)
         if options.starts_keras:
             _start_keras_quietly()
         with warnings.catch_warnings():
@@ -70,7 +73,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        if options.debug:
+        if "--debug" in (sys.argv if arguments is None else arguments):
             raise
         _report("error", error)
         return 1
@@ -95,8 +98,8 @@ def _show_warning(
     _report("warning", message)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="skcnn",
         description="Classify images with the features of pretrained networks and a linear classifier.",
         epilog=(
@@ -110,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
             "  skcnn predict flowers.skcnn a.jpg b.jpg --top 5          the most probable classes\n"
             "  skcnn extract flowers/ -o features.parquet               only the features, as a table\n"
             "  skcnn extract flowers/ -o f.parquet --cache features/    each image through the network once, ever\n"
+            "  skcnn split flowers/ --train train.csv --test test.csv   near duplicates stay together\n"
             "  skcnn duplicates train/ test/                            do they share images?\n"
             "  skcnn backbones                                          list the networks\n"
             "  skcnn cache info features/                               describe a cache directory\n\n"
@@ -120,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"skcnn {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    for command in (_demo, _fit, _evaluate, _compare, _predict, _extract, _duplicates, _backbones, _cache):
+    for command in (_demo, _fit, _evaluate, _compare, _predict, _extract, _duplicates, _split, _backbones, _cache):
         command.add_to(commands)
     return parser
 

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skcnn._files import check_regular, replacing
+from skcnn._files import replacing
 from skcnn._text import listing, printable_text, valid_labels
+from skcnn.cli._arguments import Parser, backbone_name, data_path, output_path, whole_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,9 +33,9 @@ def add_command(
     *,
     epilog: str | None = None,
     starts_keras: bool = True,
-) -> argparse.ArgumentParser:
+) -> Parser:
     """Add a command to the subparsers ``commands``, with the common options; ``run`` may return an exit code."""
-    parser: argparse.ArgumentParser = commands.add_parser(
+    parser: Parser = commands.add_parser(
         name,
         help=help,
         description=help[0].upper() + help[1:] + ".",
@@ -43,27 +44,45 @@ def add_command(
     )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    parser.set_defaults(command=run, starts_keras=starts_keras)
+    parser.set_defaults(command=run, parser=parser, starts_keras=starts_keras)
     return parser
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", help="a folder with one folder of images per class, or a .csv with path and label")
+    parser.add_argument(
+        "data", type=data_path, help="a folder with one folder of images per class, or a .csv with path and label"
+    )
 
 
-def add_features(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--backbone", default="MobileNetV2", help="see `skcnn backbones` (default: %(default)s)")
-    parser.add_argument("--weights", default="pretrained", help="a name or a .h5 file (default: %(default)s)")
+def add_features(parser: argparse.ArgumentParser, *, several_backbones: bool = False) -> None:
+    """Add the options of BottleneckFeatures."""
+    parser = parser.add_argument_group("features")
+    parser.add_argument(
+        "--backbone",
+        type=backbone_name,
+        action="append" if several_backbones else "store",
+        default=None if several_backbones else "MobileNetV2",
+        metavar="NAME",
+        help="see `skcnn backbones` (default: MobileNetV2)",
+    )
+    parser.add_argument(
+        "--weights",
+        action="append",
+        metavar="FILE",
+        help="a name or a .h5 file; for several backbones NAME=FILE, once for each (default: pretrained)",
+    )
     parser.add_argument("--layers", nargs="+", metavar="LAYER", help="bottleneck layers, joined (default: the last)")
     parser.add_argument("--pooling", choices=["avg", "max", "none"], default="avg", help="(default: %(default)s)")
-    parser.add_argument("--image-size", type=int, metavar="PIXELS", help="(default: the network's own)")
+    parser.add_argument("--image-size", type=whole_number, metavar="PIXELS", help="(default: the network's own)")
     parser.add_argument(
         "--resize",
         choices=["stretch", "crop", "pad"],
         default="stretch",
         help="how to handle other aspect ratios (default: %(default)s)",
     )
-    parser.add_argument("--batch-size", type=int, help="(default: 32 on a CPU, found by trial on a GPU)")
+    parser.add_argument(
+        "--batch-size", type=whole_number, metavar="N", help="(default: 32 on a CPU, found by trial on a GPU)"
+    )
     parser.add_argument(
         "--engine",
         choices=["auto", "keras", "openvino"],
@@ -88,12 +107,24 @@ def load_data(data: str) -> Bunch:
     return load_image_table(data) if data.lower().endswith(".csv") else load_image_folder(data)
 
 
-def features_from(options: argparse.Namespace) -> Any:
+def weights_from(options: argparse.Namespace) -> Any:
+    """Return what --weights says: one value for whatever backbone, or a dict from backbone to file."""
+    given = options.weights or ["pretrained"]
+    by_backbone = dict(text.split("=", 1) for text in given if "=" in text and not os.path.exists(text))
+    if not by_backbone and len(given) == 1:
+        return given[0]
+    if len(by_backbone) < len(given):
+        options.parser.error("several --weights need the form NAME=FILE, with the name of a backbone")
+    return by_backbone
+
+
+def features_from(options: argparse.Namespace, backbone: str | None = None) -> Any:
+    """Return the features that the options describe, of the backbone that they name unless another is given."""
     from skcnn.feature_extraction import BottleneckFeatures
 
     return BottleneckFeatures(
-        options.backbone,
-        weights=options.weights,
+        backbone or options.backbone,
+        weights=weights_from(options),
         layers=options.layers,
         pooling=None if options.pooling == "none" else options.pooling,
         image_size=options.image_size,
@@ -111,19 +142,16 @@ def verbose(options: argparse.Namespace) -> int:
     return int(sys.stderr.isatty() and not options.quiet)
 
 
-def check_writable(path: str) -> None:
-    """Raise early if an output path cannot be written."""
-    folder = Path(path).parent
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{path}: the folder {folder} does not exist; create it first")
-    check_regular(path, "the path of a file")
-    if Path(path).is_dir() or not os.access(folder, os.W_OK):
-        raise PermissionError(f"{path} cannot be written")
+def table_path(text: str) -> str:
+    """Read the path of a table to write."""
+    if Path(text).suffix.lower() not in TABLE_WRITERS:
+        raise argparse.ArgumentTypeError(f"got {text}; expected a name that ends in {' or '.join(TABLE_WRITERS)}")
+    return output_path(text)
 
 
-def write_table(frame: pd.DataFrame, path: str, suffix: str) -> None:
+def write_table(frame: pd.DataFrame, path: str) -> None:
     with replacing(path, durable=False) as unfinished:
-        TABLE_WRITERS[suffix](frame, str(unfinished))
+        TABLE_WRITERS[Path(path).suffix.lower()](frame, str(unfinished))
 
 
 def _valid(frame: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from skcnn._text import printable_text
-from skcnn.cli._common import add_command, add_data, check_writable, load_data, with_progress
+from skcnn.cli._arguments import model_path, output_path
+from skcnn.cli._common import add_command, add_data, load_data, with_progress
 
 
 def add_to(commands: Any) -> None:
@@ -21,22 +22,22 @@ def add_to(commands: Any) -> None:
         "example:\n"
         "  skcnn compare old.skcnn new.skcnn test/ --html comparison.html",
     )
-    compare.add_argument("model", help="a file that `skcnn fit` wrote")
-    compare.add_argument("others", nargs="+", metavar="other", help="one or more models to compare with it")
+    compare.add_argument("model", type=model_path, help="a file that `skcnn fit` wrote")
+    compare.add_argument(
+        "others", type=model_path, nargs="+", metavar="other", help="one or more models to compare with it"
+    )
     add_data(compare)
-    compare.add_argument("--html", metavar="PATH", help="also write an HTML page with the comparison")
+    compare.add_argument("--html", type=output_path, metavar="PATH", help="also write an HTML page with the comparison")
 
 
 def run(options: argparse.Namespace) -> None:
     from skcnn.persistence import load
     from skcnn.report import ClassifierReport, compare_reports
 
-    if options.html:
-        check_writable(options.html)
     paths = [options.model, *options.others]
-    # All are loaded before the first is run: fail early on a file that is not a model.
-    pipelines = [load(path) for path in paths]
     dataset = load_data(options.data)
+    # All are loaded before the first is run: fail early on a file that is damaged.
+    pipelines = [load(path) for path in paths]
     names = [Path(path).stem for path in paths]
     if len(set(names)) < len(names):
         names = paths

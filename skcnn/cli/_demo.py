@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from skcnn.cli._common import add_command, check_writable, verbose
+from skcnn.cli._arguments import output_path
+from skcnn.cli._common import add_command, verbose
 
 
 def add_to(commands: Any) -> None:
@@ -17,7 +18,9 @@ def add_to(commands: Any) -> None:
         epilog="It uses ResNet20, whose CIFAR-10 weights come with skcnn, and compares with logistic regression on raw "
         "pixels.",
     )
-    demo.add_argument("--html", metavar="PATH", default="skcnn-demo.html", help="the report (default: %(default)s)")
+    demo.add_argument(
+        "--html", type=output_path, metavar="PATH", default="skcnn-demo.html", help="the report (default: %(default)s)"
+    )
     demo.add_argument("--seed", type=int, default=0, help="seed of the training and test split (default: %(default)s)")
 
 
@@ -31,7 +34,6 @@ def run(options: argparse.Namespace) -> None:
     from skcnn.datasets import load_digit_images
     from skcnn.report import ClassifierReport
 
-    check_writable(options.html)
     digits = load_digit_images()
     X_train, X_test, raw_train, raw_test, y_train, y_test = train_test_split(
         digits.data,

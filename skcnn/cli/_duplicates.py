@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skcnn._text import counted, printable_text
-from skcnn.cli._common import TABLE_WRITERS, add_command, check_writable, names_text, verbose, write_table
+from skcnn.cli._arguments import count, similarity
+from skcnn.cli._common import add_command, names_text, table_path, verbose, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,23 +38,20 @@ def add_to(commands: Any) -> None:
     duplicates.add_argument("folders", nargs="+", metavar="FOLDER", help="a folder with images, at any depth")
     duplicates.add_argument("--across", action="store_true", help="only pairs across folders")
     duplicates.add_argument(
-        "--min-similarity", type=float, default=0.75, metavar="S", help="minimum, 0 to 1 (default: %(default)s)"
+        "--min-similarity", type=similarity, default=0.75, metavar="S", help="minimum, 0 to 1 (default: %(default)s)"
     )
     duplicates.add_argument(
-        "--show", type=int, default=20, metavar="N", help="pairs to print per section (default: %(default)s)"
+        "--show", type=count, default=20, metavar="N", help="pairs to print per section (default: %(default)s)"
     )
-    duplicates.add_argument("-o", "--output", metavar="TABLE", help="write all pairs, such as pairs.csv or .parquet")
+    duplicates.add_argument(
+        "-o", "--output", type=table_path, metavar="TABLE", help="write all pairs, such as pairs.csv or .parquet"
+    )
     duplicates.add_argument("--json", action="store_true", help="print all pairs as JSON, and nothing else")
 
 
 def run(options: argparse.Namespace) -> int:
     from skcnn.model_selection import find_duplicates
 
-    suffix = Path(options.output or "").suffix.lower()
-    if options.output:
-        if suffix not in TABLE_WRITERS:
-            raise ValueError(f"--output {options.output}; expected a name that ends in {' or '.join(TABLE_WRITERS)}.")
-        check_writable(options.output)
     paths, groups = _images(options.folders)
     pairs = find_duplicates(
         paths, groups, min_similarity=options.min_similarity, on_error="skip", verbose=verbose(options)
@@ -62,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     if options.across:
         pairs, across = pairs[across], across[across]
     if options.output:
-        write_table(pairs, options.output, suffix)
+        write_table(pairs, options.output)
     if options.json:
         print(json.dumps(pairs.to_dict("records"), indent=1))
     else:

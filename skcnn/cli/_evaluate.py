@@ -6,25 +6,25 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from skcnn.cli._common import add_command, add_data, check_writable, load_data, with_progress
+from skcnn.cli._arguments import model_path, output_path
+from skcnn.cli._common import add_command, add_data, load_data, with_progress
 
 
 def add_to(commands: Any) -> None:
     evaluate = add_command(commands, "evaluate", run, "evaluate a saved model on labelled images")
-    evaluate.add_argument("model", help="a file that `skcnn fit` wrote")
+    evaluate.add_argument("model", type=model_path, help="a file that `skcnn fit` wrote")
     add_data(evaluate)
-    evaluate.add_argument("--html", metavar="PATH", help="also write a report: tables, curves and images")
+    evaluate.add_argument(
+        "--html", type=output_path, metavar="PATH", help="also write a report: tables, curves and images"
+    )
 
 
 def run(options: argparse.Namespace) -> None:
     from skcnn.persistence import load
     from skcnn.report import ClassifierReport
 
-    if options.html:
-        check_writable(options.html)
-    pipeline = load(options.model)
     dataset = load_data(options.data)
-    pipeline = with_progress(pipeline, options)
+    pipeline = with_progress(load(options.model), options)
     report = ClassifierReport.from_estimator(
         pipeline,
         dataset.frame[["path"]],

@@ -1,13 +1,21 @@
-"""``skcnn fit``: train on a folder of images and save the model."""
+"""``skcnn fit``: train on a folder of images, estimate how good the model is on new ones, and save it."""
 
 from __future__ import annotations
 
 import argparse
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from skcnn._text import counted
-from skcnn.cli._common import add_command, add_data, add_features, check_writable, features_from, load_data, names_text
+from skcnn._text import counted, printable_text
+from skcnn.cli._arguments import alpha, count, fraction, layers_to_unfreeze, output_path, positive
+from skcnn.cli._common import add_command, add_data, add_features, load_data, names_text, weights_from
+from skcnn.cli._models import SEARCHED, classifier_from, search_from, search_table
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from skcnn.report import ClassifierReport
 
 
 def add_to(commands: Any) -> None:
@@ -16,36 +24,109 @@ def add_to(commands: Any) -> None:
         "fit",
         run,
         "train on a folder of images and save the model",
-        epilog="examples:\n"
-        "  skcnn fit flowers/ -o flowers.skcnn\n"
+        epilog="The metrics that are printed are estimates for new images: each image is predicted by a model\n"
+        "that was trained without it and its near duplicates.\n\n"
+        "examples:\n"
+        "  skcnn fit flowers/ -o flowers.skcnn --html report.html\n"
+        "  skcnn fit flowers/ -o flowers.skcnn --test-size 0.25\n"
         "  skcnn fit train.csv -o model.skcnn --backbone EfficientNetB0 --cv 10\n"
+        "  skcnn fit flowers/ -o flowers.skcnn --search --backbone MobileNetV2 --backbone ResNet50\n"
+        "  skcnn fit flowers/ -o flowers.skcnn --fine-tune --epochs 5 --augmentation light\n"
         "  skcnn fit flowers/ -o flowers.skcnn --weights mobilenet_v2.weights.h5    (no download)",
     )
     add_data(fit)
-    fit.add_argument("-o", "--output", metavar="MODEL", required=True, help="where to save it, such as flowers.skcnn")
-    add_features(fit)
-    fit.add_argument("--alpha", type=_alpha, default="auto", help="strength of the penalty (default: 1 / n_samples)")
+    fit.add_argument(
+        "-o", "--output", type=output_path, metavar="MODEL", required=True, help="where to save it, such as m.skcnn"
+    )
+    fit.add_argument("--html", type=output_path, metavar="PATH", help="also write a report of the estimate")
+    estimate = fit.add_mutually_exclusive_group()
+    estimate.add_argument(
+        "--cv",
+        type=count,
+        metavar="FOLDS",
+        help="estimate by cross-validation with so many folds; 0 for no estimate (default: 5)",
+    )
+    estimate.add_argument(
+        "--test-size",
+        type=fraction,
+        metavar="FRACTION",
+        help="estimate on this fraction of the images, and train on the others (default with --fine-tune: 0.2)",
+    )
+    fit.add_argument(
+        "--seed", type=count, default=0, metavar="N", help="seed of the folds and the classifier (default: %(default)s)"
+    )
     fit.add_argument(
         "--class-weight",
         choices=["balanced"],
         help="weight all classes equally (worsens log-loss if classes are imbalanced)",
     )
-    fit.add_argument(
-        "--cv",
-        type=int,
-        default=5,
-        help="folds of the cross-validation that is printed; 0 for none (default: %(default)s)",
+
+    head = fit.add_argument_group("classifier on features")
+    head.add_argument(
+        "--head",
+        choices=["bagged-sgd", "logistic"],
+        help="bagged logistic regressions by SGD, or one LogisticRegression on scaled features (default: bagged-sgd)",
     )
-    fit.add_argument(
-        "--seed", type=int, default=0, help="seed of the folds and of the classifier (default: %(default)s)"
+    head.add_argument("--alpha", type=alpha, help="strength of the penalty of bagged-sgd (default: 1 / n_samples)")
+    head.add_argument(
+        "--search",
+        action="store_true",
+        help="choose backbone (give --backbone several times), layer and penalty by log-loss",
     )
+    add_features(fit, several_backbones=True)
+
+    tune = fit.add_argument_group("fine-tuning")
+    tune.add_argument("--fine-tune", action="store_true", help="train a new head, then the network with it")
+    tune.add_argument(
+        "--unfreeze",
+        type=layers_to_unfreeze,
+        metavar="LAYERS",
+        help="all; none; the name of the first layer; -20 for the last 20; or 0.3 for the last 30 %% (default: all)",
+    )
+    tune.add_argument("--epochs", type=count, metavar="N", help="of fine-tuning (default: 10)")
+    tune.add_argument("--learning-rate", type=positive, metavar="RATE", help="of fine-tuning (default: 1e-5)")
+    tune.add_argument("--augmentation", choices=["light", "standard"], help="change training images at random")
+    tune.add_argument(
+        "--early-stopping", action="store_true", help="end when the loss on a tenth of the images no longer falls"
+    )
+    tune.add_argument("--checkpoint", metavar="FOLDER", help="save every epoch there; a killed run resumes")
 
 
-def _alpha(text: str) -> float | str:
-    return "auto" if text == "auto" else float(text)
+def _check_options(options: argparse.Namespace) -> None:
+    """See that the options fit each other, and fill in defaults that depend on others."""
+    options.backbone = options.backbone or list(SEARCHED if options.search else SEARCHED[:1])
+    if options.test_size is None and options.cv is None:
+        options.test_size, options.cv = (0.2, None) if options.fine_tune else (None, 5)
+    of_heads = {"--head": options.head, "--alpha": options.alpha, "--search": options.search}
+    of_features = {"--layers": options.layers, "--engine": None if options.engine == "auto" else options.engine}
+    of_tuning = {
+        "--unfreeze": options.unfreeze,
+        "--epochs": options.epochs,
+        "--learning-rate": options.learning_rate,
+        "--augmentation": options.augmentation,
+        "--early-stopping": options.early_stopping,
+        "--checkpoint": options.checkpoint,
+    }
+    unfit, reason = (
+        ({**of_heads, **of_features}, "cannot be used with --fine-tune, which trains the network and a head of its own")
+        if options.fine_tune
+        else (of_tuning, "needs --fine-tune")
+    )
+    for name, value in unfit.items():
+        if value not in (None, False):
+            options.parser.error(f"{name} {reason}")
+    if options.head == "logistic" and options.alpha is not None:
+        options.parser.error("--alpha is the penalty of --head bagged-sgd")
+    if options.search and (options.layers or options.alpha is not None):
+        options.parser.error("--search chooses layers and penalty: leave out --layers and --alpha")
+    if len(options.backbone) > 1 and not options.search:
+        options.parser.error("several --backbone need --search, which chooses among them")
+    weights_from(options)
+    if options.html and options.cv == 0:
+        options.parser.error("--html needs an estimate: leave out --cv 0")
 
 
-def _check_enough(target: Any, options: argparse.Namespace) -> None:
+def _check_enough(target: np.ndarray, options: argparse.Namespace) -> None:
     """Raise before images go through a network what would raise after it."""
     sizes = Counter(target.tolist())
     if len(sizes) < 2:
@@ -59,31 +140,85 @@ def _check_enough(target: Any, options: argparse.Namespace) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from sklearn.model_selection import StratifiedKFold, cross_val_predict
-    from sklearn.pipeline import make_pipeline
+    _check_options(options)  # before the imports, which take seconds
 
-    from skcnn.ensemble import BaggedSGDClassifier
     from skcnn.persistence import save
-    from skcnn.report import ClassifierReport
 
-    check_writable(options.output)
     dataset = load_data(options.data)
-    pipeline = make_pipeline(
-        features_from(options),
-        BaggedSGDClassifier(alpha=options.alpha, class_weight=options.class_weight, random_state=options.seed),
-    )
-    X = dataset.frame[["path"]]
-    _check_enough(dataset.target, options)
+    X, y = dataset.frame[["path"]], dataset.target
+    _check_enough(y, options)
     print(
         f"{counted(len(X), 'image')} of {counted(len(dataset.target_names), 'class')}: "
         f"{names_text(dataset.target_names)}"
     )
-    pipeline.fit(X, dataset.target)
-    pipeline[0].set_params(verbose=0)
-    if options.cv:
-        folds = StratifiedKFold(options.cv, shuffle=True, random_state=options.seed)
-        probabilities = cross_val_predict(pipeline, X, dataset.target, cv=folds, method="predict_proba")
-        report = ClassifierReport.from_predictions(dataset.target, probabilities, classes=pipeline.classes_)
-        print(f"\nEstimate for new images, by {options.cv}-fold cross-validation:\n{report}")
-    save(pipeline, options.output)
+    groups = _duplicates_together(X, y) if options.test_size or options.cv else None
+    estimator = search_from(options, len(X)) if options.search else classifier_from(options)
+    if options.test_size:
+        X, report = _fit_on_a_part(estimator, X, y, groups, options)
+    else:
+        estimator.fit(X, y)
+        report = _cross_validated(estimator, X, y, groups, options) if options.cv else None
+    if options.search:
+        print(f"\n{search_table(estimator)}")
+    if report is not None:
+        print(f"\nEstimate for new images, {report.name}:\n{report.to_text()}")
+    save(getattr(estimator, "best_estimator_", estimator), options.output, training_images=X)
     print(f"\nSaved: {options.output}")
+    if options.html and report is not None:
+        report.to_html(options.html)
+        print(f"Report: {options.html}")
+
+
+def _duplicates_together(X: pd.DataFrame, y: np.ndarray) -> np.ndarray:
+    """Return groups of near duplicates; of exact ones only where most of a class would be one group."""
+    import numpy as np
+
+    from skcnn.model_selection import duplicate_groups
+
+    groups = duplicate_groups(X)
+    for label in np.unique(y):
+        of_class = groups[y == label]
+        if 2 < len(of_class) < 2 * np.bincount(of_class).max():
+            print(
+                f"Most images of the class {printable_text(label)} look like one another: near duplicates are not kept "
+                "together in the estimate, only exact copies are."
+            )
+            return duplicate_groups(X, min_similarity=1.0)
+    if n_alike := len(groups) - len(np.unique(groups)):
+        print(f"{counted(n_alike, 'near duplicate')} of other images, kept together with these in the estimate")
+    return groups
+
+
+def _fit_on_a_part(
+    estimator: Any, X: pd.DataFrame, y: np.ndarray, groups: np.ndarray | None, options: argparse.Namespace
+) -> tuple[pd.DataFrame, ClassifierReport]:
+    """Fit on a part of the images; return these, and the report on the others."""
+    from skcnn.model_selection import train_dev_test_split
+    from skcnn.report import ClassifierReport
+
+    split = train_dev_test_split(
+        X, y, groups=groups, dev_size=0, test_size=options.test_size, random_state=options.seed
+    )
+    X_train, _, X_test, y_train, _, y_test = split.parts(X, y)
+    print(f"{len(X_train):,} for training, {len(X_test):,} held out")
+    estimator.fit(X_train, y_train)
+    name = f"on {counted(len(X_test), 'image')} held out from training"
+    return X_train, ClassifierReport.from_estimator(estimator, X_test, y_test, name=name)
+
+
+def _cross_validated(
+    estimator: Any, X: pd.DataFrame, y: np.ndarray, groups: np.ndarray | None, options: argparse.Namespace
+) -> ClassifierReport:
+    """Return the report on predictions of models that were trained without the image."""
+    from sklearn.base import clone
+    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+
+    from skcnn.report import ClassifierReport
+
+    folds = StratifiedGroupKFold(options.cv, shuffle=True, random_state=options.seed)
+    quiet = clone(estimator)
+    quiet.set_params(**{name: 0 for name in quiet.get_params() if name.endswith("bottleneckfeatures__verbose")})
+    probabilities = cross_val_predict(quiet, X, y, groups=groups, cv=folds, method="predict_proba")
+    return ClassifierReport.from_predictions(
+        y, probabilities, classes=estimator.classes_, X=X, name=f"by {options.cv}-fold cross-validation"
+    )

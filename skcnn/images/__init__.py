@@ -15,6 +15,7 @@ from skcnn.images._decode import (
     resize_image,
     to_rgb,
 )
+from skcnn.images._digests import ImageDigests
 from skcnn.images._input import Images, as_images
 from skcnn.images._once import fetched_once, one_pass, remembered
 from skcnn.images._reading import Batch, check_images, map_ahead, read_batches
@@ -26,6 +27,7 @@ __all__ = [
     "BadImageWarning",
     "BadRow",
     "Batch",
+    "ImageDigests",
     "Images",
     "as_image_size",
     "as_images",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skcnn._text import counted, printable_text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class BadRow(NamedTuple):
@@ -58,6 +59,8 @@ def _describe(bad_rows: pd.DataFrame, n_rows: int, shown: int = 20) -> str:
 
 def bad_rows_frame(bad_rows: Sequence[BadRow]) -> pd.DataFrame:
     """Return bad rows as a DataFrame (``row`` int64, ``path``, ``reason``), in the order of X."""
+    import pandas as pd  # half a second, which no command should wait for before it has read its arguments
+
     # Objects from the first: pandas' own text type refuses names that are no UTF-8.
     frame = pd.DataFrame(sorted(bad_rows), columns=list(BadRow._fields), dtype=object)
     return frame.astype({"row": "int64"})

@@ -11,7 +11,6 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 
 from skcnn.images._decode import check_range, decoded, plain_errors, resize_image, to_rgb_array
@@ -350,6 +349,8 @@ def _check_array(X: np.ndarray) -> np.ndarray | list[Any]:
 
 
 def _is_missing(item: object) -> bool:
+    import pandas as pd
+
     return item is None or bool(np.isscalar(item) and pd.isna(item)) or item is pd.NA or item is pd.NaT
 
 

@@ -6,13 +6,15 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from skcnn.images._bad_rows import BadRow, bad_rows_frame
 from skcnn.images._input import Images, as_images
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Batch(NamedTuple):

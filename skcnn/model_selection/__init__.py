@@ -7,6 +7,7 @@ scores are scikit-learn's own.
 
 from skcnn.model_selection._diagnosis import FitDiagnosis, diagnose_fit
 from skcnn.model_selection._diagnosis_display import FitDiagnosisDisplay
+from skcnn.model_selection._duplicate_groups import duplicate_groups
 from skcnn.model_selection._duplicates import find_duplicates
 from skcnn.model_selection._split import TrainDevTestSplit, train_dev_test_split
 
@@ -15,6 +16,7 @@ __all__ = [
     "FitDiagnosisDisplay",
     "TrainDevTestSplit",
     "diagnose_fit",
+    "duplicate_groups",
     "find_duplicates",
     "train_dev_test_split",
 ]

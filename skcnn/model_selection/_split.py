@@ -130,7 +130,8 @@ def train_dev_test_split(
         taken from these only, and all other rows are for training. A train-dev part is then split off as well, so that
         :func:`diagnose_fit` can distinguish variance from data mismatch. None is one source.
     dev_size, test_size : float or int or None, default=None
-        A fraction of the rows (of those with ``from_target``, where it is given), in (0, 1), or a number of rows. None
+        A fraction of the rows (of those with ``from_target``, where it is given), in (0, 1), or a number of rows;
+        ``dev_size=0`` is no development set, where cross-validation on the training set takes its place. None
         is 0.2 each below 100,000 rows and 0.01 from there on: 1 % of 100,000 rows are enough to distinguish models
         that differ by two points, and the others are better used for training.
     train_dev_size : float or int or None, default=None
@@ -187,8 +188,10 @@ def train_dev_test_split(
     sizes = {
         name: _count(default if size is None else size, len(rows), f"{name}_size")
         for name, size in (("dev", dev_size), ("test", test_size))
+        if name == "test" or not _is_zero(size)
     }
-    train, dev, test = _allotted(rows, sizes, labels, groups, random)
+    train, *dev_and_test = _allotted(rows, sizes, labels, groups, random)
+    dev, test = dev_and_test if "dev" in sizes else (np.empty(0, np.int64), *dev_and_test)
     left_out = np.empty(0, np.int64)
     if from_target is not None:
         others = np.flatnonzero(~target)
@@ -272,6 +275,10 @@ def _mask(from_target: ArrayLike) -> np.ndarray:
     if mask.all() or not mask.any():
         raise ValueError(f"from_target is {bool(mask[0])} in every row: without a second source leave it out.")
     return mask
+
+
+def _is_zero(size: float | int | None) -> bool:
+    return isinstance(size, Integral) and not isinstance(size, bool) and size == 0
 
 
 def _count(size: float | int, n_rows: int, name: str) -> int:

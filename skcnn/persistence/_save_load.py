@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import errno
 import hashlib
 import json
@@ -38,7 +39,7 @@ _DEPENDENCIES = ("scikit-learn", "skops", "keras", "numpy")
 _JOBLIB = "For a file of your own that nobody else loads: joblib.dump(estimator, path)."
 
 
-def save(estimator: Any, path: str | os.PathLike[str]) -> None:
+def save(estimator: Any, path: str | os.PathLike[str], *, training_images: Any = None) -> None:
     """Save an estimator, fitted or not, in one file.
 
     Places on this machine are no part of it: ``cache`` becomes ``"memory"``, and ``checkpoint``, ``root`` and
@@ -51,6 +52,11 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     path : path-like
         Where to; ``.skcnn`` is the customary ending. Written beside it first and then moved into place, so that there
         is never half a file under this name.
+    training_images : array-like of images, ImageDigests or None, default=None
+        What the estimator was trained on, in any form that :func:`skcnn.images.as_images` takes. Their truncated
+        digests are stored, no paths and no pixels. :func:`load` returns them as ``estimator.training_images_``, and a
+        :class:`~skcnn.report.ClassifierReport` then says how many of its images the model was trained on. Whoever has
+        the file and an image can test whether it was among them; None, the default, leaves the digests out.
 
     Warns
     -----
@@ -82,7 +88,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     BottleneckFeatures(backbone='ResNet20')
     """
     members: dict[str, bytes] = {}
-    members[_STATE] = _state_of(estimator, members)
+    members[_STATE] = _state_of(_with_training_images(estimator, training_images), members)
     manifest = {
         "format": FORMAT,
         "estimator": type(estimator).__name__,
@@ -99,6 +105,20 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
         archive.writestr(_MANIFEST, json.dumps(manifest, indent=1))
         for name, content in members.items():
             archive.writestr(name, content)
+
+
+def _with_training_images(estimator: Any, training_images: Any) -> Any:
+    """Return a copy of an estimator that knows the images it was trained on, or none if these are None."""
+    if training_images is None and not hasattr(estimator, "training_images_"):
+        return estimator
+    from skcnn.images import ImageDigests
+
+    changed = copy.copy(estimator)
+    vars(changed).pop("training_images_", None)
+    if training_images is not None:
+        known = isinstance(training_images, ImageDigests)
+        changed.training_images_ = training_images if known else ImageDigests.of(training_images)
+    return changed
 
 
 def _state_of(estimator: Any, members: dict[str, bytes]) -> bytes:
@@ -153,6 +173,7 @@ def load(path: str | os.PathLike[str], *, trusted: Iterable[str] = ()) -> Any:
     Returns
     -------
     estimator
+        With the attribute ``training_images_``, an :class:`~skcnn.images.ImageDigests`, if they were saved with it.
 
     Raises
     ------

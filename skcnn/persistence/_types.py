@@ -42,6 +42,7 @@ TRUSTED_CLASSES = frozenset(
     {
         "skcnn.ensemble.BaggedSGDClassifier",
         "skcnn.feature_extraction.BottleneckFeatures",
+        "skcnn.images._digests.ImageDigests",
         "skcnn.neural_network.CNNClassifier",
         "skcnn.persistence._distributions.StoredDistribution",
         "sklearn.calibration._CalibratedClassifier",

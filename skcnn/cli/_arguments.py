@@ -1,0 +1,152 @@
+"""Arguments, each checked as it is read: a mistake is reported before anything heavy is imported.
+
+What is no value of its option ends with exit code 2, as usage errors do; what is not there, or cannot be used, with 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+from skcnn._files import check_regular
+from skcnn._text import did_you_mean
+
+N = TypeVar("N", int, float)
+
+
+class UnusableError(Exception):
+    """What an argument names cannot be used."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are short, and name what may have been meant."""
+
+    def error(self, message: str) -> NoReturn:
+        """Report a usage error, and exit with 2."""
+        if choice := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)$", message):
+            choices = [name.strip().strip("'") for name in choice[2].split(",")]
+            message += f".{did_you_mean(choice[1], choices)}"
+        self.exit(2, f"{self.prog}: error: {message}\n`{self.prog} --help` shows what is expected.\n")
+
+    def refuse(self, unknown: list[str]) -> NoReturn:
+        """Report arguments that no option takes, and exit with 2."""
+        known = sorted(set(re.findall(r"(?<!\S)--[a-z][a-z-]*", self.format_help())))
+        first = unknown[0].partition("=")[0]
+        hint = did_you_mean(first, known) if first.startswith("--") else ""
+        self.error(f"unrecognized arguments: {' '.join(unknown)}.{hint}")
+
+
+def whole_number(text: str) -> int:
+    """Read an integer >= 1."""
+    return _number(text, int, lambda number: number >= 1, "an integer >= 1")
+
+
+def count(text: str) -> int:
+    """Read an integer >= 0."""
+    return _number(text, int, lambda number: number >= 0, "an integer >= 0")
+
+
+def positive(text: str) -> float:
+    """Read a number > 0."""
+    return _number(text, float, lambda number: 0 < number < math.inf, "a number > 0")
+
+
+def fraction(text: str) -> float:
+    """Read a number in (0, 1)."""
+    return _number(text, float, lambda number: 0 < number < 1, "a fraction in (0, 1)")
+
+
+def similarity(text: str) -> float:
+    """Read a number in (0, 1]."""
+    return _number(text, float, lambda number: 0 < number <= 1, "a number in (0, 1]")
+
+
+def alpha(text: str) -> float | str:
+    """Read "auto" or a number > 0."""
+    if text == "auto":
+        return text
+    return _number(text, float, lambda number: 0 < number < math.inf, "auto or a number > 0")
+
+
+def layers_to_unfreeze(text: str) -> str | int | float:
+    """Read which layers are open: an index, a fraction, or a name ("all" and "none" among them)."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def data_path(text: str) -> str:
+    """Read the path of a folder or of a CSV table."""
+    path = os.path.expanduser(text)
+    _check_there(path, "a folder of images, or a .csv table")
+    check_regular(path, "a folder of images, or a .csv table")
+    if not os.path.isdir(path) and not path.lower().endswith(".csv"):
+        raise UnusableError(f"{text} is a file; expected a folder of images, or a table whose name ends in .csv")
+    return path
+
+
+def model_path(text: str) -> str:
+    """Read the path of a saved model."""
+    from skcnn.persistence import ModelFileError, read_manifest
+
+    path = os.path.expanduser(text)
+    _check_there(path, "a file that `skcnn fit` wrote")
+    try:
+        read_manifest(path)
+    except ModelFileError as error:
+        raise UnusableError(str(error)) from error
+    return path
+
+
+def output_path(text: str) -> str:
+    """Read the path of a file to write."""
+    path = Path(text).expanduser()
+    folder = path.parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{text}: the folder {folder} does not exist; create it first")
+    check_regular(path, "the path of a file")
+    if path.is_dir() or not os.access(folder, os.W_OK):
+        raise PermissionError(f"{text} cannot be written")
+    return str(path)
+
+
+def backbone_name(text: str) -> str:
+    """Read the name of a network, or the path of a saved one."""
+    from skcnn.backbones import backbone_names
+
+    known = backbone_names()
+    if text in known or os.path.exists(text):
+        return text
+    raise argparse.ArgumentTypeError(
+        f"there is no backbone {text!r}.{did_you_mean(text, known)} `skcnn backbones` lists all of them."
+    )
+
+
+def _check_there(path: str, expected: str) -> None:
+    if os.path.exists(path):
+        return
+    folder, name = os.path.split(path.rstrip("/"))
+    try:
+        near = os.listdir(folder or ".")
+    except OSError:
+        near = []
+    raise FileNotFoundError(f"{path}: no such file or folder; expected {expected}.{did_you_mean(name, near)}")
+
+
+def _number(text: str, kind: Callable[[str], N], fits: Callable[[N], bool], expected: str) -> N:
+    try:
+        number = kind(text)
+    except ValueError:
+        pass
+    else:
+        if fits(number):
+            return number
+    raise argparse.ArgumentTypeError(f"got {text}; expected {expected}")

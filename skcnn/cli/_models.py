@@ -1,0 +1,103 @@
+"""What ``skcnn fit`` trains: features and a head, a search over these, or a network that is fine-tuned."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from skcnn.cli._common import features_from, verbose, weights_from
+
+#: Backbones of `skcnn fit --search` where none is named: small downloads (14 and 29 MB), good features.
+SEARCHED = ("MobileNetV2", "EfficientNetB0")
+
+#: Factors of the penalty that a search tries.
+_PENALTIES = (0.1, 1.0, 10.0)
+
+
+def classifier_from(options: argparse.Namespace) -> Any:
+    """Return the classifier that the options describe, not fitted."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from skcnn.ensemble import BaggedSGDClassifier
+
+    if options.fine_tune:
+        return _fine_tuned(options)
+    features = features_from(options, options.backbone[0])
+    if options.head == "logistic":
+        return make_pipeline(
+            features,
+            StandardScaler(),
+            LogisticRegression(max_iter=1000, class_weight=options.class_weight, random_state=options.seed),
+        )
+    alpha = "auto" if options.alpha is None else options.alpha
+    return make_pipeline(
+        features,
+        BaggedSGDClassifier(alpha=alpha, class_weight=options.class_weight, random_state=options.seed),
+    )
+
+
+def _fine_tuned(options: argparse.Namespace) -> Any:
+    from skcnn.neural_network import CNNClassifier
+
+    given = {"unfreeze": options.unfreeze, "epochs": options.epochs, "learning_rate": options.learning_rate}
+    given |= {"batch_size": options.batch_size}
+    classifier = CNNClassifier(
+        options.backbone[0],
+        weights=weights_from(options),
+        image_size=options.image_size,
+        resize=options.resize,
+        pooling=None if options.pooling == "none" else options.pooling,
+        class_weight=options.class_weight,
+        augmentation=options.augmentation,
+        early_stopping=options.early_stopping,
+        precision=options.precision,
+        cache=options.cache,
+        checkpoint=options.checkpoint,
+        random_state=options.seed,
+        verbose=2 * verbose(options),
+    )
+    if given["unfreeze"] == "none":
+        classifier.set_params(unfreeze=None)
+        del given["unfreeze"]
+    # What is not given keeps the default of the class.
+    return classifier.set_params(**{name: value for name, value in given.items() if value is not None})
+
+
+def search_from(options: argparse.Namespace, n_samples: int) -> Any:
+    """Return a search over backbones, their last layers and the penalty, by log-loss."""
+    from sklearn.model_selection import GridSearchCV, StratifiedKFold
+
+    from skcnn.backbones import get_backbone
+
+    pipeline = classifier_from(options)
+    if options.head == "logistic":
+        penalties = {"logisticregression__C": [1 / factor for factor in _PENALTIES]}
+    else:
+        penalties = {"baggedsgdclassifier__alpha": [factor / n_samples for factor in _PENALTIES]}
+    grid = []
+    for backbone in options.backbone:
+        layers = [layer.name for layer in get_backbone(backbone).layers][-2:]
+        features = {"backbone": [backbone], "layers": [[layer] for layer in reversed(layers)]}
+        grid.append({**{f"bottleneckfeatures__{name}": values for name, values in features.items()}, **penalties})
+    folds = StratifiedKFold(3, shuffle=True, random_state=options.seed)
+    return GridSearchCV(pipeline, grid, scoring="neg_log_loss", cv=folds, error_score="raise")
+
+
+def search_table(search: Any) -> str:
+    """Return the candidates of a search as lines, best first."""
+    import pandas as pd
+
+    results = pd.DataFrame(search.cv_results_).sort_values("rank_test_score", kind="stable")
+    penalty = next(name for name in results if name.endswith(("alpha", "__C")))
+    table = pd.DataFrame(
+        {
+            "backbone": results["param_bottleneckfeatures__backbone"],
+            "layer": [" ".join(layers) for layers in results["param_bottleneckfeatures__layers"]],
+            penalty.rpartition("__")[2]: [f"{value:.2g}" for value in results[penalty]],
+            "log-loss": [f"{-value:.4f}" for value in results["mean_test_score"]],
+            "std": [f"{value:.4f}" for value in results["std_test_score"]],
+        }
+    )
+    return f"The search (mean of {search.n_splits_} folds, best first):\n{table.to_string(index=False)}"
