@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "report": {"_files", "_text", "_plot", "images", "metrics"},
     "model_selection": {"_labels", "_text", "images"},
     "ensemble": {"_labels", "images"},
-    "backbones": {"_archives", "_files", "_keras", "_network_files", "images"},
+    "backbones": {"_archives", "_files", "_keras", "_network_files", "_text", "images"},
     "cache": {"_files", "_keras", "images"},
     "engines": {"_files", "_keras", "images", "backbones", "cache"},
     "feature_extraction": {
@@ -56,7 +56,7 @@ MAY_IMPORT = {
     },
     "inspection": {"_keras", "_text", "_plot", "images", "backbones", "feature_extraction", "neural_network"},
     "utils": {"_keras", "images", "backbones", "cache", "engines", "feature_extraction", "neural_network"},
-    "persistence": {"", "_archives", "_files", "_members"},
+    "persistence": {"", "_archives", "_files", "_members", "images"},
 }
 MAY_IMPORT["cli"] = {"", *MAY_IMPORT, "persistence"}
 MAY_IMPORT["__main__"] = {"cli"}

@@ -56,8 +56,8 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 
 def add_features(parser: argparse.ArgumentParser, *, several_backbones: bool = False) -> None:
     """Add the options of BottleneckFeatures."""
-    parser = parser.add_argument_group("features")
-    parser.add_argument(
+    features = parser.add_argument_group("features")
+    features.add_argument(
         "--backbone",
         type=backbone_name,
         action="append" if several_backbones else "store",
@@ -65,34 +65,34 @@ def add_features(parser: argparse.ArgumentParser, *, several_backbones: bool = F
         metavar="NAME",
         help="see `skcnn backbones` (default: MobileNetV2)",
     )
-    parser.add_argument(
+    features.add_argument(
         "--weights",
         action="append",
         metavar="FILE",
         help="a name or a .h5 file; for several backbones NAME=FILE, once for each (default: pretrained)",
     )
-    parser.add_argument("--layers", nargs="+", metavar="LAYER", help="bottleneck layers, joined (default: the last)")
-    parser.add_argument("--pooling", choices=["avg", "max", "none"], default="avg", help="(default: %(default)s)")
-    parser.add_argument("--image-size", type=whole_number, metavar="PIXELS", help="(default: the network's own)")
-    parser.add_argument(
+    features.add_argument("--layers", nargs="+", metavar="LAYER", help="bottleneck layers, joined (default: the last)")
+    features.add_argument("--pooling", choices=["avg", "max", "none"], default="avg", help="(default: %(default)s)")
+    features.add_argument("--image-size", type=whole_number, metavar="PIXELS", help="(default: the network's own)")
+    features.add_argument(
         "--resize",
         choices=["stretch", "crop", "pad"],
         default="stretch",
         help="how to handle other aspect ratios (default: %(default)s)",
     )
-    parser.add_argument(
+    features.add_argument(
         "--batch-size", type=whole_number, metavar="N", help="(default: 32 on a CPU, found by trial on a GPU)"
     )
-    parser.add_argument(
+    features.add_argument(
         "--engine",
         choices=["auto", "keras", "openvino"],
         default="auto",
         help="what runs the network; auto is the fastest one available (default: %(default)s)",
     )
-    parser.add_argument(
+    features.add_argument(
         "--precision", choices=["float32", "bfloat16"], default="float32", help="(default: %(default)s)"
     )
-    parser.add_argument(
+    features.add_argument(
         "--cache",
         metavar="DIRECTORY",
         default="memory",

@@ -152,12 +152,14 @@ def run(options: argparse.Namespace) -> None:
         f"{names_text(dataset.target_names)}"
     )
     groups = _duplicates_together(X, y) if options.test_size or options.cv else None
+    report: ClassifierReport | None = None
     estimator = search_from(options, len(X)) if options.search else classifier_from(options)
     if options.test_size:
-        X, report = _fit_on_a_part(estimator, X, y, groups, options)
+        X, report = _fit_on_a_part(estimator, X, y, groups, options)  # what it was trained on
     else:
         estimator.fit(X, y)
-        report = _cross_validated(estimator, X, y, groups, options) if options.cv else None
+        if options.cv:
+            report = _cross_validated(estimator, X, y, groups, options)
     if options.search:
         print(f"\n{search_table(estimator)}")
     if report is not None:

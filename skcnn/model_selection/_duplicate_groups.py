@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -17,7 +17,7 @@ def duplicate_groups(
     X: Any,
     *,
     min_similarity: float = 0.75,
-    on_error: str = "skip",
+    on_error: Literal["raise", "skip"] = "skip",
     root: str | os.PathLike[str] | None = None,
     max_pixels: int | None = None,
     verbose: int = 0,

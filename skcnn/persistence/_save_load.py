@@ -12,10 +12,10 @@ import platform
 import re
 import warnings
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from skcnn import __version__
 from skcnn._archives import DAMAGE, SLACK, open_archive, read_member
@@ -26,6 +26,9 @@ from skcnn.persistence._checks import HazardError, checked
 from skcnn.persistence._distributions import rebuilt, stored
 from skcnn.persistence._errors import ModelFileError, UntrustedTypesError
 from skcnn.persistence._places import without_places
+
+if TYPE_CHECKING:
+    from skcnn.images import ImageDigests
 
 FORMAT = 1
 
@@ -39,7 +42,9 @@ _DEPENDENCIES = ("scikit-learn", "skops", "keras", "numpy")
 _JOBLIB = "For a file of your own that nobody else loads: joblib.dump(estimator, path)."
 
 
-def save(estimator: Any, path: str | os.PathLike[str], *, training_images: Any = None) -> None:
+def save(
+    estimator: Any, path: str | os.PathLike[str], *, training_images: Sequence[Any] | ImageDigests | None = None
+) -> None:
     """Save an estimator, fitted or not, in one file.
 
     Places on this machine are no part of it: ``cache`` becomes ``"memory"``, and ``checkpoint``, ``root`` and
@@ -107,7 +112,7 @@ def save(estimator: Any, path: str | os.PathLike[str], *, training_images: Any =
             archive.writestr(name, content)
 
 
-def _with_training_images(estimator: Any, training_images: Any) -> Any:
+def _with_training_images(estimator: Any, training_images: Sequence[Any] | ImageDigests | None) -> Any:
     """Return a copy of an estimator that knows the images it was trained on, or none if these are None."""
     if training_images is None and not hasattr(estimator, "training_images_"):
         return estimator
