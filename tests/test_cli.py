@@ -207,6 +207,7 @@ def test_demo(tmp_path, capsys, monkeypatch):
         (["fit", ".", "-o", "no-such-folder/m.skcnn"], "no-such-folder"),
         (["evaluate", "no-such.skcnn", "."], "no-such.skcnn"),
         (["predict", "no-such.skcnn", "a.jpg"], "no-such.skcnn"),
+        (["check", "none.jpg"], "none.jpg: no such file; expected an image, a folder, a .csv or a URL"),
         (["extract", ".", "-o", "features.xls"], ".parquet"),
     ],
 )
@@ -221,9 +222,11 @@ def test_errors_are_one_line(arguments, message, tmp_path, monkeypatch, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_bad_images_are_named(model, capsys):
-    assert main(["predict", str(model), "none.jpg"]) == 1
-    assert "row 0: none.jpg: no such file" in capsys.readouterr().err
+def test_bad_images_are_named(model, tmp_path, capsys):
+    path = tmp_path / "cut.png"
+    path.write_bytes(b"no image")
+    assert main(["predict", str(model), str(path)]) == 1
+    assert f"row 0: {path}: not an image of a known format" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -293,7 +296,19 @@ def test_usage_errors(arguments, capsys):
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["demo"], ["fit"], ["evaluate"], ["predict"], ["extract"], ["duplicates"], ["backbones"], ["cache"]]
+    "command",
+    [
+        [],
+        ["demo"],
+        ["fit"],
+        ["evaluate"],
+        ["predict"],
+        ["extract"],
+        ["check"],
+        ["duplicates"],
+        ["backbones"],
+        ["cache"],
+    ],
 )
 def test_help(command, capsys):
     with pytest.raises(SystemExit) as caught:

@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> None:
     paths = [options.model, *options.others]
     # All are loaded before the first is run: fail early on a file that is not a model.
     pipelines = [load(path) for path in paths]
-    dataset = load_data(options.data)
+    dataset = load_data(options)
     names = [Path(path).stem for path in paths]
     if len(set(names)) < len(names):
         names = paths

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skcnn._text import counted, printable_text
-from skcnn.cli._common import TABLE_WRITERS, add_command, check_writable, names_text, verbose, write_table
+from skcnn.cli._common import add_command, check_table, names_text, verbose, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,11 +49,7 @@ def add_to(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     from skcnn.model_selection import find_duplicates
 
-    suffix = Path(options.output or "").suffix.lower()
-    if options.output:
-        if suffix not in TABLE_WRITERS:
-            raise ValueError(f"--output {options.output}; expected a name that ends in {' or '.join(TABLE_WRITERS)}.")
-        check_writable(options.output)
+    suffix = check_table(options.output) if options.output else ""
     paths, groups = _images(options.folders)
     pairs = find_duplicates(
         paths, groups, min_similarity=options.min_similarity, on_error="skip", verbose=verbose(options)

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from skcnn.cli._common import (
-    TABLE_WRITERS,
     add_command,
     add_data,
     add_features,
-    check_writable,
+    add_skip_bad,
+    check_table,
     features_from,
+    images_text,
     load_data,
     write_table,
 )
 
 
 def add_to(commands: Any) -> None:
-    extract = add_command(commands, "extract", run, "write the features of images to a table (.parquet or .csv)")
+    extract = add_command(
+        commands,
+        "extract",
+        run,
+        "write the features of images to a table (.parquet, .csv or .jsonl)",
+        epilog="Images without labels (in a folder without folders, or a .csv without a column of labels) make a\n"
+        "table without labels.",
+    )
     add_data(extract)
+    add_skip_bad(extract)
     extract.add_argument("-o", "--output", metavar="TABLE", required=True, help="such as features.parquet")
     add_features(extract)
 
@@ -28,13 +36,10 @@ def add_to(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     import pandas as pd
 
-    check_writable(options.output)
-    suffix = Path(options.output).suffix.lower()
-    if suffix not in TABLE_WRITERS:
-        raise ValueError(f"--output {options.output}; expected a name that ends in {' or '.join(TABLE_WRITERS)}.")
-    dataset = load_data(options.data)
+    suffix = check_table(options.output)
+    dataset = load_data(options, needs_labels=False)
     X = dataset.frame[["path"]]
     features = features_from(options).set_output(transform="pandas").fit_transform(X)
-    frame = pd.concat([X, pd.Series(dataset.target, index=X.index, name="label"), features], axis=1)
-    write_table(frame, options.output, suffix)
-    print(f"{options.output}: {features.shape[0]} images, {features.shape[1]} features")
+    labels = [] if dataset.target is None else [pd.Series(dataset.target, index=X.index, name="label")]
+    write_table(pd.concat([X, *labels, features], axis=1), options.output, suffix)
+    print(f"{options.output}: {images_text(dataset)}, {features.shape[1]} features")

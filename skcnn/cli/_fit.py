@@ -7,7 +7,17 @@ from collections import Counter
 from typing import Any
 
 from skcnn._text import counted
-from skcnn.cli._common import add_command, add_data, add_features, check_writable, features_from, load_data, names_text
+from skcnn.cli._common import (
+    add_command,
+    add_data,
+    add_features,
+    add_skip_bad,
+    check_writable,
+    features_from,
+    images_text,
+    load_data,
+    names_text,
+)
 
 
 def add_to(commands: Any) -> None:
@@ -22,6 +32,7 @@ def add_to(commands: Any) -> None:
         "  skcnn fit flowers/ -o flowers.skcnn --weights mobilenet_v2.weights.h5    (no download)",
     )
     add_data(fit)
+    add_skip_bad(fit)
     fit.add_argument("-o", "--output", metavar="MODEL", required=True, help="where to save it, such as flowers.skcnn")
     add_features(fit)
     fit.add_argument("--alpha", type=_alpha, default="auto", help="strength of the penalty (default: 1 / n_samples)")
@@ -67,7 +78,7 @@ def run(options: argparse.Namespace) -> None:
     from skcnn.report import ClassifierReport
 
     check_writable(options.output)
-    dataset = load_data(options.data)
+    dataset = load_data(options)
     pipeline = make_pipeline(
         features_from(options),
         BaggedSGDClassifier(alpha=options.alpha, class_weight=options.class_weight, random_state=options.seed),
@@ -75,8 +86,7 @@ def run(options: argparse.Namespace) -> None:
     X = dataset.frame[["path"]]
     _check_enough(dataset.target, options)
     print(
-        f"{counted(len(X), 'image')} of {counted(len(dataset.target_names), 'class')}: "
-        f"{names_text(dataset.target_names)}"
+        f"{images_text(dataset)} of {counted(len(dataset.target_names), 'class')}: {names_text(dataset.target_names)}"
     )
     pipeline.fit(X, dataset.target)
     pipeline[0].set_params(verbose=0)

@@ -33,12 +33,10 @@ class BadImageError(ValueError):
         bad_rows: pd.DataFrame,
         n_rows: int,
         advice: str = "Repair these rows, drop them with X, y = skcnn.images.drop_bad_images(X, y), or use "
-        "on_error='nan' to get rows of NaN.",
+        "on_error='nan' to get rows of NaN. skcnn.images.check_images(X) returns them as a DataFrame.",
     ):
         self.bad_rows, self.n_rows, self.advice = bad_rows, n_rows, advice
-        super().__init__(
-            f"{_describe(bad_rows, n_rows)}\n{advice} skcnn.images.check_images(X) returns them as a DataFrame."
-        )
+        super().__init__(f"{_describe(bad_rows, n_rows)}\n{advice}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.bad_rows, self.n_rows, self.advice)

@@ -112,8 +112,8 @@ def test_root_and_max_pixels(tmp_path, image_files, images):
     assert drop_bad_images(names, root=tmp_path)[0] is names
     large = np.zeros((41, 30, 3), np.uint8)
     with pytest.warns(BadImageWarning, match="row 6: "):
-        X, _ = drop_bad_images([*image_files, _png(large)], max_pixels=40 * 30)
-    assert X == image_files
+        kept, _ = drop_bad_images([*image_files, _png(large)], max_pixels=40 * 30)
+    assert kept == image_files
 
 
 def _png(pixels: np.ndarray) -> bytes:
