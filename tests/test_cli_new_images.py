@@ -154,7 +154,13 @@ def test_json_lines_are_strict(tmp_path):
     assert [list(row) for row in rows] == [["path", "x", "y"]] * 2
     assert [row["path"] for row in rows] == ["\\udcff.png", "caf\u00e9"]
     assert [row["x"] for row in rows] == [None, None]
-    assert [row["y"] for row in rows] == pytest.approx([1e-20, 1 / 3], rel=1e-14)
+    assert [row["y"] for row in rows] == [1e-20, 1 / 3]
+    frame = pd.DataFrame({"path": "a/b.png", "label": [1, 2], "x": np.array([0.1, 0.2], "float32")})
+    write_table(frame, str(path), ".jsonl")
+    assert path.read_text() == (
+        '{"path": "a/b.png", "label": 1, "x": 0.10000000149011612}\n'
+        '{"path": "a/b.png", "label": 2, "x": 0.20000000298023224}\n'
+    )
 
 
 # --- extract without labels, columns of other names -----------------------------------------------------------------
@@ -285,7 +291,7 @@ def test_fit_skips_bad_images(with_bad, capsys):
     assert "12 of 15 images of 2 classes: one, path\n" in out
     assert "2-fold cross-validation" in out
     lines = err.splitlines()
-    assert lines[:2] == ["3 of 15 images cannot be read:", "  train/lost/1.png: empty file"]
+    assert lines[:2] == ["skcnn: warning: 3 of 15 images cannot be read:", "  train/lost/1.png: empty file"]
     assert lines[4:] == ["They were left out, and are listed in a.bad.csv."]
     assert pd.read_csv("a.bad.csv")["path"].tolist() == BAD
 
@@ -328,7 +334,7 @@ def test_other_commands_skip_bad_images(with_bad, digits, model, capsys):
     assert main(["evaluate", str(model), "train", "--quiet", "--skip-bad"]) == 0
     out, err = capsys.readouterr()
     assert "12 samples" in out
-    assert err.startswith("2 of 14 images cannot be read:\n")
+    assert err.startswith("skcnn: warning: 2 of 14 images cannot be read:\n")
     assert pd.read_csv("bad_images.csv")["path"].tolist() == BAD[1:]
 
 

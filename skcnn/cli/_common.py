@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
+import math
 import os
 import sys
 import warnings
@@ -27,10 +29,7 @@ TABLE_WRITERS: dict[str, Callable[[Any, str], None]] = {
     # Parquet accepts only UTF-8. A CSV file has the true names, as a shell would write them.
     ".parquet": lambda frame, path: _valid(frame).to_parquet(path, index=False),
     ".csv": lambda frame, path: frame.to_csv(path, index=False, errors="surrogateescape"),
-    # An object per line. What is not finite becomes null: JSON has no other word for it.
-    ".jsonl": lambda frame, path: _valid(frame).to_json(
-        path, orient="records", lines=True, force_ascii=False, double_precision=15
-    ),
+    ".jsonl": lambda frame, path: _write_json_lines(_valid(frame), path),
 }
 
 
@@ -68,7 +67,7 @@ def _run(run: Callable[[argparse.Namespace], int | None], options: argparse.Name
         advice = f"Repair or remove them{skip}. `skcnn check` lists them."
         raise type(error)(_worded(bad), error.n_rows, advice) from error  # type: ignore[attr-defined]
     if left_out := getattr(options, "left_out", None):
-        print(left_out, file=sys.stderr)
+        print(f"skcnn: warning: {left_out}", file=sys.stderr)
     return code
 
 
@@ -331,6 +330,18 @@ def check_table(path: str) -> str:
 def write_table(frame: pd.DataFrame, path: str, suffix: str) -> None:
     with replacing(path, durable=False) as unfinished:
         TABLE_WRITERS[suffix](frame, str(unfinished))
+
+
+def _write_json_lines(frame: pd.DataFrame, path: str) -> None:
+    """Write an object per line. What is not finite becomes null: JSON has no other word for it."""
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
+        for start in range(0, len(frame), 1000):  # Python's numbers take several times the memory
+            for row in frame[start : start + 1000].to_dict("records"):
+                finite = {
+                    name: None if isinstance(value, float) and not math.isfinite(value) else value
+                    for name, value in row.items()
+                }
+                file.write(json.dumps(finite, ensure_ascii=False) + "\n")
 
 
 def _valid(frame: pd.DataFrame) -> pd.DataFrame:

@@ -39,7 +39,10 @@ def add_to(commands: Any) -> None:
     predict.add_argument("model", help="a file that `skcnn fit` wrote")
     add_images(predict)
     predict.add_argument(
-        "-o", "--output", metavar="TABLE", help="write a table (.csv, .parquet or .jsonl), and no lines without --top"
+        "-o",
+        "--output",
+        metavar="TABLE",
+        help="write a table (.csv, .parquet or .jsonl); lines are then printed only with --top",
     )
     predict.add_argument("--top", type=int, metavar="K", help="print the K most probable classes (default: 1)")
     add_skip_bad(predict)

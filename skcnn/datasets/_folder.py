@@ -27,8 +27,10 @@ _SYSTEM_FOLDERS = frozenset(
     }
 )  # fmt: skip
 
-_HEIF_EXTENSIONS = frozenset({".heic", ".heif", ".hif", ".avif"})
-_HEIF_HINT = "HEIC needs `pip install 'skcnn[heif]'`, AVIF Pillow 11.3 or newer"
+#: Images that not every installation reads -> what does.
+_READERS = dict.fromkeys((".heic", ".heif", ".hif"), "HEIC needs `pip install 'skcnn[heif]'`") | {
+    ".avif": "AVIF needs `pip install 'pillow>=11.3'`"
+}
 
 _SPLIT_NAMES = frozenset({"train", "training", "val", "valid", "validation", "dev", "test", "testing"})
 
@@ -215,7 +217,7 @@ def _without_labels(tree: _Tree) -> Bunch:
     paths = tree.all_images()
     if not paths:
         raise ValueError(
-            f"There are no images in {tree.root!r}, at any depth; {_what_is_read()}.{_hint(tree.heif())}"
+            f"There are no images in {tree.root!r}, at any depth; {_what_is_read()}.{_hint(tree.unread())}"
             f"{_links_hint(tree)}"
         )
     frame = pd.DataFrame({"path": text_column(paths)})
@@ -261,9 +263,9 @@ class _Tree:
         self._passed_over += [entry for entry in entries if entry.kind != "image"]
         return [entry.path for entry in entries if entry.kind == "image"]
 
-    def heif(self) -> list[str]:
-        """Return the paths of HEIC and AVIF files that are passed over, since nothing reads them here."""
-        return [entry.path for entry in self._beside + self._passed_over if _is_unread_heif(entry)]
+    def unread(self) -> list[str]:
+        """Return the paths of images that are passed over because what reads them is not installed."""
+        return [entry.path for entry in self._beside + self._passed_over if _is_unread(entry)]
 
     def no_class(self) -> list[str]:
         """Return the paths of the images directly in root."""
@@ -280,13 +282,13 @@ class _Tree:
 
     def warn(self) -> None:
         """Tell what was passed over and might have been meant as an image (a README beside the classes is not)."""
-        others = [entry.path for entry in self._beside if _is_unread_heif(entry)]
+        others = [entry.path for entry in self._beside if _is_unread(entry)]
         others += [entry.path for entry in self._passed_over if entry.kind == "not_image"]
         told = []
         if others:
             endings = Counter(_ending(path) or "no extension" for path in others)
             what = ", ".join(f"{ending}: {count}" for ending, count in endings.most_common(5))
-            hint = f"; {_HEIF_HINT}" if self.heif() else ""
+            hint = "".join(f"; {reader}" for reader in _readers(others))
             told.append(
                 f"{counted(len(others), 'file')} that Pillow does not read as images ({what}{hint}), "
                 f"{self._some(others)}"
@@ -329,8 +331,13 @@ class _Tree:
         return "image" if _ending(entry.name) in self._extensions else "not_image"
 
 
-def _is_unread_heif(entry: _Entry) -> bool:
-    return entry.kind == "not_image" and _ending(entry.path) in _HEIF_EXTENSIONS
+def _is_unread(entry: _Entry) -> bool:
+    return entry.kind == "not_image" and _ending(entry.path) in _READERS
+
+
+def _readers(paths: list[str]) -> list[str]:
+    """Return what reads those of the files that are images of less common formats."""
+    return list(dict.fromkeys(_READERS[_ending(path)] for path in paths if _ending(path) in _READERS))
 
 
 def _ending(path: str) -> str:
@@ -364,7 +371,7 @@ def _chosen(categories: Sequence[str], class_names: list[str], root: str) -> lis
 
 def _nothing_to_load(root: str, names: list[str], empty: list[str], tree: _Tree) -> str:
     stray, parent = tree.no_class(), os.path.dirname(os.path.abspath(root))
-    hint = _hint(tree.heif()) + _links_hint(tree)
+    hint = _hint(tree.unread()) + _links_hint(tree)
     if names and len(empty) < len(names):
         return (
             f"{root!r} has {counted(len(empty), 'folder')} without an image: {empty}. Every folder there is a class: "
@@ -388,8 +395,10 @@ def _what_is_read() -> str:
     return f"{counted(len(image_extensions()), 'extension')} are read, such as .jpg, .png, .tif and .webp"
 
 
-def _hint(heif: list[str]) -> str:
-    return f" {counted(len(heif), 'file')} such as {os.path.basename(heif[0])!r}: {_HEIF_HINT}." if heif else ""
+def _hint(unread: list[str]) -> str:
+    if not unread:
+        return ""
+    return f" {counted(len(unread), 'file')} such as {os.path.basename(unread[0])!r}: {', '.join(_readers(unread))}."
 
 
 def _links_hint(tree: _Tree) -> str:

@@ -193,6 +193,18 @@ def test_other_files_in_class_folders_are_counted_and_told(flowers: Path):
     assert len(dataset.data) == 5
 
 
+def test_each_format_has_its_hint(flowers: Path, monkeypatch: pytest.MonkeyPatch):
+    Image.init()
+    for ending in (".heic", ".avif"):
+        monkeypatch.delitem(Image.EXTENSION, ending, raising=False)
+    (flowers / "daisy" / "c.avif").write_bytes(b"x")
+    with pytest.warns(UserWarning, match=r"\(\.avif: 1; AVIF needs `pip install 'pillow>=11\.3'`\)"):
+        load_image_folder(flowers)
+    (flowers / "daisy" / "d.heic").write_bytes(b"x")
+    with pytest.warns(UserWarning, match=r"; AVIF needs .*; HEIC needs .*`\)"):
+        load_image_folder(flowers)
+
+
 def test_heic_without_its_plugin_is_named(flowers: Path, monkeypatch: pytest.MonkeyPatch):
     Image.init()
     monkeypatch.delitem(Image.EXTENSION, ".heic", raising=False)
