@@ -112,7 +112,8 @@ def test_predict_prints_what_is_asked_for(there, tmp_path, capsys):
 
 def test_the_label_is_what_the_model_predicts(there, model, tmp_path):
     strict = FixedThresholdClassifier(skcnn.load(model), threshold=0.999, pos_label="path")
-    strict.estimator_, strict._pos_label = strict.estimator, "path"
+    train = pd.read_csv("train.csv")
+    strict.fit(train["file"].tolist(), train["kind"])
     skcnn.save(strict, tmp_path / "strict.skcnn")
     output = str(tmp_path / "out.csv")
     assert main(["predict", str(tmp_path / "strict.skcnn"), "new", "-o", output, "--quiet"]) == 0
