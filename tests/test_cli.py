@@ -207,6 +207,7 @@ def test_demo(tmp_path, capsys, monkeypatch):
         (["evaluate", "no-such.skcnn", "."], "no-such.skcnn"),
         (["predict", "no-such.skcnn", "a.jpg"], "no-such.skcnn"),
         (["fit", "some.txt", "-o", "m.skcnn"], "some.txt"),
+        (["check", "none.jpg"], "none.jpg: no such file or folder; expected an image, a folder, a .csv or a URL"),
     ],
 )
 def test_errors_are_one_line(arguments, message, tmp_path, monkeypatch, capsys):
@@ -220,9 +221,11 @@ def test_errors_are_one_line(arguments, message, tmp_path, monkeypatch, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_bad_images_are_named(model, capsys):
-    assert main(["predict", str(model), "none.jpg"]) == 1
-    assert "row 0: none.jpg: no such file" in capsys.readouterr().err
+def test_bad_images_are_named(model, tmp_path, capsys):
+    path = tmp_path / "cut.png"
+    path.write_bytes(b"no image")
+    assert main(["predict", str(model), str(path)]) == 1
+    assert f"row 0: {path}: not an image of a known format" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -321,8 +324,8 @@ USAGE_ERRORS = [
     ([*FIT, "--backbone", "VGG16", "--backbone", "VGG19"], "several --backbone need --search"),
     ([*FIT, "--weights", "a.h5", "--weights", "b.h5"], "several --weights need the form NAME=FILE"),
     ([*FIT, "--cv", "0", "--html", "r.html"], "--html needs an estimate"),
-    (["extract", ".", "-o", "features.xls"], "got features.xls; expected a name that ends in .parquet or .csv"),
-    (["duplicates", ".", "-o", "pairs.xls"], "got pairs.xls; expected a name that ends in .parquet or .csv"),
+    (["extract", ".", "-o", "features.xls"], "got features.xls; expected a name that ends in .parquet, .csv, .jsonl"),
+    (["duplicates", ".", "-o", "pairs.xls"], "got pairs.xls; expected a name that ends in .parquet, .csv, .jsonl"),
     (["duplicates", ".", "--min-similarity", "2"], "got 2; expected a number in (0, 1]"),
 ]
 
@@ -341,7 +344,19 @@ def test_usage_errors(arguments, message, capsys, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["demo"], ["fit"], ["evaluate"], ["predict"], ["extract"], ["duplicates"], ["backbones"], ["cache"]]
+    "command",
+    [
+        [],
+        ["demo"],
+        ["fit"],
+        ["evaluate"],
+        ["predict"],
+        ["extract"],
+        ["check"],
+        ["duplicates"],
+        ["backbones"],
+        ["cache"],
+    ],
 )
 def test_help(command, capsys):
     with pytest.raises(SystemExit) as caught:

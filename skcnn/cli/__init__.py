@@ -14,7 +14,19 @@ from typing import TextIO
 
 from skcnn import __version__
 from skcnn._text import printable_text
-from skcnn.cli import _backbones, _cache, _compare, _demo, _duplicates, _evaluate, _extract, _fit, _predict, _split
+from skcnn.cli import (
+    _backbones,
+    _cache,
+    _check,
+    _compare,
+    _demo,
+    _duplicates,
+    _evaluate,
+    _extract,
+    _fit,
+    _predict,
+    _split,
+)
 from skcnn.cli._arguments import Parser
 from skcnn.cli._demo import demo_search
 
@@ -24,7 +36,7 @@ __all__ = ["demo_search", "main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code.
 
-    0, 1 (an error, reported in one line), 2 (usage), 3 (``skcnn duplicates`` found some) or 130 (interrupted).
+    0, 1 (an error, reported in one line), 2 (usage), 3 (``duplicates`` or ``check`` found some) or 130 (interrupted).
     """
     with _streams():
         return _main(arguments)
@@ -124,7 +136,19 @@ def _parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"skcnn {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    for command in (_demo, _fit, _evaluate, _compare, _predict, _extract, _duplicates, _split, _backbones, _cache):
+    for command in (
+        _demo,
+        _fit,
+        _evaluate,
+        _compare,
+        _predict,
+        _extract,
+        _check,
+        _duplicates,
+        _split,
+        _backbones,
+        _cache,
+    ):
         command.add_to(commands)
     return parser
 

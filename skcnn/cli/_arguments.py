@@ -93,6 +93,15 @@ def data_path(text: str) -> str:
     return path
 
 
+def images_path(text: str) -> str:
+    """Read the path of an image, a folder or a CSV table, or a URL."""
+    if "://" in text:
+        return text
+    path = os.path.expanduser(text)
+    _check_there(path, "an image, a folder, a .csv or a URL")
+    return path
+
+
 def model_path(text: str) -> str:
     """Read the path of a saved model."""
     from skcnn.persistence import ModelFileError, read_manifest

@@ -1,27 +1,30 @@
-"""Helpers of the commands: options, data, features, tables, and words."""
+"""Helpers of the commands: options, features, tables, and words."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skcnn._files import replacing
 from skcnn._text import listing, printable_text, valid_labels
-from skcnn.cli._arguments import Parser, backbone_name, data_path, output_path, whole_number
+from skcnn.cli._arguments import Parser, backbone_name, output_path, whole_number
 
 if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
-    from sklearn.utils import Bunch
 
 TABLE_WRITERS: dict[str, Callable[[Any, str], None]] = {
     # Parquet accepts only UTF-8. A CSV file has the true names, as a shell would write them.
     ".parquet": lambda frame, path: _valid(frame).to_parquet(path, index=False),
     ".csv": lambda frame, path: frame.to_csv(path, index=False, errors="surrogateescape"),
+    ".jsonl": lambda frame, path: _write_json_lines(_valid(frame), path),
 }
 
 
@@ -44,14 +47,23 @@ def add_command(
     )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    parser.set_defaults(command=run, parser=parser, starts_keras=starts_keras)
+    parser.set_defaults(command=partial(_run, run), parser=parser, starts_keras=starts_keras)
     return parser
 
 
-def add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "data", type=data_path, help="a folder with one folder of images per class, or a .csv with path and label"
-    )
+def _run(run: Callable[[argparse.Namespace], int | None], options: argparse.Namespace) -> int | None:
+    """Run a command, and report images that cannot be read in the words of commands."""
+    try:
+        code = run(options)
+    except ValueError as error:
+        if (bad := getattr(error, "bad_rows", None)) is None:  # known by this, since the import takes a second
+            raise
+        skip = ", or leave them out with --skip-bad" if hasattr(options, "skip_bad") else ""
+        advice = f"Repair or remove them{skip}. `skcnn check` lists them."
+        raise type(error)(worded(bad), error.n_rows, advice) from error  # type: ignore[attr-defined]
+    if left_out := getattr(options, "left_out", None):
+        print(f"skcnn: warning: {left_out}", file=sys.stderr)
+    return code
 
 
 def add_features(parser: argparse.ArgumentParser, *, several_backbones: bool = False) -> None:
@@ -101,10 +113,9 @@ def add_features(parser: argparse.ArgumentParser, *, several_backbones: bool = F
     )
 
 
-def load_data(data: str) -> Bunch:
-    from skcnn.datasets import load_image_folder, load_image_table
-
-    return load_image_table(data) if data.lower().endswith(".csv") else load_image_folder(data)
+def worded(bad: pd.DataFrame) -> pd.DataFrame:
+    """Return bad images with reasons that name no parameter of Python."""
+    return bad.assign(reason=[reason.replace("; root= names another folder", "") for reason in bad["reason"]])
 
 
 def weights_from(options: argparse.Namespace) -> Any:
@@ -145,13 +156,25 @@ def verbose(options: argparse.Namespace) -> int:
 def table_path(text: str) -> str:
     """Read the path of a table to write."""
     if Path(text).suffix.lower() not in TABLE_WRITERS:
-        raise argparse.ArgumentTypeError(f"got {text}; expected a name that ends in {' or '.join(TABLE_WRITERS)}")
+        raise argparse.ArgumentTypeError(f"got {text}; expected a name that ends in {listing(TABLE_WRITERS)}")
     return output_path(text)
 
 
 def write_table(frame: pd.DataFrame, path: str) -> None:
     with replacing(path, durable=False) as unfinished:
         TABLE_WRITERS[Path(path).suffix.lower()](frame, str(unfinished))
+
+
+def _write_json_lines(frame: pd.DataFrame, path: str) -> None:
+    """Write an object per line. What is not finite becomes null: JSON has no other word for it."""
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
+        for start in range(0, len(frame), 1000):  # Python's numbers take several times the memory
+            for row in frame[start : start + 1000].to_dict("records"):
+                finite = {
+                    name: None if isinstance(value, float) and not math.isfinite(value) else value
+                    for name, value in row.items()
+                }
+                file.write(json.dumps(finite, ensure_ascii=False) + "\n")
 
 
 def _valid(frame: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,8 @@ from typing import Any
 
 from skcnn._text import printable_text
 from skcnn.cli._arguments import model_path, output_path
-from skcnn.cli._common import add_command, add_data, load_data, with_progress
+from skcnn.cli._common import add_command, with_progress
+from skcnn.cli._data import add_data, load_data
 
 
 def add_to(commands: Any) -> None:
@@ -35,7 +36,7 @@ def run(options: argparse.Namespace) -> None:
     from skcnn.report import ClassifierReport, compare_reports
 
     paths = [options.model, *options.others]
-    dataset = load_data(options.data)
+    dataset = load_data(options)
     # All are loaded before the first is run: fail early on a file that is damaged.
     pipelines = [load(path) for path in paths]
     names = [Path(path).stem for path in paths]

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from skcnn.cli._arguments import model_path, output_path
-from skcnn.cli._common import add_command, add_data, load_data, with_progress
+from skcnn.cli._common import add_command, with_progress
+from skcnn.cli._data import add_data, add_skip_bad, load_data
 
 
 def add_to(commands: Any) -> None:
@@ -17,13 +18,14 @@ def add_to(commands: Any) -> None:
     evaluate.add_argument(
         "--html", type=output_path, metavar="PATH", help="also write a report: tables, curves and images"
     )
+    add_skip_bad(evaluate)
 
 
 def run(options: argparse.Namespace) -> None:
     from skcnn.persistence import load
     from skcnn.report import ClassifierReport
 
-    dataset = load_data(options.data)
+    dataset = load_data(options)
     pipeline = with_progress(load(options.model), options)
     report = ClassifierReport.from_estimator(
         pipeline,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from skcnn._text import counted, printable_text
 from skcnn.cli._arguments import alpha, count, fraction, layers_to_unfreeze, output_path, positive
-from skcnn.cli._common import add_command, add_data, add_features, load_data, names_text, weights_from
+from skcnn.cli._common import add_command, add_features, names_text, weights_from
+from skcnn.cli._data import add_data, add_skip_bad, images_text, load_data
 from skcnn.cli._models import SEARCHED, classifier_from, search_from, search_table
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def add_to(commands: Any) -> None:
     fit.add_argument(
         "--seed", type=count, default=0, metavar="N", help="seed of the folds and the classifier (default: %(default)s)"
     )
+    add_skip_bad(fit)
     fit.add_argument(
         "--class-weight",
         choices=["balanced"],
@@ -144,12 +146,11 @@ def run(options: argparse.Namespace) -> None:
 
     from skcnn.persistence import save
 
-    dataset = load_data(options.data)
+    dataset = load_data(options)
     X, y = dataset.frame[["path"]], dataset.target
     _check_enough(y, options)
     print(
-        f"{counted(len(X), 'image')} of {counted(len(dataset.target_names), 'class')}: "
-        f"{names_text(dataset.target_names)}"
+        f"{images_text(dataset)} of {counted(len(dataset.target_names), 'class')}: {names_text(dataset.target_names)}"
     )
     groups = _duplicates_together(X, y) if options.test_size or options.cv else None
     report: ClassifierReport | None = None
@@ -177,7 +178,7 @@ def _duplicates_together(X: pd.DataFrame, y: np.ndarray) -> np.ndarray:
 
     from skcnn.model_selection import duplicate_groups
 
-    groups = duplicate_groups(X)
+    groups = duplicate_groups(X, on_error="raise")
     for label in np.unique(y):
         of_class = groups[y == label]
         if 2 < len(of_class) < 2 * np.bincount(of_class).max():

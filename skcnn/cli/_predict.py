@@ -3,29 +3,75 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from skcnn._text import printable_text
+from skcnn._text import printable_text, valid_text
 from skcnn.cli._arguments import model_path, whole_number
-from skcnn.cli._common import add_command
+from skcnn.cli._common import add_command, table_path, with_progress, write_table
+from skcnn.cli._data import add_images, add_skip_bad, images_text, list_images
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
 
 
 def add_to(commands: Any) -> None:
-    predict = add_command(commands, "predict", run, "predict the classes of images, as tab-separated lines")
-    predict.add_argument("model", type=model_path, help="a file that `skcnn fit` wrote")
-    predict.add_argument("images", nargs="+", metavar="IMAGE", help="image files or URLs")
-    predict.add_argument(
-        "--top", type=whole_number, default=1, metavar="K", help="the K most probable classes (default: %(default)s)"
+    predict = add_command(
+        commands,
+        "predict",
+        run,
+        "predict the classes of images, as tab-separated lines or as a table",
+        epilog="examples:\n"
+        "  skcnn predict flowers.skcnn a.jpg b.jpg --top 5\n"
+        "  skcnn predict flowers.skcnn new/ -o predictions.csv --skip-bad\n"
+        "  skcnn predict flowers.skcnn new.csv --path-column file -o predictions.parquet\n\n"
+        "The table has the columns path, label (the predicted class) and one per class with its probability, called\n"
+        "as the class is; that of a class called path or label is probability_path or probability_label.",
     )
+    predict.add_argument("model", type=model_path, help="a file that `skcnn fit` wrote")
+    add_images(predict)
+    predict.add_argument(
+        "-o",
+        "--output",
+        type=table_path,
+        metavar="TABLE",
+        help="write a table (.csv, .parquet or .jsonl); lines are then printed only with --top",
+    )
+    predict.add_argument("--top", type=whole_number, metavar="K", help="print the K most probable classes (default: 1)")
+    add_skip_bad(predict)
 
 
 def run(options: argparse.Namespace) -> None:
-    import numpy as np
+    dataset = list_images(options)
 
+    from skcnn.images import one_pass
     from skcnn.persistence import load
 
-    pipeline = load(options.model)
-    probabilities = pipeline.predict_proba(options.images)
-    for path, row in zip(options.images, probabilities, strict=True):
-        for index in np.argsort(-row, kind="stable")[: options.top]:
-            print(f"{printable_text(path)}\t{printable_text(pipeline.classes_[index])}\t{row[index]:.4f}")
+    pipeline = with_progress(load(options.model), options)
+    paths = dataset.frame["path"].tolist()
+    with one_pass():
+        probabilities = pipeline.predict_proba(paths)
+        labels = pipeline.predict(paths)  # not always the most probable class: a threshold may choose another
+    if options.output:
+        write_table(_table(paths, labels, pipeline.classes_, probabilities), options.output)
+    if options.top or not options.output:
+        _print(paths, pipeline.classes_, probabilities, options.top or 1)
+    if options.output:
+        print(f"{options.output}: {images_text(dataset)}")
+
+
+def _table(paths: list[str], labels: np.ndarray, classes: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
+    import pandas as pd
+
+    names = [valid_text(str(name)) for name in classes]
+    columns = [f"probability_{name}" if name in ("path", "label") else name for name in names]
+    head = pd.DataFrame({"path": pd.Series(paths, dtype=object), "label": labels})
+    return pd.concat([head, pd.DataFrame(probabilities, columns=columns)], axis=1)
+
+
+def _print(paths: list[str], classes: np.ndarray, probabilities: np.ndarray, top: int) -> None:
+    import numpy as np
+
+    for path, row in zip(paths, probabilities, strict=True):
+        for index in np.argsort(-row, kind="stable")[:top]:
+            print(f"{printable_text(path)}\t{printable_text(classes[index])}\t{row[index]:.4f}")

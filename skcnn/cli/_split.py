@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from skcnn._text import counted
 from skcnn.cli._arguments import count, fraction
-from skcnn.cli._common import add_command, add_data, load_data, table_path, write_table
+from skcnn.cli._common import add_command, table_path, write_table
+from skcnn.cli._data import add_data, load_data
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +41,7 @@ def add_to(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     from skcnn.model_selection import duplicate_groups, train_dev_test_split
 
-    dataset = load_data(options.data)
+    dataset = load_data(options)
     split = train_dev_test_split(
         dataset.frame,
         dataset.target,

@@ -1,4 +1,4 @@
-"""A folder of images with one sub-folder per class."""
+"""A folder of images: with one sub-folder per class, or without labels."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ _SYSTEM_FOLDERS = frozenset(
     }
 )  # fmt: skip
 
-_HEIF_EXTENSIONS = frozenset({".heic", ".heif", ".hif", ".avif"})
-_HEIF_HINT = "; HEIC and AVIF need `pip install 'skcnn[heif]'`"
+#: Images that not every installation reads -> what does.
+_READERS = dict.fromkeys((".heic", ".heif", ".hif"), "HEIC needs `pip install 'skcnn[heif]'`") | {
+    ".avif": "AVIF needs `pip install 'pillow>=11.3'`"
+}
 
 _SPLIT_NAMES = frozenset({"train", "training", "val", "valid", "validation", "dev", "test", "testing"})
 
@@ -47,11 +49,12 @@ class _Entry(NamedTuple):
 def load_image_folder(
     root: str | os.PathLike[str],
     *,
+    labels: Literal["inferred"] | None = "inferred",
     categories: Sequence[str] | None = None,
     follow_links: bool = False,
     return_X_y: bool = False,
 ) -> Any:
-    """Load the paths and labels of images in one folder per class.
+    """Load the paths and labels of images in one folder per class, or of images without labels.
 
     .. code-block:: text
 
@@ -62,16 +65,23 @@ def load_image_folder(
             roses/
                 holiday/3.PNG
 
-    The name of a folder in ``root`` is the label of every image below it, however deep. The images themselves stay in
-    their files until an estimator reads them, so that the size of the collection does not matter.
+    The name of a folder in ``root`` is the label of every image below it, however deep. With ``labels=None`` folders
+    mean nothing: every image below ``root`` is loaded, for images that are yet to be classified. The images themselves
+    stay in their files until an estimator reads them, so that the size of the collection does not matter.
 
     Parameters
     ----------
     root : str or path-like
-        Folder that contains one folder per class. ``~`` is the home folder.
+        Folder that contains one folder per class; with ``labels=None``, any folder with images at any depth. ``~`` is
+        the home folder.
+
+    labels : {"inferred"} or None, default="inferred"
+        Where labels come from, with the values of ``keras.utils.image_dataset_from_directory``. ``"inferred"``: the
+        names of the folders in ``root``. None: there are none, and images directly in ``root`` count as well.
 
     categories : sequence of str or None, default=None
-        Names of the class folders to load. None loads every folder in ``root``, since each is a class.
+        Names of the class folders to load. None loads every folder in ``root``, since each is a class. Only with
+        ``labels="inferred"``.
 
     follow_links : bool, default=False
         Whether to follow symbolic links that lead out of ``root``. They are passed over by default, since such a link
@@ -87,21 +97,22 @@ def load_image_folder(
 
         data : DataFrame of shape (n_samples, 1)
             One column ``path`` (str): ``root`` as it was given, followed by the way to the file. Ordered by class, then
-            by path, both in natural order ('2' before '10'): the same tree always gives the same rows.
-        target : ndarray of shape (n_samples,), dtype str
+            by path, both in natural order ('2' before '10'): the same tree always gives the same rows. Without labels,
+            ordered by path.
+        target : ndarray of shape (n_samples,), dtype str, or None
             The label of each image: the name of its class folder. Classifiers take strings as they are. Bytes of a
-            name that are not UTF-8 are written as escapes; paths keep the true names.
-        target_names : list of str
+            name that are not UTF-8 are written as escapes; paths keep the true names. None if ``labels`` is None.
+        target_names : list of str or None
             The labels in natural order. ``classes_`` of a fitted classifier is ordered as text ('10' before '2');
-            where the order matters to a reader, hand on this list.
+            where the order matters to a reader, hand on this list. None if ``labels`` is None.
         frame : DataFrame of shape (n_samples, 2)
-            The columns ``path`` and ``label``.
+            The columns ``path`` and ``label``; the former alone if ``labels`` is None.
         passed_over : dict of str to int
             How many entries were not loaded: ``"not_image"`` (files with an extension that Pillow does not read),
             ``"hidden"`` (names that begin with a dot, and folders of systems such as ``@eaDir`` and ``__MACOSX``; a
             hidden folder counts once), ``"link"`` (symbolic links that
             lead out of ``root``, nowhere, or back to a folder that they lie in), ``"no_class"`` (images directly in
-            ``root``).
+            ``root``; none of them with ``labels=None``).
 
     (data, target) : tuple if ``return_X_y=True``
         The DataFrame and the array described above.
@@ -113,14 +124,16 @@ def load_image_folder(
     NotADirectoryError
         If ``root`` is a file.
     ValueError
-        If ``root`` has no class folder, one of them holds no image, or ``categories`` names one that is not there.
+        If ``root`` has no class folder, one of them holds no image, or ``categories`` names one that is not there. With
+        ``labels=None``, if there is no image below ``root``, or ``categories`` is given. If ``labels`` is neither
+        ``"inferred"`` nor None.
 
     Warns
     -----
     UserWarning
-        If anything was passed over that might have been meant as an image: a file in a class folder that Pillow does
-        not read, a symbolic link, an image directly in ``root``. Also if all folders are named like the parts of a
-        split (``train``, ``test``).
+        If anything was passed over that might have been meant as an image: a file in a class folder (with
+        ``labels=None``, any file) that Pillow does not read, a symbolic link, an image directly in ``root``. Also if
+        all class folders are named like the parts of a split (``train``, ``test``).
 
     See Also
     --------
@@ -147,9 +160,26 @@ def load_image_folder(
     >>> dataset = load_image_folder(root)
     >>> dataset.data.shape, dataset.target, dataset.target_names
     ((3, 1), array(['daisy', 'daisy', 'roses'], dtype='<U5'), ['daisy', 'roses'])
+
+    Without labels:
+
+    >>> dataset = load_image_folder(root, labels=None)
+    >>> dataset.data.shape, dataset.target
+    ((3, 1), None)
     """
     root = os.path.expanduser(os.fspath(root))
+    if labels is not None and not (isinstance(labels, str) and labels == "inferred"):
+        raise ValueError(
+            f"labels={labels!r}; expected 'inferred' (the names of the folders in root) or None. If the labels are in "
+            "a table, use load_image_table."
+        )
+    if labels is None and categories is not None:
+        raise ValueError(f"categories={categories!r} with labels=None, which loads every image; expected one of them.")
     tree = _Tree(root, follow_links)
+    if labels is None:
+        dataset = _without_labels(tree)
+        tree.warn()
+        return (dataset.data, dataset.target) if return_X_y else dataset
     names = tree.class_names if categories is None else _chosen(categories, tree.class_names, root)
 
     paths, target, empty = [], [], []
@@ -170,16 +200,28 @@ def load_image_folder(
             stacklevel=2,
         )
 
-    labels = as_labels(np.array(target, dtype=object)).astype(str)
-    frame = pd.DataFrame({"path": text_column(paths), "label": pd.Series(labels, dtype=str)})
+    y = as_labels(np.array(target, dtype=object)).astype(str)
+    frame = pd.DataFrame({"path": text_column(paths), "label": pd.Series(y, dtype=str)})
     dataset = Bunch(
         data=frame[["path"]],
-        target=labels,
+        target=y,
         target_names=list(dict.fromkeys(as_labels(np.array(names, dtype=object)))),
         frame=frame,
         passed_over=tree.passed_over(),
     )
     return (dataset.data, dataset.target) if return_X_y else dataset
+
+
+def _without_labels(tree: _Tree) -> Bunch:
+    """Return every image below the root of a tree, as :func:`load_image_folder` returns them."""
+    paths = tree.all_images()
+    if not paths:
+        raise ValueError(
+            f"There are no images in {tree.root!r}, at any depth; {_what_is_read()}.{_hint(tree.unread())}"
+            f"{_links_hint(tree)}"
+        )
+    frame = pd.DataFrame({"path": text_column(paths)})
+    return Bunch(data=frame.copy(), target=None, target_names=None, frame=frame, passed_over=tree.passed_over())
 
 
 class _Tree:
@@ -210,8 +252,20 @@ class _Tree:
         """Return the paths of the images of a class, and remember what is passed over."""
         folder = os.path.join(self.root, class_name)
         entries = list(self._walk(folder, (self._real_root, os.path.realpath(folder))))
+        return self._images_of(entries)
+
+    def all_images(self) -> list[str]:
+        """Return the paths of all images, those directly in root included, and remember what is passed over."""
+        self._beside = []
+        return self._images_of(list(self._walk(self.root, (self._real_root,))))
+
+    def _images_of(self, entries: list[_Entry]) -> list[str]:
         self._passed_over += [entry for entry in entries if entry.kind != "image"]
         return [entry.path for entry in entries if entry.kind == "image"]
+
+    def unread(self) -> list[str]:
+        """Return the paths of images that are passed over because what reads them is not installed."""
+        return [entry.path for entry in self._beside + self._passed_over if _is_unread(entry)]
 
     def no_class(self) -> list[str]:
         """Return the paths of the images directly in root."""
@@ -228,12 +282,13 @@ class _Tree:
 
     def warn(self) -> None:
         """Tell what was passed over and might have been meant as an image (a README beside the classes is not)."""
-        others = [entry.path for entry in self._passed_over if entry.kind == "not_image"]
+        others = [entry.path for entry in self._beside if _is_unread(entry)]
+        others += [entry.path for entry in self._passed_over if entry.kind == "not_image"]
         told = []
         if others:
-            endings = Counter(os.path.splitext(path)[1].lower() or "no extension" for path in others)
+            endings = Counter(_ending(path) or "no extension" for path in others)
             what = ", ".join(f"{ending}: {count}" for ending, count in endings.most_common(5))
-            hint = _HEIF_HINT if not _HEIF_EXTENSIONS.isdisjoint(endings) else ""
+            hint = "".join(f"; {reader}" for reader in _readers(others))
             told.append(
                 f"{counted(len(others), 'file')} that Pillow does not read as images ({what}{hint}), "
                 f"{self._some(others)}"
@@ -273,7 +328,20 @@ class _Tree:
                 return "link"
         if entry.is_dir():
             return "folder"
-        return "image" if os.path.splitext(entry.name)[1].lower() in self._extensions else "not_image"
+        return "image" if _ending(entry.name) in self._extensions else "not_image"
+
+
+def _is_unread(entry: _Entry) -> bool:
+    return entry.kind == "not_image" and _ending(entry.path) in _READERS
+
+
+def _readers(paths: list[str]) -> list[str]:
+    """Return what reads those of the files that are images of less common formats."""
+    return list(dict.fromkeys(_READERS[_ending(path)] for path in paths if _ending(path) in _READERS))
+
+
+def _ending(path: str) -> str:
+    return os.path.splitext(path)[1].lower()
 
 
 def _listing(folder: str) -> list[os.DirEntry[str]]:
@@ -302,13 +370,8 @@ def _chosen(categories: Sequence[str], class_names: list[str], root: str) -> lis
 
 
 def _nothing_to_load(root: str, names: list[str], empty: list[str], tree: _Tree) -> str:
-    stray, links, parent = tree.no_class(), tree.links(), os.path.dirname(os.path.abspath(root))
-    if links:
-        hint = (
-            f" Passed over: {counted(len(links), 'symbolic link')}; follow_links=True takes those that lead out of it."
-        )
-    else:
-        hint = ""
+    stray, parent = tree.no_class(), os.path.dirname(os.path.abspath(root))
+    hint = _hint(tree.unread()) + _links_hint(tree)
     if names and len(empty) < len(names):
         return (
             f"{root!r} has {counted(len(empty), 'folder')} without an image: {empty}. Every folder there is a class: "
@@ -319,11 +382,27 @@ def _nothing_to_load(root: str, names: list[str], empty: list[str], tree: _Tree)
             f"{root!r} has {counted(len(stray), 'image')} directly in it, such as {os.path.basename(stray[0])!r}, "
             f"where nothing tells their class. If they are one class, give the folder above, {parent!r}; otherwise "
             "move each into a folder named after its class, or list paths and labels in a table and use "
-            "load_image_table."
+            "load_image_table. Images to be classified need no labels: labels=None."
         )
     found = f"its folders {names} hold none" if names else "it holds no folder"
     return (
         f"There are no images in {root!r}: {found}. Expected a folder that contains one folder of images "
-        f"per class; {counted(len(image_extensions()), 'extension')} are read, such as .jpg, .png, .tif and "
-        f".webp.{hint}"
+        f"per class; {_what_is_read()}.{hint}"
     )
+
+
+def _what_is_read() -> str:
+    return f"{counted(len(image_extensions()), 'extension')} are read, such as .jpg, .png, .tif and .webp"
+
+
+def _hint(unread: list[str]) -> str:
+    if not unread:
+        return ""
+    return f" {counted(len(unread), 'file')} such as {os.path.basename(unread[0])!r}: {', '.join(_readers(unread))}."
+
+
+def _links_hint(tree: _Tree) -> str:
+    links = tree.links()
+    if not links:
+        return ""
+    return f" Passed over: {counted(len(links), 'symbolic link')}; follow_links=True takes those that lead out of it."

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import gen_batches
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from skcnn.ensemble._rows import checked
 from skcnn.ensemble._softmax_sgd import log_softmax
 from skcnn.ensemble._variance import BLOCK
 
@@ -41,7 +42,7 @@ class AveragedLinearClassifier(ClassifierMixin, BaseEstimator):
             Columns in the order of ``classes_``; rows sum to 1.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = checked(self, X, reset=False)
         if hasattr(self, "bagging_"):
             return self.bagging_.predict_proba(self._in_units(X))
         proba = np.zeros((len(X), len(self.classes_)))

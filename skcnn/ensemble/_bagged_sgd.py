@@ -17,12 +17,11 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import validate_data
 from threadpoolctl import threadpool_limits
 
 from skcnn._labels import accuracy, as_class_weight, as_labels
 from skcnn.ensemble._averaged import AveragedLinearClassifier
-from skcnn.ensemble._rows import check_classes, check_streamable, count_of, drop_weightless, encode
+from skcnn.ensemble._rows import check_classes, check_streamable, checked, count_of, drop_weightless, encode
 from skcnn.ensemble._softmax_sgd import SoftmaxSGD
 from skcnn.ensemble._variance import (
     AUTO_THRESHOLD,
@@ -261,7 +260,7 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
             no feature.
         """
         self._validate_params()
-        X, y = validate_data(self, X, y if y is None else as_labels(y), dtype=[np.float64, np.float32])
+        X, y = checked(self, X, y if y is None else as_labels(y), reset=True)
         check_classification_targets(y)
         X, y, weight = drop_weightless(X, y, sample_weight)
         self.classes_, codes = np.unique(y, return_inverse=True)
@@ -316,7 +315,7 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         self._validate_params()
         check_streamable(self.class_weight, self.max_samples)
         first = not hasattr(self, "_velocity")
-        X, y = validate_data(self, X, y if y is None else as_labels(y), dtype=[np.float64, np.float32], reset=first)
+        X, y = checked(self, X, y if y is None else as_labels(y), reset=first)
         check_classification_targets(y)
         X, y, weight = drop_weightless(X, y, sample_weight)
         classes = check_classes(None if classes is None else as_labels(classes), None if first else self.classes_)

@@ -7,7 +7,33 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils.validation import validate_data
+
+
+def checked(estimator: BaseEstimator, X: Any, y: Any = "no_validation", *, reset: bool) -> Any:
+    """Return X, or X and y, as :func:`~sklearn.utils.validation.validate_data` does, X as finite floats.
+
+    Rows of NaN throughout are images that could not be read; the error says what to do about them.
+    """
+    try:
+        return validate_data(estimator, X, y, dtype=[np.float64, np.float32], reset=reset)
+    except ValueError:
+        if n_rows := _count_rows_of_nan(X):
+            raise ValueError(
+                f"Input X contains NaN in all features of {n_rows:,} of {len(X):,} rows, which is what "
+                "BottleneckFeatures(on_error='nan') gives for images that cannot be read. Leave these rows out before "
+                "the pipeline: X, y = skcnn.images.drop_bad_images(X, y)."
+            ) from None
+        raise
+
+
+def _count_rows_of_nan(X: Any) -> int:
+    values = np.asarray(X)
+    if values.ndim != 2 or values.dtype.kind != "f" or not values.shape[1]:
+        return 0
+    return int(np.isnan(values).all(axis=1).sum())
 
 
 def drop_weightless(

@@ -98,7 +98,8 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
     on_error : {"raise", "nan"}, default="raise"
         What to do about rows that give no image (missing, unreadable, too large). ``"raise"``: a
         :class:`~skcnn.images.BadImageError` that names them all. ``"nan"``: a row of NaN each, and one
-        :class:`~skcnn.images.BadImageWarning`.
+        :class:`~skcnn.images.BadImageWarning`. Most classifiers refuse NaN: in front of one, in a pipeline, leave these
+        rows out with :func:`skcnn.images.drop_bad_images` instead.
     max_pixels : int or None, default=None
         Images with more pixels are refused before they are decoded. None stands for Pillow's limit, some 89
         million, beyond which it warns of decompression bombs.

@@ -16,6 +16,7 @@ from skcnn.images._decode import (
     to_rgb,
 )
 from skcnn.images._digests import ImageDigests
+from skcnn.images._dropping import drop_bad_images
 from skcnn.images._input import Images, as_images
 from skcnn.images._once import fetched_once, one_pass, remembered
 from skcnn.images._reading import Batch, check_images, map_ahead, read_batches
@@ -34,6 +35,7 @@ __all__ = [
     "bad_rows_frame",
     "check_images",
     "decode_bytes",
+    "drop_bad_images",
     "fetched_once",
     "map_ahead",
     "one_pass",

@@ -19,6 +19,13 @@ class BadRow(NamedTuple):
     reason: str
 
 
+#: What became of bad rows under on_error="nan". In a pipeline the classifier is what refuses them, in words of its own.
+NAN_OUTCOME = (
+    "Their features are NaN, which most classifiers refuse: in front of one, drop these rows with "
+    "X, y = skcnn.images.drop_bad_images(X, y)."
+)
+
+
 class BadImageError(ValueError):
     """Some rows of X have no image; ``bad_rows`` is a DataFrame of all of them: ``row``, ``path``, ``reason``."""
 
@@ -26,12 +33,11 @@ class BadImageError(ValueError):
         self,
         bad_rows: pd.DataFrame,
         n_rows: int,
-        advice: str = "Repair or drop these rows, or use on_error='nan' to get rows of NaN.",
+        advice: str = "Repair these rows, drop them with X, y = skcnn.images.drop_bad_images(X, y), or use "
+        "on_error='nan' to get rows of NaN. skcnn.images.check_images(X) returns them as a DataFrame.",
     ):
         self.bad_rows, self.n_rows, self.advice = bad_rows, n_rows, advice
-        super().__init__(
-            f"{_describe(bad_rows, n_rows)}\n{advice} skcnn.images.check_images(X) returns them as a DataFrame."
-        )
+        super().__init__(f"{_describe(bad_rows, n_rows)}\n{advice}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.bad_rows, self.n_rows, self.advice)
@@ -40,7 +46,7 @@ class BadImageError(ValueError):
 class BadImageWarning(UserWarning):
     """Some rows of X have no image and were skipped; ``bad_rows`` is a DataFrame of all of them."""
 
-    def __init__(self, bad_rows: pd.DataFrame, n_rows: int, outcome: str = "Their features are NaN."):
+    def __init__(self, bad_rows: pd.DataFrame, n_rows: int, outcome: str = NAN_OUTCOME):
         self.bad_rows, self.n_rows, self.outcome = bad_rows, n_rows, outcome
         super().__init__(f"{_describe(bad_rows, n_rows)}\n{outcome}")
 

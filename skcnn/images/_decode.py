@@ -29,6 +29,10 @@ FORMATS = (
 """Pillow's names of the formats that are decoded. None of them starts a program (EPS starts Ghostscript) or only names
 another file. AVIF and HEIF need a Pillow or a plug-in (``pillow-heif``) that has them."""
 
+#: The brands by which HEIC and AVIF files name themselves, after a length and "ftyp".
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_AVIF_BRANDS = (b"avif", b"avis")
+
 #: TIFF, PNG and PPM files of 16 bits per sample may come as mode "I", which holds 32-bit integers otherwise.
 _SIXTEEN_BITS = ("PNG", "PPM")
 
@@ -144,9 +148,18 @@ def _opened(content: bytes) -> Image.Image:
     try:
         return Image.open(BytesIO(content), formats=readable_formats())
     except Image.UnidentifiedImageError:
-        raise OSError("not an image of a known format (those of skcnn.images.FORMATS)") from None
+        raise OSError(_why_unknown(content)) from None
     except Image.DecompressionBombError as error:
         raise ValueError(str(error)) from None
+
+
+def _why_unknown(content: bytes) -> str:
+    brand = content[8:12] if content[4:8] == b"ftyp" else b""
+    if brand in _HEIC_BRANDS and "HEIF" not in Image.OPEN:
+        return "a HEIC image: `pip install 'skcnn[heif]'` to read it"
+    if brand in _AVIF_BRANDS and "AVIF" not in Image.OPEN:
+        return "an AVIF image: `pip install 'pillow>=11.3'` to read it"
+    return "not an image of a known format (those of skcnn.images.FORMATS)"
 
 
 @contextmanager

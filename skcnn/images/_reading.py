@@ -103,7 +103,9 @@ def read_batches(
         yield Batch(good, pixels[: len(good)], bad)
 
 
-def check_images(X: Any, *, root: str | os.PathLike[str] | None = None, max_pixels: int | None = None) -> pd.DataFrame:
+def check_images(
+    X: Any, *, root: str | os.PathLike[str] | None = None, max_pixels: int | None = None, verbose: int = 0
+) -> pd.DataFrame:
     """Decode every row of X and tell which give no image.
 
     Parameters
@@ -114,12 +116,18 @@ def check_images(X: Any, *, root: str | os.PathLike[str] | None = None, max_pixe
         Folder or URL that relative paths start from.
     max_pixels : int or None, default=None
         Larger images are bad rows; None stands for Pillow's warning limit.
+    verbose : int, default=0
+        1 shows a progress bar.
 
     Returns
     -------
     pandas.DataFrame
         One line for each bad row: ``row`` (position in X), ``path`` (None where X holds no paths), ``reason``.
         Empty where every row is an image.
+
+    See Also
+    --------
+    drop_bad_images : X and y without these rows.
 
     Examples
     --------
@@ -131,5 +139,10 @@ def check_images(X: Any, *, root: str | os.PathLike[str] | None = None, max_pixe
     """
     images = as_images(X, root=root)
     # Decoded whole, resized to next to nothing: a file can be cut off at its very end.
-    batches = read_batches(images, range(len(images)), (8, 8), max_pixels=max_pixels)
+    rows: Iterable[int] = range(len(images))
+    if verbose:
+        from tqdm.auto import tqdm
+
+        rows = tqdm(rows, desc="checking", unit="image")
+    batches = read_batches(images, rows, (8, 8), max_pixels=max_pixels)
     return bad_rows_frame([bad for batch in batches for bad in batch.bad])

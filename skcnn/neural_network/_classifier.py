@@ -122,6 +122,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
     on_error : {"raise", "nan"}, default="raise"
         How to handle rows without an image. ``"raise"``: raise a :class:`~skcnn.images.BadImageError` that names them
         all, before training begins. ``"nan"``: warn, train without them, and predict probabilities of NaN for them.
+        For a cross-validation, leave such rows out first with :func:`skcnn.images.drop_bad_images`.
     max_pixels : int or None, default=None
         Images with more pixels are bad rows; None is Pillow's limit.
     checkpoint : path-like or None, default=None

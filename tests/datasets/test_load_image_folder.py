@@ -50,6 +50,46 @@ def test_return_X_y(flowers: Path):
     np.testing.assert_array_equal(y, dataset.target)
 
 
+def test_without_labels(flowers: Path):
+    image(flowers / "stray.png")
+    image(flowers / "roses" / "deep" / "3.png")
+    image(flowers / ".hidden" / "4.png")
+    dataset = load_image_folder(flowers, labels=None)
+    assert relative(dataset, flowers) == [
+        "daisy/a.JPG",
+        "daisy/b.webp",
+        "roses/1.png",
+        "roses/2.png",
+        "roses/10.png",
+        "roses/deep/3.png",
+        "stray.png",
+    ]
+    assert dataset.target is None
+    assert dataset.target_names is None
+    assert list(dataset.frame.columns) == ["path"]
+    pd.testing.assert_frame_equal(dataset.frame, dataset.data)
+    assert dataset.passed_over == {"not_image": 0, "hidden": 1, "link": 0, "no_class": 0}
+    X, y = load_image_folder(flowers / "daisy", labels=None, return_X_y=True)
+    assert X["path"].tolist() == [str(flowers / "daisy" / name) for name in ("a.JPG", "b.webp")]
+    assert y is None
+
+
+def test_without_labels_other_files_are_reported(flowers: Path):
+    (flowers / "notes.txt").write_text("x")
+    with pytest.warns(UserWarning, match=r"1 file that Pillow does not read as images \(\.txt: 1\)") as caught:
+        assert load_image_folder(flowers, labels=None).passed_over["not_image"] == 1
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+
+
+def test_without_labels_links_are_treated_alike(linked: Path):
+    with pytest.warns(UserWarning, match="follow_links=True"):
+        inside = load_image_folder(linked, labels=None)
+    with pytest.warns(UserWarning, match="passed over"):
+        labelled = load_image_folder(linked)
+    assert relative(inside, linked) == relative(labelled, linked)
+
+
 def test_labels_and_files_in_natural_order(tmp_path: Path):
     for name in ["10", "2", "1", "s10", "s9", "S1"]:
         image(tmp_path / name / "x.png")
@@ -153,12 +193,33 @@ def test_other_files_in_class_folders_are_counted_and_told(flowers: Path):
     assert len(dataset.data) == 5
 
 
+def test_each_format_has_its_hint(flowers: Path, monkeypatch: pytest.MonkeyPatch):
+    Image.init()
+    for ending in (".heic", ".avif"):
+        monkeypatch.delitem(Image.EXTENSION, ending, raising=False)
+    (flowers / "daisy" / "c.avif").write_bytes(b"x")
+    with pytest.warns(UserWarning, match=r"\(\.avif: 1; AVIF needs `pip install 'pillow>=11\.3'`\)"):
+        load_image_folder(flowers)
+    (flowers / "daisy" / "d.heic").write_bytes(b"x")
+    with pytest.warns(UserWarning, match=r"; AVIF needs .*; HEIC needs .*`\)"):
+        load_image_folder(flowers)
+
+
 def test_heic_without_its_plugin_is_named(flowers: Path, monkeypatch: pytest.MonkeyPatch):
     Image.init()
     monkeypatch.delitem(Image.EXTENSION, ".heic", raising=False)
     (flowers / "daisy" / "c.HEIC").write_bytes(b"x")
-    with pytest.warns(UserWarning, match=r"\.heic: 1; HEIC and AVIF need `pip install 'skcnn\[heif\]'`"):
+    with pytest.warns(UserWarning, match=r"\.heic: 1; HEIC needs `pip install 'skcnn\[heif\]'`"):
         load_image_folder(flowers)
+    (flowers / "daisy" / "c.HEIC").rename(flowers / "c.HEIC")  # beside the class folders
+    with pytest.warns(UserWarning, match=r"1 file that .* \(\.heic: 1; .*skcnn\[heif\].*, such as 'c.HEIC'\."):
+        load_image_folder(flowers)
+    (flowers / "telephone").mkdir()
+    (flowers / "c.HEIC").rename(flowers / "telephone" / "c.HEIC")
+    with pytest.raises(ValueError, match=r"\['telephone'\].* 1 file such as 'c.HEIC': HEIC needs .*skcnn\[heif\]"):
+        load_image_folder(flowers)
+    with pytest.raises(ValueError, match=r"no images in .* 1 file such as 'c.HEIC': HEIC needs .*skcnn\[heif\]"):
+        load_image_folder(flowers / "telephone", labels=None)
 
 
 @pytest.mark.parametrize("name", ["@eaDir", "__MACOSX", "$RECYCLE.BIN", "#recycle"])
@@ -310,14 +371,23 @@ def test_root_is_a_file(tmp_path: Path):
         load_image_folder(path)
 
 
+def test_bad_labels(flowers: Path):
+    with pytest.raises(ValueError, match=r"labels=\['a'\]; expected 'inferred' .* or None.*load_image_table"):
+        load_image_folder(flowers, labels=["a"])
+    with pytest.raises(ValueError, match=r"categories=\['daisy'\] with labels=None"):
+        load_image_folder(flowers, labels=None, categories=["daisy"])
+
+
 def test_root_is_empty(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"no images in .*, at any depth; .* extensions are read"):
+        load_image_folder(tmp_path, labels=None)
     with pytest.raises(ValueError, match=r"no images in .*: it holds no folder\. .*one folder of images per class"):
         load_image_folder(tmp_path)
 
 
 def test_images_directly_in_root(tmp_path: Path):
     image(tmp_path / "x.png")
-    with pytest.raises(ValueError, match=r"1 image directly in it, such as 'x.png'.*load_image_table"):
+    with pytest.raises(ValueError, match=r"1 image directly in it, such as 'x.png'.*load_image_table.*labels=None"):
         load_image_folder(tmp_path)
 
 

@@ -1,6 +1,7 @@
 """One road for every form of X: the same pixels, whatever the format and however the image is given."""
 
 import io
+import re
 import subprocess
 import warnings
 from pathlib import Path
@@ -183,6 +184,26 @@ def test_formats_that_are_not_on_the_list_are_refused_and_start_no_program(name,
     for item in (str(path), NO_IMAGES[name]):
         (reason,) = check_images([item]).reason
         assert "not an image of a known format" in reason
+
+
+@pytest.mark.parametrize(
+    ("brand", "format", "hint"),
+    [
+        (b"heic", "HEIF", r"a HEIC image: `pip install 'skcnn\[heif\]'` to read it"),
+        (b"mif1", "HEIF", r"a HEIC image: `pip install 'skcnn\[heif\]'` to read it"),
+        (b"avif", "AVIF", "an AVIF image: `pip install 'pillow>=11.3'` to read it"),
+        (b"isom", "HEIF", "not an image of a known format"),  # a film
+    ],
+)
+def test_what_reads_heic_and_avif_is_named(brand, format, hint, monkeypatch):
+    readable_formats()  # what is installed is registered once
+    monkeypatch.delitem(Image.OPEN, format, raising=False)
+    content = b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1" + brand + b"\0\0\0\x08mdat"
+    (reason,) = check_images([content]).reason
+    assert re.search(hint, reason)
+    monkeypatch.setitem(Image.OPEN, format, Image.OPEN["JPEG"])  # a broken file is not for want of a plug-in
+    (reason,) = check_images([content]).reason
+    assert "not an image of a known format" in reason
 
 
 def test_formats_are_names_of_pillow():

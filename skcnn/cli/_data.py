@@ -1,0 +1,201 @@
+"""The images that a command is given: folders, tables and files, with or without those that cannot be read."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skcnn._files import check_regular
+from skcnn._text import counted, listing, printable_text
+from skcnn.cli._arguments import data_path, images_path
+from skcnn.cli._common import verbose, worded, write_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sklearn.utils import Bunch
+
+BAD_IMAGES = "bad_images.csv"
+"""Where ``--skip-bad`` lists images, in the current folder, if a command writes no other file."""
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "data", type=data_path, help="a folder with one folder of images per class, or a .csv with path and label"
+    )
+    add_path_column(parser)
+    parser.add_argument("--label-column", metavar="NAME", help="column of labels in the .csv (default: label)")
+
+
+def add_images(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "images",
+        nargs="+",
+        type=images_path,
+        metavar="IMAGE",
+        help="image files, folders with images at any depth, .csv files with a column of paths, or URLs",
+    )
+    add_path_column(parser)
+
+
+def add_path_column(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--path-column", metavar="NAME", help="column of paths in the .csv (default: path)")
+
+
+def add_skip_bad(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--skip-bad",
+        action="store_true",
+        help="leave out images that cannot be read, and list them in a .bad.csv beside the output (in "
+        f"{BAD_IMAGES} if there is none)",
+    )
+
+
+def load_data(options: argparse.Namespace, *, needs_labels: bool = True) -> Bunch:
+    """Load the images and labels that :func:`add_data` asks for, without bad images if ``--skip-bad`` is given.
+
+    Returns
+    -------
+    Bunch
+        ``frame`` with the columns ``path`` and ``label``, ``target``, ``target_names`` and ``n_bad``, the number of
+        images that were left out. With ``needs_labels=False``, where the folder has no folders or the table no column
+        of labels, ``frame`` has paths alone, and the others are None.
+    """
+    from skcnn.datasets import load_image_folder
+
+    if _is_table(options.data):
+        label = options.label_column or "label"
+        if not needs_labels and options.label_column is None and label not in _header(options.data):
+            label = None
+        return _without_bad(_load_table(options.data, options, label), options)
+    for option, value in (("--path-column", options.path_column), ("--label-column", options.label_column)):
+        if value is not None:
+            raise ValueError(f"{option} {value}; expected a .csv as input, got {options.data}.")
+    has_labels = needs_labels or _has_class_folders(options.data)
+    return _without_bad(load_image_folder(options.data, labels="inferred" if has_labels else None), options)
+
+
+def list_images(options: argparse.Namespace) -> Bunch:
+    """List the images that :func:`add_images` asks for, without bad images if ``--skip-bad`` is given.
+
+    Returns
+    -------
+    Bunch
+        ``frame`` with the column ``path``, and ``n_bad``, the number of images that were left out.
+    """
+    import pandas as pd
+    from sklearn.utils import Bunch
+
+    from skcnn.datasets import load_image_folder
+
+    frames = []
+    for given in options.images:
+        if "://" in given:
+            frames.append(pd.DataFrame({"path": [given]}, dtype=object))
+        elif os.path.isdir(given):
+            frames.append(load_image_folder(given, labels=None).frame)
+        elif _is_table(given):
+            frames.append(_load_table(given, options, None).frame)
+        else:
+            frames.append(pd.DataFrame({"path": [given]}, dtype=object))
+    # Objects throughout: pandas' own text type refuses names that are not UTF-8.
+    frame = pd.concat([frame.astype(object) for frame in frames], ignore_index=True)
+    return _without_bad(Bunch(frame=frame, target=None, target_names=None), options)
+
+
+def _is_table(data: str) -> bool:
+    return data.lower().endswith(".csv")
+
+
+def _has_class_folders(folder: str) -> bool:
+    """Tell whether any image lies in a folder of a folder."""
+    from skcnn.datasets import load_image_folder
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they come again with the images
+        paths = load_image_folder(folder, labels=None).frame["path"]
+    root = Path(folder).expanduser()
+    return any(Path(path).parent != root for path in paths)
+
+
+def _load_table(table: str, options: argparse.Namespace, label: str | None) -> Bunch:
+    """Load a CSV file; whatever its columns are called, those of the result are ``path`` and ``label``."""
+    from skcnn.datasets import load_image_table
+
+    path, header = options.path_column or "path", _header(table)
+    wanted = {"--path-column": path} | ({} if label is None else {"--label-column": label})
+    missing = [option for option, name in wanted.items() if name not in header]
+    if header and missing:
+        raise ValueError(
+            f"{table}: no column {' and no column '.join(repr(wanted[option]) for option in missing)}; its columns are "
+            f"{listing(map(repr, header), 20)}. Name the right one with {' and '.join(missing)}; columns are separated "
+            "by commas."
+        )
+    dataset = load_image_table(table, path=path, label=label)
+    names = {path: "path"} if label is None else {path: "path", label: "label"}
+    dataset.frame = dataset.frame[list(names)].rename(columns=names)
+    dataset.data = dataset.frame[["path"]]
+    return dataset
+
+
+def _header(table: str) -> list[str]:
+    """Return the names of the columns of a CSV file; none if it cannot be read, which its loader reports."""
+    check_regular(table, "a CSV file")
+    try:
+        with open(Path(table).expanduser(), encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            return next((row for row in csv.reader(file) if row), [])
+    except (OSError, csv.Error):
+        return []
+
+
+def _without_bad(dataset: Bunch, options: argparse.Namespace) -> Bunch:
+    """Leave out images that cannot be read, if ``--skip-bad`` is given: written to a table, and reported at the end."""
+    dataset.n_bad = 0
+    if not getattr(options, "skip_bad", False):
+        return dataset
+    n_images = len(dataset.frame)
+    bad = bad_images(dataset.frame["path"], options)
+    if bad.empty:
+        return dataset
+    text = bad_images_text(bad, n_images)
+    if len(bad) == n_images:
+        raise ValueError(f"No image is left: {text}")
+    output = getattr(options, "output", None) or getattr(options, "html", None)
+    table = str(Path(output).with_suffix(".bad.csv")) if output else BAD_IMAGES
+    write_table(bad[["path", "reason"]], table)
+    options.left_out = f"{text}\nThey were left out, and are listed in {printable_text(table)}."
+
+    good = ~dataset.frame.index.isin(bad["row"])
+    dataset.frame, dataset.n_bad = dataset.frame[good].reset_index(drop=True), len(bad)
+    dataset.data = dataset.frame[["path"]]
+    if dataset.target is not None:
+        target = dataset.target = dataset.target[good]
+        if dataset.target_names is not None:
+            left = set(target.tolist())
+            dataset.target_names = [name for name in dataset.target_names if name in left]
+    return dataset
+
+
+def bad_images(paths: pd.Series, options: argparse.Namespace) -> pd.DataFrame:
+    """Decode images, and return those that cannot be read: ``row``, ``path`` and ``reason``."""
+    from skcnn.images import check_images
+
+    return worded(check_images(paths, verbose=verbose(options)))
+
+
+def bad_images_text(bad: pd.DataFrame, n_images: int, shown: int = 5) -> str:
+    """Return a line that counts bad images, and one for each of the first of them."""
+    lines = [f"{len(bad):,} of {counted(n_images, 'image')} cannot be read:"]
+    lines += [f"  {printable_text(path)}: {reason}" for path, reason in zip(bad.path, bad.reason, strict=True)][:shown]
+    if len(bad) > shown:
+        lines.append(f"  ... and {len(bad) - shown:,} more")
+    return "\n".join(lines)
+
+
+def images_text(dataset: Bunch) -> str:
+    """Return the number of images: "300 images", "298 of 300 images" if some were left out."""
+    of_all = f"{len(dataset.frame):,} of " if dataset.n_bad else ""
+    return of_all + counted(len(dataset.frame) + dataset.n_bad, "image")
