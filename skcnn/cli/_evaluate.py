@@ -92,8 +92,8 @@ def _number_of_positive(pipeline: Any, target: Any, options: argparse.Namespace)
     classes = [str(label) for label in getattr(pipeline, "classes_", ())]
     if len(classes) != 2:
         raise ValueError(
-            f"--recall needs a model of two classes; {options.model} has {len(classes):,}: {names_text(classes)}. Train "
-            "one that distinguishes one class from the rest."
+            f"--recall needs a model of two classes; {options.model} has {len(classes):,}: {names_text(classes)}. "
+            "Train one that distinguishes one class from the rest."
         )
     if options.positive is not None and options.positive not in classes:
         raise ValueError(f"--positive {options.positive}; expected one of the classes: {names_text(classes)}.")
@@ -115,12 +115,13 @@ def _choose_threshold(pipeline: Any, predictions: Predictions, number: int, opti
     from skcnn.persistence import save
 
     label = predictions.classes[number]
+    quoted = f"\u201c{printable_text(label)}\u201d"
     point = operating_point_of(threshold_table_of(predictions, number), min_recall=options.recall)
     threshold = float(point["threshold"])
     metrics = threshold_intervals_of(predictions, number, threshold, random_state=0)
     found, missed, false_alarms, passed = (int(point[count]) for count in ("tp", "fn", "fp", "tn"))
     print(
-        f"\nThreshold for a recall of at least {options.recall:g} of \u201c{printable_text(label)}\u201d: {threshold!r}\n"
+        f"\nThreshold for a recall of at least {options.recall:g} of {quoted}: {threshold!r}\n"
         f"Precision  {interval_text(*metrics.loc['precision'])}\n"
         f"Recall     {interval_text(*metrics.loc['recall'])}\n"
         f"(in brackets: {percent_text(CONFIDENCE_LEVEL)} intervals, from {N_RESAMPLES:,} bootstrap resamples)\n"

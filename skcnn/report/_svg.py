@@ -82,6 +82,8 @@ def _attribute(name: str, value: str, prefix: str) -> str:
     if name == "style":
         value = re.sub(r"font-family:[^;]*(;|$)", "", value)
         return re.sub("#[0-9a-f]{6}", lambda color: CSS_VARIABLES.get(color[0], color[0]), value)
+    if name == "d":  # A hundredth of a point is not seen, and most of a page is curves.
+        return re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", value)
     if name.endswith("href") and value.startswith("data:"):
         return re.sub(r"\s", "", value)
     return re.sub(r"^(#|url\(#)", rf"\g<1>{prefix}-", value)

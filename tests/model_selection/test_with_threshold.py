@@ -33,7 +33,9 @@ def test_the_score_at_the_threshold_is_positive(y, number):
     threshold = np.sort(score)[20]
     fixed = with_threshold(classifier, threshold, pos_label=classifier.classes_[number])
     assert (score >= threshold).sum() == 40
-    np.testing.assert_array_equal(fixed.predict(X), classifier.classes_[np.where(score >= threshold, number, 1 - number)])
+    np.testing.assert_array_equal(
+        fixed.predict(X), classifier.classes_[np.where(score >= threshold, number, 1 - number)]
+    )
     np.testing.assert_array_equal(fixed.predict_proba(X), classifier.predict_proba(X))
     np.testing.assert_array_equal(fixed.classes_, classifier.classes_)
 
@@ -92,7 +94,11 @@ def fitted(estimator, y=LABELS["text"]):
         (LogisticRegression(), NotFittedError, "LogisticRegression instance is not fitted yet"),
         (make_pipeline(StandardScaler(), LogisticRegression()), NotFittedError, "not fitted yet"),
         (fitted(LinearRegression(), X[:, 0]), TypeError, "LinearRegression is not a classifier"),
-        (fitted(LogisticRegression(), np.arange(60) % 3), ValueError, "Got a LogisticRegression with 3 classes; expected"),
+        (
+            fitted(LogisticRegression(), np.arange(60) % 3),
+            ValueError,
+            "Got a LogisticRegression with 3 classes; expected",
+        ),
         (
             fitted(MultiOutputClassifier(LogisticRegression()), np.c_[IS_LARGE, ~IS_LARGE]),
             ValueError,
