@@ -128,6 +128,11 @@ def file_text(path: Any) -> str:
     return label_text("/".join(str(path).replace("\\", "/").split("/")[-2:]))
 
 
+def file_name(path: Any) -> str:
+    """Return the last part of a path or a URL, whichever slashes it is written with."""
+    return str(path).replace("\\", "/").rpartition("/")[2]
+
+
 def listing(items: Iterable[str], limit: int = 8) -> str:
     """Return items joined by commas, at most ``limit`` of them: "a, b and 2 more"."""
     items = list(items)

@@ -61,7 +61,7 @@ def fraction(text: str) -> float:
     return _number(text, float, lambda number: 0 < number < 1, "a fraction in (0, 1)")
 
 
-def similarity(text: str) -> float:
+def at_most_one(text: str) -> float:
     """Read a number in (0, 1]."""
     return _number(text, float, lambda number: 0 < number <= 1, "a number in (0, 1]")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skcnn._text import counted, printable_text
-from skcnn.cli._arguments import count, similarity
+from skcnn.cli._arguments import at_most_one, count
 from skcnn.cli._common import add_command, names_text, table_path, verbose, write_table
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def add_to(commands: Any) -> None:
     duplicates.add_argument("folders", nargs="+", metavar="FOLDER", help="a folder with images, at any depth")
     duplicates.add_argument("--across", action="store_true", help="only pairs across folders")
     duplicates.add_argument(
-        "--min-similarity", type=similarity, default=0.75, metavar="S", help="minimum, 0 to 1 (default: %(default)s)"
+        "--min-similarity", type=at_most_one, default=0.75, metavar="S", help="minimum, 0 to 1 (default: %(default)s)"
     )
     duplicates.add_argument(
         "--show", type=count, default=20, metavar="N", help="pairs to print per section (default: %(default)s)"

@@ -1,39 +1,128 @@
-"""``skcnn evaluate``: evaluate a saved model."""
+"""``skcnn evaluate``: evaluate a saved model, and choose the threshold of one with two classes."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from skcnn.cli._arguments import model_path, output_path
-from skcnn.cli._common import add_command, with_progress
+from skcnn._text import interval_text, percent_text, printable_text
+from skcnn.cli._arguments import at_most_one, model_path, output_path
+from skcnn.cli._common import add_command, names_text, with_progress
 from skcnn.cli._data import add_data, add_skip_bad, load_data
+
+if TYPE_CHECKING:
+    from skcnn.metrics.parts import Predictions
 
 
 def add_to(commands: Any) -> None:
-    evaluate = add_command(commands, "evaluate", run, "evaluate a saved model on labelled images")
+    evaluate = add_command(
+        commands,
+        "evaluate",
+        run,
+        "evaluate a saved model on labelled images",
+        epilog="A threshold chosen by --recall fits the images it was chosen on: evaluate the new model on others.\n\n"
+        "examples:\n"
+        "  skcnn evaluate flowers.skcnn test/ --html report.html\n"
+        "  skcnn evaluate defects.skcnn dev/ --recall 0.95 --positive defect -o careful.skcnn\n"
+        "  skcnn evaluate careful.skcnn test/",
+    )
     evaluate.add_argument("model", type=model_path, help="a file that `skcnn fit` wrote")
     add_data(evaluate)
+    add_skip_bad(evaluate)
     evaluate.add_argument(
         "--html", type=output_path, metavar="PATH", help="also write a report: tables, curves and images"
     )
-    add_skip_bad(evaluate)
+    threshold = evaluate.add_argument_group("threshold of a model with two classes")
+    threshold.add_argument(
+        "--recall",
+        type=at_most_one,
+        metavar="FRACTION",
+        help="choose the threshold with the fewest false positives that finds at least this fraction of the images of "
+        "the positive class, such as 0.9",
+    )
+    threshold.add_argument(
+        "--positive", metavar="LABEL", help="the class to find (default: the second of the two, by name)"
+    )
+    threshold.add_argument(
+        "-o", "--output", type=output_path, metavar="MODEL", help="save the model with the threshold of --recall"
+    )
 
 
 def run(options: argparse.Namespace) -> None:
+    _check_options(options)
+
+    from skcnn.metrics.parts import Predictions
     from skcnn.persistence import load
     from skcnn.report import ClassifierReport
 
     dataset = load_data(options)
-    pipeline = with_progress(load(options.model), options)
-    report = ClassifierReport.from_estimator(
-        pipeline,
-        dataset.frame[["path"]],
-        dataset.target,
-        name=f"{Path(options.model).stem} on {Path(options.data).name}",
+    pipeline = load(options.model)
+    number = None if options.recall is None else _number_of_positive(pipeline, dataset.target, options)
+    pipeline = with_progress(pipeline, options)
+    X = dataset.frame[["path"]]
+    predictions = Predictions.from_estimator(pipeline, X, dataset.target)
+    report = ClassifierReport(
+        predictions, name=f"{Path(options.model).stem} on {Path(options.data).name}", estimator=pipeline, X=X
     )
     print(report.to_text())
     if options.html:
         report.to_html(options.html)
         print(f"\nReport: {options.html}")
+    if number is not None:
+        _choose_threshold(pipeline, predictions, number, options)
+
+
+def _check_options(options: argparse.Namespace) -> None:
+    """See that the options fit each other."""
+    if options.recall is None:
+        for name, value in (("--positive", options.positive), ("-o", options.output)):
+            if value is not None:
+                options.parser.error(f"{name} {value} is expected with --recall, such as --recall 0.9")
+
+
+def _number_of_positive(pipeline: Any, target: Any, options: argparse.Namespace) -> int:
+    """Return the number of the class to find, once it is known that the model has two and the data some of it."""
+    classes = [str(label) for label in getattr(pipeline, "classes_", ())]
+    if len(classes) != 2:
+        raise ValueError(
+            f"--recall needs a model of two classes; {options.model} has {len(classes):,}: {names_text(classes)}. "
+            "Train one that distinguishes one class from the rest."
+        )
+    if options.positive is not None and options.positive not in classes:
+        raise ValueError(f"--positive {options.positive}; expected one of the classes: {names_text(classes)}.")
+    number = 1 if options.positive is None else classes.index(options.positive)
+    if classes[number] not in {str(label) for label in target}:
+        raise ValueError(f"{options.data} has no image of the class {classes[number]}; --recall needs some.")
+    return number
+
+
+def _choose_threshold(pipeline: Any, predictions: Predictions, number: int, options: argparse.Namespace) -> None:
+    from skcnn.metrics.parts import (
+        CONFIDENCE_LEVEL,
+        N_RESAMPLES,
+        operating_point_of,
+        threshold_intervals_of,
+        threshold_table_of,
+    )
+    from skcnn.model_selection import with_threshold
+    from skcnn.persistence import save
+
+    label = predictions.classes[number]
+    quoted = f"\u201c{printable_text(label)}\u201d"
+    point = operating_point_of(threshold_table_of(predictions, number), min_recall=options.recall)
+    threshold = float(point["threshold"])
+    metrics = threshold_intervals_of(predictions, number, threshold, random_state=0)
+    found, missed, false_alarms, passed = (int(point[count]) for count in ("tp", "fn", "fp", "tn"))
+    print(
+        f"\nThreshold for a recall of at least {options.recall:g} of {quoted}: {threshold!r}\n"
+        f"Precision  {interval_text(*metrics.loc['precision'])}\n"
+        f"Recall     {interval_text(*metrics.loc['recall'])}\n"
+        f"(in brackets: {percent_text(CONFIDENCE_LEVEL)} intervals, from {N_RESAMPLES:,} bootstrap resamples)\n"
+        f"Found: {found:,} of {found + missed:,}. False positives: {false_alarms:,} of {false_alarms + passed:,}.\n"
+        "The threshold was chosen on these images, so these metrics are too optimistic: evaluate it on other images."
+    )
+    if options.output:
+        careful = with_threshold(pipeline, threshold, pos_label=label)
+        save(careful, options.output, training_images=getattr(pipeline, "training_images_", None))
+        print(f"\nSaved with this threshold: {options.output}")

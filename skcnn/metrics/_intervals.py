@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from skcnn.metrics._predictions import Predictions
-from skcnn.metrics._resampling import CONFIDENCE_LEVEL, N_RESAMPLES, resampled_headlines
+from skcnn.metrics._resampling import CONFIDENCE_LEVEL, N_RESAMPLES, resampled_headlines, weights_of_resamples
 from skcnn.metrics._tables import class_metrics_of, headline_of
 
 if TYPE_CHECKING:
@@ -119,6 +119,51 @@ def bootstrap_intervals_of(
     same = (frame["low"] == frame["high"]) & (frame["note"] == "")
     frame.loc[same, "note"] = "the same in all resamples: too few samples, or too few mistakes, to tell"
     return frame
+
+
+def threshold_intervals_of(
+    predictions: Predictions,
+    number: int,
+    threshold: float,
+    *,
+    confidence_level: float = CONFIDENCE_LEVEL,
+    n_resamples: int = N_RESAMPLES,
+    random_state: int | RandomState | None = None,
+) -> pd.DataFrame:
+    """Return precision and recall of a class, by its number, at a threshold on its scores, with their intervals.
+
+    The threshold is the same in all resamples. See :func:`bootstrap_intervals` for the parameters.
+
+    Returns
+    -------
+    DataFrame of shape (2, 3)
+        Index "metric": "precision" and "recall"; columns "value", "low" and "high". NaN where one is not defined;
+        resamples in which precision is not defined are left out of its interval.
+
+    Raises
+    ------
+    ValueError
+        If there are no scores, or ``confidence_level`` or ``n_resamples`` is out of range.
+    """
+    if predictions.score is None:
+        raise ValueError(f"A threshold needs scores, and there are none: {predictions.score_note}.")
+    is_true = predictions.true == number
+    is_called = predictions.score[:, number].astype(float) >= threshold
+
+    def ratios(weights: np.ndarray) -> np.ndarray:
+        found = weights[is_true & is_called].sum(axis=0)
+        with np.errstate(invalid="ignore"):
+            return np.stack([found / weights[is_called].sum(axis=0), found / weights[is_true].sum(axis=0)])
+
+    values = ratios(predictions.weights[:, None])[:, 0]
+    low, high = np.full((2, 2), np.nan)
+    resampled = [ratios(weights) for weights in weights_of_resamples(predictions, n_resamples, random_state)]
+    for row, ratio in enumerate(np.concatenate(resampled, axis=1)):
+        defined = ratio[~np.isnan(ratio)]
+        if len(defined):
+            low[row], high[row] = percentiles(defined[None], confidence_level)[:, 0]
+    index = pd.Index(["precision", "recall"], name="metric")
+    return pd.DataFrame({"value": values, "low": low, "high": high}, index=index)
 
 
 def percentiles(resampled: np.ndarray, confidence_level: float) -> np.ndarray:

@@ -6,7 +6,7 @@ is right, so that both are worked out once; what is left for each resample are s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -60,9 +60,8 @@ def resampled_headlines(
     check_count(n_resamples, "n_resamples", N_RESAMPLES)
     # A sample that has no weight is none: a class whose draws were all such samples would have no metrics.
     several = [_without_zero_weights(predictions) for predictions in several]
-    # A seed for each resample: it does not matter how they are shared out.
-    seeds = check_random_state(random_state).randint(np.iinfo(np.int32).max, size=n_resamples)
-    n_at_once = int(np.clip(_CHUNK // several[0].n_samples, 8, 64))
+    seeds = _seeds(n_resamples, random_state)
+    n_at_once = _resamples_at_once(several[0])
     if several[0].n_classes > _MANY_CLASSES:
         n_at_once = 250
     metrics = [_WeightedHeadline(predictions, top_k) for predictions in several]
@@ -72,6 +71,23 @@ def resampled_headlines(
         delayed(_headlines_of)(metrics, several[0], chunk) for chunk in chunks
     )
     return np.concatenate(list(done), axis=2)
+
+
+def weights_of_resamples(predictions: Predictions, n_resamples: int, random_state: Any) -> Iterator[np.ndarray]:
+    """Yield the weights of resamples, (n_samples, n_at_once), some at a time: see :func:`resampled_headlines`."""
+    check_count(n_resamples, "n_resamples", N_RESAMPLES)
+    seeds, n_at_once = _seeds(n_resamples, random_state), _resamples_at_once(predictions)
+    for start in range(0, n_resamples, n_at_once):
+        yield resampled_weights(predictions, seeds[start : start + n_at_once])
+
+
+def _seeds(n_resamples: int, random_state: Any) -> np.ndarray:
+    """Return a seed for each resample: it does not matter how they are shared out."""
+    return check_random_state(random_state).randint(np.iinfo(np.int32).max, size=n_resamples)
+
+
+def _resamples_at_once(predictions: Predictions) -> int:
+    return int(np.clip(_CHUNK // predictions.n_samples, 8, 64))
 
 
 def _headlines_of(metrics: list[_WeightedHeadline], predictions: Predictions, seeds: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ public function of that name, or a Display.
 from skcnn.metrics._calibration import calibration_of
 from skcnn.metrics._comparison import check_same_samples, mcnemar_of
 from skcnn.metrics._confusion import confusion_of, most_confused_of
-from skcnn.metrics._intervals import bootstrap_intervals_of, percentiles
+from skcnn.metrics._intervals import bootstrap_intervals_of, percentiles, threshold_intervals_of
 from skcnn.metrics._plot.confusion import MAX_LABELLED, confusion_display_of
 from skcnn.metrics._plot.curves import curve_displays_of, singled_out
 from skcnn.metrics._plot.image_grid import image_grid_display_of, root_of
@@ -44,6 +44,7 @@ __all__ = [
     "root_of",
     "singled_out",
     "threshold_display_of",
+    "threshold_intervals_of",
     "threshold_table_of",
     "top_k_frame_of",
     "top_k_of",

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from skcnn._text import counted, interval_text, label_text, metric_text, percent_text, signed_text
+from skcnn._text import counted, file_name, interval_text, label_text, metric_text, percent_text, signed_text
 from skcnn.images import Images
 from skcnn.metrics.parts import (
     check_same_samples,
@@ -107,6 +107,12 @@ class ComparedFindings:
         columns = ["both_right", "only_first", "only_this", "both_wrong", "p_value"]
         return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("report")
 
+    @property
+    def shown_metrics(self) -> dict[str, str]:
+        """What the headline metrics that are defined for one report at least are called in print."""
+        defined = self.frame["value"].notna().groupby(level="metric").any()
+        return {metric: label for metric, label in self.findings[0].headline_labels.items() if defined[metric]}
+
     def class_frame(self, metric: str) -> pd.DataFrame:
         """Return a figure of each class, a column for each classifier."""
         accepted = ("precision", "recall", "f1", "roc_auc", "average_precision")
@@ -183,10 +189,10 @@ class ComparedFindings:
 
     def to_text(self, kind: str) -> str:
         """Return a comparison of this kind as lines for a terminal."""
-        labels = self.findings[0].headline_labels
-        written = pd.DataFrame(index=[labels[metric] for metric in self.findings[0].headline.index])
+        shown = self.shown_metrics
+        written = pd.DataFrame(index=list(shown.values()))
         for name, short in zip(self.names, _unique([label_text(name, 26) for name in self.names]), strict=True):
-            rows = self.frame.xs(name, level="report")
+            rows = self.frame.xs(name, level="report").loc[list(shown)]
             written[short] = [interval_text(*row) for row in rows[["value", "low", "high"]].to_numpy()]
             if name == self.names[0]:
                 continue
@@ -218,13 +224,9 @@ def _check_same_files(a: Images | None, b: Images | None) -> None:
     if a is None or b is None:
         return
     for row in range(len(a)):
-        names = [_file_name(images.path(row)) for images in (a, b)]
+        names = [None if (path := images.path(row)) is None else file_name(path) for images in (a, b)]
         if None not in names and names[0] != names[1]:
             raise ValueError(
                 f"Row {row} is the file {names[0]!r} of the one and {names[1]!r} of the other. A paired comparison "
                 "needs the same samples in the same order."
             )
-
-
-def _file_name(path: Any) -> str | None:
-    return None if path is None else str(path).replace("\\", "/").rpartition("/")[2]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def render_comparison(compared: ComparedFindings, *, n_images: int) -> str:
     """Return the HTML of a comparison."""
-    frame, first = compared.frame, compared.findings[0]
+    frame = compared.frame
     classes = compared.class_frame("f1")
     change = classes.iloc[:, 1:].sub(classes.iloc[:, 0], axis=0).to_numpy()
     displays = compared.image_displays(n_images) if n_images else []
@@ -36,7 +36,7 @@ def render_comparison(compared: ComparedFindings, *, n_images: int) -> str:
         level=percent_text(compared.confidence_level),
         metrics=[
             (label, [frame.loc[(metric, name)] for name in compared.names])
-            for metric, label in first.headline_labels.items()
+            for metric, label in compared.shown_metrics.items()
         ],
         image=_image(compared),
         galleries=[

@@ -134,6 +134,12 @@ class Findings:
         }
 
     @property
+    def shown_metrics(self) -> dict[str, str]:
+        """What the metrics of ``headline`` that are defined are called in print; the notes are about the others."""
+        headline = self.headline
+        return {metric: label for metric, label in self.headline_labels.items() if not np.isnan(headline[metric])}
+
+    @property
     def notes(self) -> list[str]:
         """Why metrics are NaN, and what else one has to know about them."""
         return self.notes_on(self.headline_frame)
@@ -142,7 +148,9 @@ class Findings:
         """Return the notes of a table of the metrics about all classes together, and those about single classes."""
         metrics: dict[str, list[str]] = {}
         for metric, note in headline["note"].items():
-            metrics.setdefault(note, []).append(self.headline_labels[metric])
+            # With two classes there is no top-k accuracy to miss.
+            if metric != "top_k_accuracy" or len(self.classes) != 2:
+                metrics.setdefault(note, []).append(self.headline_labels[metric])
         said = [f"{', '.join(labels)}: {note}." for note, labels in metrics.items() if note]
         return said + undefined_notes(self.classification_frame, self.predictions)
 

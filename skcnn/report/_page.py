@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skcnn._files import replacing
-from skcnn._text import count_text, counted, file_text, label_text, metric_text, printable_text, signed_text
+from skcnn._text import count_text, counted, file_name, file_text, label_text, metric_text, printable_text, signed_text
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
 _FILTER_FROM = 8
 """From so many classes on, the page has a field to filter them."""
+_FILE_NAME_WIDTH = 36
+"""Letters of the name of a file that are shown below its image, in two lines."""
 
 
 def render(template: str, *, classes: Any, **content: Any) -> str:
@@ -30,8 +32,23 @@ def render(template: str, *, classes: Any, **content: Any) -> str:
     **content
         What the template names.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
+
+    # Ours, and without a word from the data: a page may run this script because of its hash, and no other.
+    script = Path(__file__).with_name("templates").joinpath("page.js").read_text("utf-8")
+    digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return render_part(
+        template,
+        script=Markup(script),
+        script_hash=f"sha256-{digest}",
+        has_filter=len(classes) >= _FILTER_FROM,
+        **content,
+    )
+
+
+def render_part(template: str, **content: Any) -> str:
+    """Return a part of a page: a template filled with content, everything escaped that is not markup."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=PackageLoader("skcnn.report", "templates"),
@@ -48,14 +65,10 @@ def render(template: str, *, classes: Any, **content: Any) -> str:
         label=label_text,
         name=_breakable,
         file=file_text,
+        file_name=lambda path: label_text(file_name(path), _FILE_NAME_WIDTH),
         counted=counted,
     )
-    # Ours, and without a word from the data: a page may run this script because of its hash, and no other.
-    script = Path(__file__).with_name("templates").joinpath("page.js").read_text("utf-8")
-    digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template(template).render(
-        script=Markup(script), script_hash=f"sha256-{digest}", has_filter=len(classes) >= _FILTER_FROM, **content
-    )
+    return environment.get_template(template).render(**content)
 
 
 def _shown(value: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.frozen import FrozenEstimator
 
 from skcnn.images import Images, as_images
 from skcnn.metrics.parts import Predictions
@@ -109,11 +110,21 @@ def _of_rows(images: Images) -> str:
     return f"SHA-256 {digest.hexdigest()} of {len(images):,} rows, {what}{unread}"
 
 
+def _parameters_with_frozen(estimator: Any) -> dict[str, Any]:
+    """Return ``get_params()`` with the parameters of frozen parts, such as in :func:`with_threshold`'s estimators."""
+    given: dict[str, Any] = estimator.get_params()
+    for name, value in list(given.items()):
+        if isinstance(value, FrozenEstimator) and hasattr(value.estimator, "get_params"):
+            inner = _parameters_with_frozen(value.estimator)
+            given.update({f"{name}__estimator__{key}": parameter for key, parameter in inner.items()})
+    return given
+
+
 def parameters_of(estimator: Any) -> dict[str, str]:
     """Return all parameters of an estimator as text, by name, those of its parts included."""
     if not hasattr(estimator, "get_params"):
         return {}
-    given = estimator.get_params()
+    given = _parameters_with_frozen(estimator)
     parts = {name.rpartition("__")[0] for name in given}
     # A part whose own parameters follow is listed with its class.
     said = {name: type(value).__name__ if name in parts else repr(value) for name, value in given.items()}

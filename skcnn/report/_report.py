@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 class ClassifierReport(ReportDisplays):
     """The evaluation of a classifier on a test set.
 
-    Make it with :meth:`from_estimator` or :meth:`from_predictions`; ``print`` it, take its tables, draw it, or write it
-    as one HTML page. Works with any scikit-learn classifier. Every metric is scikit-learn's; one that is not defined is
-    NaN, and ``notes`` says why.
+    Make it with :meth:`from_estimator` or :meth:`from_predictions`; ``print`` it, show it in a notebook, take its
+    tables, draw it, or write it as one HTML page. Works with any scikit-learn classifier. Every metric is
+    scikit-learn's; one that is not defined is NaN, and ``notes`` says why.
 
     Parameters
     ----------
@@ -277,7 +277,7 @@ class ClassifierReport(ReportDisplays):
         Returns
         -------
         str
-            Lines. To ``print`` the report itself leaves the intervals out, and is done at once.
+            Lines. ``repr`` of a report leaves the intervals out, and is done at once.
         """
         return text_of(self._findings, type(self).__name__, self.frame())
 
@@ -387,6 +387,15 @@ class ClassifierReport(ReportDisplays):
 
     def __repr__(self) -> str:
         return text_of(self._findings, type(self).__name__)
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    def _repr_html_(self) -> str:
+        """Return the report as notebooks show it: its tables with intervals, the confusion matrix and the curves."""
+        from skcnn.report._report_notebook import render_for_notebook
+
+        return render_for_notebook(self._findings, self, self.frame())
 
 
 def _name_of(estimator: Any) -> str:

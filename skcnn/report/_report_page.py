@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,31 +30,33 @@ if TYPE_CHECKING:
 _TABLE_FOLDED_ABOVE = 20
 _WEAKEST_SHOWN = 10
 _DEMANDS = (
-    ("recall \u2265", "min_recall", 0.95),
+    *(("recall \u2265", "min_recall", value) for value in (0.5, 0.8, 0.9, 0.95, 0.99)),
     ("FPR \u2264", "max_fpr", 0.01),
     ("precision \u2265", "min_precision", 0.95),
 )
 _CURVES_OF_THRESHOLDS = ("tpr", "fpr", "ppv", "f1")
+_MAX_CHOICES = 500
+"""Thresholds that can be chosen on the page: a slider on a telephone has fewer places, and they take 20 kB."""
 
 
 def render_report(findings: Findings, displays: ReportDisplays, frame: pd.DataFrame, *, n_images: int) -> str:
     """Return the HTML of a report; ``frame`` has its metrics with their intervals."""
     curves = displays.curve_displays()
     table = findings.classification_frame
-    weakest = table.sort_values("f1", kind="stable").head(_WEAKEST_SHOWN)
+    weakest = weakest_of(table)
     content: dict[str, Any] = {
-        "headline": [(findings.headline_labels[row.Index], row) for row in frame.itertuples()],
+        "headline": [(label, frame.loc[metric]) for metric, label in findings.shown_metrics.items()],
         "level": percent_text(CONFIDENCE_LEVEL),
         "n_resamples": N_RESAMPLES,
         "notes": findings.notes_on(frame),
         "counts": "Samples" if findings.sample_weight is None else "Weight",
-        "confusions": _confusion_images(findings, displays),
+        "confusions": confusion_images(findings, displays),
         "pairs": list(findings.most_confused().itertuples(index=False)),
         "galleries": _galleries(displays, n_images) if n_images else [],
-        "curves": [_curve_image(*pair) for pair in zip(curves, singled_out(curves), strict=True)],
+        "curves": [curve_image(*pair) for pair in zip(curves, singled_out(curves), strict=True)],
         **_probabilities(findings, displays),
         "thresholds": _thresholds(findings, displays),
-        "weakest": list(weakest.itertuples()) if len(table) > _TABLE_FOLDED_ABOVE else [],
+        "weakest": list(weakest.itertuples()) if len(weakest) < len(table) else [],
         "every_class": list(table.itertuples()),
     }
     sections = {
@@ -76,7 +79,17 @@ def render_report(findings: Findings, displays: ReportDisplays, frame: pd.DataFr
     )
 
 
-def _curve_image(display: OneVsRestRocDisplay | OneVsRestPrecisionRecallDisplay, chosen: list[Any]) -> dict[str, Any]:
+def weakest_of(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of the classes, or the part of lowest recall of one that is too long to read at once."""
+    if len(table) <= _TABLE_FOLDED_ABOVE:
+        return table
+    return table.sort_values("recall", kind="stable").head(_WEAKEST_SHOWN)
+
+
+def curve_image(
+    display: OneVsRestRocDisplay | OneVsRestPrecisionRecallDisplay, chosen: list[Any], *, scope: str = ""
+) -> dict[str, Any]:
+    """Return the content of the image of a curve; ``scope`` is that of :func:`inline_svg`."""
     is_roc = display.areas.name == "roc_auc"
     title = "ROC curves" if is_roc else "Precision-recall curves"
     n_defined = int(display.areas.count())
@@ -96,7 +109,9 @@ def _curve_image(display: OneVsRestRocDisplay | OneVsRestPrecisionRecallDisplay,
         legend.append({"color": "rest", "label": f"other {counted(n_rest, 'class')}", "value": None})
     return {
         "title": title,
-        "svg": inline_svg(lambda ax: display.plot(ax, classes=chosen, legend=False), (WIDTH, WIDTH), title),
+        "svg": inline_svg(
+            lambda ax: display.plot(ax, classes=chosen, legend=False), (WIDTH, WIDTH), title, scope=scope
+        ),
         "caption": f"Each class against the rest; numbers are {measure}.{in_colour}",
         "legend": legend,
     }
@@ -135,13 +150,24 @@ def _thresholds(findings: Findings, displays: ReportDisplays) -> dict[str, Any] 
             points.append((demand, operating_point_of(table, **{parameter: value})))
         except ValueError:  # No threshold meets it.
             points.append((demand, None))
+    choices = _choices(table, [point["threshold"] for _, point in points if point is not None])
+    usual = 0.5 if findings.predictions.is_probability else 0.0
     legend = [
         {"color": f"series-{number}", "label": METRIC_LABELS[metric], "value": None}
         for number, metric in enumerate(_CURVES_OF_THRESHOLDS)
     ]
     return {
         "positive": findings.classes[1],
+        "negative": findings.classes[0],
         "points": points,
+        "choices": {
+            "points": json.dumps(choices[["threshold", "tp", "fp"]].to_numpy().tolist()),
+            "positives": float(table["tp"].iloc[-1]),
+            "negatives": float(table["fp"].iloc[-1]),
+            "last": len(choices) - 1,
+            # The lowest threshold at which the same samples are predicted positive as usual.
+            "start": min(int((choices["threshold"] < usual).sum()), len(choices) - 1),
+        },
         "rows": list(threshold_table_of(findings.predictions, 1, _even_thresholds(findings)).itertuples()),
         "image": {
             "title": "Metrics by threshold",
@@ -156,6 +182,16 @@ def _thresholds(findings: Findings, displays: ReportDisplays) -> dict[str, Any] 
     }
 
 
+def _choices(table: pd.DataFrame, wanted: list[float]) -> pd.DataFrame:
+    """Return the finite thresholds of a table from low to high, thinned evenly where there are many to choose from."""
+    rows = table[np.isfinite(table["threshold"])].sort_values("threshold", kind="stable")
+    if len(rows) <= _MAX_CHOICES:
+        return rows
+    even = np.linspace(0, len(rows) - 1, _MAX_CHOICES - len(wanted)).round().astype(int)
+    kept = np.union1d(even, np.flatnonzero(rows["threshold"].isin(wanted)))
+    return rows.iloc[kept]
+
+
 def _even_thresholds(findings: Findings) -> np.ndarray:
     """Return 19 thresholds from low to high: of probabilities every 0.05, of other scores every twentieth quantile."""
     steps = np.arange(1, 20) / 20
@@ -163,7 +199,11 @@ def _even_thresholds(findings: Findings) -> np.ndarray:
     return steps if findings.predictions.is_probability else np.quantile(findings.predictions.score[:, 1], steps)
 
 
-def _confusion_images(findings: Findings, displays: ReportDisplays) -> list[dict[str, Any]]:
+def confusion_images(findings: Findings, displays: ReportDisplays, *, scope: str = "") -> list[dict[str, Any]]:
+    """Return the content of the images of the confusion matrix: of all classes, of the most confused ones, or both.
+
+    ``scope`` is that of :func:`inline_svg`.
+    """
     display = displays.confusion_display()
     n_classes = len(display.confusion)
     if n_classes < len(findings.classes):
@@ -171,14 +211,16 @@ def _confusion_images(findings: Findings, displays: ReportDisplays) -> list[dict
             "title": f"The {n_classes} most confused of {counted(len(findings.classes), 'class')}",
             "caption": "Rows are true classes, columns predicted ones; colours are fractions of all samples of a row's "
             "class.",
-            "svg": inline_svg(display.plot, (WIDTH, WIDTH), "Confusion matrix of the most confused classes"),
+            "svg": inline_svg(
+                display.plot, (WIDTH, WIDTH), "Confusion matrix of the most confused classes", scope=scope
+            ),
             "legend": [],
         }
         return [part]
     whole = {
         "title": f"All {counted(n_classes, 'class')}",
         "caption": "Rows are true classes, columns predicted ones, in the order of the table below.",
-        "svg": inline_svg(display.plot, (WIDTH, WIDTH), "Confusion matrix of all classes"),
+        "svg": inline_svg(display.plot, (WIDTH, WIDTH), "Confusion matrix of all classes", scope=scope),
         "legend": [],
     }
     chosen = display.most_confused_classes() if n_classes > MAX_LABELLED else []
@@ -188,7 +230,10 @@ def _confusion_images(findings: Findings, displays: ReportDisplays) -> list[dict
         "title": f"The {len(chosen)} most confused classes",
         "caption": "Colours are fractions of all samples of a row's class.",
         "svg": inline_svg(
-            lambda ax: display.plot(ax, classes=chosen), (WIDTH, WIDTH), "Confusion matrix of the most confused classes"
+            lambda ax: display.plot(ax, classes=chosen),
+            (WIDTH, WIDTH),
+            "Confusion matrix of the most confused classes",
+            scope=scope,
         ),
         "legend": [],
     }

@@ -40,8 +40,8 @@ def text_of(findings: Findings, kind: str, frame: pd.DataFrame | None = None) ->
     n_classes = len(findings.classes)
     lines = [f"{kind}: {label_text(findings.name)}"]
     lines += [summary_of(findings), ""]
-    width = max(map(len, findings.headline_labels.values()))
-    for metric, label in findings.headline_labels.items():
+    width = max(map(len, findings.shown_metrics.values()))
+    for metric, label in findings.shown_metrics.items():
         line = f"{label:<{width}}  {metric_text(findings.headline[metric]):>6}"
         if frame is not None and not np.isnan(frame.loc[metric, "low"]):
             line += f"  ({metric_text(frame.loc[metric, 'low'])} to {metric_text(frame.loc[metric, 'high'])})"
@@ -51,12 +51,12 @@ def text_of(findings: Findings, kind: str, frame: pd.DataFrame | None = None) ->
         lines.append(f"(in brackets: {level} intervals, from {counted(N_RESAMPLES, 'bootstrap resample')})")
     table = findings.classification_frame
     if n_classes > _ROWS_PRINTED:
-        table = table.sort_values("f1", kind="stable").head(_ROWS_PRINTED)
-        lines += ["", f"The {_ROWS_PRINTED} classes with the lowest F1 (classification_frame has all {n_classes:,}):"]
+        table = table.sort_values("recall", kind="stable").head(_ROWS_PRINTED)
+        lines += ["", f"Lowest recall, {_ROWS_PRINTED} of {n_classes:,} classes (classification_frame has all):"]
     lines += ["", _printed(table)]
     pairs = findings.most_confused(5)
     if not pairs.empty:
-        lines += ["", "Most confused:"]
+        lines += ["", "Most confused classes:"]
         lines += [
             f"  {quoted(pair.true)} predicted as {quoted(pair.predicted)}: {count_text(pair[2])} ({pair.fraction:.1%})"
             for pair in pairs.itertuples(index=False)

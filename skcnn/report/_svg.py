@@ -22,7 +22,7 @@ WIDTH = 4.3
 _style_lock = threading.Lock()
 
 
-def inline_svg(draw: Callable[[Any], Any], size: tuple[float, float], title: str) -> Markup:
+def inline_svg(draw: Callable[[Any], Any], size: tuple[float, float], title: str, *, scope: str = "") -> Markup:
     """Draw on the axes of a new figure, and return it as markup for a page.
 
     Parameters
@@ -33,6 +33,8 @@ def inline_svg(draw: Callable[[Any], Any], size: tuple[float, float], title: str
         Width and height in inches; what the image is scaled to is up to the page.
     title : str
         What the image shows, for people who cannot see it.
+    scope : str, default=""
+        What the names in the image start with, where a page may hold another image of this title.
 
     Returns
     -------
@@ -53,12 +55,12 @@ def inline_svg(draw: Callable[[Any], Any], size: tuple[float, float], title: str
         draw(figure.subplots())
         no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(file, format="svg", metadata=no_metadata)
-    return Markup(_as_part_of_page(file.getvalue(), title))
+    return Markup(_as_part_of_page(file.getvalue(), title, scope))
 
 
-def _as_part_of_page(svg: str, title: str) -> str:
+def _as_part_of_page(svg: str, title: str, scope: str) -> str:
     root = ElementTree.fromstring(svg)
-    prefix = re.sub(r"\W+", "-", title.lower())
+    prefix = scope + re.sub(r"\W+", "-", title.lower())
     for parent in list(root.iter()):
         parent.tag = parent.tag.rpartition("}")[2]
         for child in list(parent):
@@ -80,6 +82,8 @@ def _attribute(name: str, value: str, prefix: str) -> str:
     if name == "style":
         value = re.sub(r"font-family:[^;]*(;|$)", "", value)
         return re.sub("#[0-9a-f]{6}", lambda color: CSS_VARIABLES.get(color[0], color[0]), value)
+    if name == "d":  # A hundredth of a point is not seen, and most of a page is curves.
+        return re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", value)
     if name.endswith("href") and value.startswith("data:"):
         return re.sub(r"\s", "", value)
     return re.sub(r"^(#|url\(#)", rf"\g<1>{prefix}-", value)

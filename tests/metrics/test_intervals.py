@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn import metrics
 
 from skcnn.metrics import bootstrap_intervals, headline_frame
+from skcnn.metrics._intervals import threshold_intervals_of
 from skcnn.metrics._predictions import Predictions
 from skcnn.metrics._resampling import (
     _WeightedHeadline,
@@ -175,3 +177,34 @@ def test_parameters_out_of_range(parameters, message):
 def test_parameters_of_another_type_are_refused(given, said):
     with pytest.raises(ValueError, match=said):
         bootstrap_intervals([0, 1, 2], np.eye(3), **given)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_intervals_at_a_threshold_are_those_of_binomial_counts(number):
+    # Of 80 positive samples 60 are found, of 200 negative ones 10 are false positives. In a resample both counts are
+    # binomial, and independent.
+    true = np.repeat([number, 1 - number], [80, 200])
+    score = np.concatenate([np.full(60, 0.7), np.full(20, 0.3), np.full(10, 0.6), np.full(190, 0.1)])
+    score = np.column_stack([1 - score, score] if number else [score, 1 - score])
+    predictions = Predictions.from_arrays(true, score, classes=[0, 1])
+    frame = threshold_intervals_of(predictions, number, 0.6, n_resamples=4000, random_state=0)
+    assert frame["value"].to_dict() == {"precision": 60 / 70, "recall": 60 / 80}
+    np.testing.assert_allclose(
+        frame.loc["recall", ["low", "high"]].astype(float), stats.binom.ppf([0.025, 0.975], 80, 0.75) / 80, atol=0.0126
+    )
+    rng = np.random.default_rng(1)
+    found, false = rng.binomial(80, 0.75, 100_000), rng.binomial(200, 0.05, 100_000)
+    golden = np.quantile(found / (found + false), [0.025, 0.975])
+    np.testing.assert_allclose(frame.loc["precision", ["low", "high"]].astype(float), golden, atol=0.01)
+
+
+def test_intervals_at_a_threshold_with_weights_and_without_what_they_need():
+    weight = [1, 3, 2, 2]
+    predictions = Predictions.from_arrays([1, 1, 0, 0], [0.9, 0.1, 0.8, 0.2], sample_weight=weight)
+    frame = threshold_intervals_of(predictions, 1, 0.5, n_resamples=20, random_state=0)
+    assert frame["value"].to_dict() == {"precision": 1 / 3, "recall": 1 / 4}
+    nothing = threshold_intervals_of(predictions, 1, 2.0, n_resamples=20, random_state=0)
+    assert nothing.loc["precision"].isna().all()
+    assert nothing.loc["recall"].tolist() == [0, 0, 0]
+    with pytest.raises(ValueError, match="A threshold needs scores, and there are none"):
+        threshold_intervals_of(Predictions.from_arrays([0, 1], y_pred=[0, 1]), 1, 0.5)

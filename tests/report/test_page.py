@@ -19,7 +19,7 @@ from PIL import Image
 
 import skcnn.report
 from skcnn._text import metric_text, signed_text
-from skcnn.metrics import operating_point
+from skcnn.metrics import operating_point, threshold_table
 from skcnn.report import ClassifierReport, compare_reports
 from skcnn.report._comparison_page import render_comparison
 from skcnn.report._report_page import render_report
@@ -63,6 +63,8 @@ def report_of(task: str) -> ClassifierReport:
         return made_up(["daisy", "dandelion", "roses", "sunflowers", "tulips"], 700, X=images(700))
     if task == "two classes":
         return made_up(["healthy", "ill"], 300)
+    if task == "two odd classes":
+        return made_up(ODD_NAMES[5:7], 60, X=[f"nowhere/{'x' * 60}{number}.jpg" for number in range(60)])
     if task == "odd":
         # The first of each kind is an image, the others are files that are not there.
         files = [
@@ -113,7 +115,7 @@ def comparison_of(task: str):
     return compare_reports(reports, n_resamples=50)
 
 
-REPORTS = ("flowers", "two classes", "odd", "large counts", "120 classes")
+REPORTS = ("flowers", "two classes", "two odd classes", "odd", "large counts", "120 classes")
 PAGES = (*REPORTS, "two reports", "four reports")
 
 
@@ -175,7 +177,9 @@ def test_thresholds_of_two_classes_are_told():
     assert "Metrics by threshold" in text
     predictions = report._findings.predictions
     point = operating_point(predictions.true, predictions.score[:, 1], min_recall=0.95)
-    assert f"{point['threshold']:.3g}" in text
+    assert repr(float(point["threshold"])) in text
+    for recall in (0.5, 0.8, 0.9, 0.95, 0.99):
+        assert f"recall \u2265 {recall}" in text
     table = html[html.index("19 thresholds") :]
     assert [float(value) for value in re.findall('scope="row" data-value="([^"]+)"', table)] == list(
         np.arange(1, 20) / 20
@@ -201,8 +205,11 @@ def test_every_class_and_metric_is_there(written):
     for label in report.classes:
         assert label in text
     for metric, label in report.headline_labels.items():
-        assert label in text
-        assert f"{report.headline[metric]:.3f}".replace("nan", "n/a") in text
+        value = report.headline[metric]
+        # There is no tile for what is not defined; the notes are about it.
+        assert (label in text) == (not np.isnan(value))
+        if label in text:
+            assert f"{value:.3f}" in text
     assert report.summary in text
     for note in report.notes:
         assert note in text
@@ -250,6 +257,22 @@ def test_images_are_inlined_with_their_names():
     assert images[0]["alt"] == f"{first['predicted']}, true class {first['true']}"
     assert metric_text(first["predicted_score"]) in page.text
     assert (images[0]["width"], images[0]["height"]) == ("9", "12")
+
+
+def test_names_of_files_are_seen_and_long_ones_are_shortened_in_the_middle(tmp_path):
+    folder = tmp_path / "ill"
+    folder.mkdir()
+    names = ["short.png", f"{'a' * 40}_{'b' * 40}_17.png", "none.png"]
+    for name, pixels in zip(names[:2], images(2), strict=True):
+        Image.fromarray(pixels).save(folder / name)
+    X = [folder / name for name in names]
+    html = page_of(ClassifierReport.from_predictions(["a", "a", "b"], [0.9, 0.8, 0.3], X=X))
+    shown = re.findall('<p class="file" title="([^"]+)">([^<]+)</p>', html)
+    assert shown == [
+        ("ill/short.png", "short.png"),
+        (f"ill/{names[1]}", f"{'a' * 18}\u2026{'b' * 10}_17.png"),
+        ("ill/none.png", "none.png"),
+    ]
 
 
 def test_a_comparison_shows_the_images_that_one_alone_has_right():
@@ -478,6 +501,74 @@ def test_in_chromium_the_page_as_it_is_runs_its_script_and_complains_of_nothing(
     assert next(attributes for _, attributes in tags if attributes.get("class") == "find").keys() == {"class", "role"}
     rows = re.search('<table class="sortable" id="every-class">.*?</table>', dom, re.DOTALL)[0]
     assert rows.count("<tr data-") == len(ODD_NAMES)
+
+
+def points_of(html: str) -> tuple[list[list[float]], dict[str, str]]:
+    chooser = next(attributes for _, attributes in Page(html).tags if attributes.get("class") == "chooser")
+    return json.loads(chooser["data-points"]), chooser
+
+
+def test_thresholds_to_choose_from_are_those_of_the_table():
+    report = report_of("two classes")
+    points, chooser = points_of(html_of("two classes"))
+    table = report.threshold_display().frame().iloc[:0:-1]  # without infinity, from the lowest
+    assert points == table[["threshold", "tp", "fp"]].to_numpy().tolist()
+    assert float(chooser["data-positives"]) == report.classification_frame.loc["ill", "support"]
+    assert float(chooser["data-negatives"]) == report.classification_frame.loc["healthy", "support"]
+    assert "hidden" in chooser  # Without the script it does nothing.
+    assert 'class="chooser"' not in html_of("flowers")
+
+
+def test_many_thresholds_are_thinned_and_requirements_stay_exact():
+    rng = np.random.default_rng(0)
+    y_true = rng.integers(0, 2, 4000)
+    y_score = rng.random(4000) * 0.5 + 0.5 * y_true * rng.random(4000)
+    html = page_of(ClassifierReport.from_predictions(y_true, y_score))
+    points, _ = points_of(html)
+    assert 490 < len(points) <= 500
+    for recall in (0.5, 0.8, 0.9, 0.95, 0.99):
+        point = operating_point(y_true, y_score, min_recall=recall)
+        assert point[["threshold", "tp", "fp"]].tolist() in points
+    assert points == sorted(points)
+    assert points[0] == [y_score.min(), float(y_true.sum()), float((y_true == 0).sum())]
+
+
+# The window reports what is shown at first, and after the slider was moved to both ends.
+CHOOSING = """
+<script>
+const slider = document.getElementById("threshold"), seen = [];
+const shown = () => Object.fromEntries(
+  [...document.querySelectorAll("[data-shown]")].map(part => [part.dataset.shown, part.textContent]));
+for (const place of [slider.value, slider.min, slider.max]) {
+  slider.value = place;
+  slider.dispatchEvent(new Event("input"));
+  seen.push({...shown(), visible: slider.offsetWidth > 0});
+}
+document.title = JSON.stringify(seen);
+</script>
+"""
+
+
+@needs_chromium
+def test_in_chromium_a_threshold_is_chosen_with_the_slider(tmp_path):
+    path = tmp_path / "choosing.html"
+    page = re.sub('<meta http-equiv="Content-Security-Policy"[^>]*>', "", html_of("two classes"))
+    path.write_text(page + CHOOSING, "utf-8")
+    dom, _ = in_chromium(path, tmp_path)
+    usual, lowest, highest = json.loads(unescape(re.search("<title>(.+?)</title>", dom)[1]))
+    predictions = report_of("two classes")._findings.predictions
+    score = predictions.score[:, 1]
+    for seen, threshold in ((usual, score[score >= 0.5].min()), (lowest, score.min()), (highest, score.max())):
+        assert seen.pop("visible")
+        assert float(seen.pop("threshold")) == threshold
+        (row,) = threshold_table(predictions.true, score, thresholds=[threshold]).itertuples()
+        assert seen == {
+            **{name: str(getattr(row, name)) for name in ("tp", "fp", "tn", "fn")},
+            "recall": metric_text(row.tpr),
+            "precision": metric_text(row.ppv),
+        }
+    # What the report says of the usual threshold.
+    assert int(usual["tp"]) == report_of("two classes").confusion_frame.loc["ill", "ill"]
 
 
 # What a person does with the keyboard and the mouse; the window reports the rows that are left, in order.

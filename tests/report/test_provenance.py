@@ -7,12 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.metrics._predictions import Predictions
+from skcnn.metrics.parts import root_of
+from skcnn.model_selection import with_threshold
 from skcnn.report import ClassifierReport
 from skcnn.report._provenance import digest_of_input, digest_of_predictions, parameters_of
 
@@ -106,6 +110,19 @@ def test_parameters_of_all_parts_are_told():
     assert report.parameters["estimator__standardscaler__with_mean"] == "True"
     assert report.parameters["best_params_: logisticregression__C"] == "7"
     assert ClassifierReport.from_predictions(Y_TRUE, Y_SCORE).parameters == {}
+
+
+def test_parameters_and_root_of_a_frozen_part_are_known(tmp_path):
+    X, y = np.random.default_rng(0).normal(size=(20, 2)), [0, 1] * 10
+    fixed = with_threshold(make_pipeline(StandardScaler(), LogisticRegression(C=3)).fit(X, y), 0.3)
+    parameters = parameters_of(fixed)
+    assert parameters["threshold"] == "0.3"
+    assert parameters["estimator__estimator__logisticregression__C"] == "3"
+    assert parameters["estimator__estimator__logisticregression"] == "LogisticRegression"
+    features = BottleneckFeatures("ResNet20", root=tmp_path)
+    assert root_of(FrozenEstimator(make_pipeline(features))) == str(tmp_path)
+    assert root_of(FixedThresholdClassifier(FrozenEstimator(make_pipeline(features)))) == str(tmp_path)
+    assert root_of(fixed) is None
 
 
 def test_long_parameters_are_shortened():

@@ -79,7 +79,27 @@ def test_report_prints_as_a_table(report):
     assert lines[header].split() == ["class", *report.classification_frame.columns]
     for number, row in enumerate(report.classification_frame.itertuples(), start=header + 1):
         assert lines[number].split()[:2] == [str(row.Index), str(row.support)]
-    assert "Most confused:" in lines
+    assert "Most confused classes:" in lines
+
+
+def test_print_has_intervals_and_their_level_and_repr_does_not(report):
+    printed = str(report)
+    row = report.frame().loc["accuracy"]
+    line = next(line for line in printed.splitlines() if line.startswith("Accuracy"))
+    assert line.split(maxsplit=1)[1] == f"{row['value']:.3f}  ({row['low']:.3f} to {row['high']:.3f})"
+    assert "(in brackets: 95\u00a0% intervals, from 1,000 bootstrap resamples)" in printed
+    assert printed == report.to_text()
+    assert "intervals" not in repr(report)
+    assert f"{report:}" == printed
+
+
+def test_what_two_classes_do_not_have_is_not_mentioned():
+    report = ClassifierReport.from_predictions(["a", "b", "b"], [0.2, 0.8, 0.4])
+    assert np.isnan(report.headline["top_k_accuracy"])
+    assert report.notes == []
+    assert "nan" not in repr(report)
+    assert "top" not in repr(report).lower()
+    assert "top-1 is the accuracy" in report.frame().loc["top_k_accuracy", "note"]
 
 
 def test_many_classes_print_the_weakest():
@@ -88,7 +108,7 @@ def test_many_classes_print_the_weakest():
     y_pred = np.where((y_true == 7) | (rng.random(600) < 0.1), rng.integers(0, 30, 600), y_true)
     report = ClassifierReport.from_predictions(y_true, y_pred=y_pred, classes=range(30))
     lines = repr(report).splitlines()
-    assert "The 20 classes with the lowest F1 (classification_frame has all 30):" in lines
+    assert "Lowest recall, 20 of 30 classes (classification_frame has all):" in lines
     header = next(number for number, line in enumerate(lines) if line.split()[:1] == ["class"])
     assert lines[header + 1].split()[0] == "7"
     assert lines[header + 21] == ""
@@ -126,7 +146,7 @@ def test_notes_say_why_metrics_are_undefined():
 
 def test_notes_without_scores():
     notes = ClassifierReport.from_predictions(["a", "b"], y_pred=["a", "a"]).notes
-    assert "Log-loss, Top-k accuracy, Macro ROC AUC, Macro average precision: no scores: none were given." in notes
+    assert "Log-loss, Macro ROC AUC, Macro average precision: no scores: none were given." in notes
     assert "ROC AUC and average precision not defined for all classes: no scores: none were given." in notes
 
 

@@ -240,3 +240,14 @@ def test_names_are_told_apart_whatever_they_are():
     comparison = compare_reports([report(seed, 1.0, name) for seed, name in enumerate(["a", "a", "a (2)"])])
     assert len(set(comparison.names)) == 3
     assert comparison.frame().index.is_unique
+
+
+def test_what_two_classes_do_not_have_is_left_out(tmp_path):
+    reports = [ClassifierReport.from_predictions(["a", "b", "b"], [0.2, 0.8, last], name="one") for last in (0.4, 0.6)]
+    comparison = compare_reports(reports, n_resamples=20)
+    assert comparison.frame().loc["top_k_accuracy", "value"].isna().all()
+    assert "Balanced accuracy" in str(comparison)
+    page = comparison.to_html(tmp_path / "comparison.html").read_text("utf-8")
+    for shown in (str(comparison), page):
+        assert "Top-k" not in shown
+        assert "nan (" not in shown

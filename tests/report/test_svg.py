@@ -79,3 +79,19 @@ def test_style_of_the_user_neither_changes_the_page_nor_is_changed():
 
 def test_letters_that_matplotlib_lacks_raise_no_warning():
     assert "\u65e5\u672c" in inline_svg(lambda ax: ax.set_title("\u65e5\u672c"), (3, 3), "An image")
+
+
+def test_curves_are_short_and_where_they_were():
+    def curve(ax):
+        ax.set_axis_off()
+        ax.set(xlim=(0, 1), ylim=(0, 1))
+        ax.plot(np.linspace(0, 1, 50), np.linspace(0, 1, 50) ** 3, color=SERIES[0])
+
+    svg = ElementTree.fromstring(inline_svg(curve, (3, 3), "A curve"))
+    path = next(e.get("d") for e in svg.iter("path") if "var(--series-0)" in e.get("style", ""))
+    points = np.array(re.findall(r"[ML] (\S+) (\S+)", path), dtype=float)
+    assert len(points) == 50
+    assert max(map(len, re.findall(r"\.(\d+)", path))) <= 2
+    x, y = points.T
+    np.testing.assert_allclose(np.diff(x), np.diff(x).mean(), atol=0.011)
+    np.testing.assert_allclose((y - y[0]) / (y[-1] - y[0]), np.linspace(0, 1, 50) ** 3, atol=2e-4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from base64 import b64encode
+from collections.abc import Iterator
 from io import BytesIO
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 import numpy as np
 import pandas as pd
 from PIL import Image
+from sklearn.frozen import FrozenEstimator
 
 from skcnn._plot.image_grid import Cell, Group, Line, draw_grid
 from skcnn._plot.theme import RIGHT, WRONG
@@ -354,9 +356,19 @@ def _data_uri(image: np.ndarray, quality: int) -> str:
 
 def root_of(estimator: Any) -> Any:
     """Return the folder that an estimator reads relative paths from; None where it has none, or several."""
-    given = estimator.get_params() if hasattr(estimator, "get_params") else {}
-    roots = {os.fspath(value) for name, value in given.items() if name.split("__")[-1] == "root" and value is not None}
+    roots = set(_roots_of(estimator))
     return roots.pop() if len(roots) == 1 else None
+
+
+def _roots_of(estimator: Any) -> Iterator[str]:
+    if isinstance(estimator, FrozenEstimator):  # It shows none of the parameters of what it holds.
+        estimator = estimator.estimator
+    given = estimator.get_params() if hasattr(estimator, "get_params") else {}
+    for name, value in given.items():
+        if isinstance(value, FrozenEstimator):
+            yield from _roots_of(value)
+        elif name.split("__")[-1] == "root" and value is not None:
+            yield os.fspath(value)
 
 
 def image_grid_display_of(

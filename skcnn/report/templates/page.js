@@ -1,4 +1,5 @@
-// Sorts tables by a click on a header and filters by the name of a class. Without it the page is whole, only unsorted.
+// Sorts tables by a click on a header, filters by the name of a class, and shows what a threshold would mean. Without it
+// the page is whole, only unsorted.
 "use strict";
 (() => {
   const collator = new Intl.Collator(undefined, { numeric: true });
@@ -39,6 +40,31 @@
         sort(table, column, order);
       });
     });
+  }
+
+  const chooser = document.querySelector(".chooser");
+  if (chooser) {
+    const points = JSON.parse(chooser.dataset.points), slider = chooser.querySelector("input");
+    const positives = Number(chooser.dataset.positives), negatives = Number(chooser.dataset.negatives);
+    const count = value => Number.isInteger(value) ? value.toLocaleString("en") : value.toPrecision(3);
+    function fraction(part, whole) {
+      if (!whole) return "n/a";
+      const text = (part / whole).toFixed(3);
+      if (text === "1.000" && part < whole) return ">0.999";
+      return text === "0.000" && part > 0 ? "<0.001" : text;
+    }
+    function show() {
+      const [threshold, tp, fp] = points[slider.value];
+      const shown = {
+        threshold, recall: fraction(tp, positives), precision: fraction(tp, tp + fp),
+        tp: count(tp), fn: count(positives - tp), fp: count(fp), tn: count(negatives - fp),
+      };
+      for (const part of chooser.querySelectorAll("[data-shown]")) part.textContent = shown[part.dataset.shown];
+      slider.setAttribute("aria-valuetext", threshold);
+    }
+    slider.addEventListener("input", show);
+    chooser.hidden = false;
+    show();
   }
 
   const find = document.querySelector(".find");
