@@ -94,7 +94,8 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 def _report(what: str, trouble: Warning | Exception | str) -> None:
     """Write a warning or an error to standard error, with control characters escaped."""
-    lines = (str(trouble) or type(trouble).__name__).split("\n")
+    # Some errors know how they are said in the words of a command's options.
+    lines = (getattr(trouble, "command_text", "") or str(trouble) or type(trouble).__name__).split("\n")
     print(f"skcnn: {what}: " + "\n".join(map(printable_text, lines)), file=sys.stderr)
 
 

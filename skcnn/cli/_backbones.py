@@ -9,16 +9,36 @@ from skcnn.cli._common import add_command
 
 
 def add_to(commands: Any) -> None:
-    add_command(
+    parser = add_command(
         commands,
         "backbones",
         run,
-        "list the networks, their input sizes and their bottleneck layers",
+        "list the networks, their input sizes and their bottleneck layers; download their weights",
+        epilog="examples:\n"
+        "  skcnn backbones\n"
+        "  skcnn backbones --download MobileNetV2 EfficientNetB0    now, for a time without internet access",
         starts_keras=False,
     )
+    parser.add_argument("--download", nargs="+", metavar="NAME", help="download the weights of these networks")
 
 
 def run(options: argparse.Namespace) -> None:
+    if options.download:
+        _download(options.download)
+    else:
+        _list()
+
+
+def _download(names: list[str]) -> None:
+    from skcnn._text import printable_text
+    from skcnn.backbones import fetch_weights
+
+    paths = fetch_weights(names)
+    for name in names:
+        print(f"{name}: {printable_text(paths[name]) if name in paths else 'its weights come with skcnn'}")
+
+
+def _list() -> None:
     from skcnn.backbones import list_backbones
 
     table = list_backbones()

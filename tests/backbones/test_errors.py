@@ -1,0 +1,62 @@
+"""Errors about weights say it in the words of the caller."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from skcnn.backbones import WeightsDownloadError, WrongWeightsError
+
+ONE = WeightsDownloadError({"Net": (Path("/home/me/a b/net.h5"), "https://host/net.h5")}, "timed out")
+TWO = WeightsDownloadError(
+    {"Net": (Path("/models/net.h5"), "https://host/net.h5"), "Other": (Path("/models/other.h5"), "https://host/o.h5")},
+    "timed out",
+)
+WRONG = WrongWeightsError(Path("/a.h5"), "Net", "too few layers.", "https://host/net.h5")
+
+
+def test_download_in_the_words_of_python():
+    assert str(ONE) == (
+        "The weights of Net could not be downloaded: timed out.\n"
+        "Keras looks for net.h5 in /home/me/a b (KERAS_HOME moves that folder). To put it there:\n"
+        "  curl -f -L -o '/home/me/a b/net.h5' https://host/net.h5\n"
+        "A file elsewhere is given as weights='PATH': that one, without a classifier (notop, no_top), or one that "
+        "Keras saved from the same network (.h5 or .weights.h5). ResNet20 needs no download: its weights come with "
+        "skcnn (backbone='ResNet20')."
+    )
+
+
+def test_download_in_the_words_of_a_command():
+    expected = (
+        str(ONE).replace("weights='PATH'", "--weights PATH").replace("backbone='ResNet20'", "--backbone ResNet20")
+    )
+    assert ONE.command_text == expected != str(ONE)
+
+
+def test_several_downloads():
+    message = str(TWO)
+    assert message.startswith("The weights of Net, Other could not be downloaded: timed out.\n")
+    assert (
+        "\n  curl -f -L -o /models/net.h5 https://host/net.h5\n  curl -f -L -o /models/other.h5 https://host/o.h5\n"
+        in (message)
+    )
+    assert "weights={'Net': 'PATH', 'Other': 'PATH'}" in message
+    assert "--weights PATH:" in TWO.command_text
+
+
+def test_wrong_file():
+    assert str(WRONG).startswith(
+        "/a.h5 does not hold the weights of Net: too few layers.\nThe file that fits is the one "
+    )
+    assert "backbone='MODEL.keras'" in str(WRONG)
+    assert "--backbone MODEL.keras" in WRONG.command_text
+    assert "backbone=" not in WRONG.command_text
+
+
+@pytest.mark.parametrize("error", [ONE, TWO, WRONG], ids=["one", "two", "wrong"])
+def test_sent_between_processes(error):
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is type(error)
+    assert (str(copy), copy.command_text, vars(copy)) == (str(error), error.command_text, vars(error))
