@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -13,7 +12,7 @@ from skcnn.backbones._published import PublishedFile, fetch
 from skcnn.backbones._registry import get_backbone, list_backbones
 
 
-def fetch_weights(backbones: Any, weights: Weights = "pretrained") -> dict[str, Path]:
+def fetch_weights(backbones: object, weights: Weights = "pretrained") -> dict[str, Path]:
     """Download the weights of networks now, or raise one error that names all that are missing.
 
     Nothing is downloaded that is there already, and neither Keras is imported nor a network built. Call it before a
@@ -48,11 +47,12 @@ def fetch_weights(backbones: Any, weights: Weights = "pretrained") -> dict[str, 
     >>> fetch_weights(["ResNet20", "LeNet5"], weights={"ResNet20": "pretrained", "LeNet5": None})
     {}
     """
-    is_one = isinstance(backbones, (str, Backbone)) or not isinstance(backbones, Iterable)
+    if isinstance(backbones, (str, Backbone)) or not isinstance(backbones, Iterable):
+        backbones = [backbones]
     found: dict[str, Path] = {}
     published: dict[str, PublishedFile] = {}
     errors: list[ValueError | FileNotFoundError] = []
-    for given in [backbones] if is_one else backbones:
+    for given in backbones:
         backbone = get_backbone(given) if isinstance(given, str) and not given.endswith(".keras") else given
         if not isinstance(backbone, Backbone):
             continue

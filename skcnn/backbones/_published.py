@@ -144,7 +144,7 @@ def fetch(files: Mapping[str, PublishedFile]) -> None:
 def _download(file: PublishedFile) -> None:
     """Download a weights file to its place, where it is whole or absent.
 
-    Keras writes under the final name: what a killed process leaves of it is taken for the weights by the next one.
+    Keras writes under the final name: the next process would load what a killed one left.
     """
     from tqdm.auto import tqdm
 
