@@ -53,10 +53,10 @@ def fetch_weights(backbones: object, weights: Weights = "pretrained") -> dict[st
     published: dict[str, PublishedFile] = {}
     errors: list[ValueError | FileNotFoundError] = []
     for given in backbones:
-        backbone = get_backbone(given) if isinstance(given, str) and not given.endswith(".keras") else given
-        if not isinstance(backbone, Backbone):
-            continue
         try:
+            backbone = get_backbone(given) if isinstance(given, str) and not given.endswith(".keras") else given
+            if not isinstance(backbone, Backbone):
+                continue
             source = backbone._resolve_weights(weights)
         except (ValueError, FileNotFoundError) as error:
             errors.append(error)

@@ -7,7 +7,6 @@ import contextlib
 import io
 import os
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import TextIO
@@ -72,7 +71,9 @@ def _main(arguments: Sequence[str] | None) -> int:
         if unknown:
             options.parser.refuse(unknown)
         if options.starts_keras:
-            _start_keras_quietly()
+            from skcnn._keras import start_keras
+
+            start_keras()
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             code: int | None = options.command(options)
@@ -152,27 +153,3 @@ def _parser() -> Parser:
     ):
         command.add_to(commands)
     return parser
-
-
-def _start_keras_quietly() -> None:
-    """Start Keras's backend without its notices on which instructions and devices it found.
-
-    TensorFlow writes them to the process's standard error before any logging level counts, so that is where they are
-    caught; they are shown after all if it does not start.
-    """
-    from skcnn._keras import import_keras
-
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    terminal = os.dup(2)
-    with tempfile.TemporaryFile() as notices:
-        os.dup2(notices.fileno(), 2)
-        try:
-            import_keras().ops.zeros(1)
-        except BaseException:
-            notices.seek(0)
-            os.write(terminal, notices.read())
-            raise
-        finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
