@@ -143,8 +143,8 @@ def test_missing_weights_in_the_words_of_the_command(folders, tmp_path, monkeypa
         err = capsys.readouterr().err
         assert err.startswith("skcnn: error: The weights of VGG16 could not be downloaded: no route to host.\n")
         assert f"\n  curl -f -L -o {path} https://" in err
-        assert "--weights PATH" in err
-        assert "--backbone ResNet20" in err
+        for option in ("--weights PATH", "--backbone ResNet20"):
+            assert (option in err) == (command is fit)
         assert "weights=" not in err
     path.touch()
     assert main(["backbones", "--download", "ResNet20", "VGG16"]) == 0

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shlex
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import Any
 
 from skcnn._text import listing
 
-#: How a caller gives a value: from a parameter's name and its value to text.
-Say = Callable[[str, str | dict[str, str]], str]
+#: How a caller gives a value: from a parameter's name and its value to text, or None where the caller cannot give it.
+Say = Callable[[str, str | dict[str, str]], str | None]
 
 
 class _InCallersWords:
@@ -20,11 +20,24 @@ class _InCallersWords:
     def __str__(self) -> str:
         return self._explain(lambda name, value: f"{name}={value!r}")
 
-    @property
-    def command_text(self) -> str:
-        """The message in the words of the command line: what ``skcnn`` prints."""
-        # An option takes one value, where a parameter may take one per network.
-        return self._explain(lambda name, value: f"--{name} {value if isinstance(value, str) else 'PATH'}")
+    def for_command(self, options: Container[str]) -> str:
+        """Return the message in the words of a command.
+
+        Parameters
+        ----------
+        options : container of str
+            Names of the command's options, such as ``"weights"``. Advice that needs others is left out.
+
+        Returns
+        -------
+        str
+        """
+
+        def say(name: str, value: str | dict[str, str]) -> str | None:
+            # An option takes one value, where a parameter may take one per network.
+            return f"--{name} {value if isinstance(value, str) else 'PATH'}" if name in options else None
+
+        return self._explain(say)
 
     @abstractmethod
     def _explain(self, say: Say) -> str: ...
@@ -44,8 +57,6 @@ class WeightsDownloadError(_InCallersWords, OSError):
     ----------
     missing, reason
         As given.
-    command_text : str
-        The message in the words of the command line.
     """
 
     def __init__(self, missing: Mapping[str, tuple[Path, str]], reason: str):
@@ -62,15 +73,19 @@ class WeightsDownloadError(_InCallersWords, OSError):
         paths = [path for path, _ in self.missing.values()]
         files = listing((path.name for path in paths), limit=len(paths))
         commands = "".join(f"\n  curl -f -L -o {shlex.quote(str(path))} {url}" for path, url in self.missing.values())
-        given = say("weights", "PATH" if len(names) == 1 else dict.fromkeys(names, "PATH"))
-        return (
+        message = (
             f"The weights of {listing(names, limit=len(names))} could not be downloaded: {self.reason}.\n"
             f"Keras looks for {files} in {paths[0].parent} (KERAS_HOME moves that folder). To put "
-            f"{'it' if len(names) == 1 else 'them'} there:{commands}\n"
-            f"A file elsewhere is given as {given}: that one, without a classifier (notop, no_top), or one that Keras "
-            f"saved from the same network (.h5 or .weights.h5). ResNet20 needs no download: its weights come with "
-            f"skcnn ({say('backbone', 'ResNet20')})."
+            f"{'it' if len(names) == 1 else 'them'} there:{commands}"
         )
+        if given := say("weights", "PATH" if len(names) == 1 else dict.fromkeys(names, "PATH")):
+            message += (
+                f"\nA file elsewhere is given as {given}: that one, without a classifier (notop, no_top), or one that "
+                "Keras saved from the same network (.h5 or .weights.h5)."
+            )
+        if given := say("backbone", "ResNet20"):
+            message += f" ResNet20 needs no download: its weights come with skcnn ({given})."
+        return message
 
 
 class WrongWeightsError(_InCallersWords, ValueError):
@@ -91,8 +106,6 @@ class WrongWeightsError(_InCallersWords, ValueError):
     ----------
     path, backbone, reason, url
         As given.
-    command_text : str
-        The message in the words of the command line.
     """
 
     def __init__(self, path: Path, backbone: str, reason: str, url: str | None):
@@ -105,9 +118,13 @@ class WrongWeightsError(_InCallersWords, ValueError):
 
     def _explain(self, say: Say) -> str:
         published = f"the one that Keras publishes ({self.url}), or " if self.url else ""
-        return (
+        message = (
             f"{self.path} does not hold the weights of {self.backbone}: {self.reason}\nThe file that fits is "
             f"{published}a .weights.h5 or .h5 file that Keras saved from {self.backbone}, with or without its "
-            "classifier. For another network, or for this one as a part of a model of yours, give the model itself: "
-            f"{say('backbone', 'MODEL.keras')}."
+            "classifier."
         )
+        if given := say("backbone", "MODEL.keras"):
+            message += (
+                f" For another network, or for this one as a part of a model of yours, give the model itself: {given}."
+            )
+        return message

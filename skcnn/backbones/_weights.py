@@ -94,7 +94,7 @@ def as_weights_path(weights: Any) -> Path | None:
     if not _suffix(path):
         raise ValueError(
             f"{str(path)!r} is not the name of a weights file: accepted are {', '.join(SUFFIXES)}, as Keras writes "
-            "them. A whole model (.keras) is given as backbone=, not as weights=."
+            "them. A whole model (.keras) is given as the backbone."
         )
     return path
 

@@ -88,15 +88,15 @@ def _main(arguments: Sequence[str] | None) -> int:
     except Exception as error:
         if "--debug" in (sys.argv if arguments is None else arguments):
             raise
-        _report("error", error)
+        # Some errors know how to say it in the words of a command's options.
+        _report("error", error.for_command(vars(options)) if hasattr(error, "for_command") else error)
         return 1
     return code or 0
 
 
 def _report(what: str, trouble: Warning | Exception | str) -> None:
     """Write a warning or an error to standard error, with control characters escaped."""
-    # Some errors know how they are said in the words of a command's options.
-    lines = (getattr(trouble, "command_text", "") or str(trouble) or type(trouble).__name__).split("\n")
+    lines = (str(trouble) or type(trouble).__name__).split("\n")
     print(f"skcnn: {what}: " + "\n".join(map(printable_text, lines)), file=sys.stderr)
 
 

@@ -61,11 +61,11 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
         preprocessing inside) or the path of one (``.keras``); or a callable ``build(input_shape=(h, w, 3))`` that
         returns such a model. The default is small (2.2 million parameters), quick on a CPU, and good.
     weights : {"pretrained"}, str, path, dict or None, default="pretrained"
-        ``"pretrained"``: the backbone's own (ImageNet for the networks of ``keras.applications``, downloaded by Keras
-        at first use); their name, such as ``"imagenet"`` or ``"cifar10"``; the path of a ``.h5`` or ``.weights.h5``
-        file, saved with or without the classifier; or None for random ones. A Keras model brings its own along. For a
-        search over backbones, a dict from their names to these: ``{"MobileNetV2": "mobilenet.h5", "ResNet20":
-        "pretrained"}``.
+        ``"pretrained"``: the backbone's own (ImageNet for the networks of ``keras.applications``, downloaded at first
+        use, or before by :func:`skcnn.backbones.fetch_weights`); their name, such as ``"imagenet"`` or ``"cifar10"``;
+        the path of a ``.h5`` or ``.weights.h5`` file, saved with or without the classifier; or None for random ones.
+        A Keras model brings its own along. For a search over backbones, a dict from their names to these:
+        ``{"MobileNetV2": "mobilenet.h5", "ResNet20": "pretrained"}``.
     layers : str, int, list of these or None, default=None
         Bottleneck layers, whose features are joined: names of the table's column ``layers``, or names or indices of
         layers of the Keras network. None is the last one, right before the classifier.

@@ -266,7 +266,7 @@ def test_what_is_no_weights(act, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no weights file 'missing\.weights\.h5' \(current folder"):
         act(resnet20, "missing.weights.h5")
     (tmp_path / "model.keras").touch()
-    with pytest.raises(ValueError, match=r"whole model .* is given as backbone="):
+    with pytest.raises(ValueError, match=r"whole model .* is given as the backbone"):
         act(resnet20, tmp_path / "model.keras")
     with pytest.raises(ValueError, match=r"ResNet20 has no weights 'imagenet'; expected .pretrained. .or 'cifar10'"):
         act(resnet20, "imagenet")
