@@ -34,8 +34,10 @@ class _InCallersWords:
         """
 
         def say(name: str, value: str | dict[str, str]) -> str | None:
-            # An option takes one value, where a parameter may take one per network.
-            return f"--{name} {value if isinstance(value, str) else 'PATH'}" if name in options else None
+            if name not in options:
+                return None
+            values = [value] if isinstance(value, str) else [f"{key}={item}" for key, item in value.items()]
+            return " ".join(f"--{name} {item}" for item in values)
 
         return self._explain(say)
 

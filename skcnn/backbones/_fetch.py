@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from skcnn.backbones._backbone import Backbone, Weights
 from skcnn.backbones._published import PublishedFile, fetch
-from skcnn.backbones._registry import get_backbone, list_backbones
+from skcnn.backbones._registry import backbone_names, get_backbone
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def fetch_weights(backbones: object, weights: Weights = "pretrained") -> dict[str, Path]:
@@ -86,8 +88,9 @@ def list_weights_files() -> pd.DataFrame:
     >>> list_weights_files().set_index("name").loc["VGG16", "file"]
     'vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5'
     """
-    names = list_backbones()["name"]
-    files = {name: file for name in names if (file := get_backbone(name).published_file) is not None}
+    import pandas as pd
+
+    files = {name: file for name in backbone_names() if (file := get_backbone(name).published_file) is not None}
     columns = {
         "name": list(files),
         "file": [file.path.name for file in files.values()],

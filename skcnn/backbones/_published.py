@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import tempfile
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -122,6 +119,12 @@ def fetch(files: Mapping[str, PublishedFile]) -> None:
     WeightsDownloadError
         If some of them cannot be fetched or written; it names them all.
     """
+    if all(file.path.is_file() for file in files.values()):
+        return
+    # Imported late: they take a while, and whoever only names a backbone needs none of them.
+    from http.client import HTTPException
+    from urllib.error import URLError
+
     missing: dict[str, tuple[Path, str]] = {}
     reasons: list[str] = []
     is_reachable = True
@@ -132,10 +135,10 @@ def fetch(files: Mapping[str, PublishedFile]) -> None:
             if is_reachable:
                 _download(file)
                 continue
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, HTTPException) as error:
             # All files are on one server: where there is no way to it, the next one need not wait for it.
-            is_reachable = type(error) is not urllib.error.URLError
-            reasons.append(str(error.reason if type(error) is urllib.error.URLError else error))
+            is_reachable = type(error) is not URLError
+            reasons.append(str(error.reason if isinstance(error, URLError) and not is_reachable else error))
         missing[name] = file
     if missing:
         raise WeightsDownloadError(missing, reasons[0])
@@ -146,11 +149,13 @@ def _download(file: PublishedFile) -> None:
 
     Keras writes under the final name: the next process would load what a killed one left.
     """
+    from urllib.request import urlopen
+
     from tqdm.auto import tqdm
 
     file.path.parent.mkdir(parents=True, exist_ok=True)
     with (
-        urllib.request.urlopen(file.url, timeout=60) as answer,
+        urlopen(file.url, timeout=60) as answer,
         replacing(file.path) as unfinished,
         unfinished.open("wb") as target,
     ):

@@ -66,6 +66,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file name may contain characters that the terminal's encoding lacks: better escaped than an error.
         sys.stdout.reconfigure(errors="backslashreplace")
+    options = argparse.Namespace()
     try:
         options, unknown = _parser().parse_known_args(arguments)
         if unknown:

@@ -1,10 +1,11 @@
-"""``skcnn backbones``: list the networks."""
+"""``skcnn backbones``: list the networks, and download their weights."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
+from skcnn.cli._arguments import backbone_name
 from skcnn.cli._common import add_command
 
 
@@ -19,7 +20,9 @@ def add_to(commands: Any) -> None:
         "  skcnn backbones --download MobileNetV2 EfficientNetB0    now, for a time without internet access",
         starts_keras=False,
     )
-    parser.add_argument("--download", nargs="+", metavar="NAME", help="download the weights of these networks")
+    parser.add_argument(
+        "--download", nargs="+", type=backbone_name, metavar="NAME", help="download the weights of these networks"
+    )
 
 
 def run(options: argparse.Namespace) -> None:

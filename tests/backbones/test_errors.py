@@ -45,7 +45,7 @@ def test_several_downloads():
         in (message)
     )
     assert "weights={'Net': 'PATH', 'Other': 'PATH'}" in message
-    assert "--weights PATH:" in TWO.for_command({"weights"})
+    assert "--weights Net=PATH --weights Other=PATH:" in TWO.for_command({"weights"})
 
 
 def test_wrong_file():
