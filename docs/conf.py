@@ -41,6 +41,18 @@ def write_backbones_table(app):
     table.to_csv(folder / "backbones.csv", index=False)
 
 
+def write_weights_files(app):
+    """Write the table of weights files where the page ``offline`` includes it."""
+    from skcnn.backbones import list_backbones, list_weights_files
+
+    table = list_weights_files().merge(list_backbones()[["name", "n_parameters"]], on="name")
+    table["file"] = [f"`{file} <{url}>`__" for file, url in zip(table["file"], table["url"], strict=True)]
+    table["MB"] = [round(4 * count / 1e6) for count in table["n_parameters"]]  # float32
+    folder = Path(app.srcdir, "api", "generated")
+    folder.mkdir(parents=True, exist_ok=True)
+    table[["name", "file", "MB"]].to_csv(folder / "weights_files.csv", index=False)
+
+
 def _as_text(value):
     if isinstance(value, (list, tuple)):
         separator = " x " if all(isinstance(item, int) for item in value) else ", "
@@ -51,3 +63,4 @@ def _as_text(value):
 def setup(app):
     """Register what the pages need before they are read."""
     app.connect("builder-inited", write_backbones_table)
+    app.connect("builder-inited", write_weights_files)

@@ -8,16 +8,26 @@ import importlib
 import json
 import os
 import random
+import re
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import CodeType, MethodType, ModuleType
 from typing import Any
 
 from skcnn._files import temporary_folder
 
 _started_in: list[int] = []
+#: TensorFlow, where it was imported here without its notices and has not looked for devices yet.
+_not_started: list[str] = []
+_starting = threading.RLock()
+#: What TensorFlow writes about what it found: instructions of the processor, libraries and devices; not fatal errors.
+_NOTICE = re.compile(
+    rb"WARNING: All log messages before absl::InitializeLog|To enable the following instructions: "
+    rb"|[IWE]\d{4} [\d:.]+ +\d+ \S+:\d+\]|\d{4}-\d\d-\d\d [\d:.]+: [IWE] "
+)
 _building = threading.RLock()
 
 #: Their functions are known by name and version.
@@ -29,6 +39,9 @@ _SETTINGS = {"floatx": "float32", "image_data_format": "channels_last", "epsilon
 
 def import_keras() -> Any:
     """Import Keras late, with the backend that ``KERAS_BACKEND`` (or Keras's own configuration) names.
+
+    TensorFlow's notices on which instructions and devices it found are not shown, unless the user asks for them
+    (``TF_CPP_MIN_LOG_LEVEL`` is 0 or 1) or has imported TensorFlow already.
 
     Returns
     -------
@@ -44,7 +57,7 @@ def import_keras() -> Any:
     """
     check_not_forked()
     try:
-        keras = importlib.import_module("keras")
+        keras = _import_quietly()
     except ModuleNotFoundError as error:
         backend = os.environ.get("KERAS_BACKEND", "tensorflow")
         raise ImportError(
@@ -54,6 +67,70 @@ def import_keras() -> Any:
         ) from error
     note_start()
     return keras
+
+
+def start_keras() -> None:
+    """Import Keras and start its backend, as :func:`import_keras` does and the first computation."""
+    import_keras()
+    _start_quietly()
+
+
+def _import_quietly() -> Any:
+    if sys.modules.keys() & {"keras", "tensorflow"}:
+        return importlib.import_module("keras")
+    with _starting, _without_notices() as is_quiet:
+        keras = importlib.import_module("keras")
+        if is_quiet and "tensorflow" in sys.modules:
+            _not_started.append("tensorflow")
+    return keras
+
+
+def _start_quietly() -> None:
+    """Let TensorFlow look for devices, as it does at the first computation, without its notices."""
+    if not _not_started:
+        return
+    with _starting:
+        if _not_started:
+            _not_started.clear()
+            with _without_notices():
+                importlib.import_module("keras").ops.zeros(1)
+
+
+@contextmanager
+def _without_notices() -> Iterator[bool]:
+    """Hold back TensorFlow's notices in the block; show all that was written in it if it raises.
+
+    TensorFlow writes to the process's standard error, some of it before any logging level counts, so that is where it
+    is caught. What others write there is shown at the end of the block. Yields whether notices are held back.
+    """
+    terminal = None
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") not in ("0", "1"):
+        with suppress(OSError):  # it may be closed
+            terminal = os.dup(2)
+    if terminal is None:
+        yield False
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    _flush_stderr()
+    with tempfile.TemporaryFile() as written:
+        os.dup2(written.fileno(), 2)
+        hidden = None
+        try:
+            yield True
+            hidden = _NOTICE
+        finally:
+            _flush_stderr()
+            os.dup2(terminal, 2)
+            written.seek(0)
+            for line in written:
+                if hidden is None or not hidden.match(line):
+                    os.write(terminal, line)
+            os.close(terminal)
+
+
+def _flush_stderr() -> None:
+    with suppress(AttributeError, ValueError, OSError):  # there may be none, or a closed one
+        sys.stderr.flush()
 
 
 def note_start() -> None:
@@ -79,6 +156,7 @@ def check_not_forked() -> None:
 
 def has_gpu() -> bool:
     """Tell whether Keras's backend sees a GPU."""
+    start_keras()
     backend = import_keras().backend.backend()
     if backend == "torch":
         return bool(importlib.import_module("torch").cuda.is_available())
@@ -165,6 +243,7 @@ class _Defaults:
         self._before: dict[str, Any] = {}
 
     def __enter__(self) -> None:
+        start_keras()
         config = import_keras().config
         with self._lock:
             if not self._n_inside:

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from urllib.error import URLError
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from PIL import Image
 from sklearn.utils import Bunch
 
 import skcnn
+from skcnn.backbones import get_backbone
 from skcnn.cache import FeatureCache, memory_cache
 from skcnn.cli import main
 from skcnn.datasets import load_digit_images, load_image_folder
@@ -126,6 +128,27 @@ def test_a_table_in_place_of_a_folder(folders, tmp_path, capsys):
     frame.to_csv(tmp_path / "train.csv", index=False)
     assert main(["fit", str(tmp_path / "train.csv"), "-o", str(tmp_path / "m.skcnn"), *RESNET20, "--cv", "0"]) == 0
     assert "60 images of 3 classes" in capsys.readouterr().out
+
+
+def test_missing_weights_in_the_words_of_the_command(folders, tmp_path, monkeypatch, capsys):
+    def no_network(url, timeout):
+        raise URLError("no route to host")
+
+    monkeypatch.setattr("urllib.request.urlopen", no_network)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    path = get_backbone("VGG16").published_file.path
+    fit = ["fit", str(folders / "train"), "-o", str(tmp_path / "m.skcnn"), "--backbone", "VGG16", "--engine", "keras"]
+    for command in (fit, ["backbones", "--download", "ResNet20", "VGG16"]):
+        assert main(command) == 1
+        err = capsys.readouterr().err
+        assert err.startswith("skcnn: error: The weights of VGG16 could not be downloaded: no route to host.\n")
+        assert f"\n  curl -f -L -o {path} https://" in err
+        for option in ("--weights PATH", "--backbone ResNet20"):
+            assert (option in err) == (command is fit)
+        assert "weights=" not in err
+    path.touch()
+    assert main(["backbones", "--download", "ResNet20", "VGG16"]) == 0
+    assert capsys.readouterr().out == f"ResNet20: its weights come with skcnn\nVGG16: {path}\n"
 
 
 def test_backbones(capsys):

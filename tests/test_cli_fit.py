@@ -4,6 +4,7 @@ import json
 import re
 import zipfile
 from pathlib import Path
+from urllib.error import URLError
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
 import skcnn
+from skcnn.cache import memory_cache
 from skcnn.cli import main
 from skcnn.datasets import load_image_folder
 from skcnn.model_selection import duplicate_groups
@@ -88,6 +90,26 @@ def test_a_logistic_head(data, tmp_path, capsys):
     X, y = load_image_folder(data).frame[["path"]], load_image_folder(data).target
     assert model.score(X, y) > 0.9
     assert "Estimate" not in capsys.readouterr().out
+
+
+def test_a_search_needs_the_weights_of_all_backbones(data, tmp_path, monkeypatch, capsys):
+    def no_network(url, timeout):
+        raise URLError("no route to host")
+
+    monkeypatch.setattr("urllib.request.urlopen", no_network)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    memory_cache().clear()
+    backbones = [part for name in ("ResNet20", "VGG16", "MobileNetV2") for part in ("--backbone", name)]
+    assert main(["fit", str(data), "-o", str(tmp_path / "m.skcnn"), "--search", *backbones]) == 1
+    err = capsys.readouterr().err
+    assert "error: The weights of VGG16, MobileNetV2 could not be downloaded: no route to host." in err
+    assert "--weights VGG16=PATH --weights MobileNetV2=PATH" in err
+    assert memory_cache().info().passes == 0
+    assert not (tmp_path / "m.skcnn").exists()
+
+    weights = ["--weights", "ResNet20=pretrained", "--weights", "VGG16=vgg.h5", "--weights", "MobileNetV2=net.h5"]
+    assert main(["fit", str(data), "-o", str(tmp_path / "m.skcnn"), "--search", *backbones, *weights]) == 1
+    assert re.search(r"no weights file 'vgg\.h5'.*\n.*no weights file 'net\.h5'", capsys.readouterr().err)
 
 
 def test_a_search_prints_its_candidates_and_saves_the_best(data, tmp_path, capsys):

@@ -89,6 +89,7 @@ def test_pages_have_code():
         "index",
         "what_x_may_be",
         "backbones",
+        "offline",
         "once_and_fast",
         "fine_tuning",
         "splits",

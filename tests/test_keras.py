@@ -1,7 +1,10 @@
 """skcnn._keras: the one seam to Keras."""
 
 import functools
+import os
 import random
+import subprocess
+import sys
 import threading
 
 import keras
@@ -200,3 +203,84 @@ def test_a_function_that_keras_cannot_describe():
     model = with_lambda(functools.partial(keras.ops.multiply, 2.0))
     with pytest.raises(TypeError, match=r"cannot describe the model 'cnn'.*keras\.layers\.Rescaling"):
         BottleneckFeatures(model).transform(np.zeros((1, 8, 8, 3), np.uint8))
+
+
+#: As TensorFlow 2.21, and older versions, write them.
+NOTICES = (
+    "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n"
+    "I0000 00:00:1795677748.064129   32243 port.cc:153] oneDNN custom operations are on. You may see\n"
+    "2024-05-01 10:00:00.123456: I tensorflow/core/util/port.cc:113] oneDNN custom operations are on.\n"
+    "I0000 00:00:1795677748.748740   32243 cpu_feature_guard.cc:227] This TensorFlow binary is optimized to use\n"
+    "To enable the following instructions: AVX2 AVX512F FMA, in other operations, rebuild TensorFlow\n"
+    "E0000 00:00:1795677753.997448   32243 cuda_platform.cc:52] failed call to cuInit: INTERNAL: CUDA error\n"
+)
+OTHERS = "F0000 00:00:1795677753.997448   32243 cpu_feature_guard.cc:9] compiled to use AVX\nlibfoo: no such file\n"
+
+
+@pytest.fixture
+def run_with_stand_in(tmp_path):
+    """Run code in a process where Keras and TensorFlow are stand-ins that write notices and have ``at_start`` run."""
+    (tmp_path / "tensorflow.py").write_text(
+        f"import contextlib, os\nwith contextlib.suppress(OSError):\n    os.write(2, {(NOTICES + OTHERS).encode()!r})\n"
+    )
+    (tmp_path / "keras.py").write_text(
+        "import os, tensorflow\nclass ops:\n    @staticmethod\n    def zeros(n):\n"
+        f"        os.write(2, {NOTICES.encode()!r})\n        print('started')\n"
+    )
+
+    def run(code, at_start="", **environment):
+        with (tmp_path / "keras.py").open("a") as file:
+            file.write(at_start)
+        given = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+        path = os.pathsep.join([str(tmp_path), *sys.path])
+        return subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            env={**given, "PYTHONPATH": path, **environment},
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("level", [{}, {"TF_CPP_MIN_LOG_LEVEL": "3"}])
+def test_notices_of_tensorflow_are_not_shown(run_with_stand_in, level):
+    code = (
+        "import os; from skcnn._keras import *; start_keras(); start_keras(); print(os.environ['TF_CPP_MIN_LOG_LEVEL'])"
+    )
+    done = run_with_stand_in(code, **level)
+    assert done.stderr == OTHERS
+    assert done.stdout.split() == ["started", level.get("TF_CPP_MIN_LOG_LEVEL", "2")]
+
+
+@pytest.mark.parametrize(
+    ("before", "level"), [("", {"TF_CPP_MIN_LOG_LEVEL": "0"}), ("import tensorflow; ", {})], ids=["asked", "imported"]
+)
+def test_notices_of_tensorflow_are_shown(run_with_stand_in, before, level):
+    code = (
+        f"import os; {before}from skcnn._keras import *; start_keras(); print(os.environ.get('TF_CPP_MIN_LOG_LEVEL'))"
+    )
+    done = run_with_stand_in(code, **level)
+    assert done.stderr == NOTICES + OTHERS  # and TensorFlow itself is left to start when it is used
+    assert done.stdout.split() == [level.get("TF_CPP_MIN_LOG_LEVEL", "None")]
+
+
+def test_all_is_shown_if_the_import_fails(run_with_stand_in):
+    done = run_with_stand_in("from skcnn._keras import *; start_keras()", at_start="raise ImportError('libcudart')\n")
+    assert done.stderr.startswith(NOTICES + OTHERS)
+    assert done.stderr.rstrip().endswith("ImportError: libcudart")
+
+
+def test_closed_standard_error(run_with_stand_in):
+    done = run_with_stand_in("import os; os.close(2); from skcnn._keras import *; import_keras(); print('here')")
+    assert done.stdout.split() == ["here"]
+
+
+@pytest.mark.slow
+def test_a_script_writes_nothing_of_tensorflow():
+    code = "from skcnn.backbones import get_backbone; get_backbone('ResNet20').build(); import tensorflow as tf; "
+    given = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run(
+        [sys.executable, "-c", code + "print(tf.__name__)"], capture_output=True, text=True, check=True, env=given
+    )
+    assert (done.stdout, done.stderr) == ("tensorflow\n", "")

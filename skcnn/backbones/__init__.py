@@ -6,22 +6,27 @@ where its features come from.
 """
 
 from skcnn.backbones._backbone import Backbone, BottleneckLayer
+from skcnn.backbones._errors import WeightsDownloadError, WrongWeightsError
+from skcnn.backbones._fetch import fetch_weights, list_weights_files
 from skcnn.backbones._from_model import as_backbone, backbone_from_model
 from skcnn.backbones._pixels import scale_pixels
 from skcnn.backbones._registry import backbone_names, get_backbone, list_backbones, register_backbone
-from skcnn.backbones._weights import WeightsDownloadError, WeightsFile, as_weights_file
+from skcnn.backbones._weights import WeightsFile, as_weights_file
 
 __all__ = [
     "Backbone",
     "BottleneckLayer",
     "WeightsDownloadError",
     "WeightsFile",
+    "WrongWeightsError",
     "as_backbone",
     "as_weights_file",
     "backbone_from_model",
     "backbone_names",
+    "fetch_weights",
     "get_backbone",
     "list_backbones",
+    "list_weights_files",
     "register_backbone",
     "scale_pixels",
 ]

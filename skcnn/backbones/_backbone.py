@@ -5,25 +5,30 @@ from __future__ import annotations
 import operator
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from skcnn._keras import building, import_keras, model_digest
+from skcnn._text import listing
 from skcnn.backbones._pixels import PREPROCESSING, Preprocessing
+from skcnn.backbones._published import PublishedFile, fetch, published_file
 from skcnn.backbones._weights import (
     WeightsFile,
     as_weights_path,
     carry_weights,
-    explained_download,
+    explained_loading,
     file_sha256,
     fold_efficientnet_rescaling,
     load_weights,
     weights_path,
 )
 from skcnn.images import as_image_size
+
+#: Weights of a network, or of several ones by name.
+Weights = str | os.PathLike[str] | WeightsFile | Mapping[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -132,11 +137,52 @@ class Backbone:
         """The Keras model that this backbone is, where it was made from one; None otherwise."""
         return None
 
+    @property
+    def published_file(self) -> PublishedFile | None:
+        """The weights file that Keras publishes for this network: ``path`` on this machine, and ``url``.
+
+        None where skcnn does not know of one: for networks that ``keras.applications`` lacks, and other builders.
+        """
+        return published_file(self.builder)
+
+    def choose_weights(self, weights: Any) -> Any:
+        """Return the weights of this network, out of those of several networks.
+
+        Parameters
+        ----------
+        weights : dict, str, path-like, WeightsFile or None
+            From names of backbones to their weights; anything else is meant for every network.
+
+        Returns
+        -------
+        str, path-like, WeightsFile or None
+            Weights of this network: see :meth:`build`.
+
+        Raises
+        ------
+        ValueError
+            If it is a dict without this network.
+
+        Examples
+        --------
+        >>> from skcnn.backbones import get_backbone
+        >>> get_backbone("VGG16").choose_weights({"VGG16": "vgg16.h5", "ResNet20": "pretrained"})
+        'vgg16.h5'
+        """
+        if not isinstance(weights, Mapping):
+            return weights
+        if self.name not in weights:
+            raise ValueError(
+                f"weights has no entry for {self.name!r}; it has {listing(map(repr, weights)) or 'none'}. Add one: a "
+                'path, "pretrained", or None for random weights.'
+            )
+        return weights[self.name]
+
     def build(
         self,
         *,
         image_size: int | tuple[int, int] | None = None,
-        weights: str | os.PathLike[str] | WeightsFile | None = "pretrained",
+        weights: Weights = "pretrained",
         random_state: int = 0,
     ) -> Any:
         """Build the network.
@@ -145,10 +191,10 @@ class Backbone:
         ----------
         image_size : int, tuple of (height, width) or None, default=None
             In pixels. None is the backbone's own.
-        weights : {"pretrained"}, str, path-like, WeightsFile or None, default="pretrained"
+        weights : {"pretrained"}, str, path-like, WeightsFile, dict or None, default="pretrained"
             ``"pretrained"`` or one of ``self.weights``: the published ones, always those of the backbone's own size,
             whatever ``image_size`` is. A path (``.h5`` or ``.weights.h5``): a file that Keras saved from this network,
-            with or without its classifier. None: random ones.
+            with or without its classifier. None: random ones. A dict has these by the names of backbones.
         random_state : int, default=0
             Seed of ``weights=None``.
 
@@ -174,6 +220,8 @@ class Backbone:
         """
         source = self._resolve_weights(weights)
         size = self.image_size if image_size is None else as_image_size(image_size)
+        if isinstance(source, str) and (file := self.published_file) is not None:
+            fetch({self.name: file})
         with building(random_state):
             if source is None:
                 return self._build_network(size)
@@ -182,12 +230,12 @@ class Backbone:
             with weights_path(source) as path:
                 return self._build_from_file(path, size)
 
-    def weights_id(self, weights: str | os.PathLike[str] | WeightsFile | None, random_state: int = 0) -> str:
+    def weights_id(self, weights: Weights, random_state: int = 0) -> str:
         """Identify weights, for the key of a cache; neither builds the network nor imports Keras.
 
         Parameters
         ----------
-        weights : {"pretrained"}, str, path-like, WeightsFile or None
+        weights : {"pretrained"}, str, path-like, WeightsFile, dict or None
             Weights of the network: see :meth:`build`.
         random_state : int, default=0
             Seed of ``weights=None``.
@@ -306,7 +354,7 @@ class Backbone:
 
     def _build_published(self, name: str, size: tuple[int, int]) -> Any:
         # Keras chooses the file of some networks by the size asked for: hence at the own size first, then carried.
-        with explained_download(self.name, name):
+        with explained_loading(self.name, name, self.published_file):
             published = self._build_network(self.image_size, weights=name)
         if size == self.image_size and not self._is_efficientnet:
             return published
@@ -317,7 +365,7 @@ class Backbone:
     def _build_from_file(self, path: Path, size: tuple[int, int]) -> Any:
         model = self._build_network(size)
         with_top = partial(self._build_network, self.image_size, include_top=True)
-        load_weights(model, path, self.name, lambda n_classes: with_top(classes=n_classes))
+        load_weights(model, path, self.name, lambda n_classes: with_top(classes=n_classes), self.published_file)
         if self._is_efficientnet:
             fold_efficientnet_rescaling(model, path, self._resolve_builder())
         return model
@@ -333,6 +381,7 @@ class Backbone:
 
     def _resolve_weights(self, weights: Any) -> str | Path | WeightsFile | None:
         """Tell published weights (their name), files, and random ones (None) apart."""
+        weights = self.choose_weights(weights)
         if weights is None or isinstance(weights, WeightsFile):
             return weights
         if weights == "pretrained" and self.weights:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -145,8 +145,12 @@ class ModelBackbone(Backbone):
                 )
         return self.network
 
+    def choose_weights(self, weights: Any) -> Any:
+        """Return the network's own weights where a dict has none for it, as it brings them along."""
+        return weights.get(self.name, "pretrained") if isinstance(weights, Mapping) else weights
+
     def _resolve_weights(self, weights: Any) -> str:
-        return _own_weights(weights)
+        return _own_weights(self.choose_weights(weights))
 
 
 @dataclass(frozen=True)
@@ -166,8 +170,12 @@ class CallableBackbone(Backbone):
     def _build_published(self, name: str, size: tuple[int, int]) -> Any:
         return _call(self.builder, size)
 
+    def choose_weights(self, weights: Any) -> Any:
+        """Return the network's own weights where a dict has none for it, as it brings them along."""
+        return weights.get(self.name, "pretrained") if isinstance(weights, Mapping) else weights
+
     def _resolve_weights(self, weights: Any) -> str:
-        return _own_weights(weights)
+        return _own_weights(self.choose_weights(weights))
 
 
 def _own_weights(weights: Any) -> str:

@@ -43,7 +43,7 @@ class ShippedBackbone(Backbone):
         if (found := file_sha256(self.path)) != self.sha256:
             raise OSError(
                 f"{self.path} is not the file that skcnn ships: its SHA-256 is {found}, and not {self.sha256}. It is "
-                "damaged or was changed: install skcnn anew, or give a file of your own as weights=PATH."
+                "damaged or was changed: install skcnn anew, or give a weights file of your own."
             )
         return self._build_from_file(self.path, size)
 

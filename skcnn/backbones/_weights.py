@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
 import tempfile
-import traceback
+import textwrap
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,16 +20,14 @@ import numpy as np
 
 from skcnn._files import check_regular, temporary_folder
 from skcnn._keras import import_keras, set_weights
+from skcnn.backbones._errors import WeightsDownloadError, WrongWeightsError
+from skcnn.backbones._published import PublishedFile, models_folder
 
 SUFFIXES = (".weights.h5", ".h5", ".hdf5")
 
 # keras.applications divides EfficientNetB*'s standardised pixels once more, by the square root of these, where it
 # loads its own weights, and only there: they were trained so (tensorflow/tensorflow#49930).
 _EFFICIENTNET_STD = (0.229, 0.224, 0.225)
-
-
-class WeightsDownloadError(OSError):
-    """Pretrained weights could not be fetched; the message says which file, and where it may be put."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def as_weights_path(weights: Any) -> Path | None:
     if not _suffix(path):
         raise ValueError(
             f"{str(path)!r} is not the name of a weights file: accepted are {', '.join(SUFFIXES)}, as Keras writes "
-            "them. A whole model (.keras) is given as backbone=, not as weights=."
+            "them. A whole model (.keras) is given as the backbone."
         )
     return path
 
@@ -131,7 +131,9 @@ def weights_path(source: Path | WeightsFile) -> Iterator[Path]:
         yield path
 
 
-def load_weights(model: Any, path: Path, name: str, build_with_top: Callable[[int], Any]) -> None:
+def load_weights(
+    model: Any, path: Path, name: str, build_with_top: Callable[[int], Any], published: PublishedFile | None
+) -> None:
     """Load a weights file into a network without a classifier.
 
     Parameters
@@ -144,36 +146,42 @@ def load_weights(model: Any, path: Path, name: str, build_with_top: Callable[[in
         The network's name, for messages.
     build_with_top : callable
         From a number of classes to the same network with a classifier.
+    published : PublishedFile or None
+        The file that Keras publishes for this network, for messages.
 
     Raises
     ------
-    ValueError
-        If the file holds something else.
+    WrongWeightsError
+        If the file holds something else. Keras's warnings, one per layer, are not shown then.
     """
     import h5py
 
+    url = published and published.url
     if not h5py.is_hdf5(path):
-        raise ValueError(f"{path} is not a weights file of Keras: it is not in HDF5 format. Is it damaged?")
+        raise WrongWeightsError(path, name, "it is no HDF5 file, as Keras writes them. Is it damaged?", url)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            _load_weights(model, path, build_with_top)
+        except Exception as error:
+            # What follows are the numbers of the first layer, and the names of all others.
+            text = re.split("Target variable|List of objects", str(error))[0]
+            reason = f"Keras reports: {textwrap.shorten(text, 400)}"
+            raise WrongWeightsError(path, name, reason, url) from error
+    for warning in caught:
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
+def _load_weights(model: Any, path: Path, build_with_top: Callable[[int], Any]) -> None:
     try:
         model.load_weights(path)
-    except Exception as error:
-        reason = error
-    else:
-        return
-    # Keras 3's own format finds layers by place and passes over a classifier; the legacy one wants them all.
-    if (n_classes := _legacy_n_classes(path)) is not None:
-        try:
-            whole = build_with_top(n_classes)
-            whole.load_weights(path)
-            set_weights(model, whole.get_weights()[: len(model.weights)])
-            return
-        except Exception as error:
-            reason = error
-    raise ValueError(
-        f"{path} does not hold the weights of {name}: {str(reason).strip().splitlines()[0]} Accepted: a .weights.h5 "
-        f"or .h5 file that Keras saved from {name}, with or without its classifier. For another network, or for this "
-        "one as a part of a model of yours, give the model itself as backbone=."
-    ) from reason
+    except Exception:
+        # Keras 3's own format finds layers by place and passes over a classifier; the legacy one wants them all.
+        if (n_classes := _legacy_n_classes(path)) is None:
+            raise
+        whole = build_with_top(n_classes)
+        whole.load_weights(path)
+        set_weights(model, whole.get_weights()[: len(model.weights)])
 
 
 def _legacy_n_classes(path: Path) -> int | None:
@@ -226,28 +234,20 @@ def _fold_rescaling(model: Any, scale: Any) -> None:
 
 
 @contextmanager
-def explained_download(backbone_name: str, weights_name: str) -> Iterator[None]:
+def explained_loading(backbone_name: str, weights_name: str, file: PublishedFile | None) -> Iterator[None]:
     """Turn what Keras raises when it cannot fetch or read published weights into what a person can act on."""
     try:
         yield
     except Exception as error:
-        # Keras's message names the file at most by its address, and not in every case: the frames that failed know it.
-        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][::-1]
-        if path := next((frame.f_locals["weights_path"] for frame in frames if "weights_path" in frame.f_locals), None):
-            raise OSError(
-                f"The {weights_name!r} weights of {backbone_name} could not be read from {path}: {error} If the file "
-                "is damaged, delete it, and Keras will download it anew."
-            ) from error
-        is_download = any(frame.f_code.co_name == "get_file" for frame in frames) or isinstance(error, OSError)
-        if not is_download and "URL fetch failure" not in str(error):
+        # Keras fetches a file by itself if its own version wants another one, or if the one there is damaged.
+        if failed := re.search(r"URL fetch failure on (\S+): (?:None -- )?(.*)", str(error), re.DOTALL):
+            wanted = PublishedFile(models_folder() / failed[1].rpartition("/")[2], failed[1])
+            if file is not None and file.url == failed[1]:
+                wanted = file
+            raise WeightsDownloadError({backbone_name: wanted}, failed[2]) from error
+        if file is None or not isinstance(error, (OSError, ValueError, KeyError)):
             raise
-        texts = [text for frame in frames for text in frame.f_locals.values() if isinstance(text, str)]
-        file = next((Path(text).name for text in texts if text.endswith(".h5")), None)
-        address = next((text for text in texts if text.startswith("http") and text.endswith(".h5")), None)
-        folder = next((frame.f_locals["datadir"] for frame in frames if "datadir" in frame.f_locals), None)
-        folder = folder or Path(os.environ.get("KERAS_HOME") or "~/.keras") / "models"
-        raise WeightsDownloadError(
-            f"The {weights_name!r} weights of {backbone_name} could not be downloaded: {error} Wanted: "
-            f"{file or 'a file that Keras did not name'}{f' from {address}' if address else ''}. Keras looks for it in "
-            f"{folder} (KERAS_HOME moves that folder): put it there, or give its path as weights=PATH."
+        raise OSError(
+            f"The {weights_name!r} weights of {backbone_name} could not be read from {file.path}: {error} If the file "
+            "is damaged, delete it; it is downloaded again then."
         ) from error

@@ -7,7 +7,6 @@ import contextlib
 import io
 import os
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import TextIO
@@ -67,12 +66,11 @@ def _main(arguments: Sequence[str] | None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file name may contain characters that the terminal's encoding lacks: better escaped than an error.
         sys.stdout.reconfigure(errors="backslashreplace")
+    options = argparse.Namespace()
     try:
         options, unknown = _parser().parse_known_args(arguments)
         if unknown:
             options.parser.refuse(unknown)
-        if options.starts_keras:
-            _start_keras_quietly()
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             code: int | None = options.command(options)
@@ -87,7 +85,8 @@ def _main(arguments: Sequence[str] | None) -> int:
     except Exception as error:
         if "--debug" in (sys.argv if arguments is None else arguments):
             raise
-        _report("error", error)
+        # Some errors know how to say it in the words of a command's options.
+        _report("error", error.for_command(vars(options)) if hasattr(error, "for_command") else error)
         return 1
     return code or 0
 
@@ -151,27 +150,3 @@ def _parser() -> Parser:
     ):
         command.add_to(commands)
     return parser
-
-
-def _start_keras_quietly() -> None:
-    """Start Keras's backend without its notices on which instructions and devices it found.
-
-    TensorFlow writes them to the process's standard error before any logging level counts, so that is where they are
-    caught; they are shown after all if it does not start.
-    """
-    from skcnn._keras import import_keras
-
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    terminal = os.dup(2)
-    with tempfile.TemporaryFile() as notices:
-        os.dup2(notices.fileno(), 2)
-        try:
-            import_keras().ops.zeros(1)
-        except BaseException:
-            notices.seek(0)
-            os.write(terminal, notices.read())
-            raise
-        finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)

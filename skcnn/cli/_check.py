@@ -26,7 +26,6 @@ def add_to(commands: Any) -> None:
         "examples:\n"
         "  skcnn check flowers/\n"
         "  skcnn check train.csv --path-column file -o bad.csv",
-        starts_keras=False,
     )
     add_images(check)
     check.add_argument(

@@ -35,7 +35,6 @@ def add_command(
     help: str,
     *,
     epilog: str | None = None,
-    starts_keras: bool = True,
 ) -> Parser:
     """Add a command to the subparsers ``commands``, with the common options; ``run`` may return an exit code."""
     parser: Parser = commands.add_parser(
@@ -47,7 +46,7 @@ def add_command(
     )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    parser.set_defaults(command=partial(_run, run), parser=parser, starts_keras=starts_keras)
+    parser.set_defaults(command=partial(_run, run), parser=parser)
     return parser
 
 

@@ -33,7 +33,6 @@ def add_to(commands: Any) -> None:
         "  skcnn duplicates images/\n"
         "  skcnn duplicates train/ test/ --across || echo 'the test set leaks'\n"
         "  skcnn duplicates train/ test/ -o pairs.csv",
-        starts_keras=False,
     )
     duplicates.add_argument("folders", nargs="+", metavar="FOLDER", help="a folder with images, at any depth")
     duplicates.add_argument("--across", action="store_true", help="only pairs across folders")

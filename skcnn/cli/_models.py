@@ -69,8 +69,9 @@ def search_from(options: argparse.Namespace, n_samples: int) -> Any:
     """Return a search over backbones, their last layers and the penalty, by log-loss."""
     from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
-    from skcnn.backbones import get_backbone
+    from skcnn.backbones import fetch_weights, get_backbone
 
+    fetch_weights(options.backbone, weights_from(options))  # not first when it is a backbone's turn
     pipeline = classifier_from(options)
     if options.head == "logistic":
         penalties = {"logisticregression__C": [1 / factor for factor in _PENALTIES]}

@@ -27,7 +27,6 @@ def add_to(commands: Any) -> None:
         "  skcnn split flowers/ --train train.csv --test test.csv\n"
         "  skcnn fit train.csv -o flowers.skcnn\n"
         "  skcnn evaluate flowers.skcnn test.csv",
-        starts_keras=False,
     )
     add_data(split)
     split.add_argument("--train", type=table_path, metavar="TABLE", required=True, help="such as train.csv")

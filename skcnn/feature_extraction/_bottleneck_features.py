@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from numbers import Integral
@@ -60,10 +60,12 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
         A name of :func:`skcnn.backbones.list_backbones`; a Keras model that takes pixels in [0, 255] (its own
         preprocessing inside) or the path of one (``.keras``); or a callable ``build(input_shape=(h, w, 3))`` that
         returns such a model. The default is small (2.2 million parameters), quick on a CPU, and good.
-    weights : {"pretrained"}, str, path or None, default="pretrained"
-        ``"pretrained"``: the backbone's own (ImageNet for the networks of ``keras.applications``, downloaded by Keras
-        at first use); their name, such as ``"imagenet"`` or ``"cifar10"``; the path of a ``.h5`` or ``.weights.h5``
-        file, saved with or without the classifier; or None for random ones. A Keras model brings its own along.
+    weights : {"pretrained"}, str, path, dict or None, default="pretrained"
+        ``"pretrained"``: the backbone's own (ImageNet for the networks of ``keras.applications``, downloaded at first
+        use, or before by :func:`skcnn.backbones.fetch_weights`); their name, such as ``"imagenet"`` or ``"cifar10"``;
+        the path of a ``.h5`` or ``.weights.h5`` file, saved with or without the classifier; or None for random ones.
+        A Keras model brings its own along. For a search over backbones, a dict from their names to these:
+        ``{"MobileNetV2": "mobilenet.h5", "ResNet20": "pretrained"}``.
     layers : str, int, list of these or None, default=None
         Bottleneck layers, whose features are joined: names of the table's column ``layers``, or names or indices of
         layers of the Keras network. None is the last one, right before the classifier.
@@ -392,13 +394,20 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
                 "(skcnn.backbones.register_backbone) and give its name, or give the Keras model that it builds."
             )
         # A member is named by a dict, which is no value that either parameter takes.
-        network = as_backbone(self.backbone).network
+        backbone = as_backbone(self.backbone)
+        network = backbone.network
         if network is not None:
             name = f"networks/{model_digest(network)}.keras"
             members[name] = model_to_bytes(network)
             check_archive(members[name])
             stored["backbone"] = {"member": name}
-        file = None if self.weights is None else as_weights_file(self.weights)
+        weights = self.weights
+        if isinstance(weights, Mapping):
+            # Those of other networks stay behind. A search may be of other backbones than the one it was given: such
+            # a dict is saved as an empty one.
+            has_own = network is not None or backbone.name in weights
+            stored["weights"] = weights = backbone.choose_weights(weights) if has_own else {}
+        file = None if weights is None else as_weights_file(weights)
         if file is not None:
             name = f"weights/{file.sha256}{file.suffix}"
             members[name] = file.content
@@ -414,7 +423,9 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
             given["backbone"] = network_from_archive(members[self.backbone["member"]])
         elif not isinstance(self.backbone, str) or self.backbone.endswith(".keras"):
             raise ValueError(f"backbone={self.backbone!r} is no network in the file, and no name of one")
-        if isinstance(self.weights, dict):
+        if self.weights == {}:
+            pass  # was for other networks
+        elif isinstance(self.weights, dict):
             name = self.weights["member"]
             check_hdf5(members[name])
             given["weights"] = WeightsFile(members[name], name.partition(".")[1] + name.partition(".")[2])

@@ -62,9 +62,9 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
     backbone : str, keras.Model, path or callable, default="MobileNetV2"
         The network, see :class:`~skcnn.feature_extraction.BottleneckFeatures`; a callable may also be a builder by
         SciKeras's contract, ``build(meta)``. Its output is the input of the head. A model is copied, never changed.
-    weights : {"pretrained"}, str, path or None, default="pretrained"
-        Initial weights of the network. None draws weights at random: give ``head_epochs=0``, ``unfreeze="all"`` and
-        ``batch_norm="train"`` to train from scratch.
+    weights : {"pretrained"}, str, path, dict or None, default="pretrained"
+        Initial weights of the network, or a dict of them by the names of backbones. None draws weights at random: give
+        ``head_epochs=0``, ``unfreeze="all"`` and ``batch_norm="train"`` to train from scratch.
     image_size : int, (height, width) or None, default=None
         Size in pixels that images are resized to. None is the size that the network was trained at.
     resize : {"stretch", "crop", "pad"}, default="stretch"

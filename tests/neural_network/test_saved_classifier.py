@@ -53,8 +53,9 @@ def test_weights_by_path_travel_along(task, tmp_path):
     X, y = task
     path = tmp_path / "mine.weights.h5"
     get_backbone("ResNet20").build(weights=None, random_state=9).save_weights(path)
-    for epochs in (0, 1):
-        classifier = CNNClassifier("ResNet20", weights=path, image_size=16, head_epochs=1, epochs=epochs)
+    # Given for this network, or as one of those of several networks.
+    for epochs, weights in ((0, path), (1, {"ResNet20": path, "LeNet5": "elsewhere.h5"})):
+        classifier = CNNClassifier("ResNet20", weights=weights, image_size=16, head_epochs=1, epochs=epochs)
         classifier.fit(X, y)
         expected = classifier.predict_proba(X)
         skcnn.save(classifier, tmp_path / "a.skcnn")

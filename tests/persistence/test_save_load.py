@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import skcnn
-from skcnn.backbones import get_backbone
+from skcnn.backbones import as_weights_file, get_backbone
 from skcnn.ensemble import BaggedSGDClassifier
 from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.persistence import ModelFileError, UntrustedTypesError, read_manifest
@@ -123,6 +123,37 @@ def test_weights_given_by_path_travel_in_the_file(task, tmp_path):
     skcnn.save(again, tmp_path / "b.skcnn")  # and once more, without the path
     np.testing.assert_allclose(skcnn.load(tmp_path / "b.skcnn").predict_proba(task[0]), expected, rtol=1e-5)
     same_predictions(pickle.loads(pickle.dumps(again)), again, task[0])
+
+
+def test_of_the_weights_of_several_networks_one_travels(task, tmp_path):
+    path = tmp_path / "mine.weights.h5"
+    get_backbone("ResNet20").build(weights=None, random_state=9).save_weights(path)
+    weights = {"ResNet20": path, "LeNet5": None}
+    # Of a search, the template's own backbone (here the default) may be none of those searched.
+    pipeline = make_pipeline(BottleneckFeatures(weights=weights), head())
+    search = GridSearchCV(pipeline, {"bottleneckfeatures__backbone": ["ResNet20", "LeNet5"]}, cv=2).fit(*task)
+    assert search.estimator[0].weights is weights
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    search.best_estimator_.set_params(bottleneckfeatures__backbone="ResNet20").fit(*task)
+    skcnn.save(search, tmp_path / "a.skcnn")
+    with zipfile.ZipFile(tmp_path / "a.skcnn") as archive:
+        assert [name for name in archive.namelist() if name.startswith("weights/")] == [
+            f"weights/{as_weights_file(path).sha256}.weights.h5"
+        ]
+        assert b"mine" not in archive.read("estimator.skops")
+    expected = search.predict_proba(task[0])
+    path.unlink()
+    again = skcnn.load(tmp_path / "a.skcnn")
+    np.testing.assert_allclose(again.predict_proba(task[0]), expected, rtol=1e-5)
+    assert again.estimator[0].weights == {}
+    with pytest.raises(ValueError, match="weights has no entry for 'MobileNetV2'; it has none"):
+        again.estimator[0].transform(task[0])
+    skcnn.save(again, tmp_path / "b.skcnn")
+
+    for backbone, stored in (("LeNet5", None), ("ResNet20", "pretrained")):
+        features = BottleneckFeatures(backbone, weights={"LeNet5": None, "ResNet20": "pretrained"})
+        skcnn.save(features, tmp_path / "c.skcnn")
+        assert skcnn.load(tmp_path / "c.skcnn").weights == stored
 
 
 def test_published_weights_are_named_not_copied(task, tmp_path):
