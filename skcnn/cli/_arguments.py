@@ -1,6 +1,7 @@
 """Arguments, each checked as it is read: a mistake is reported before anything heavy is imported.
 
-What is no value of its option ends with exit code 2, as usage errors do; what is not there, or cannot be used, with 1.
+A value that its option does not take ends with exit code 2, as usage errors do; a file that is not there, or cannot be
+used, ends with 1.
 """
 
 from __future__ import annotations

@@ -64,8 +64,6 @@ def load_data(options: argparse.Namespace, *, needs_labels: bool = True) -> Bunc
         images that were left out. With ``needs_labels=False``, where the folder has no folders or the table no column
         of labels, ``frame`` has paths alone, and the others are None.
     """
-    from skcnn.datasets import load_image_folder
-
     if _is_table(options.data):
         label = options.label_column or "label"
         if not needs_labels and options.label_column is None and label not in _header(options.data):
@@ -74,6 +72,8 @@ def load_data(options: argparse.Namespace, *, needs_labels: bool = True) -> Bunc
     for option, value in (("--path-column", options.path_column), ("--label-column", options.label_column)):
         if value is not None:
             raise ValueError(f"{option} {value}; expected a .csv as input, got {options.data}.")
+    from skcnn.datasets import load_image_folder
+
     has_labels = needs_labels or _has_class_folders(options.data)
     return _without_bad(load_image_folder(options.data, labels="inferred" if has_labels else None), options)
 
@@ -123,8 +123,6 @@ def _has_class_folders(folder: str) -> bool:
 
 def _load_table(table: str, options: argparse.Namespace, label: str | None) -> Bunch:
     """Load a CSV file; whatever its columns are called, those of the result are ``path`` and ``label``."""
-    from skcnn.datasets import load_image_table
-
     path, header = options.path_column or "path", _header(table)
     wanted = {"--path-column": path} | ({} if label is None else {"--label-column": label})
     missing = [option for option, name in wanted.items() if name not in header]
@@ -134,6 +132,8 @@ def _load_table(table: str, options: argparse.Namespace, label: str | None) -> B
             f"{listing(map(repr, header), 20)}. Name the right one with {' and '.join(missing)}; columns are separated "
             "by commas."
         )
+    from skcnn.datasets import load_image_table
+
     dataset = load_image_table(table, path=path, label=label)
     names = {path: "path"} if label is None else {path: "path", label: "label"}
     dataset.frame = dataset.frame[list(names)].rename(columns=names)

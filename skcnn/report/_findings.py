@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from skcnn._text import count_text
-from skcnn.images import Images, as_images
+from skcnn.images import ImageDigests, Images, as_images
 from skcnn.metrics.parts import (
     Predictions,
     calibration_of,
@@ -50,6 +50,8 @@ class Findings:
     """What the predictions were made from, or None."""
     root: Any
     """Folder that relative paths in X start from, or None."""
+    training_images: ImageDigests | None
+    """What the estimator was trained on, if a saved model said so."""
     created: datetime
     """When the findings were made."""
 
@@ -67,6 +69,7 @@ class Findings:
             parameters=parameters_of(estimator),
             X=X,
             root=root_of(estimator),
+            training_images=getattr(estimator, "training_images_", None),
             created=datetime.now(UTC),
         )
 
@@ -166,6 +169,7 @@ class Findings:
             "Made": self.created.strftime("%Y-%m-%d %H:%M UTC"),
             "Samples": f"{self.n_samples:,}",
             "Classes": f"{len(self.classes):,}",
+            "In the training set": "not known" if self.n_trained_on is None else f"{self.n_trained_on:,}",
             "Scores": self.predictions.score_note,
             "Sample weights": "none" if self.sample_weight is None else f"sum {count_text(self.sample_weight.sum())}",
             "Estimator": self.estimator or "not known: made from predictions",
@@ -189,6 +193,13 @@ class Findings:
         # Spread over all rows: the first ones may be broken.
         looked_at = np.unique(np.linspace(0, len(images) - 1, _LOOKED_AT).astype(int)).tolist()
         return images if any(_is_image(images, row) for row in looked_at) else None
+
+    @cached_property
+    def n_trained_on(self) -> int | None:
+        """How many of the images the estimator was trained on; None where that is not known."""
+        if self.training_images is None or self.images is None:
+            return None
+        return int(self.training_images.contain(self.images).sum())
 
     @cached_property
     def _digest_of_input(self) -> str:

@@ -17,7 +17,15 @@ _ROWS_PRINTED = 20
 
 
 def summary_of(findings: Findings) -> str:
-    """Return the summary of a report: accuracy, lowest recall, most confused classes."""
+    """Return the summary of a report: accuracy, lowest recall, most confused classes, images that were trained on."""
+    said = _errors_of(findings)
+    if findings.n_trained_on:
+        of_all = f"{findings.n_trained_on:,} of {counted(findings.n_samples, 'image')}"
+        said += f" {of_all} were in the training set, so these metrics are too optimistic for new images."
+    return said
+
+
+def _errors_of(findings: Findings) -> str:
     accuracy = findings.headline["accuracy"]
     weighted = "accuracy" if findings.sample_weight is None else "weighted accuracy"
     shown = f"{weighted} {metric_text(accuracy)}"
