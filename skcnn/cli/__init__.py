@@ -7,7 +7,6 @@ import contextlib
 import io
 import os
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import TextIO
@@ -22,13 +21,17 @@ from skcnn.cli import (
     _demo,
     _duplicates,
     _evaluate,
+    _explain,
     _extract,
     _fit,
+    _map,
     _predict,
+    _similar,
     _split,
 )
 from skcnn.cli._arguments import Parser
 from skcnn.cli._demo import demo_search
+from skcnn.cli._starting import start_keras_quietly
 
 __all__ = ["demo_search", "main"]
 
@@ -72,7 +75,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         if unknown:
             options.parser.refuse(unknown)
         if options.starts_keras:
-            _start_keras_quietly()
+            start_keras_quietly()
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             code: int | None = options.command(options)
@@ -123,6 +126,9 @@ def _parser() -> Parser:
             "  skcnn evaluate flowers.skcnn test/ --html report.html    evaluate it on other images\n"
             "  skcnn compare old.skcnn new.skcnn test/                  which one is better? with intervals\n"
             "  skcnn predict flowers.skcnn a.jpg b.jpg --top 5          the most probable classes\n"
+            "  skcnn explain flowers.skcnn a.jpg -o heat.png            which regions speak for the class\n"
+            "  skcnn map flowers/ -o map.html                           similar images close together, on a page\n"
+            "  skcnn similar flowers/ query.jpg -k 9                    the most similar images\n"
             "  skcnn extract flowers/ -o features.parquet               only the features, as a table\n"
             "  skcnn extract flowers/ -o f.parquet --cache features/    each image through the network once, ever\n"
             "  skcnn split flowers/ --train train.csv --test test.csv   near duplicates stay together\n"
@@ -142,6 +148,9 @@ def _parser() -> Parser:
         _evaluate,
         _compare,
         _predict,
+        _explain,
+        _map,
+        _similar,
         _extract,
         _check,
         _duplicates,
@@ -151,27 +160,3 @@ def _parser() -> Parser:
     ):
         command.add_to(commands)
     return parser
-
-
-def _start_keras_quietly() -> None:
-    """Start Keras's backend without its notices on which instructions and devices it found.
-
-    TensorFlow writes them to the process's standard error before any logging level counts, so that is where they are
-    caught; they are shown after all if it does not start.
-    """
-    from skcnn._keras import import_keras
-
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    terminal = os.dup(2)
-    with tempfile.TemporaryFile() as notices:
-        os.dup2(notices.fileno(), 2)
-        try:
-            import_keras().ops.zeros(1)
-        except BaseException:
-            notices.seek(0)
-            os.write(terminal, notices.read())
-            raise
-        finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
