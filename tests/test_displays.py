@@ -20,11 +20,13 @@ MADE_OTHERWISE = {
     "TrainingCurveDisplay": {"from_estimator"},  # from a history
     "GradCAMDisplay": {"from_estimator"},  # needs gradients
     "FitDiagnosisDisplay": set(),  # from a diagnosis
+    "ImageMapDisplay": {"from_estimator", "from_coordinates"},  # nothing is predicted
 }
 #: What stands before the star; all else is given by name.
 BY_PLACE = {
     "from_estimator": ["estimator", "X", "y"],
     "from_predictions": ["y_true", "y_score", "y_pred"],
+    "from_coordinates": ["X", "coordinates", "y"],
     "plot": ["self", "ax"],
 }
 

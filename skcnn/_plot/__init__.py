@@ -1,1 +1,1 @@
-"""What Displays of several packages draw with: colours, new figures, and a grid of images."""
+"""What Displays of several packages draw with: colours, new figures, a grid of images, and thumbnails."""

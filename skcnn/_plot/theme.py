@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from colorsys import hls_to_rgb
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -61,3 +62,18 @@ def new_axes(width: float, height: float) -> Axes:
     import matplotlib.pyplot as plt
 
     return plt.subplots(figsize=(width, height), layout="constrained")[1]
+
+
+def class_colors(n_classes: int) -> list[tuple[str, str]]:
+    """Return the colours of so many classes: of each as matplotlib takes it, and as a style sheet of a page does.
+
+    More classes than there are colours of the page get hues at even steps; the page sets ``--tone``, their lightness.
+    """
+    if n_classes <= len(SERIES):
+        return [(color, CSS_VARIABLES[color]) for color in SERIES[:n_classes]]
+    colors = []
+    for number in range(n_classes):
+        hue = number / n_classes
+        red, green, blue = (round(255 * part) for part in hls_to_rgb(hue, 0.42, 0.65))
+        colors.append((f"#{red:02x}{green:02x}{blue:02x}", f"hsl({360 * hue:.0f} 65% var(--tone))"))
+    return colors

@@ -21,9 +21,12 @@ from skcnn.cli import (
     _demo,
     _duplicates,
     _evaluate,
+    _explain,
     _extract,
     _fit,
+    _map,
     _predict,
+    _similar,
     _split,
 )
 from skcnn.cli._arguments import Parser
@@ -122,6 +125,9 @@ def _parser() -> Parser:
             "  skcnn evaluate flowers.skcnn test/ --html report.html    evaluate it on other images\n"
             "  skcnn compare old.skcnn new.skcnn test/                  which one is better? with intervals\n"
             "  skcnn predict flowers.skcnn a.jpg b.jpg --top 5          the most probable classes\n"
+            "  skcnn explain flowers.skcnn a.jpg -o heat.png            which regions speak for the class\n"
+            "  skcnn map flowers/ -o map.html                           similar images close together, on a page\n"
+            "  skcnn similar flowers/ query.jpg -k 9                    the most similar images\n"
             "  skcnn extract flowers/ -o features.parquet               only the features, as a table\n"
             "  skcnn extract flowers/ -o f.parquet --cache features/    each image through the network once, ever\n"
             "  skcnn split flowers/ --train train.csv --test test.csv   near duplicates stay together\n"
@@ -141,6 +147,9 @@ def _parser() -> Parser:
         _evaluate,
         _compare,
         _predict,
+        _explain,
+        _map,
+        _similar,
         _extract,
         _check,
         _duplicates,

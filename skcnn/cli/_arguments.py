@@ -103,6 +103,18 @@ def images_path(text: str) -> str:
     return path
 
 
+def image_path(text: str) -> str:
+    """Read the path or the URL of an image."""
+    if "://" in text:
+        return text
+    path = os.path.expanduser(text)
+    _check_there(path, "an image")
+    if os.path.isdir(path):
+        raise UnusableError(f"{text} is a folder; expected an image")
+    check_regular(path, "an image")
+    return path
+
+
 def model_path(text: str) -> str:
     """Read the path of a saved model."""
     from skcnn.persistence import ModelFileError, read_manifest

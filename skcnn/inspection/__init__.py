@@ -1,9 +1,12 @@
-"""Where in an image a classifier looked.
+"""Images as people look at them: where in an image a classifier looked, and a map of many images.
 
 A network may be right for the wrong reason: the caption below the animal, the snow behind it.
-:class:`GradCAMDisplay` shows which parts of an image spoke for a class.
+:class:`GradCAMDisplay` shows which parts of an image spoke for a class. :class:`ImageMapDisplay` draws thumbnails at
+two coordinates, so that clusters, wrong labels and images that do not belong are seen at a glance.
 """
 
 from skcnn.inspection._grad_cam import GradCAMDisplay
+from skcnn.inspection._image_map import ImageMapDisplay
+from skcnn.inspection._scored_network import check_explainable
 
-__all__ = ["GradCAMDisplay"]
+__all__ = ["GradCAMDisplay", "ImageMapDisplay", "check_explainable"]

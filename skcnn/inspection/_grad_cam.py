@@ -106,7 +106,8 @@ class GradCAMDisplay:
             A fitted :class:`~skcnn.neural_network.CNNClassifier`; or a fitted pipeline of
             :class:`~skcnn.feature_extraction.BottleneckFeatures`, affine steps such as ``StandardScaler`` or ``PCA``,
             and a linear classifier with ``coef_``, such as ``LogisticRegression``, ``SGDClassifier`` or
-            :class:`~skcnn.ensemble.BaggedSGDClassifier` (the mean of its bags' scores); or a search over one of these.
+            :class:`~skcnn.ensemble.BaggedSGDClassifier` (the mean of its bags' scores); or a search over one of these,
+            or one of these with another threshold (:func:`skcnn.model_selection.with_threshold`).
         X : array-like of n_samples images
             A few images: see :func:`skcnn.images.as_images`.
         target : label or array-like of shape (n_samples,) or None, default=None

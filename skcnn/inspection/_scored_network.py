@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.utils.validation import check_is_fitted
 
 from skcnn._keras import building, gradient_of, import_keras
@@ -20,7 +22,7 @@ from skcnn.neural_network import CNNClassifier, trained_network
 _ACCEPTED = (
     "Accepted: a fitted CNNClassifier; or a fitted pipeline of BottleneckFeatures, affine steps (StandardScaler, PCA, "
     "a selection of features) and a linear classifier with coef_ (LogisticRegression, SGDClassifier, "
-    "BaggedSGDClassifier); or a search over one of these."
+    "BaggedSGDClassifier); or a search over one of these, or one of these with another threshold."
 )
 
 
@@ -67,6 +69,38 @@ class ScoredNetwork:
         return x
 
 
+def check_explainable(estimator: Any) -> None:
+    """Raise if :class:`GradCAMDisplay` cannot explain a fitted estimator; no network is built, and Keras not imported.
+
+    Parameters
+    ----------
+    estimator : estimator
+        See :meth:`GradCAMDisplay.from_estimator`.
+
+    Raises
+    ------
+    TypeError
+        If it is none that gradients can be had of; the message says what is.
+    ValueError
+        If steps between features and classifier are not affine.
+
+    Examples
+    --------
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from skcnn.datasets import load_digit_images
+    >>> from skcnn.feature_extraction import BottleneckFeatures
+    >>> from skcnn.inspection import check_explainable
+    >>> X, y = load_digit_images(return_X_y=True)
+    >>> pipe = make_pipeline(BottleneckFeatures("ResNet20"), KNeighborsClassifier()).fit(X[:20], y[:20])
+    >>> check_explainable(pipe)
+    Traceback (most recent call last):
+    ...
+    TypeError: The estimator is BottleneckFeatures + KNeighborsClassifier, and KNeighborsClassifier is no linear ...
+    """
+    _parts(estimator)
+
+
 def scored_network(estimator: Any) -> ScoredNetwork:
     """Take a fitted estimator apart.
 
@@ -77,23 +111,36 @@ def scored_network(estimator: Any) -> ScoredNetwork:
     ValueError
         If steps between features and classifier are not affine.
     """
+    first, head, classes = _parts(estimator)
+    if isinstance(first, CNNClassifier):
+        return _of_cnn(first)
+    built = feature_network(first)
+    return ScoredNetwork(built.backbone, built.network, built.features, head, classes, first, built.image_size)
+
+
+def _parts(estimator: Any) -> tuple[BottleneckFeatures | CNNClassifier, list[np.ndarray], np.ndarray]:
+    """Return what has the network, the linear scores behind it (a CNNClassifier has its own) and the classes."""
     check_is_fitted(estimator)
     steps = _steps(estimator)
     first, last = steps[0], steps[-1]
     if len(steps) == 1 and isinstance(first, CNNClassifier):
-        return _of_cnn(first)
+        return first, [], first.classes_
     names = " + ".join(type(step).__name__ for step in steps)
     if not isinstance(first, BottleneckFeatures) or len(steps) == 1:
         raise TypeError(f"The estimator is {names}. {_ACCEPTED}")
     if not is_linear_classifier(last):
         raise TypeError(f"The estimator is {names}, and {type(last).__name__} is no linear classifier. {_ACCEPTED}")
-    return _of_features(first, steps[1:-1], last)
+    return first, linear_scores(steps[1:-1], last, steps[1].n_features_in_), last.classes_
 
 
 def _steps(estimator: Any) -> list[Any]:
-    """Return the fitted steps of an estimator, those of searches and of pipelines in pipelines included."""
+    """Return the fitted steps of an estimator, also of a search, a chosen threshold, or a pipeline in a pipeline."""
     if hasattr(estimator, "best_estimator_"):
         return _steps(estimator.best_estimator_)
+    if isinstance(estimator, FixedThresholdClassifier):  # The scores are the same at every threshold.
+        return _steps(estimator.estimator_)
+    if isinstance(estimator, FrozenEstimator):
+        return _steps(estimator.estimator)
     if hasattr(estimator, "steps"):
         inner = [step for _, step in estimator.steps if step is not None and not isinstance(step, str)]
         return [step for part in inner for step in _steps(part)]
@@ -106,14 +153,6 @@ def _of_cnn(classifier: CNNClassifier) -> ScoredNetwork:
         trained.backbone, trained.network, trained.features, trained.head, classifier.classes_, classifier,
         trained.image_size,
     )  # fmt: skip
-
-
-def _of_features(features: BottleneckFeatures, steps: list[Any], classifier: Any) -> ScoredNetwork:
-    built = feature_network(features)
-    head = linear_scores(steps, classifier, built.features.shape[-1])
-    return ScoredNetwork(
-        built.backbone, built.network, built.features, head, classifier.classes_, features, built.image_size
-    )
 
 
 class FeatureMap:

@@ -235,8 +235,8 @@ class ReportComparison:
         FileNotFoundError
             If the folder does not exist.
         """
+        from skcnn._page.page import write_page
         from skcnn.report._comparison_page import render_comparison
-        from skcnn.report._page import write_page
 
         return write_page(path, render_comparison(self._compared, n_images=n_images))
 

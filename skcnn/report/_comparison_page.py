@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from skcnn._page.page import render
 from skcnn._plot.theme import SERIES
 from skcnn._text import label_text, percent_text
 from skcnn.report._differences import draw_differences
-from skcnn.report._page import render
 from skcnn.report._svg import WIDTH, inline_svg
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ def render_comparison(compared: ComparedFindings, *, n_images: int) -> str:
     if not displays:
         del sections["images"]
     return render(
+        "skcnn.report",
         "comparison.html",
+        script="page.js",
         classes=classes.index,
         sections=sections,
         comparison=compared,

@@ -305,7 +305,7 @@ class ClassifierReport(ReportDisplays):
         FileNotFoundError
             If the folder does not exist.
         """
-        from skcnn.report._page import write_page
+        from skcnn._page.page import write_page
         from skcnn.report._report_page import render_report
 
         return write_page(path, render_report(self._findings, self, self.frame(), n_images=n_images))

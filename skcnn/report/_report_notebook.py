@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from skcnn._page.page import render_part
 from skcnn._text import percent_text
 from skcnn.metrics.parts import CONFIDENCE_LEVEL, N_RESAMPLES, singled_out
-from skcnn.report._page import render_part
 from skcnn.report._provenance import digest_of_predictions
 from skcnn.report._report_page import confusion_images, curve_image, weakest_of
 from skcnn.report._report_text import summary_of
@@ -31,6 +31,7 @@ def render_for_notebook(findings: Findings, displays: ReportDisplays, frame: pd.
     table = findings.classification_frame
     shown = weakest_of(table)
     return render_part(
+        "skcnn.report",
         "notebook.html",
         report=findings,
         summary=summary_of(findings),

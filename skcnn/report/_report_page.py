@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from skcnn._page.page import render
 from skcnn._text import counted, metric_text, percent_text
 from skcnn.metrics.parts import (
     CONFIDENCE_LEVEL,
@@ -18,7 +19,6 @@ from skcnn.metrics.parts import (
     singled_out,
     threshold_table_of,
 )
-from skcnn.report._page import render
 from skcnn.report._report_text import summary_of
 from skcnn.report._svg import WIDTH, inline_svg
 
@@ -70,7 +70,9 @@ def render_report(findings: Findings, displays: ReportDisplays, frame: pd.DataFr
     }
     sections = {anchor: heading for anchor, heading in sections.items() if heading}
     return render(
+        "skcnn.report",
         "report.html",
+        script="page.js",
         classes=findings.classes,
         report=findings,
         summary=summary_of(findings),

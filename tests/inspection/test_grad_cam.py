@@ -23,6 +23,7 @@ from skcnn.images import BadImageError
 from skcnn.inspection import GradCAMDisplay
 from skcnn.inspection._grad_cam import enlarged, grad_cam
 from skcnn.inspection._scored_network import FeatureMap, scored_network
+from skcnn.model_selection import with_threshold
 from skcnn.neural_network import CNNClassifier
 
 X, Y = load_digit_images(return_X_y=True)
@@ -73,6 +74,14 @@ def test_linear_head_on_averages_is_class_activation_mapping(last_maps):
     cam = np.maximum((last_maps * pipe[-1].coef_[codes][:, None, None, :]).sum(axis=-1), 0)
     np.testing.assert_allclose(frame["peak"], cam.max(axis=(1, 2)) / 64, rtol=1e-4)
     np.testing.assert_array_equal(display.images, X[:5])
+
+
+def test_a_threshold_changes_no_heat():
+    pipe = logistic(classes=2)
+    expected = GradCAMDisplay.from_estimator(pipe, X[:2], target="one")
+    found = GradCAMDisplay.from_estimator(with_threshold(pipe, 0.9), X[:2], target="one")
+    np.testing.assert_array_equal(found.heatmaps, expected.heatmaps)
+    assert found.frame().equals(expected.frame())
 
 
 def test_affine_steps_are_one_map(last_maps):

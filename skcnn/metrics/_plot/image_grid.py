@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-from base64 import b64encode
 from collections.abc import Iterator
-from io import BytesIO
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 from sklearn.frozen import FrozenEstimator
 
 from skcnn._plot.image_grid import Cell, Group, Line, draw_grid
 from skcnn._plot.theme import RIGHT, WRONG
+from skcnn._plot.thumbnails import data_uri
 from skcnn._text import metric_text
 from skcnn.images import BadRow, Images, as_images, map_ahead
 from skcnn.metrics._predictions import Predictions
@@ -262,7 +260,7 @@ class ImageGridDisplay:
             "width" and "height" (in pixels; 0 where there is no image).
         """
         sizes = [(0, 0) if image is None else image.shape[:2] for image in self.images]
-        uris = [None if image is None else _data_uri(image, quality) for image in self.images]
+        uris = [None if image is None else data_uri(image, quality=quality) for image in self.images]
         return self.rows.assign(
             data_uri=pd.Series(uris, index=self.rows.index, dtype=object),
             width=[width for _, width in sizes],
@@ -346,12 +344,6 @@ def _frame(predictions: Predictions, rows: np.ndarray) -> pd.DataFrame:
             "true_score": nothing if predictions.score is None else predictions.score[rows, true],
         }
     )
-
-
-def _data_uri(image: np.ndarray, quality: int) -> str:
-    file = BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=quality, optimize=True)
-    return f"data:image/jpeg;base64,{b64encode(file.getvalue()).decode('ascii')}"
 
 
 def root_of(estimator: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from base64 import b64encode
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,38 +21,43 @@ _FILE_NAME_WIDTH = 36
 """Letters of the name of a file that are shown below its image, in two lines."""
 
 
-def render(template: str, *, classes: Any, **content: Any) -> str:
+def render(package: str, template: str, *, script: str | None = None, classes: Any = (), **content: Any) -> str:
     """Return a page: a template filled with content, everything escaped that is not markup.
 
     Parameters
     ----------
+    package : str
+        Where the template is: the package whose folder ``templates`` has it, such as "skcnn.report".
     template : str
-        Name of a file of the folder ``templates``.
-    classes : sequence
-        Labels of the classes that the page tells of.
+        Name of a file of that folder. It extends ``base.html``, the frame of every page.
+    script : str or None, default=None
+        Name of a file of that folder, the only script that the page may run. None: it runs none.
+    classes : sequence, default=()
+        Labels of the classes that the page can be filtered by.
     **content
         What the template names.
     """
     from markupsafe import Markup
 
     # Ours, and without a word from the data: a page may run this script because of its hash, and no other.
-    script = Path(__file__).with_name("templates").joinpath("page.js").read_text("utf-8")
-    digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    code = files(package).joinpath("templates", script).read_text("utf-8") if script else ""
+    digest = b64encode(hashlib.sha256(code.encode()).digest()).decode()
     return render_part(
+        package,
         template,
-        script=Markup(script),
-        script_hash=f"sha256-{digest}",
+        script=Markup(code),
+        script_source=f"'sha256-{digest}'" if script else "'none'",
         has_filter=len(classes) >= _FILTER_FROM,
         **content,
     )
 
 
-def render_part(template: str, **content: Any) -> str:
+def render_part(package: str, template: str, **content: Any) -> str:
     """Return a part of a page: a template filled with content, everything escaped that is not markup."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("skcnn.report", "templates"),
+        loader=ChoiceLoader([PackageLoader(package, "templates"), PackageLoader("skcnn._page", "templates")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -1,0 +1,92 @@
+"""``skcnn explain``: where in images a saved model looked."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from skcnn._files import replacing
+from skcnn._text import listing, printable_text
+from skcnn.cli._arguments import model_path, output_path
+from skcnn.cli._common import add_command, names_text
+from skcnn.cli._data import add_images, add_skip_bad, list_images
+
+FORMATS = (".png", ".jpg", ".pdf", ".svg")
+_MOST = 100
+_DPI = 200
+"""Heat maps and images of the usual size, 224 pixels, keep their pixels."""
+
+
+def add_to(commands: Any) -> None:
+    parser = add_command(
+        commands,
+        "explain",
+        run,
+        "show which regions of images raised the score of a class (Grad-CAM)",
+        epilog="The figure shows each image, and beside it the same with the heat laid over it, below the class.\n"
+        "Prints a tab-separated line per image: path, class, score of the class before the softmax.\n\n"
+        "It explains networks with a linear classifier: what `skcnn fit` writes, CNNClassifier, and pipelines of\n"
+        "BottleneckFeatures, scalers or PCA, and a linear classifier.\n\n"
+        "examples:\n"
+        "  skcnn explain flowers.skcnn a.jpg b.jpg -o heat.png\n"
+        "  skcnn explain flowers.skcnn a.jpg -o heat.png --class roses",
+    )
+    parser.add_argument("model", type=model_path, help="a file that `skcnn fit` wrote")
+    add_images(parser)
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=_figure_path,
+        metavar="FIGURE",
+        required=True,
+        help="such as heat.png, .jpg, .pdf or .svg",
+    )
+    parser.add_argument(
+        "--class", dest="label", metavar="LABEL", help="the class to explain (default: the predicted one of each image)"
+    )
+    parser.add_argument(
+        "--layer",
+        metavar="LAYER",
+        help="layer whose maps are shown: earlier ones are finer, but less specific (default: the last that has a map)",
+    )
+    add_skip_bad(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    paths = list_images(options).frame["path"].tolist()
+    if len(paths) > _MOST:
+        raise ValueError(f"{len(paths):,} images; one figure shows at most {_MOST}. Give fewer of them.")
+
+    from skcnn.inspection import GradCAMDisplay, check_explainable
+    from skcnn.persistence import load
+
+    model = load(options.model)
+    try:
+        check_explainable(model)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{options.model} cannot be explained. {error}") from error
+    target = None if options.label is None else _class_of(model.classes_, options.label)
+    display = GradCAMDisplay.from_estimator(model, paths, target=target, layer=options.layer)
+    figure = display.plot().ax_.figure.figure
+    with replacing(options.output, durable=False) as unfinished:
+        figure.savefig(unfinished, format=Path(options.output).suffix[1:].lower(), dpi=_DPI)
+    for path, row in zip(paths, display.frame().itertuples(), strict=True):
+        print(f"{printable_text(path)}\t{printable_text(row.target)}\t{row.score:.4f}")
+    print(f"Figure: {options.output}", file=sys.stderr)
+
+
+def _figure_path(text: str) -> str:
+    """Read the path of a figure to write."""
+    if Path(text).suffix.lower() not in FORMATS:
+        raise argparse.ArgumentTypeError(f"got {text}; expected a name that ends in {listing(FORMATS)}")
+    return output_path(text)
+
+
+def _class_of(classes: Any, text: str) -> Any:
+    """Return the label of a class that is written like the text: labels may be numbers."""
+    for label in classes.tolist():
+        if str(label) == text:
+            return label
+    raise ValueError(f"--class {text}; the classes of the model are {names_text(classes)}.")
