@@ -221,6 +221,18 @@ def test_demo(tmp_path, capsys, monkeypatch):
     assert html.exists()
 
 
+def test_the_demo_names_commands_that_can_be_typed(monkeypatch):
+    from skcnn.cli._demo import _program
+
+    monkeypatch.setattr("shutil.which", {"skcnn": "/usr/bin/skcnn"}.get)
+    assert _program() == "skcnn"
+    monkeypatch.setattr("shutil.which", {}.get)
+    monkeypatch.setattr("sys.argv", [".venv/bin/skcnn", "demo"])
+    assert _program() == ".venv/bin/skcnn"
+    monkeypatch.setattr("sys.argv", ["/x/skcnn/__main__.py", "demo"])
+    assert _program() == f"{sys.executable} -m skcnn"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -147,9 +147,9 @@ def features_from(options: argparse.Namespace, backbone: str | None = None) -> A
     )
 
 
-def verbose(options: argparse.Namespace) -> int:
-    """Show progress to a person, not to a log file."""
-    return int(sys.stderr.isatty() and not options.quiet)
+def verbose(options: argparse.Namespace) -> int | str:
+    """Show progress of what takes long to a person, not to a log file."""
+    return 0 if options.quiet else "auto"
 
 
 def table_path(text: str) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
+import sys
 from typing import Any
 
 from skcnn.cli._arguments import output_path
@@ -70,24 +73,34 @@ def run(options: argparse.Namespace) -> None:
         f"{memory_cache().info().passes:,} passes of an image through the network; without the cache: {uncached:,}."
     )
     report.to_html(options.html)
+    program = _program()
     print(
         f"Report: {options.html}\n\n"
         "Next, with your own images, one folder per class:\n"
-        "  skcnn fit images/ -o images.skcnn\n"
-        "  skcnn predict images.skcnn new.jpg --top 3\n"
-        "  skcnn backbones"
+        f"  {program} fit images/ -o images.skcnn --html report.html\n"
+        f"  {program} predict images.skcnn new.jpg --top 3\n"
+        f"  {program} map images/ -o map.html"
     )
 
 
-def demo_search(seed: int = 0, *, verbose: int = 0) -> Any:
+def _program() -> str:
+    """Return what starts this command once more: it need not be on the search path of the shell."""
+    if shutil.which("skcnn"):
+        return "skcnn"
+    called = sys.argv[0]
+    return f"{sys.executable} -m skcnn" if os.path.basename(called) == "__main__.py" else called
+
+
+def demo_search(seed: int = 0, *, verbose: int | str = "auto") -> Any:
     """Return the search that ``skcnn demo`` runs: ResNet20's bottleneck layers and the penalty of the classifier.
 
     Parameters
     ----------
     seed : int, default=0
         Seed of the classifier and of the folds.
-    verbose : int, default=0
-        1 shows a progress bar.
+    verbose : int or "auto", default="auto"
+        Whether to show a progress bar. "auto" shows one in a terminal or a notebook where the job takes longer than 5
+        seconds, 1 from the first image on, 0 never.
 
     Returns
     -------

@@ -22,6 +22,7 @@ from skcnn._files import replacing, write_reserved
 from skcnn._image_input import ImageInputMixin
 from skcnn._keras import is_keras_model, model_digest, model_to_bytes
 from skcnn._network_files import check_archive, check_hdf5, network_from_archive
+from skcnn._progress import progress_bar
 from skcnn.backbones import Backbone, WeightsFile, as_backbone, as_weights_file
 from skcnn.cache import FeatureCache, as_cache
 from skcnn.engines import ENGINES, PRECISIONS, Output, Plan, get_engine, network_lock
@@ -113,8 +114,9 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
     random_state : int, default=0
         Seed of ``weights=None``; nothing else is random. None is not accepted: all clones of a search are to have one
         network, and the cache knows features by it.
-    verbose : int, default=0
-        1 shows a progress bar of the images that go through the network, in a terminal and in a notebook.
+    verbose : int or "auto", default="auto"
+        Whether to show a progress bar of the images that go through the network. "auto" shows one in a terminal or a
+        notebook where the job takes longer than 5 seconds, 1 from the first image on, 0 never.
 
     Attributes
     ----------
@@ -163,7 +165,7 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
         "max_pixels": [Interval(Integral, 1, None, closed="left"), None],
         "n_jobs": [Integral, None],
         "random_state": [Interval(Integral, 0, 2**32 - 1, closed="both")],
-        "verbose": ["verbose"],
+        "verbose": ["verbose", StrOptions({"auto"})],
     }
 
     def __init__(
@@ -184,7 +186,7 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
         max_pixels: int | None = None,
         n_jobs: int | None = None,
         random_state: int = 0,
-        verbose: int = 0,
+        verbose: int | str = "auto",
     ):
         self.backbone = backbone
         self.weights = weights
@@ -364,8 +366,6 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
 
     def _fill(self, features: np.ndarray, images: Images, job: Extraction, outputs: tuple[Output, ...]) -> list[BadRow]:
         """Write the features of all rows, and return the rows that gave no image."""
-        from tqdm.auto import tqdm
-
         columns = _columns(self._find_output_shapes(job, job.plan.outputs), job.plan.outputs, outputs)
         bad: list[BadRow] = []
         progress, n_done = None, 0
@@ -376,7 +376,7 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
             n_done += len(part.rows) + len(part.bad)
             # What the cache holds takes no time worth showing.
             if self.verbose and part.n_passes and progress is None:
-                progress = tqdm(total=len(images), desc=job.plan.backbone.name, unit="image")
+                progress = progress_bar(total=len(images), title=job.plan.backbone.name, verbose=self.verbose)
             if progress is not None:
                 progress.update(n_done - progress.n)
         if progress is not None:

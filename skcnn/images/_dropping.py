@@ -20,7 +20,7 @@ def drop_bad_images(
     *,
     root: str | os.PathLike[str] | None = None,
     max_pixels: int | None = None,
-    verbose: int = 0,
+    verbose: int | str = "auto",
 ) -> tuple[Any, Any]:
     """Return X and y without the rows that give no image.
 
@@ -37,8 +37,9 @@ def drop_bad_images(
         Folder or URL that relative paths start from; None is the current folder.
     max_pixels : int or None, default=None
         Larger images are bad rows; None stands for Pillow's warning limit.
-    verbose : int, default=0
-        1 shows a progress bar.
+    verbose : int or "auto", default="auto"
+        Whether to show a progress bar. "auto" shows one in a terminal or a notebook where the job takes longer than 5
+        seconds, 1 from the first image on, 0 never.
 
     Returns
     -------

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from skcnn._progress import progress_bar
 from skcnn.images._bad_rows import BadRow, bad_rows_frame
 from skcnn.images._input import Images, as_images
 
@@ -104,7 +105,7 @@ def read_batches(
 
 
 def check_images(
-    X: Any, *, root: str | os.PathLike[str] | None = None, max_pixels: int | None = None, verbose: int = 0
+    X: Any, *, root: str | os.PathLike[str] | None = None, max_pixels: int | None = None, verbose: int | str = "auto"
 ) -> pd.DataFrame:
     """Decode every row of X and tell which give no image.
 
@@ -116,8 +117,9 @@ def check_images(
         Folder or URL that relative paths start from.
     max_pixels : int or None, default=None
         Larger images are bad rows; None stands for Pillow's warning limit.
-    verbose : int, default=0
-        1 shows a progress bar.
+    verbose : int or "auto", default="auto"
+        Whether to show a progress bar. "auto" shows one in a terminal or a notebook where the job takes longer than 5
+        seconds, 1 from the first image on, 0 never.
 
     Returns
     -------
@@ -139,10 +141,6 @@ def check_images(
     """
     images = as_images(X, root=root)
     # Decoded whole, resized to next to nothing: a file can be cut off at its very end.
-    rows: Iterable[int] = range(len(images))
-    if verbose:
-        from tqdm.auto import tqdm
-
-        rows = tqdm(rows, desc="checking", unit="image")
+    rows = progress_bar(range(len(images)), title="checking", verbose=verbose)
     batches = read_batches(images, rows, (8, 8), max_pixels=max_pixels)
     return bad_rows_frame([bad for batch in batches for bad in batch.bad])

@@ -20,7 +20,7 @@ def duplicate_groups(
     on_error: Literal["raise", "skip"] = "skip",
     root: str | os.PathLike[str] | None = None,
     max_pixels: int | None = None,
-    verbose: int = 0,
+    verbose: int | str = "auto",
 ) -> np.ndarray:
     """Return a number for each image; duplicates, and duplicates of duplicates, have the same one.
 
@@ -41,8 +41,9 @@ def duplicate_groups(
         Folder or URL that relative paths start from.
     max_pixels : int or None, default=None
         Images with more pixels are bad rows; None is Pillow's limit.
-    verbose : int, default=0
-        1 shows a progress bar.
+    verbose : int or "auto", default="auto"
+        Whether to show a progress bar. "auto" shows one in a terminal or a notebook where the job takes longer than 5
+        seconds, 1 from the first image on, 0 never.
 
     Returns
     -------

@@ -14,6 +14,7 @@ import pandas as pd
 from sklearn.utils import check_consistent_length
 
 from skcnn._labels import as_labels
+from skcnn._progress import progress_bar
 from skcnn.images import BadImageError, BadImageWarning, BadRow, Images, as_images, bad_rows_frame, map_ahead
 from skcnn.model_selection._alignment import SIDE, aligned_similarity, box_blur
 
@@ -44,7 +45,7 @@ def find_duplicates(
     min_similarity: float = 0.75,
     max_pixels: int | None = None,
     on_error: Literal["raise", "skip"] = "raise",
-    verbose: int = 0,
+    verbose: int | str = "auto",
 ) -> pd.DataFrame:
     """Find images that are in X twice: copied, re-encoded, resized, mirrored, slightly cropped or recoloured.
 
@@ -71,8 +72,9 @@ def find_duplicates(
     on_error : {"raise", "skip"}, default="raise"
         How to handle rows without an image: a :class:`BadImageError` that names them all, or a
         :class:`BadImageWarning`, and the others are compared.
-    verbose : int, default=0
-        1 shows progress bars.
+    verbose : int or "auto", default="auto"
+        Whether to show a progress bar. "auto" shows one in a terminal or a notebook where the job takes longer than 5
+        seconds, 1 from the first image on, 0 never.
 
     Returns
     -------
@@ -172,7 +174,7 @@ class _Seen(NamedTuple):
     bad: list[BadRow]
 
     @classmethod
-    def of(cls, images: Images, max_pixels: int | None, verbose: int) -> _Seen:
+    def of(cls, images: Images, max_pixels: int | None, verbose: int | str) -> _Seen:
         def look(row: int) -> tuple[bytes, np.ndarray]:
             image = Images([images.read(row)])  # read once for both
             return image.digest(0), image.decode(0, (SIDE, SIDE), max_pixels=max_pixels)
@@ -181,7 +183,7 @@ class _Seen(NamedTuple):
         thumbnails = np.empty((len(images), SIDE, SIDE), np.uint8)
         vectors = np.empty((len(images), _COARSE, _COARSE), np.float32)
         bad = []
-        rows = _progress(range(len(images)), "reading", verbose)
+        rows = progress_bar(range(len(images)), title="reading", verbose=verbose)
         for row, found in map_ahead(look, rows, ahead=64):
             if isinstance(found, BadRow):
                 bad.append(found._replace(path=images.path(row)))
@@ -206,7 +208,7 @@ def _vector(grey: np.ndarray) -> np.ndarray:
     return detail / length if length > 0.5 * np.sqrt(detail.size) else np.zeros_like(detail)
 
 
-def _near(seen: _Seen, min_similarity: float, verbose: int) -> Iterator[tuple[int, int, float, bool]]:
+def _near(seen: _Seen, min_similarity: float, verbose: int | str) -> Iterator[tuple[int, int, float, bool]]:
     """Yield pairs of contents that are alike, with their similarity and whether one is mirrored."""
     for candidates in _candidates(seen.vectors, verbose):
         best: dict[tuple[int, int], tuple[float, bool]] = {}
@@ -222,12 +224,12 @@ def _near(seen: _Seen, min_similarity: float, verbose: int) -> Iterator[tuple[in
             yield one, other, similarity_, mirrored_
 
 
-def _candidates(vectors: np.ndarray, verbose: int) -> Iterator[np.ndarray]:
+def _candidates(vectors: np.ndarray, verbose: int | str) -> Iterator[np.ndarray]:
     """Yield pairs worth a closer look, block by block: (n, 3) of first, second, mirrored."""
     n_contents = len(vectors)
     plain, mirrored = (image.reshape(n_contents, _COARSE**2) for image in (vectors, vectors[:, :, ::-1]))
     block = max(1, _BLOCK // max(n_contents, 1))
-    for start in _progress(range(0, n_contents, block), "comparing", verbose):
+    for start in progress_bar(range(0, n_contents, block), title="comparing", verbose=verbose):
         stop = min(start + block, n_contents)
         found = []
         for flag, first in enumerate((plain, mirrored)):
@@ -261,11 +263,3 @@ def _tell(bad_rows: pd.DataFrame, n_rows: int, on_error: str) -> None:
     if on_error == "raise":
         raise BadImageError(bad_rows, n_rows, advice="Repair or drop these rows, or use on_error='skip'.")
     warnings.warn(BadImageWarning(bad_rows, n_rows, outcome="They were skipped."), stacklevel=3)
-
-
-def _progress(rows: range, what: str, verbose: int) -> Any:
-    if not verbose:
-        return rows
-    from tqdm.auto import tqdm
-
-    return tqdm(rows, desc=what)

@@ -163,7 +163,7 @@ def test_stratify_by_something_else_or_not_at_all():
     ("arguments", "message"),
     [
         ({"dev_size": 0.5, "test_size": 0.5}, "leave none of 20"),
-        ({"dev_size": 0}, "dev_size=0"),
+        ({"dev_size": -1}, "dev_size=-1"),
         ({"test_size": 1.5}, "test_size=1.5"),
         ({"test_size": True}, "test_size=True"),
         ({"y": ["a"] * 18 + ["b"] * 2}, "fewer rows than that hold 'b'"),
