@@ -36,6 +36,7 @@ from skcnn.images import (
     as_image_size,
     bad_rows_frame,
     remembered,
+    warn_if_shrunk,
 )
 
 if TYPE_CHECKING:
@@ -225,9 +226,17 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
             If a parameter or X has the wrong type.
         ValueError
             If a parameter or X is invalid.
+
+        Warns
+        -----
+        UserWarning
+            If images are much larger than the inputs of a network for thumbnails, such as ResNet20.
         """
-        self._check_input(X, reset=True)
-        self._outputs(self._backbone())
+        images = self._check_input(X, reset=True)
+        backbone = self._backbone()
+        self._outputs(backbone)
+        if self.image_size is None:
+            warn_if_shrunk(images, backbone.image_size, backbone.name)
         as_cache(self.cache)
         return self
 

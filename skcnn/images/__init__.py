@@ -20,6 +20,7 @@ from skcnn.images._dropping import drop_bad_images
 from skcnn.images._input import Images, as_images
 from skcnn.images._once import fetched_once, one_pass, remembered
 from skcnn.images._reading import Batch, check_images, map_ahead, read_batches
+from skcnn.images._shrinking import warn_if_shrunk
 
 __all__ = [
     "FORMATS",
@@ -44,4 +45,5 @@ __all__ = [
     "remembered",
     "resize_image",
     "to_rgb",
+    "warn_if_shrunk",
 ]

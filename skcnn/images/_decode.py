@@ -124,7 +124,7 @@ def decoded(
 @contextmanager
 def _decoding(content: bytes | Image.Image, limit: int | None, size: tuple[int, int] | None) -> Iterator[Image.Image]:
     with plain_errors():
-        image = _opened(content) if isinstance(content, bytes) else content
+        image = open_image(content) if isinstance(content, bytes) else content
     width, height = image.size
     if limit is not None and width * height > limit:
         raise ValueError(
@@ -144,7 +144,7 @@ def _decoding(content: bytes | Image.Image, limit: int | None, size: tuple[int, 
         yield rgb
 
 
-def _opened(content: bytes) -> Image.Image:
+def open_image(content: bytes) -> Image.Image:
     try:
         return Image.open(BytesIO(content), formats=readable_formats())
     except Image.UnidentifiedImageError:

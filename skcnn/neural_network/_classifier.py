@@ -21,7 +21,16 @@ from skcnn._image_input import ImageInputMixin
 from skcnn._labels import accuracy, as_labels
 from skcnn._text import listing, valid_labels
 from skcnn.feature_extraction import BottleneckFeatures
-from skcnn.images import RESIZE_RULES, BadImageError, BadRow, Images, fetched_once, read_batches, remembered
+from skcnn.images import (
+    RESIZE_RULES,
+    BadImageError,
+    BadRow,
+    Images,
+    fetched_once,
+    read_batches,
+    remembered,
+    warn_if_shrunk,
+)
 from skcnn.neural_network._augmentation import as_augmentation
 from skcnn.neural_network._data import image_reader, undecodable
 from skcnn.neural_network._graph import Graph, head_graph, joined_graph
@@ -322,6 +331,8 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         checked = check_weights(y, classes, sample_weight, self.class_weight)
         self._begin(classes)
         design, objective = self._design(phases)
+        if self.image_size is None:
+            warn_if_shrunk(images, design.image_size, design.backbone.name)
         settings = settings_of(self._recipe(), objective, self._seed)
         for phase in phases:
             if not self._uses_features(phase):
