@@ -51,6 +51,7 @@ MAY_IMPORT = {
         "_keras",
         "_network_files",
         "_labels",
+        "_progress",
         "_text",
         "_image_input",
         "images",

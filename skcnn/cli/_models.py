@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
-from skcnn.cli._common import features_from, weights_from
+from skcnn.cli._common import features_from, verbose, weights_from
 
 #: Backbones of `skcnn fit --search` where none is named: small downloads (14 and 29 MB), good features.
 SEARCHED = ("MobileNetV2", "EfficientNetB0")
@@ -57,7 +56,7 @@ def _fine_tuned(options: argparse.Namespace) -> Any:
         cache=options.cache,
         checkpoint=options.checkpoint,
         random_state=options.seed,
-        verbose=2 * (sys.stderr.isatty() and not options.quiet),
+        verbose=verbose(options),
     )
     if given["unfreeze"] == "none":
         classifier.set_params(unfreeze=None)

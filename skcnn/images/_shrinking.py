@@ -56,7 +56,7 @@ def warn_if_shrunk(images: Images, size: tuple[int, int], network: str) -> None:
 
 
 def _size(images: Images, row: int) -> tuple[int, int] | None:
-    """Return height and width as a file's head says; None where that cannot be told without a download."""
+    """Return height and width by the head of a file; None for a URL, and for a row without an image."""
     path = images.path(row)
     if path is not None and "://" in path:
         return None

@@ -145,8 +145,9 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         error: use ``learning_rate_schedule``. A ``ModelCheckpoint`` saves what ``model_`` would be after that epoch.
     random_state : int, RandomState instance or None, default=None
         Seed of initial weights, order, dropout, augmentation and the validation set. Global seeds are not changed.
-    verbose : int, default=0
-        1 shows Keras's progress bar, 2 one line per epoch.
+    verbose : int or "auto", default="auto"
+        "auto" shows a progress bar in a terminal or a notebook where a phase takes longer than 5 seconds. 0 shows
+        nothing, 1 Keras's progress bar, 2 one line per epoch.
 
     Attributes
     ----------
@@ -219,7 +220,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         "checkpoint": "no_validation",
         "callbacks": "no_validation",
         "random_state": ["random_state"],
-        "verbose": ["verbose"],
+        "verbose": ["verbose", StrOptions({"auto"})],
     }
 
     _base: list[np.ndarray]
@@ -260,7 +261,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         checkpoint: str | os.PathLike[str] | None = None,
         callbacks: Sequence[Callable[[], Any]] | None = None,
         random_state: Any = None,
-        verbose: int = 0,
+        verbose: int | str = "auto",
     ):
         self.backbone = backbone
         self.weights = weights

@@ -55,7 +55,7 @@ class Recipe:
     checkpoint: Any
     callbacks: Sequence[Callable[[], Any]] | None
     random_state: Any
-    verbose: int
+    verbose: int | str
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Recipe:
@@ -111,7 +111,7 @@ def extractor_of(recipe: Recipe, n_classes: int, seed: int, on_error: str) -> Bo
         on_error=on_error,
         max_pixels=recipe.max_pixels,
         random_state=seed,
-        verbose=int(recipe.verbose > 0),
+        verbose="auto" if recipe.verbose == "auto" else min(int(recipe.verbose), 1),
     )
     return features.set_output(transform="default")
 
@@ -138,7 +138,7 @@ def settings_of(recipe: Recipe, objective: Objective, seed: int) -> Settings:
         dropout=float(recipe.dropout),
         batch_size=int(recipe.batch_size),
         seed=seed,
-        verbose=int(recipe.verbose),
+        verbose=recipe.verbose,
         callbacks=tuple(callbacks),
     )
 

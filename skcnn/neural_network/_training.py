@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skcnn._keras import import_keras
+from skcnn.neural_network._bar import bars_of_phase
 from skcnn.neural_network._data import make_batches
 from skcnn.neural_network._graph import Graph
 from skcnn.neural_network._schedule import best_index, is_over, rate_at
@@ -64,7 +65,7 @@ class Settings:
     dropout: float
     batch_size: int
     seed: int
-    verbose: int
+    verbose: int | str
     callbacks: tuple[Callable[[], Any], ...]
 
 
@@ -179,6 +180,9 @@ def _run_phase(
             graph.set_dropout(settings.dropout)
             keeper = _keeper_class()(graph, progress, number, phase, batches, settings, save, keep_optimizer)
             model.plain = lambda: source.plain(*graph.take())
+            bars = bars_of_phase(
+                settings.verbose, phase.name, len(rows.codes), settings.batch_size, phase.epochs - progress.epoch
+            )
             try:
                 graph.learns = True
                 history = model.fit(
@@ -187,8 +191,8 @@ def _run_phase(
                     initial_epoch=progress.epoch,
                     validation_data=held_out,
                     shuffle=False,
-                    verbose=min(int(settings.verbose), 2),
-                    callbacks=[*map(_made, settings.callbacks), keeper],
+                    verbose=0 if settings.verbose == "auto" else min(int(settings.verbose), 2),
+                    callbacks=[*map(_made, settings.callbacks), keeper, *bars],
                 )
             except Exception:
                 for dataset in (batches, held_out):
