@@ -30,6 +30,8 @@ def printable_text(text: Any) -> str:
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """Return the names that come close to a given one as a question, with a space before it, or ""."""
     by_lower = {name.lower(): name for name in known}
+    if given.lower() in by_lower:
+        return f" Did you mean {printable_text(by_lower[given.lower()])!r}?"
     close = [by_lower[match] for match in difflib.get_close_matches(given.lower(), by_lower, n=3)]
     return f" Did you mean {' or '.join(map(repr, map(printable_text, close)))}?" if close else ""
 

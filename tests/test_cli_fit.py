@@ -51,7 +51,8 @@ def test_the_report_is_about_images_that_the_model_did_not_see(data, tmp_path, c
     out = capsys.readouterr().out
     assert "28 images of 2 classes: green, red" in out
     assert "4 near duplicates of other images, kept together" in out
-    assert "Estimate for new images, by 4-fold cross-validation" in out
+    assert "Estimate for new images:" in out
+    assert "m on data, by 4-fold cross-validation" in out
     X, y = load_image_folder(data).frame[["path"]], load_image_folder(data).target
     folds = StratifiedGroupKFold(4, shuffle=True, random_state=0)
     expected = cross_val_predict(model, X, y, groups=duplicate_groups(X), cv=folds)
@@ -67,7 +68,7 @@ def test_a_part_is_held_out_with_its_duplicates(data, tmp_path, capsys):
     out = capsys.readouterr().out
     n_train, n_test = map(int, re.search(r"(\d+) for training, (\d+) held out", out).groups())
     assert (n_train, n_test) == (21, 7)
-    assert "Estimate for new images, on 7 images held out from training" in out
+    assert "m on data, 7 images held out from training" in out
     X, y = load_image_folder(data).frame[["path"]], load_image_folder(data).target
     known = model.training_images_.contain(X)
     assert known.sum() == 21
@@ -131,7 +132,7 @@ def test_fine_tuning(data, tmp_path, capsys):
     assert isinstance(model, CNNClassifier)
     given = {name: model.get_params()[name] for name in ("epochs", "unfreeze", "learning_rate", "augmentation")}
     assert given == {"epochs": 1, "unfreeze": -2, "learning_rate": 1e-4, "augmentation": "light"}
-    assert "Estimate for new images, on 14 images held out from training" in capsys.readouterr().out
+    assert "m on data, 14 images held out from training" in capsys.readouterr().out
 
 
 def test_fine_tuning_holds_a_part_out_by_itself(data, tmp_path, capsys, monkeypatch):
@@ -141,6 +142,45 @@ def test_fine_tuning_holds_a_part_out_by_itself(data, tmp_path, capsys, monkeypa
     assert "22 for training, 6 held out" in captured.out
     assert "22 rows" in captured.err
     assert list(Path(tmp_path).iterdir()) == []
+
+
+def test_what_was_trained_is_saved_though_nobody_reads_the_output(data, tmp_path, monkeypatch, capsys):
+    def closed(*arguments, **options):
+        if "Estimate" in arguments[0]:
+            raise OSError("nobody reads")
+
+    monkeypatch.setattr("builtins.print", closed)
+    html = tmp_path / "r.html"
+    assert main(["fit", str(data), "-o", str(tmp_path / "m.skcnn"), *RESNET20, "--html", str(html)]) == 1
+    assert skcnn.load(tmp_path / "m.skcnn").classes_.tolist() == ["green", "red"]
+    assert html.exists()
+
+
+def test_fewer_folds_where_classes_are_small(data, tmp_path, capsys):
+    few = load_image_folder(data).frame.groupby("label").head(3)
+    few.to_csv(tmp_path / "few.csv", index=False)
+    assert main(["fit", str(tmp_path / "few.csv"), "-o", str(tmp_path / "m.skcnn"), *RESNET20]) == 0
+    assert "by 3-fold cross-validation" in capsys.readouterr().out
+
+
+def test_a_comparison_says_which_models_know_the_images(data, tmp_path, capsys):
+    train, test = str(tmp_path / "train.csv"), str(tmp_path / "test.csv")
+    assert main(["split", str(data), "--train", train, "--test", test, "--test-size", "0.25"]) == 0
+    fitted(train, tmp_path / "fair.skcnn", "--cv", "0")
+    fitted(data, tmp_path / "knows.skcnn", "--cv", "0")
+    capsys.readouterr()
+    assert main(["compare", str(tmp_path / "fair.skcnn"), str(tmp_path / "knows.skcnn"), test]) == 0
+    out = capsys.readouterr().out
+    assert "7 of 7 images were in the training set of knows, so its metrics are too optimistic" in out
+    assert "of fair" not in out
+
+
+def test_tables_of_a_split_have_names_of_their_own(data, tmp_path, capsys):
+    table = str(tmp_path / "a.csv")
+    with pytest.raises(SystemExit):
+        main(["split", str(data), "--train", table, "--test", table])
+    assert "need names of their own" in capsys.readouterr().err
+    assert not Path(table).exists()
 
 
 def test_split_keeps_duplicates_together(data, tmp_path, capsys):

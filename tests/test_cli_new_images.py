@@ -110,7 +110,7 @@ def test_predict_prints_what_is_asked_for(there, tmp_path, capsys):
     assert last == f"{output}: 2 images"
 
 
-def test_the_label_is_what_the_model_predicts(there, model, tmp_path):
+def test_the_label_is_what_the_model_predicts(there, model, tmp_path, capsys):
     strict = FixedThresholdClassifier(skcnn.load(model), threshold=0.999, pos_label="path")
     train = pd.read_csv("train.csv")
     strict.fit(train["file"].tolist(), train["kind"])
@@ -121,6 +121,9 @@ def test_the_label_is_what_the_model_predicts(there, model, tmp_path):
     expected = np.where(frame["probability_path"] >= 0.999, "path", "one")
     assert frame["label"].tolist() == expected.tolist()
     assert (frame.loc[frame["label"] == "one", "probability_path"] > 0.5).any()  # not the most probable class
+    capsys.readouterr()
+    assert main(["predict", str(tmp_path / "strict.skcnn"), "new", "--quiet"]) == 0
+    assert [line.split("\t")[1] for line in capsys.readouterr().out.splitlines()] == expected.tolist()
 
 
 @pytest.mark.parametrize(

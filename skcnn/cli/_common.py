@@ -80,7 +80,8 @@ def add_features(parser: argparse.ArgumentParser, *, several_backbones: bool = F
         "--weights",
         action="append",
         metavar="FILE",
-        help="a name or a .h5 file; for several backbones NAME=FILE, once for each (default: pretrained)",
+        help="a .h5 file with the weights of the network, or the name of published ones (default: pretrained)"
+        + ("; for several backbones NAME=FILE, once for each" if several_backbones else ""),
     )
     features.add_argument("--layers", nargs="+", metavar="LAYER", help="bottleneck layers, joined (default: the last)")
     features.add_argument("--pooling", choices=["avg", "max", "none"], default="avg", help="(default: %(default)s)")

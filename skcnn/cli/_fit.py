@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skcnn._text import counted, printable_text
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from skcnn.report import ClassifierReport
+
+_FOLDS = 5
+"""Folds of the estimate where neither --cv nor --test-size is given; fewer where no class has as many images."""
 
 
 def add_to(commands: Any) -> None:
@@ -97,8 +101,8 @@ def add_to(commands: Any) -> None:
 def _check_options(options: argparse.Namespace) -> None:
     """See that the options fit each other, and fill in defaults that depend on others."""
     options.backbone = options.backbone or list(SEARCHED if options.search else SEARCHED[:1])
-    if options.test_size is None and options.cv is None:
-        options.test_size, options.cv = (0.2, None) if options.fine_tune else (None, 5)
+    if options.test_size is None and options.cv is None and options.fine_tune:
+        options.test_size = 0.2
     of_heads = {"--head": options.head, "--alpha": options.alpha, "--search": options.search}
     of_features = {"--layers": options.layers, "--engine": None if options.engine == "auto" else options.engine}
     of_tuning = {
@@ -123,7 +127,11 @@ def _check_options(options: argparse.Namespace) -> None:
         options.parser.error("--search chooses layers and penalty: leave out --layers and --alpha")
     if len(options.backbone) > 1 and not options.search:
         options.parser.error("several --backbone need --search, which chooses among them")
-    weights_from(options)
+    weights = weights_from(options)
+    if len(options.backbone) > 1 and options.weights:
+        missing = set(options.backbone) - set(weights if isinstance(weights, dict) else {})
+        if missing:
+            options.parser.error(f"several --backbone need --weights NAME=FILE for each: {names_text(sorted(missing))}")
     if options.html and options.cv == 0:
         options.parser.error("--html needs an estimate: leave out --cv 0")
 
@@ -134,6 +142,8 @@ def _check_enough(target: np.ndarray, options: argparse.Namespace) -> None:
     if len(sizes) < 2:
         raise ValueError(f"{options.data!r} contains one class ({names_text(sizes)}); at least two are needed.")
     most = max(sizes.values())
+    if options.test_size is None and options.cv is None:
+        options.cv = min(_FOLDS, most) if most > 1 else 0
     if options.cv and not 2 <= options.cv <= most:
         raise ValueError(
             f"--cv {options.cv}; expected 2 to {most:,} folds (the number of images of the largest class), or 0 for no "
@@ -161,15 +171,22 @@ def run(options: argparse.Namespace) -> None:
         estimator.fit(X, y)
         if options.cv:
             report = _cross_validated(estimator, X, y, groups, options)
+    # Written before anything is printed: whoever reads the output may stop reading (`| head`).
+    save(getattr(estimator, "best_estimator_", estimator), options.output, training_images=X)
+    if options.html and report is not None:
+        report.to_html(options.html)
     if options.search:
         print(f"\n{search_table(estimator)}")
     if report is not None:
-        print(f"\nEstimate for new images, {report.name}:\n{report.to_text()}")
-    save(getattr(estimator, "best_estimator_", estimator), options.output, training_images=X)
+        print(f"\nEstimate for new images:\n{report.to_text()}")
     print(f"\nSaved: {options.output}")
     if options.html and report is not None:
-        report.to_html(options.html)
         print(f"Report: {options.html}")
+
+
+def _name(options: argparse.Namespace, how: str) -> str:
+    """Return what the report calls the model: its name, its data, and how the estimate was made."""
+    return f"{Path(options.output).stem} on {Path(options.data).name}, {how}"
 
 
 def _duplicates_together(X: pd.DataFrame, y: np.ndarray) -> np.ndarray:
@@ -205,7 +222,7 @@ def _fit_on_a_part(
     X_train, _, X_test, y_train, _, y_test = split.parts(X, y)
     print(f"{len(X_train):,} for training, {len(X_test):,} held out")
     estimator.fit(X_train, y_train)
-    name = f"on {counted(len(X_test), 'image')} held out from training"
+    name = _name(options, f"{counted(len(X_test), 'image')} held out from training")
     return X_train, ClassifierReport.from_estimator(estimator, X_test, y_test, name=name)
 
 
@@ -223,5 +240,5 @@ def _cross_validated(
     quiet.set_params(**{name: 0 for name in quiet.get_params() if name.endswith("bottleneckfeatures__verbose")})
     probabilities = cross_val_predict(quiet, X, y, groups=groups, cv=folds, method="predict_proba")
     return ClassifierReport.from_predictions(
-        y, probabilities, classes=estimator.classes_, X=X, name=f"by {options.cv}-fold cross-validation"
+        y, probabilities, classes=estimator.classes_, X=X, name=_name(options, f"by {options.cv}-fold cross-validation")
     )

@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> None:
     if options.output:
         write_table(_table(paths, labels, pipeline.classes_, probabilities), options.output)
     if options.top or not options.output:
-        _print(paths, pipeline.classes_, probabilities, options.top or 1)
+        _print(paths, labels, pipeline.classes_, probabilities, options.top or 1)
     if options.output:
         print(f"{options.output}: {images_text(dataset)}")
 
@@ -69,9 +69,10 @@ def _table(paths: list[str], labels: np.ndarray, classes: np.ndarray, probabilit
     return pd.concat([head, pd.DataFrame(probabilities, columns=columns)], axis=1)
 
 
-def _print(paths: list[str], classes: np.ndarray, probabilities: np.ndarray, top: int) -> None:
+def _print(paths: list[str], labels: np.ndarray, classes: np.ndarray, probabilities: np.ndarray, top: int) -> None:
+    """Print classes and probabilities, the predicted class first: by a threshold it need not be the most probable."""
     import numpy as np
 
-    for path, row in zip(paths, probabilities, strict=True):
-        for index in np.argsort(-row, kind="stable")[:top]:
+    for path, label, row in zip(paths, labels, probabilities, strict=True):
+        for index in np.lexsort((-row, classes != label))[:top]:
             print(f"{printable_text(path)}\t{printable_text(classes[index])}\t{row[index]:.4f}")

@@ -38,6 +38,10 @@ def add_to(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    tables = [os.path.realpath(path) for path in (options.train, options.dev, options.test) if path]
+    if len(set(tables)) < len(tables):
+        options.parser.error("--train, --dev and --test need names of their own: one would replace another")
+
     from skcnn.model_selection import duplicate_groups, train_dev_test_split
 
     dataset = load_data(options)

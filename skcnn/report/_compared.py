@@ -153,6 +153,22 @@ class ComparedFindings:
 
     @property
     def summary(self) -> str:
+        """Which classifier is better, and which were trained on some of these images."""
+        return " ".join([self._verdict, *self._warnings])
+
+    @property
+    def _warnings(self) -> list[str]:
+        return [
+            (
+                f"{one.n_trained_on:,} of {counted(one.n_samples, 'image')} were in the training set of {name}, so its "
+                "metrics are too optimistic and the comparison is not fair."
+            )
+            for one, name in zip(self.findings, self.names, strict=True)
+            if one.n_trained_on
+        ]
+
+    @property
+    def _verdict(self) -> str:
         """What accuracy says of each report after the first, and which other metrics tell it from the first."""
         rows = self.frame.loc["accuracy"]
         sentences = []
