@@ -234,7 +234,8 @@ class Backbone:
         weights : {"pretrained"}, str, path-like, WeightsFile, dict or None, default="pretrained"
             ``"pretrained"`` or one of ``self.weights``: the published ones, always those of the backbone's own size,
             whatever ``image_size`` is. A path (``.h5`` or ``.weights.h5``): a file that Keras saved from this network,
-            with or without its classifier (with it if :attr:`has_classifier`). None: random ones. A dict has these by the names of backbones.
+            with or without its classifier (with it if :attr:`has_classifier`). None: random ones. A dict has these by
+            the names of backbones.
         random_state : int, default=0
             Seed of ``weights=None``.
 
@@ -414,9 +415,7 @@ class Backbone:
         def build_with_top(n_classes: int) -> Any:
             return self._build_network(self.image_size, include_top=True, classes=n_classes)
 
-        load_weights(
-            model, path, self.name, None if self.has_classifier else build_with_top, self.published_file
-        )
+        load_weights(model, path, self.name, None if self.has_classifier else build_with_top, self.published_file)
         if self._is_efficientnet:
             fold_efficientnet_rescaling(model, path, self._resolve_builder())
         return model

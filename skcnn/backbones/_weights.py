@@ -158,7 +158,9 @@ def load_weights(
 
     url, has_classifier = published and published.url, build_with_top is None
     if not h5py.is_hdf5(path):
-        raise WrongWeightsError(path, name, "it is no HDF5 file, as Keras writes them. Is it damaged?", url, has_classifier)
+        raise WrongWeightsError(
+            path, name, "it is no HDF5 file, as Keras writes them. Is it damaged?", url, has_classifier
+        )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
