@@ -146,7 +146,10 @@ def model_path_or_backbone(text: str) -> str:
     try:
         get_backbone(text).with_classifier()
     except ValueError as error:
-        raise UnusableError(str(error)) from error
+        raise UnusableError(
+            f"{text} has no classifier of the classes of ImageNet; expected a file that `skcnn fit` wrote, or a "
+            "network of keras.applications, such as MobileNetV2."
+        ) from error
     return text
 
 

@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from toy import TOY_IMAGENET, build_toy_imagenet
 
 import skcnn
-from skcnn.backbones import scale_pixels
+from skcnn.backbones import get_backbone, scale_pixels
 from skcnn.cache import memory_cache
 from skcnn.images import BadImageError, BadImageWarning, Images
 from skcnn.neural_network import ImageNetClassifier
@@ -323,6 +323,36 @@ def expected_to_fail(estimator):
 @parametrize_with_checks([RowsAsImages(TOY_IMAGENET, engine="keras")], expected_failed_checks=expected_to_fail)
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [
+        ("ConvNeXtTiny", "convnext"),
+        ("DenseNet121", "densenet"),
+        ("EfficientNetB0", "efficientnet"),
+        ("MobileNet", "mobilenet"),
+        ("MobileNetV3Small", "mobilenet_v3"),
+        ("ResNet50", "resnet"),
+    ],
+)
+def test_each_family_gives_what_keras_applications_gives(name, module, tmp_path):
+    keras.utils.set_random_seed(0)
+    network = getattr(keras.applications, name)(weights=None)
+    size = get_backbone(name).image_size[0]
+    X = np.random.default_rng(1).integers(0, 256, (3, size, size, 3), dtype=np.uint8)
+    X[1:, : size // 2] //= 4
+    pixels = getattr(keras.applications, module).preprocess_input(X.astype(np.float32))
+    # A fresh network finds all classes equally probable: its classifier is scaled until it does not.
+    kernel = network.weights[-2]
+    while (spread := np.log(expected := np.asarray(network(pixels, training=False))).std()) < 0.5:
+        kernel.assign(np.asarray(kernel) * min(2 / max(spread, 1e-4), 100))
+    network.save_weights(tmp_path / "a.weights.h5")
+    classifier = ImageNetClassifier(name, weights=tmp_path / "a.weights.h5", engine="keras", cache=None)
+    found = classifier.predict_proba(X)
+    np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-6)
 
 
 @pytest.mark.slow
