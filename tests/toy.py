@@ -1,4 +1,6 @@
-"""A backbone of four layers with weights of its own, for tests to which it does not matter what a network knows."""
+"""Backbones of a few layers with weights of their own, for tests to which it does not matter what a network knows."""
+
+from contextlib import nullcontext
 
 import keras
 import numpy as np
@@ -37,4 +39,28 @@ TOY = Toy(
     n_parameters=6 * 27 + 6 + 4 * 6 + 8 * 54 + 8,
     weights=("toy",),
     builder=build_toy,
+)
+
+
+def build_toy_imagenet(*, include_top=False, weights=None, input_shape=(16, 16, 3), classes=1000):
+    """Build it, with a classifier if asked to; ``weights="imagenet"`` are always the same ones."""
+    with building(1) if weights == "imagenet" else nullcontext():
+        pixels = keras.Input(input_shape)
+        x = keras.layers.Conv2D(8, 3, 2, activation="relu", name="parts")(pixels)
+        if include_top:
+            x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+            wide = keras.initializers.RandomNormal(stddev=8, seed=2)
+            x = keras.layers.Dense(classes, "softmax", kernel_initializer=wide, name="predictions")(x)
+        return keras.Model(pixels, x, name="toy_imagenet")
+
+
+#: Given as ``backbone=`` of ImageNetClassifier.
+TOY_IMAGENET = Toy(
+    name="ToyImageNet",
+    image_size=(16, 16),
+    preprocessing="tf",
+    layers=(BottleneckLayer("parts", "parts", 8),),
+    n_parameters=8 * 27 + 8,
+    weights=("imagenet",),
+    builder=build_toy_imagenet,
 )

@@ -1,4 +1,4 @@
-"""What a backbone is: a convolutional network without its classifier, and all that belongs to it."""
+"""What a backbone is: a convolutional network, mostly without its classifier, and all that belongs to it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import operator
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,11 @@ from skcnn.images import as_image_size
 
 #: Weights of a network, or of several ones by name.
 Weights = str | os.PathLike[str] | WeightsFile | Mapping[str, Any] | None
+
+#: What weights that were trained on ImageNet are called, and the number of its classes.
+IMAGENET, N_CLASSES = "imagenet", 1000
+#: Networks whose classifier stands on a flattened map, the size of which is that of the image.
+_FIXED_SIZE = ("keras.applications.VGG16", "keras.applications.VGG19")
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,9 @@ class Backbone:
         signature: ``builder(include_top=False, weights=None, input_shape=(height, width, 3))``, where ``weights`` may
         also be one of the names above. For legacy files with a classifier it is called with ``include_top=True`` and
         ``classes`` too.
+    has_classifier : bool, default=False
+        Whether the network is built with the classifier that its weights were trained with: see
+        :meth:`with_classifier`.
 
     Raises
     ------
@@ -106,6 +114,7 @@ class Backbone:
     n_parameters: int
     weights: tuple[str, ...]
     builder: Callable[..., Any] | str
+    has_classifier: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         names = [layer.name for layer in self.layers]
@@ -130,7 +139,8 @@ class Backbone:
         code = self.builder if isinstance(self.builder, str) else self.builder.__module__
         if not isinstance(self.builder, str) and not code.startswith("skcnn."):
             code = _built_digest(self)
-        return repr((self.name, self.preprocessing, self.layers, code))
+        whole = ("with its classifier",) if self.has_classifier else ()
+        return repr((self.name, self.preprocessing, self.layers, code, *whole))
 
     @property
     def network(self) -> Any:
@@ -141,9 +151,39 @@ class Backbone:
     def published_file(self) -> PublishedFile | None:
         """The weights file that Keras publishes for this network: ``path`` on this machine, and ``url``.
 
+        The file without a classifier, unless :attr:`has_classifier`.
+
         None where skcnn does not know of one: for networks that ``keras.applications`` lacks, and other builders.
         """
-        return published_file(self.builder)
+        return published_file(self.builder, with_classifier=self.has_classifier)
+
+    def with_classifier(self) -> Backbone:
+        """Return the network with its classifier of the 1,000 classes of ImageNet.
+
+        Returns
+        -------
+        Backbone
+            Its one layer, ``"predictions"``, gives the 1,000 probabilities. Its weights are in another file:
+            ``published_file``.
+
+        Raises
+        ------
+        ValueError
+            If the network was not trained on ImageNet.
+
+        Examples
+        --------
+        >>> from skcnn.backbones import get_backbone
+        >>> backbone = get_backbone("MobileNetV2").with_classifier()
+        >>> backbone.n_features, backbone.published_file.path.name
+        (1000, 'mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224.h5')
+        """
+        if IMAGENET not in self.weights:
+            raise ValueError(
+                f"{self.name} has no classifier of the classes of ImageNet; expected a network of keras.applications, "
+                "such as MobileNetV2, or a Keras model with 1,000 outputs."
+            )
+        return replace(self, layers=(BottleneckLayer("predictions", -1, N_CLASSES),), has_classifier=True)
 
     def choose_weights(self, weights: Any) -> Any:
         """Return the weights of this network, out of those of several networks.
@@ -194,7 +234,8 @@ class Backbone:
         weights : {"pretrained"}, str, path-like, WeightsFile, dict or None, default="pretrained"
             ``"pretrained"`` or one of ``self.weights``: the published ones, always those of the backbone's own size,
             whatever ``image_size`` is. A path (``.h5`` or ``.weights.h5``): a file that Keras saved from this network,
-            with or without its classifier. None: random ones. A dict has these by the names of backbones.
+            with or without its classifier (with it if :attr:`has_classifier`). None: random ones. A dict has these by
+            the names of backbones.
         random_state : int, default=0
             Seed of ``weights=None``.
 
@@ -202,7 +243,7 @@ class Backbone:
         -------
         keras.Model
             From float pixels (n, height, width, 3), scaled by ``scale_pixels(..., self.preprocessing)``, to the last
-            feature map.
+            feature map; or to the probabilities if :attr:`has_classifier`.
 
         Raises
         ------
@@ -220,8 +261,13 @@ class Backbone:
         """
         source = self._resolve_weights(weights)
         size = self.image_size if image_size is None else as_image_size(image_size)
+        if self.has_classifier and self.builder in _FIXED_SIZE and size != self.image_size:
+            raise ValueError(
+                f"image_size={image_size!r}; the classifier of {self.name} takes images of {self.image_size[0]} x "
+                f"{self.image_size[1]} pixels only: leave image_size=None."
+            )
         if isinstance(source, str) and (file := self.published_file) is not None:
-            fetch({self.name: file})
+            fetch({self.name: file}, with_classifier=self.has_classifier)
         with building(random_state):
             if source is None:
                 return self._build_network(size)
@@ -348,13 +394,14 @@ class Backbone:
             return operation(pool(operation.input))
         return pool(output)
 
-    def _build_network(self, size: tuple[int, int], *, include_top: bool = False, **options: Any) -> Any:
+    def _build_network(self, size: tuple[int, int], **options: Any) -> Any:
         builder = self._resolve_builder()
-        return builder(**{"include_top": include_top, "weights": None, "input_shape": (*size, 3), **options})
+        given = {"include_top": self.has_classifier, "weights": None, "input_shape": (*size, 3)}
+        return builder(**{**given, **options})
 
     def _build_published(self, name: str, size: tuple[int, int]) -> Any:
         # Keras chooses the file of some networks by the size asked for: hence at the own size first, then carried.
-        with explained_loading(self.name, name, self.published_file):
+        with explained_loading(self.name, name, self.published_file, with_classifier=self.has_classifier):
             published = self._build_network(self.image_size, weights=name)
         if size == self.image_size and not self._is_efficientnet:
             return published
@@ -364,8 +411,11 @@ class Backbone:
 
     def _build_from_file(self, path: Path, size: tuple[int, int]) -> Any:
         model = self._build_network(size)
-        with_top = partial(self._build_network, self.image_size, include_top=True)
-        load_weights(model, path, self.name, lambda n_classes: with_top(classes=n_classes), self.published_file)
+
+        def build_with_top(n_classes: int) -> Any:
+            return self._build_network(self.image_size, include_top=True, classes=n_classes)
+
+        load_weights(model, path, self.name, None if self.has_classifier else build_with_top, self.published_file)
         if self._is_efficientnet:
             fold_efficientnet_rescaling(model, path, self._resolve_builder())
         return model

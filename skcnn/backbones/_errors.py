@@ -54,21 +54,24 @@ class WeightsDownloadError(_InCallersWords, OSError):
         Names of backbones; for each, the path where Keras looks for its file, and the URL of the file.
     reason : str
         Why the download failed.
+    with_classifier : bool, default=False
+        Whether these are the files with a classifier.
 
     Attributes
     ----------
-    missing, reason
+    missing, reason, with_classifier
         As given.
     """
 
-    def __init__(self, missing: Mapping[str, tuple[Path, str]], reason: str):
+    def __init__(self, missing: Mapping[str, tuple[Path, str]], reason: str, with_classifier: bool = False):
         super().__init__(missing, reason)
         self.missing = {name: (Path(path), url) for name, (path, url) in missing.items()}
         self.reason = reason
+        self.with_classifier = with_classifier
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Be copied to and from worker processes."""
-        return type(self), (self.missing, self.reason)
+        return type(self), (self.missing, self.reason, self.with_classifier)
 
     def _explain(self, say: Say) -> str:
         names = list(self.missing)
@@ -81,11 +84,12 @@ class WeightsDownloadError(_InCallersWords, OSError):
             f"{'it' if len(names) == 1 else 'them'} there:{commands}"
         )
         if given := say("weights", "PATH" if len(names) == 1 else dict.fromkeys(names, "PATH")):
+            kind = "with its classifier" if self.with_classifier else "without a classifier (notop, no_top)"
             message += (
-                f"\nA file elsewhere is given as {given}: that one, without a classifier (notop, no_top), or one that "
-                "Keras saved from the same network (.h5 or .weights.h5)."
+                f"\nA file elsewhere is given as {given}: that one, {kind}, or one that Keras saved from the same "
+                "network (.h5 or .weights.h5)."
             )
-        if given := say("backbone", "ResNet20"):
+        if not self.with_classifier and (given := say("backbone", "ResNet20")):
             message += f" ResNet20 needs no download: its weights come with skcnn ({given})."
         return message
 
@@ -103,27 +107,30 @@ class WrongWeightsError(_InCallersWords, ValueError):
         What does not fit.
     url : str or None
         Address of the file that Keras publishes for the network; None if there is none.
+    with_classifier : bool, default=False
+        Whether the network has its classifier, so that the file must have it too.
 
     Attributes
     ----------
-    path, backbone, reason, url
+    path, backbone, reason, url, with_classifier
         As given.
     """
 
-    def __init__(self, path: Path, backbone: str, reason: str, url: str | None):
+    def __init__(self, path: Path, backbone: str, reason: str, url: str | None, with_classifier: bool = False):
         super().__init__(path, backbone, reason, url)
         self.path, self.backbone, self.reason, self.url = path, backbone, reason, url
+        self.with_classifier = with_classifier
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Be copied to and from worker processes."""
-        return type(self), (self.path, self.backbone, self.reason, self.url)
+        return type(self), (self.path, self.backbone, self.reason, self.url, self.with_classifier)
 
     def _explain(self, say: Say) -> str:
         published = f"the one that Keras publishes ({self.url}), or " if self.url else ""
         message = (
             f"{self.path} does not hold the weights of {self.backbone}: {self.reason}\nThe file that fits is "
-            f"{published}a .weights.h5 or .h5 file that Keras saved from {self.backbone}, with or without its "
-            "classifier."
+            f"{published}a .weights.h5 or .h5 file that Keras saved from {self.backbone}, with "
+            f"{'' if self.with_classifier else 'or without '}its classifier."
         )
         if given := say("backbone", "MODEL.keras"):
             message += (

@@ -24,7 +24,7 @@ def fetch_weights(backbones: object, weights: Weights = "pretrained") -> dict[st
     ----------
     backbones : str, iterable of str, or anything else that ``backbone=`` may be
         Names of :func:`list_backbones`. Keras models, paths and callables bring their weights along and are passed
-        over.
+        over. The files are those without a classifier; a :meth:`Backbone.with_classifier` needs the other one.
     weights : {"pretrained"}, str, path-like, WeightsFile, dict or None, default="pretrained"
         What is given as ``weights=``: see :meth:`Backbone.build`.
 
@@ -53,6 +53,7 @@ def fetch_weights(backbones: object, weights: Weights = "pretrained") -> dict[st
         backbones = [backbones]
     found: dict[str, Path] = {}
     published: dict[str, PublishedFile] = {}
+    with_classifier = False
     errors: list[ValueError | FileNotFoundError] = []
     for given in backbones:
         try:
@@ -67,9 +68,10 @@ def fetch_weights(backbones: object, weights: Weights = "pretrained") -> dict[st
             found[backbone.name] = source
         elif isinstance(source, str) and (file := backbone.published_file) is not None:
             published[backbone.name] = file
+            with_classifier = with_classifier or backbone.has_classifier
     if errors:
         raise type(errors[0])("\n".join(map(str, errors)))
-    fetch(published)
+    fetch(published, with_classifier=with_classifier)
     return found | {name: file.path for name, file in published.items()}
 
 

@@ -14,7 +14,7 @@ from skcnn._archives import DAMAGE
 from skcnn._files import check_regular
 from skcnn._keras import building, is_keras_model, model_digest
 from skcnn._network_files import network_from_archive
-from skcnn.backbones._backbone import Backbone, BottleneckLayer, has_automatic_name
+from skcnn.backbones._backbone import N_CLASSES, Backbone, BottleneckLayer, has_automatic_name
 from skcnn.backbones._registry import get_backbone
 
 #: The size of networks that leave it open.
@@ -135,6 +135,15 @@ class ModelBackbone(Backbone):
         """Return the digest of the model: its layers and its weights."""
         self._resolve_weights(weights)
         return f"sha256:{model_digest(self.network)}"
+
+    def with_classifier(self) -> Backbone:
+        """Return the model itself, once it is known to give a number for each class of ImageNet."""
+        if self.network.output_shape != (None, N_CLASSES):
+            raise ValueError(
+                f"The Keras model {self.name!r} gives {self.network.output_shape}; expected (None, {N_CLASSES}), the "
+                "probabilities of the classes of ImageNet."
+            )
+        return self
 
     def _build_published(self, name: str, size: tuple[int, int]) -> Any:
         for asked, own in zip(size, self.network.input_shape[1:3], strict=True):

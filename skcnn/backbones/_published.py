@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import urllib.parse
 from collections.abc import Mapping
@@ -62,7 +63,9 @@ _FILES = {
 #: What Keras calls a file on this machine where that is not its name on the server.
 _NAMES = {
     "NASNet-large-no-top.h5": "nasnet_large_no_top.h5",
+    "NASNet-large.h5": "nasnet_large.h5",
     "NASNet-mobile-no-top.h5": "nasnet_mobile_no_top.h5",
+    "NASNet-mobile.h5": "nasnet_mobile.h5",
 }
 
 
@@ -73,13 +76,15 @@ class PublishedFile(NamedTuple):
     url: str
 
 
-def published_file(builder: object) -> PublishedFile | None:
-    """Return the file with the weights of a network without a classifier.
+def published_file(builder: object, *, with_classifier: bool = False) -> PublishedFile | None:
+    """Return the file with the weights of a network.
 
     Parameters
     ----------
     builder : object
         What builds the network; a function of ``keras.applications`` by its dotted name.
+    with_classifier : bool, default=False
+        Whether it is the file with the classifier, or the one without.
 
     Returns
     -------
@@ -89,6 +94,8 @@ def published_file(builder: object) -> PublishedFile | None:
     file = _FILES.get(builder.removeprefix("keras.applications.")) if isinstance(builder, str) else None
     if file is None:
         return None
+    if with_classifier:
+        file = re.sub(r"[_-]no[_-]?top(_v2)?\.h5$", ".h5", file)
     url = urllib.parse.urljoin(_SERVER, file)
     return PublishedFile(models_folder() / _NAMES.get(name := url.rpartition("/")[2], name), url)
 
@@ -106,13 +113,15 @@ def models_folder() -> Path:
     return Path(home, "models")
 
 
-def fetch(files: Mapping[str, PublishedFile]) -> None:
+def fetch(files: Mapping[str, PublishedFile], *, with_classifier: bool = False) -> None:
     """Download the weights files that are not there yet.
 
     Parameters
     ----------
     files : dict of str to PublishedFile
         By the name of the backbone that needs them.
+    with_classifier : bool, default=False
+        Whether these are the files with a classifier, for the message.
 
     Raises
     ------
@@ -141,7 +150,7 @@ def fetch(files: Mapping[str, PublishedFile]) -> None:
             reasons.append(str(error.reason if isinstance(error, URLError) and not is_reachable else error))
         missing[name] = file
     if missing:
-        raise WeightsDownloadError(missing, reasons[0])
+        raise WeightsDownloadError(missing, reasons[0], with_classifier=with_classifier)
 
 
 def _download(file: PublishedFile) -> None:

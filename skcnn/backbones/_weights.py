@@ -132,20 +132,20 @@ def weights_path(source: Path | WeightsFile) -> Iterator[Path]:
 
 
 def load_weights(
-    model: Any, path: Path, name: str, build_with_top: Callable[[int], Any], published: PublishedFile | None
+    model: Any, path: Path, name: str, build_with_top: Callable[[int], Any] | None, published: PublishedFile | None
 ) -> None:
-    """Load a weights file into a network without a classifier.
+    """Load a weights file into a network.
 
     Parameters
     ----------
     model : keras.Model
-        The network, without a classifier.
+        The network.
     path : Path
-        A file in either of Keras's formats, saved with or without the classifier.
+        A file in either of Keras's formats. For a network without a classifier it may have one.
     name : str
         The network's name, for messages.
-    build_with_top : callable
-        From a number of classes to the same network with a classifier.
+    build_with_top : callable or None
+        From a number of classes to the same network with a classifier; None if the network has one.
     published : PublishedFile or None
         The file that Keras publishes for this network, for messages.
 
@@ -156,9 +156,11 @@ def load_weights(
     """
     import h5py
 
-    url = published and published.url
+    url, has_classifier = published and published.url, build_with_top is None
     if not h5py.is_hdf5(path):
-        raise WrongWeightsError(path, name, "it is no HDF5 file, as Keras writes them. Is it damaged?", url)
+        raise WrongWeightsError(
+            path, name, "it is no HDF5 file, as Keras writes them. Is it damaged?", url, has_classifier
+        )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -167,17 +169,17 @@ def load_weights(
             # What follows are the numbers of the first layer, and the names of all others.
             text = re.split("Target variable|List of objects", str(error))[0]
             reason = f"Keras reports: {textwrap.shorten(text, 400)}"
-            raise WrongWeightsError(path, name, reason, url) from error
+            raise WrongWeightsError(path, name, reason, url, has_classifier) from error
     for warning in caught:
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
-def _load_weights(model: Any, path: Path, build_with_top: Callable[[int], Any]) -> None:
+def _load_weights(model: Any, path: Path, build_with_top: Callable[[int], Any] | None) -> None:
     try:
         model.load_weights(path)
     except Exception:
         # Keras 3's own format finds layers by place and passes over a classifier; the legacy one wants them all.
-        if (n_classes := _legacy_n_classes(path)) is None:
+        if build_with_top is None or (n_classes := _legacy_n_classes(path)) is None:
             raise
         whole = build_with_top(n_classes)
         whole.load_weights(path)
@@ -234,7 +236,9 @@ def _fold_rescaling(model: Any, scale: Any) -> None:
 
 
 @contextmanager
-def explained_loading(backbone_name: str, weights_name: str, file: PublishedFile | None) -> Iterator[None]:
+def explained_loading(
+    backbone_name: str, weights_name: str, file: PublishedFile | None, *, with_classifier: bool = False
+) -> Iterator[None]:
     """Turn what Keras raises when it cannot fetch or read published weights into what a person can act on."""
     try:
         yield
@@ -244,7 +248,7 @@ def explained_loading(backbone_name: str, weights_name: str, file: PublishedFile
             wanted = PublishedFile(models_folder() / failed[1].rpartition("/")[2], failed[1])
             if file is not None and file.url == failed[1]:
                 wanted = file
-            raise WeightsDownloadError({backbone_name: wanted}, failed[2]) from error
+            raise WeightsDownloadError({backbone_name: wanted}, failed[2], with_classifier) from error
         if file is None or not isinstance(error, (OSError, ValueError, KeyError)):
             raise
         raise OSError(

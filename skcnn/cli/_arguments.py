@@ -10,7 +10,7 @@ import argparse
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -128,6 +128,31 @@ def model_path(text: str) -> str:
     return path
 
 
+def is_backbone(text: str) -> bool:
+    """Tell whether a model is meant by the name of a network; a file of this name wins."""
+    from skcnn.backbones import backbone_names
+
+    return text in backbone_names() and not os.path.isfile(text)
+
+
+def model_path_or_backbone(text: str) -> str:
+    """Read the path of a saved model, or the name of a network with the classes of ImageNet."""
+    from skcnn.backbones import backbone_names, get_backbone
+
+    if not is_backbone(text):
+        path = os.path.expanduser(text)
+        _check_there(path, "a file that `skcnn fit` wrote, or the name of a network", backbone_names())
+        return model_path(text)
+    try:
+        get_backbone(text).with_classifier()
+    except ValueError as error:
+        raise UnusableError(
+            f"{text} has no classifier of the classes of ImageNet; expected a file that `skcnn fit` wrote, or a "
+            "network of keras.applications, such as MobileNetV2."
+        ) from error
+    return text
+
+
 def output_path(text: str) -> str:
     """Read the path of a file to write."""
     path = Path(text).expanduser()
@@ -152,7 +177,7 @@ def backbone_name(text: str) -> str:
     )
 
 
-def _check_there(path: str, expected: str) -> None:
+def _check_there(path: str, expected: str, names: Iterable[str] = ()) -> None:
     if os.path.exists(path):
         return
     folder, name = os.path.split(path.rstrip("/"))
@@ -160,7 +185,9 @@ def _check_there(path: str, expected: str) -> None:
         near = os.listdir(folder or ".")
     except OSError:
         near = []
-    raise FileNotFoundError(f"{path}: no such file or folder; expected {expected}.{did_you_mean(name, near)}")
+    raise FileNotFoundError(
+        f"{path}: no such file or folder; expected {expected}.{did_you_mean(name, [*near, *names])}"
+    )
 
 
 def _number(text: str, kind: Callable[[str], N], fits: Callable[[N], bool], expected: str) -> N:

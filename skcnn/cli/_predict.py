@@ -6,8 +6,8 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from skcnn._text import printable_text, valid_text
-from skcnn.cli._arguments import model_path, whole_number
-from skcnn.cli._common import add_command, table_path, with_progress, write_table
+from skcnn.cli._arguments import is_backbone, model_path_or_backbone, whole_number
+from skcnn.cli._common import add_command, table_path, verbose, with_progress, write_table
 from skcnn.cli._data import add_images, add_skip_bad, images_text, list_images
 
 if TYPE_CHECKING:
@@ -24,11 +24,17 @@ def add_to(commands: Any) -> None:
         epilog="examples:\n"
         "  skcnn predict flowers.skcnn a.jpg b.jpg --top 5\n"
         "  skcnn predict flowers.skcnn new/ -o predictions.csv --skip-bad\n"
-        "  skcnn predict flowers.skcnn new.csv --path-column file -o predictions.parquet\n\n"
+        "  skcnn predict flowers.skcnn new.csv --path-column file -o predictions.parquet\n"
+        "  skcnn predict MobileNetV2 a.jpg --top 5\n\n"
         "The table has the columns path, label (the predicted class) and one per class with its probability, called\n"
         "as the class is; that of a class called path or label is probability_path or probability_label.",
     )
-    predict.add_argument("model", type=model_path, help="a file that `skcnn fit` wrote")
+    predict.add_argument(
+        "model",
+        type=model_path_or_backbone,
+        help="a file that `skcnn fit` wrote; or, for the 1,000 classes of ImageNet, the name of a network of "
+        "keras.applications, such as MobileNetV2 (`skcnn backbones` lists them)",
+    )
     add_images(predict)
     predict.add_argument(
         "-o",
@@ -38,16 +44,25 @@ def add_to(commands: Any) -> None:
         help="write a table (.csv, .parquet or .jsonl); lines are then printed only with --top",
     )
     predict.add_argument("--top", type=whole_number, metavar="K", help="print the K most probable classes (default: 1)")
+    predict.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="for the name of a network: a .h5 or .weights.h5 file with its classifier (default: the published one, "
+        "which is downloaded)",
+    )
     add_skip_bad(predict)
 
 
 def run(options: argparse.Namespace) -> None:
+    if is_backbone(options.model):
+        _find_weights(options)
+    elif options.weights is not None:
+        options.parser.error(f"--weights goes with the name of a network; {options.model} is a file, and has its own")
     dataset = list_images(options)
 
     from skcnn.images import one_pass
-    from skcnn.persistence import load
 
-    pipeline = with_progress(load(options.model), options)
+    pipeline = _model(options)
     paths = dataset.frame["path"].tolist()
     with one_pass():
         probabilities = pipeline.predict_proba(paths)
@@ -58,6 +73,24 @@ def run(options: argparse.Namespace) -> None:
         _print(paths, labels, pipeline.classes_, probabilities, options.top or 1)
     if options.output:
         print(f"{options.output}: {images_text(dataset)}")
+
+
+def _find_weights(options: argparse.Namespace) -> None:
+    """See that the weights of a network are there, or download them, before anything that takes long."""
+    from skcnn.backbones import fetch_weights, get_backbone
+
+    options.weights = options.weights or "pretrained"
+    fetch_weights(get_backbone(options.model).with_classifier(), options.weights)
+
+
+def _model(options: argparse.Namespace) -> Any:
+    if is_backbone(options.model):
+        from skcnn.neural_network import ImageNetClassifier
+
+        return ImageNetClassifier(options.model, weights=options.weights, verbose=verbose(options))
+    from skcnn.persistence import load
+
+    return with_progress(load(options.model), options)
 
 
 def _table(paths: list[str], labels: np.ndarray, classes: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:

@@ -2,15 +2,27 @@
 
 The head is trained first, with the network frozen; then layers of the network are unfrozen and fine-tuned. The
 estimator owns the weights, and the process owns the compiled graphs, so that the fits of a search share one.
+
+:class:`ImageNetClassifier` is a published network as it is, with its own classes.
 """
 
 from skcnn.neural_network._checkpoint import CheckpointError
 from skcnn.neural_network._classifier import CNNClassifier
 from skcnn.neural_network._graph import clear_graphs
+from skcnn.neural_network._imagenet import ImageNetClassifier
 from skcnn.neural_network._network import build_cnn
 from skcnn.neural_network._trained import TrainedNetwork, trained_network
 
 # What saved files and pickles call it.
 CNNClassifier.__module__ = __name__
+ImageNetClassifier.__module__ = __name__
 
-__all__ = ["CNNClassifier", "CheckpointError", "TrainedNetwork", "build_cnn", "clear_graphs", "trained_network"]
+__all__ = [
+    "CNNClassifier",
+    "CheckpointError",
+    "ImageNetClassifier",
+    "TrainedNetwork",
+    "build_cnn",
+    "clear_graphs",
+    "trained_network",
+]

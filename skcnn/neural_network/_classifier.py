@@ -23,7 +23,6 @@ from skcnn._text import listing, valid_labels
 from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.images import (
     RESIZE_RULES,
-    BadImageError,
     BadRow,
     Images,
     fetched_once,
@@ -36,6 +35,7 @@ from skcnn.neural_network._data import image_reader, undecodable
 from skcnn.neural_network._graph import Graph, head_graph, joined_graph
 from skcnn.neural_network._loss import Objective, as_optimizer
 from skcnn.neural_network._network import Design, check_unfreeze, initial_base, initial_head, plain_model
+from skcnn.neural_network._predictions import a_class_for_each_row, check_k, top_k
 from skcnn.neural_network._recipe import (
     Recipe,
     checkpoint_of,
@@ -516,15 +516,8 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         ValueError
             If ``k`` is less than 1, or a parameter that determines the architecture was changed after ``fit``.
         """
-        if not isinstance(k, (int, np.integer)) or k < 1:
-            raise ValueError(f"k={k!r}; expected an int >= 1.")
-        probabilities = self._probabilities_of_all(X)
-        order = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
-        labels = X.index if isinstance(X, (pd.DataFrame, pd.Series)) else pd.RangeIndex(len(probabilities))
-        index = pd.MultiIndex.from_product([labels, range(1, order.shape[1] + 1)], names=["row", "rank"])
-        classes = valid_labels(self.classes_)[order]
-        values = np.take_along_axis(probabilities, order, axis=1)
-        return pd.DataFrame({"class": classes.ravel(), "probability": values.ravel()}, index=index)
+        check_k(k)
+        return top_k(X, self._probabilities_of_all(X), k, {"class": valid_labels(self.classes_)})
 
     def features(self, X: Any) -> np.ndarray:
         """Return the input of the head, computed by the trained network.
@@ -692,14 +685,8 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
 
     def _probabilities_of_all(self, X: Any) -> np.ndarray:
         """Return probabilities for a method that has no answer for a row without an image, whatever ``on_error`` is."""
-        try:
+        with a_class_for_each_row():
             return self._probabilities(X, "raise")
-        except BadImageError as error:
-            advice = (
-                "Repair or drop these rows: there is no class for them. predict_proba gives rows of NaN with "
-                "on_error='nan', which the other methods of prediction ignore."
-            )
-            raise BadImageError(error.bad_rows, error.n_rows, advice) from None
 
     def _ask(
         self, images: Images, design: Design, objective: Objective, on_error: str, model: Callable[[Graph], Any]

@@ -26,7 +26,7 @@ from skcnn.neural_network._training import Rows
 def check_labels(y: Any, n_rows: int) -> np.ndarray:
     """Check that y has classes, and return it as a 1-D array."""
     if y is None:
-        raise ValueError("CNNClassifier requires y to be passed, but the target y is None")
+        raise ValueError("The classifier requires y to be passed, but the target y is None")
     y = column_or_1d(as_labels(y), warn=True)
     if len(y) != n_rows:
         check_consistent_length(np.empty(n_rows), y)

@@ -24,7 +24,7 @@ def pack(parameters: dict[str, Any], members: dict[str, bytes]) -> dict[str, Any
             "callbacks cannot be saved without their code; expected callbacks=None. Save a copy with "
             "classifier.set_params(callbacks=None)."
         )
-    stored = _shared_features(parameters).__skcnn_pack__(members)
+    stored = shared_features(parameters).__skcnn_pack__(members)
     for name in _OBJECTS:
         value = parameters[name]
         if not isinstance(value, (str, type(None))):
@@ -45,7 +45,7 @@ def check_sizes(hidden_layer_sizes: Any, head: list[np.ndarray]) -> None:
 
 def unpack(parameters: dict[str, Any], members: dict[str, bytes]) -> dict[str, Any]:
     """Return the parameters that :func:`pack` returned as they were."""
-    given = _shared_features(parameters).__skcnn_unpack__(members)
+    given = shared_features(parameters).__skcnn_unpack__(members)
     for name in _OBJECTS:
         value = parameters[name]
         if isinstance(value, dict):
@@ -56,7 +56,7 @@ def unpack(parameters: dict[str, Any], members: dict[str, bytes]) -> dict[str, A
     return given
 
 
-def _shared_features(parameters: dict[str, Any]) -> BottleneckFeatures:
+def shared_features(parameters: dict[str, Any]) -> BottleneckFeatures:
     """Return a transformer with the parameters that are stored as its own are."""
     shared = ("weights", "image_size", "cache")
     return BottleneckFeatures(parameters["backbone"], **{name: parameters[name] for name in shared})
