@@ -76,6 +76,15 @@ def test_a_part_is_held_out_with_its_duplicates(data, tmp_path, capsys):
     assert f"accuracy {np.mean(model.predict(X[~known]) == y[~known]):.3f}" in out
 
 
+def test_a_class_without_images_to_test_on_is_an_error(data, tmp_path, capsys):
+    few = load_image_folder(data).frame.groupby("label").head(2)
+    few.to_csv(tmp_path / "few.csv", index=False)
+    arguments = ["fit", str(tmp_path / "few.csv"), "-o", str(tmp_path / "m.skcnn"), *RESNET20, "--test-size", "0.2"]
+    assert main(arguments) == 1
+    assert re.search("--test-size 0.2 holds out no image of (red|green), so that", capsys.readouterr().err)
+    assert not (tmp_path / "m.skcnn").exists()
+
+
 def test_a_saved_file_holds_no_paths(data, tmp_path):
     fitted(data, tmp_path / "m.skcnn", "--cv", "0")
     with zipfile.ZipFile(tmp_path / "m.skcnn") as archive:

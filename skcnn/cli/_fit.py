@@ -220,6 +220,11 @@ def _fit_on_a_part(
         X, y, groups=groups, dev_size=0, test_size=options.test_size, random_state=options.seed
     )
     X_train, _, X_test, y_train, _, y_test = split.parts(X, y)
+    if absent := sorted(set(y.tolist()) - set(y_test.tolist())):
+        raise ValueError(
+            f"--test-size {options.test_size:g} holds out no image of {names_text(absent)}, so that nothing would be "
+            "known of these. Give a larger fraction, or --cv instead."
+        )
     print(f"{len(X_train):,} for training, {len(X_test):,} held out")
     estimator.fit(X_train, y_train)
     name = _name(options, f"{counted(len(X_test), 'image')} held out from training")
