@@ -148,6 +148,7 @@ def test_cache(script, folder, tmp_path, capsys, monkeypatch):
     assert "| a full hit: transform |" in capsys.readouterr().out
 
 
+@pytest.mark.filterwarnings("ignore:ResNet20 sees images")  # chosen because it is quick
 def test_memory(script, tmp_path, capsys, monkeypatch):
     memory = script("memory")
 
