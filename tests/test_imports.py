@@ -46,13 +46,13 @@ MAY_IMPORT = {
         "cache",
         "engines",
     },
+    "_training": {"_files", "_keras", "_progress", "_text", "images", "backbones", "cache", "feature_extraction"},
     "neural_network": {
-        "_files",
         "_keras",
         "_network_files",
         "_labels",
-        "_progress",
         "_text",
+        "_training",
         "_image_input",
         "images",
         "backbones",
@@ -78,7 +78,7 @@ MAY_IMPORT["__main__"] = {"cli"}
 MAY_IMPORT["__init__"] = set()  # it loads its modules by name, when they are asked for
 
 HEAVY_AT_TOP = {"keras", "tensorflow", "jax", "torch", "scikeras", "matplotlib", "openvino"}
-MAY_NAME_KERAS = {"_keras", "backbones", "engines", "neural_network"}
+MAY_NAME_KERAS = {"_keras", "backbones", "engines", "_training", "neural_network"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

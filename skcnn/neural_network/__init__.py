@@ -6,9 +6,8 @@ estimator owns the weights, and the process owns the compiled graphs, so that th
 :class:`ImageNetClassifier` is a published network as it is, with its own classes.
 """
 
-from skcnn.neural_network._checkpoint import CheckpointError
+from skcnn._training import CheckpointError, clear_graphs
 from skcnn.neural_network._classifier import CNNClassifier
-from skcnn.neural_network._graph import clear_graphs
 from skcnn.neural_network._imagenet import ImageNetClassifier
 from skcnn.neural_network._network import build_cnn
 from skcnn.neural_network._trained import TrainedNetwork, trained_network
@@ -16,6 +15,8 @@ from skcnn.neural_network._trained import TrainedNetwork, trained_network
 # What saved files and pickles call it.
 CNNClassifier.__module__ = __name__
 ImageNetClassifier.__module__ = __name__
+# Where users find them.
+CheckpointError.__module__ = clear_graphs.__module__ = __name__
 
 __all__ = [
     "CNNClassifier",

@@ -3,58 +3,30 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import replace
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import Tags, check_random_state
+from sklearn.base import ClassifierMixin
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
-from skcnn._image_input import ImageInputMixin
 from skcnn._labels import accuracy, as_labels
 from skcnn._text import listing, valid_labels
-from skcnn.feature_extraction import BottleneckFeatures
-from skcnn.images import (
-    RESIZE_RULES,
-    BadRow,
-    Images,
-    fetched_once,
-    read_batches,
-    remembered,
-    warn_if_shrunk,
-)
-from skcnn.neural_network._augmentation import as_augmentation
-from skcnn.neural_network._data import image_reader, undecodable
-from skcnn.neural_network._graph import Graph, head_graph, joined_graph
-from skcnn.neural_network._loss import Objective, as_optimizer
-from skcnn.neural_network._network import Design, check_unfreeze, initial_base, initial_head, plain_model
+from skcnn._training import SCHEDULES
+from skcnn.images import RESIZE_RULES, fetched_once
+from skcnn.neural_network._cnn import BaseCNN
+from skcnn.neural_network._loss import Objective, classifying
 from skcnn.neural_network._predictions import a_class_for_each_row, check_k, top_k
-from skcnn.neural_network._recipe import (
-    Recipe,
-    checkpoint_of,
-    design_of,
-    extractor_of,
-    phases_of,
-    settings_of,
-    warn_of_unlearned_statistics,
-)
-from skcnn.neural_network._rows import check_labels, check_weights, report_bad_rows, split_validation
-from skcnn.neural_network._schedule import SCHEDULES
-from skcnn.neural_network._state import check_sizes, pack, unpack
-from skcnn.neural_network._training import Phase, Progress, Rows, Source, run, run_epoch
+from skcnn.neural_network._recipe import phases_of
+from skcnn.neural_network._rows import check_labels, check_weights, split_validation
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
+class CNNClassifier(ClassifierMixin, BaseCNN):
     """Classifier of images: a pretrained convolutional network with a new head, trained in two phases.
 
     In the first phase the network is frozen and only the head is trained. In the second, layers of the network are
@@ -223,11 +195,6 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         "verbose": ["verbose", StrOptions({"auto"})],
     }
 
-    _base: list[np.ndarray]
-    _head: list[np.ndarray]
-    _history: list[dict[str, Any]]
-    _optimizer: dict[tuple[str, Any], list[np.ndarray]]
-
     def __init__(
         self,
         backbone: Any = "MobileNetV2",
@@ -323,42 +290,12 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
             If a parameter, X, y or the weights are invalid, or if the loss becomes infinite.
         """
         with fetched_once(self._check_input(X, reset=True)) as images:
-            return self._fit(images, y, sample_weight)
-
-    def _fit(self, images: Images, y: Any, sample_weight: ArrayLike | None) -> CNNClassifier:
-        y = check_labels(y, len(images))
-        phases = phases_of(self._recipe())
-        classes = np.unique(y)
-        checked = check_weights(y, classes, sample_weight, self.class_weight)
-        self._begin(classes)
-        design, objective = self._design(phases)
-        if self.image_size is None:
-            warn_if_shrunk(images, design.image_size, design.backbone.name)
-        settings = settings_of(self._recipe(), objective, self._seed)
-        for phase in phases:
-            if not self._uses_features(phase):
-                with self._joined_graph(design, objective, phase.unfreeze):
-                    pass  # fail early, on an unknown layer for example
-        progress = save = None
-        if self.checkpoint is not None:
-            checkpoint = checkpoint_of(self._recipe(), design, objective, images, y, checked)
-            progress, save = checkpoint.load(), checkpoint.save
-        rows, features = self._rows(images, y, checked, objective, design, phases[0])
-        validation = None
-        if self.early_stopping:
-            rows, validation = split_validation(rows, classes, self.validation_fraction, self._seed)
-        if progress is None:
-            units = [*design.hidden_layer_sizes, design.n_outputs]
-            progress = Progress(head=initial_head(self._n_features(design), units, self._seed))
-
-        def source(phase: Phase) -> Source:
-            return self._source(design, objective, phase, images, features)
-
-        if not progress.finished:
-            run(progress, phases, source, rows, validation, settings, save)
-        self._base, self._head, self._history = progress.base, progress.head, progress.history
-        self.best_epoch_, self.n_iter_ = progress.best_epoch, len(progress.history)
-        self._token = uuid.uuid4().hex
+            y = check_labels(y, len(images))
+            phases = phases_of(self._recipe())
+            classes = np.unique(y)
+            weights = check_weights(y, classes, sample_weight, self.class_weight)
+            self._begin_with(classes)
+            self._fit(images, np.searchsorted(classes, y), weights, phases)
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: ArrayLike | None = None) -> CNNClassifier:
@@ -403,24 +340,10 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
                 f"y contains classes that are not among those of the first call: Got {listing(map(repr, unknown))}; "
                 f"expected {listing(map(repr, classes.tolist()))}."
             )
-        checked = check_weights(y, classes, sample_weight, self.class_weight)
+        weights = check_weights(y, classes, sample_weight, self.class_weight)
         if is_first:
-            self._begin(classes)
-        phase = Phase("partial", 1, float(self.learning_rate), check_unfreeze(self.unfreeze))
-        design, objective = self._design([phase] if is_first else None)
-        if is_first:
-            units = [*design.hidden_layer_sizes, design.n_outputs]
-            self._head = initial_head(self._n_features(design), units, self._seed)
-        rows, features = self._rows(images, y, checked, objective, design, phase)
-        progress = Progress(base=self._base, head=self._head, history=[*self._history])
-        settings = replace(settings_of(self._recipe(), objective, self._seed), schedule="constant")
-        source = self._source(design, objective, phase, images, features)
-        # The state is of use only to the same optimizer, over the same layers.
-        kind = (as_optimizer(self.optimizer)[1], phase.unfreeze)
-        self._optimizer = {kind: run_epoch(progress, phase, source, rows, settings, self._optimizer.get(kind, []))}
-        self._base, self._head, self._history = progress.base, progress.head, progress.history
-        self.n_iter_ = self.best_epoch_ = len(progress.history)
-        self._token = uuid.uuid4().hex
+            self._begin_with(classes)
+        self._fit_epoch(images, np.searchsorted(classes, y), weights, is_first=is_first)
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -443,7 +366,7 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         ValueError
             If a parameter that determines the architecture was changed after ``fit``.
         """
-        return self._probabilities(X, self.on_error)
+        return self._outputs(X, self.on_error)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable class.
@@ -519,221 +442,19 @@ class CNNClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         check_k(k)
         return top_k(X, self._probabilities_of_all(X), k, {"class": valid_labels(self.classes_)})
 
-    def features(self, X: Any) -> np.ndarray:
-        """Return the input of the head, computed by the trained network.
-
-        Parameters
-        ----------
-        X : array-like of n_samples images
-            See :func:`skcnn.images.as_images`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features), float32
-            NaN for rows without an image if ``on_error="nan"``.
-
-        Raises
-        ------
-        BadImageError
-            If rows have no image and ``on_error="raise"``.
-        ValueError
-            If a parameter that determines the architecture was changed after ``fit``.
-        """
-        check_is_fitted(self)
-        images = self._check_input(X, reset=False)
-        if not self._base:
-            return self._extractor(self.on_error).transform(images)
-        design, objective = self._design()
-        return self._ask(images, design, objective, self.on_error, lambda graph: graph.embedder)
-
-    @property
-    def model_(self) -> Any:
-        """A plain Keras model with the trained weights, from raw pixels to probabilities."""
-        check_is_fitted(self)
-        return self._plain_model(self._design()[0], self._base, self._head)
-
-    @property
-    def history_(self) -> pd.DataFrame:
-        """One row per epoch: phase, epoch, loss, accuracy, learning rate, and the metrics on the validation set."""
-        check_is_fitted(self)
-        return pd.DataFrame(self._history)
-
-    def _begin(self, classes: np.ndarray) -> None:
-        """Reset the fitted state, and start with these classes."""
+    def _begin_with(self, classes: np.ndarray) -> None:
         if len(classes) < 2:
             raise ValueError(f"y contains one class ({classes.tolist()[0]!r}); at least 2 classes are needed.")
-        self.__dict__.pop("_token", None)  # a fit that fails leaves nothing to predict with
+        self._begin()
         self.classes_ = classes
-        self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        self._base, self._head, self._history, self._optimizer = [], [], [], {}
 
-    def _recipe(self) -> Recipe:
-        return Recipe.from_params(self.get_params(deep=False))
+    def _objective(self) -> Objective:
+        return classifying(self.loss, len(self.classes_))
 
-    def _design(self, phases: list[Phase] | None = None) -> tuple[Design, Objective]:
-        """Return the network and its objective; ``phases`` are given if training is about to begin."""
-        design, objective = design_of(self._recipe(), len(self.classes_), self._seed)
-        # Where the weights learned are the head's alone, the network's own are part of what was fitted.
-        weights = None if self._base else design.backbone.weights_id(self.weights, self._seed)
-        form = {
-            "backbone": design.backbone.name,
-            "weights": weights,
-            "pooling": design.pooling,
-            "image_size": design.image_size if design.pooling is None else None,  # a flattened map has its size
-            "hidden_layer_sizes": design.hidden_layer_sizes,
-            "loss": design.activation,
-        }
-        if phases is not None:
-            self._form, self._constants = form, ""
-            if not all(self._uses_features(phase) for phase in phases):
-                initial = initial_base(design)
-                self._constants = initial.constants
-                warn_of_unlearned_statistics(self._recipe(), initial, phases)
-        for name, value in form.items():
-            if value is not None and value != self._form[name]:
-                raise ValueError(
-                    f"{name} was changed after fit to {getattr(self, name)!r}; the trained weights are those of "
-                    "another network. Call fit again, or restore the parameter."
-                )
-        return replace(design, constants=self._constants), objective
-
-    def _extractor(self, on_error: str) -> BottleneckFeatures:
-        return extractor_of(self._recipe(), len(self.classes_), self._seed, on_error)
-
-    def _n_features(self, design: Design) -> int:
-        if design.pooling is not None or design.backbone.layers[-1].n_features == 0:
-            return design.backbone.n_features
-        return len(self._extractor("raise").get_feature_names_out())
-
-    def _uses_features(self, phase: Phase) -> bool:
-        """Return whether a phase can use cached features: its network is frozen, and images are not augmented."""
-        return phase.unfreeze is None and self.augmentation is None and not self._base
-
-    def _rows(
-        self, images: Images, y: np.ndarray, weights: np.ndarray, objective: Objective, design: Design, phase: Phase
-    ) -> tuple[Rows, np.ndarray | None]:
-        """Return the rows to train on, and features of all rows if the first phase needs them."""
-        features = None
-        if self._uses_features(phase):
-            features = self._extractor(self.on_error).transform(images)
-            bad = np.isnan(features).all(axis=1)
-        else:
-            bad = np.zeros(len(images), bool)
-            # Before the first epoch, and not in the midst of it.
-            if failed := undecodable(images, self.resize, self.max_pixels):
-                report_bad_rows(failed, len(images), self.on_error)
-                bad[[row.row for row in failed]] = True
-        keep = np.flatnonzero(~bad & (weights > 0))
-        if not len(keep):
-            raise ValueError("No row is left for training; expected at least one row with an image and a weight > 0.")
-        codes = np.searchsorted(self.classes_, y)[keep]
-        return Rows(keep, codes, objective.encode(codes), weights[keep]), features
-
-    def _source(
-        self, design: Design, objective: Objective, phase: Phase, images: Images, features: np.ndarray | None
-    ) -> Source:
-        if self._uses_features(phase):
-            if features is None:
-                features = self._extractor(self.on_error).transform(images)
-            known = features
-            return Source(
-                lambda rows: known[rows],
-                lambda: self._head_graph(design, objective, known.shape[1]),
-                None,
-                lambda base, head: self._plain_model(design, base, head),
-            )
-        return Source(
-            image_reader(images, design.image_size, self.resize, self.max_pixels),
-            lambda: self._joined_graph(design, objective, phase.unfreeze),
-            lambda: initial_base(design).weights,
-            lambda base, head: self._plain_model(design, base, head),
-        )
-
-    def _plain_model(self, design: Design, base: list[np.ndarray], head: list[np.ndarray]) -> Any:
-        return plain_model(design, float(self.dropout), base or initial_base(design).weights, head)
-
-    def _head_graph(self, design: Design, objective: Objective, n_features: int) -> AbstractContextManager[Graph]:
-        return head_graph(design, n_features, (objective.identity, as_optimizer(self.optimizer)[1]))
-
-    def _joined_graph(self, design: Design, objective: Objective, unfreeze: Any) -> AbstractContextManager[Graph]:
-        return joined_graph(
-            design,
-            unfreeze,
-            as_augmentation(self.augmentation),
-            (objective.identity, as_optimizer(self.optimizer)[1]),
-        )
-
-    def _probabilities(self, X: Any, on_error: str) -> np.ndarray:
-        check_is_fitted(self)
-        images = self._check_input(X, reset=False)
-        return remembered(self, images, lambda: self._computed_probabilities(images, on_error))
-
-    def _computed_probabilities(self, images: Images, on_error: str) -> np.ndarray:
-        design, objective = self._design()
-        if self._base:
-            return objective.probabilities(self._ask(images, design, objective, on_error, lambda graph: graph.network))
-        features = self._extractor(on_error).transform(images)
-        with self._head_graph(design, objective, features.shape[1]) as graph:
-            graph.put([], self._head, self._token)
-            parts = [
-                graph.network.predict_on_batch(features[start : start + 1024])
-                for start in range(0, len(features), 1024)
-            ]
-        outputs = np.concatenate(parts)
-        outputs[np.isnan(features).all(axis=1)] = np.nan
-        return objective.probabilities(outputs)
+    def _split(self, rows: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return split_validation(rows, y, self.classes_, self.validation_fraction, self._seed)
 
     def _probabilities_of_all(self, X: Any) -> np.ndarray:
         """Return probabilities for a method that has no answer for a row without an image, whatever ``on_error`` is."""
         with a_class_for_each_row():
-            return self._probabilities(X, "raise")
-
-    def _ask(
-        self, images: Images, design: Design, objective: Objective, on_error: str, model: Callable[[Graph], Any]
-    ) -> np.ndarray:
-        """Return the output of a model of the joined graph for images."""
-        bad: list[BadRow] = []
-        with self._joined_graph(design, objective, check_unfreeze(self.unfreeze)) as graph:
-            graph.put(self._base, self._head, self._token)
-            outputs = np.full((len(images), model(graph).output_shape[-1]), np.nan, np.float32)
-            batches = read_batches(
-                images,
-                range(len(images)),
-                design.image_size,
-                batch_size=self.batch_size,
-                resize=self.resize,
-                max_pixels=self.max_pixels,
-            )
-            for batch in batches:
-                bad += batch.bad
-                if batch.rows and not (bad and on_error == "raise"):
-                    outputs[batch.rows] = model(graph).predict_on_batch(batch.pixels)
-        if bad:
-            report_bad_rows(bad, len(images), on_error)
-        return outputs
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the state for pickle and for a saved file; the optimizer's is left behind."""
-        state = dict(super().__getstate__())
-        if "_optimizer" in state:
-            state["_optimizer"] = {}
-        return state
-
-    def __skcnn_pack__(self, members: dict[str, bytes]) -> dict[str, Any]:
-        """Return the parameters that a saved file has otherwise; what they stand for goes into ``members``."""
-        return pack(self.get_params(deep=False), members)
-
-    def __skcnn_unpack__(self, members: dict[str, bytes]) -> dict[str, Any]:
-        """Return the parameters that :meth:`__skcnn_pack__` returned as they were."""
-        check_sizes(self.hidden_layer_sizes, getattr(self, "_head", []))
-        return unpack(self.get_params(deep=False), members)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """Return whether there are weights, for scikit-learn."""
-        return hasattr(self, "_token")
-
-    def __sklearn_tags__(self) -> Tags:
-        """Return scikit-learn's tags of the classifier."""
-        tags = super().__sklearn_tags__()
-        tags.non_deterministic = self.random_state is None
-        return tags
+            return self._outputs(X, "raise")

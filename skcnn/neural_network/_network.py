@@ -1,24 +1,21 @@
-"""A network for classification: pixels, scaling, backbone, pooling, head; and which of its layers are trained."""
+"""A network with a new head: pixels, scaling, backbone, pooling, dense layers."""
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from skcnn._keras import building, copy_model, import_keras, is_keras_model, set_weights
+from skcnn._training import augmented, check_unfreeze, freeze_batch_norm, in_inference_mode, open_layers
 from skcnn.backbones import Backbone, as_backbone, scale_pixels
 from skcnn.images import as_image_size
-from skcnn.neural_network._augmentation import augmented
-from skcnn.neural_network._loss import as_objective
+from skcnn.neural_network._loss import Objective, classifying
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class Design:
         Units of the head's hidden layers.
     n_outputs : int
         Units of the head's last layer.
-    activation : {"softmax", "sigmoid"}
+    activation : {"softmax", "sigmoid", "linear"}
         Activation of the head's last layer.
     precision : {"float32", "bfloat16"}
         Precision of the backbone; the head always computes in float32.
@@ -82,18 +79,27 @@ class Design:
 
 
 class InitialBase(NamedTuple):
-    """The initial weights of a backbone; a digest of the constants of compiled graphs; and if it has BatchNorm."""
+    """A backbone with its initial weights, which is not changed; and a digest of the constants of its graphs."""
 
-    weights: list[np.ndarray]
+    network: Any
     constants: str
-    has_batch_norm: bool
+
+    @property
+    def weights(self) -> list[np.ndarray]:
+        """Copies of the weights."""
+        return list(self.network.get_weights())
+
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether it has BatchNorm layers."""
+        return any(isinstance(layer, import_keras().layers.BatchNormalization) for layer in self.network.layers)
 
 
 _initial: OrderedDict[tuple[Any, ...], InitialBase] = OrderedDict()
 
 
 def initial_base(design: Design) -> InitialBase:
-    """Return the initial weights of a design's backbone. The last three are cached."""
+    """Return a design's backbone with its initial weights. The last three are cached."""
     layers = import_keras().layers
     given = design.backbone if design.backbone.network is None else "a model"
     key = (given, design.backbone.weights_id(design.weights, design.seed), design.image_size)
@@ -105,8 +111,7 @@ def initial_base(design: Design) -> InitialBase:
                 if isinstance(layer, layers.Normalization):  # computes with copies of its weights
                     for value in layer.get_weights():
                         digest.update(value.tobytes())
-            has_batch_norm = any(isinstance(layer, layers.BatchNormalization) for layer in network.layers)
-            _initial[key] = InitialBase(network.get_weights(), digest.hexdigest(), has_batch_norm)
+            _initial[key] = InitialBase(network, digest.hexdigest())
             while len(_initial) > 3:
                 _initial.popitem(last=False)
         _initial.move_to_end(key)
@@ -156,7 +161,8 @@ def head_layers(design: Design) -> list[Any]:
         dense(units, activation="relu", dtype="float32", name=f"hidden_{number}")
         for number, units in enumerate(design.hidden_layer_sizes, start=1)
     ]
-    return [*hidden, dense(design.n_outputs, activation=design.activation, dtype="float32", name="probabilities")]
+    name = "outputs" if design.activation == "linear" else "probabilities"
+    return [*hidden, dense(design.n_outputs, activation=design.activation, dtype="float32", name=name)]
 
 
 def apply_head(features: Any, dense: list[Any], make_dropout: Callable[[int], Any] | None) -> Any:
@@ -178,107 +184,38 @@ def learning_base(design: Design, base: Any, unfreeze: Any) -> Any:
     return base if design.batch_norm == "train" and unfreeze is not None else in_inference_mode()(base)
 
 
-@lru_cache(maxsize=1)
-def in_inference_mode() -> Any:
-    """Return a layer that runs another one in inference mode, whatever mode it is run in itself.
-
-    ``base(x, training=False)`` alone does not: Keras 3 has the outer model's ``training=True`` win over it.
-    """
-    keras = import_keras()
-
-    # Registered, and with a configuration, for callbacks that copy the model or write it down.
-    @keras.saving.register_keras_serializable("skcnn")
-    class InInferenceMode(keras.layers.Layer):  # type: ignore[name-defined]
-        def __init__(self, inner: Any, name: str | None = None, trainable: bool = True, dtype: Any = None):
-            super().__init__(name=name, trainable=trainable, dtype=dtype)
-            self.inner = inner
-
-        @classmethod
-        def from_config(cls, config: dict[str, Any]) -> InInferenceMode:
-            return cls(**{**config, "inner": keras.saving.deserialize_keras_object(config["inner"])})
-
-        def get_config(self) -> dict[str, Any]:
-            return {**super().get_config(), "inner": keras.saving.serialize_keras_object(self.inner)}
-
-        def call(self, x: Any) -> Any:
-            return self.inner(x, training=False)
-
-    return InInferenceMode
-
-
-def open_layers(design: Design, network: Any, unfreeze: Any) -> None:
+def open_network(design: Design, network: Any, unfreeze: Any) -> None:
     """Make the layers of a backbone that ``unfreeze`` names trainable, and the others not."""
-    first = first_open_layer(design, network, unfreeze)
-    for index, layer in enumerate(network.layers):
-        layer.trainable = index >= first
-
-
-def freeze_batch_norm(network: Any) -> None:
-    """Freeze BatchNorm layers: only frozen ones stay in inference mode while a model is trained."""
-    for layer in network.layers:
-        if isinstance(layer, import_keras().layers.BatchNormalization):
-            layer.trainable = False
-        elif hasattr(layer, "layers"):
-            freeze_batch_norm(layer)
-
-
-def first_open_layer(design: Design, network: Any, unfreeze: Any) -> int:
-    """Return the index of the first layer that ``unfreeze`` makes trainable; the number of layers if there is none."""
-    n_layers = len(network.layers)
-    if unfreeze is None:
-        return n_layers
-    if unfreeze == "all":
-        return 0
-    if isinstance(unfreeze, float):
-        return min(round(n_layers * (1 - unfreeze)), n_layers - 1)
-    if isinstance(unfreeze, int):
-        if not -n_layers <= unfreeze < n_layers:
-            raise ValueError(
-                f"unfreeze={unfreeze}; expected an index of the {n_layers} layers of {design.backbone.name}."
-            )
-        return int(unfreeze) % n_layers
-    names = [layer.name for layer in network.layers]
-    if unfreeze in names:
-        return names.index(unfreeze)
-    for layer in design.backbone.layers:
-        if layer.name == unfreeze:
-            operation = design.backbone.layer_output(network, unfreeze)._keras_history.operation
-            operations = getattr(network, "operations", network.layers)  # a Sequential has layers alone
-            later = operations[operations.index(operation) :]
-            return next((names.index(o.name) for o in later if o.name in names), n_layers)
-    close = difflib.get_close_matches(unfreeze, names, n=3)
-    hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
-    raise ValueError(f"unfreeze={unfreeze!r}; expected a layer of {design.backbone.name}.{hint}")
-
-
-def check_unfreeze(unfreeze: Any) -> Any:
-    """Return ``unfreeze`` in its canonical form, or raise an error."""
-    if unfreeze is None or (isinstance(unfreeze, str) and unfreeze):
-        return unfreeze
-    if isinstance(unfreeze, Integral) and not isinstance(unfreeze, bool):
-        return "all" if unfreeze == 0 else int(unfreeze)
-    if isinstance(unfreeze, (float, np.floating)) and 0 < unfreeze <= 1:
-        return "all" if unfreeze == 1 else float(unfreeze)
-    raise ValueError(
-        f"unfreeze={unfreeze!r}; expected None, 'all', the name of the first layer to open, its index (-20: the last "
-        "20 layers), or the fraction of the layers to open, a float in (0, 1]"
-    )
+    for layer, is_open in zip(network.layers, open_layers(design.backbone, network, unfreeze), strict=True):
+        layer.trainable = is_open
 
 
 def plain_model(
-    design: Design, dropout: float, base: list[np.ndarray], head: list[np.ndarray], unfreeze: Any = "all"
+    design: Design,
+    dropout: float,
+    base: list[np.ndarray],
+    head: list[np.ndarray],
+    *,
+    unfreeze: Any = "all",
+    scaling: tuple[Any, Any] | None = None,
 ) -> Any:
-    """Return a Keras model of standard layers from pixels (n, height, width, 3) in [0, 255] to the head's output."""
+    """Return a Keras model of standard layers from pixels (n, height, width, 3) in [0, 255] to the head's output.
+
+    With ``scaling``, (scale, offset), the output is scaled, so that it is what the estimator predicts.
+    """
     keras = import_keras()
     with building(design.seed):
         parts = build_parts(design)
-        open_layers(design, parts.network, unfreeze)
+        open_network(design, parts.network, unfreeze)
         if design.batch_norm == "inference":
             freeze_batch_norm(parts.network)
         pixels = keras.Input((*design.image_size, 3), name="pixels")
         features = apply_base(pixels, design, parts.base, [])
         make_dropout = (lambda number: keras.layers.Dropout(dropout)) if dropout else None
-        model = keras.Model(pixels, apply_head(features, parts.dense, make_dropout), name="cnn")
+        outputs = apply_head(features, parts.dense, make_dropout)
+        if scaling is not None:
+            outputs = keras.layers.Rescaling(*scaling, dtype="float32", name="scaled")(outputs)
+        model = keras.Model(pixels, outputs, name="cnn")
     set_weights(parts.base, base)
     for layer, start in zip(parts.dense, range(0, len(head), 2), strict=False):
         layer.set_weights(head[start : start + 2])
@@ -335,15 +272,15 @@ def build_cnn(
     loss = (compile_kwargs or {}).get("loss") or "auto"
     if isinstance(loss, type):
         loss = loss()
-    objective = as_objective(loss, int(meta["n_classes_"]))
+    objective = classifying(loss, int(meta["n_classes_"]))
     size = None if image_size is None else as_image_size(image_size)
-    found = as_backbone(backbone_of(backbone, int(meta["n_classes_"])), image_size=size)
+    found = as_backbone(backbone_of(backbone, objective), image_size=size)
     design = Design(
         found, weights, random_state, size or found.image_size, pooling, tuple(hidden_layer_sizes),
         objective.n_outputs, objective.activation, "float32", batch_norm,
     )  # fmt: skip
     base = initial_base(design).weights
-    model = plain_model(design, dropout, base, [], check_unfreeze(unfreeze))
+    model = plain_model(design, dropout, base, [], unfreeze=check_unfreeze(unfreeze))
     if compile_kwargs is not None:
         model.compile(**compile_kwargs)
     return model
@@ -354,32 +291,23 @@ class MetaBuilder:
     """A builder by SciKeras's contract, ``build(meta, ...)``, as a backbone: a callable of ``input_shape``."""
 
     build: Callable[..., Any]
-    n_classes: int
+    task: tuple[tuple[str, Any], ...]
 
     def __call__(self, input_shape: tuple[int, int, int]) -> Any:
         """Return the network for images of this shape."""
-        return self.build(
-            meta={
-                "n_classes_": self.n_classes,
-                "classes_": np.arange(self.n_classes),
-                "target_type_": "binary" if self.n_classes == 2 else "multiclass",
-                "X_shape_": (None, *input_shape),
-                "n_outputs_": 1,
-                "n_outputs_expected_": 1,
-            }
-        )
+        return self.build(meta={**dict(self.task), "X_shape_": (None, *input_shape)})
 
     @property
     def __name__(self) -> str:
         return getattr(self.build, "__name__", type(self.build).__name__)
 
 
-def backbone_of(backbone: Any, n_classes: int) -> Any:
+def backbone_of(backbone: Any, objective: Objective) -> Any:
     """Return the parameter ``backbone`` for :func:`skcnn.backbones.as_backbone`."""
     if isinstance(backbone, Backbone) or not callable(backbone) or is_keras_model(backbone):
         return backbone
     if "meta" in inspect.signature(backbone).parameters:
-        return MetaBuilder(backbone, n_classes)
+        return MetaBuilder(backbone, objective.meta)
     return backbone
 
 
@@ -396,28 +324,3 @@ def _build_network(design: Design, weights: Any) -> Any:
             return {"dtype": f"mixed_{design.precision}"} if isinstance(operation, keras.layers.Layer) else {}
 
         return copy_model(network) if design.precision == "float32" else copy_model(network, changed=with_policy)
-
-
-@lru_cache(maxsize=1)
-def variable_dropout() -> Any:
-    """Return a dropout layer whose rate is a variable, so that candidates of a search share a compiled graph."""
-    keras = import_keras()
-
-    @keras.saving.register_keras_serializable("skcnn")
-    class VariableDropout(keras.layers.Layer):  # type: ignore[name-defined]
-        def __init__(self, name: str | None = None, trainable: bool = True, dtype: Any = "float32") -> None:
-            super().__init__(name=name, trainable=trainable, dtype=dtype)
-            self.seed_generator = keras.random.SeedGenerator(0)
-
-        def build(self, input_shape: Any) -> None:
-            self.rate = self.add_weight(shape=(), initializer="zeros", trainable=False, name="rate")
-
-        def call(self, x: Any, training: bool = False) -> Any:
-            if not training:
-                return x
-            keep = 1 - self.rate
-            # Uniform numbers lie in [0, 1): a rate of 0 keeps every value as it is.
-            drawn = keras.random.uniform(keras.ops.shape(x), seed=self.seed_generator)
-            return keras.ops.where(drawn < keep, x / keep, 0.0)
-
-    return VariableDropout

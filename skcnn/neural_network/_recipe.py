@@ -1,4 +1,4 @@
-"""From the parameters of a classifier: phases of training, the network, its features, and the training settings."""
+"""From the parameters of an estimator: phases of training, the network, its features, and the training settings."""
 
 from __future__ import annotations
 
@@ -10,14 +10,21 @@ from typing import Any
 import numpy as np
 
 from skcnn._keras import import_keras
+from skcnn._training import (
+    Checkpoint,
+    Driver,
+    Phase,
+    Settings,
+    as_augmentation,
+    as_optimizer,
+    check_unfreeze,
+    run_identity,
+)
 from skcnn.backbones import as_backbone
 from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.images import Images, as_image_size
-from skcnn.neural_network._augmentation import as_augmentation
-from skcnn.neural_network._checkpoint import Checkpoint, run_identity
-from skcnn.neural_network._loss import Objective, as_objective, as_optimizer
-from skcnn.neural_network._network import Design, InitialBase, backbone_of, check_unfreeze
-from skcnn.neural_network._training import Phase, Settings
+from skcnn.neural_network._loss import Objective
+from skcnn.neural_network._network import Design, InitialBase, backbone_of
 
 _NOT_OF_THE_RUN = ("root", "cache", "checkpoint", "callbacks", "verbose")
 """Parameters that are not part of the run's fingerprint: they do not change the result, or cannot be compared."""
@@ -25,7 +32,7 @@ _NOT_OF_THE_RUN = ("root", "cache", "checkpoint", "callbacks", "verbose")
 
 @dataclass(frozen=True)
 class Recipe:
-    """The parameters of a classifier that decide how it is trained. Made by `from_params`; the names are its own."""
+    """The parameters of an estimator that decide how it is trained. Made by `from_params`; the names are its own."""
 
     given: Mapping[str, Any]
     """All parameters, by name."""
@@ -59,7 +66,7 @@ class Recipe:
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Recipe:
-        """Take what matters from the parameters of a classifier, as its ``get_params(deep=False)`` returns them."""
+        """Take what matters from the parameters of an estimator, as its ``get_params(deep=False)`` returns them."""
         return cls(params, **{field.name: params[field.name] for field in fields(cls) if field.name != "given"})
 
 
@@ -74,15 +81,14 @@ def phases_of(recipe: Recipe) -> list[Phase]:
     return phases
 
 
-def design_of(recipe: Recipe, n_classes: int, seed: int) -> tuple[Design, Objective]:
-    """Return the network and its objective."""
-    objective = as_objective(recipe.loss, n_classes)
+def design_of(recipe: Recipe, objective: Objective, seed: int) -> Design:
+    """Return the network."""
     size = None if recipe.image_size is None else as_image_size(recipe.image_size)
-    backbone = as_backbone(backbone_of(recipe.backbone, n_classes), image_size=size)
+    backbone = as_backbone(backbone_of(recipe.backbone, objective), image_size=size)
     hidden = tuple(np.atleast_1d(np.asarray(recipe.hidden_layer_sizes, dtype=object)).tolist())
     if not all(isinstance(units, (int, np.integer)) and units > 0 for units in hidden):
         raise ValueError(f"hidden_layer_sizes={recipe.hidden_layer_sizes!r}; expected a sequence of ints > 0")
-    design = Design(
+    return Design(
         backbone=backbone,
         weights=recipe.weights,
         seed=seed,
@@ -94,13 +100,12 @@ def design_of(recipe: Recipe, n_classes: int, seed: int) -> tuple[Design, Object
         precision=recipe.precision,
         batch_norm=recipe.batch_norm,
     )
-    return design, objective
 
 
-def extractor_of(recipe: Recipe, n_classes: int, seed: int, on_error: str) -> BottleneckFeatures:
+def extractor_of(recipe: Recipe, objective: Objective, seed: int, on_error: str) -> BottleneckFeatures:
     """Return the transformer that computes the features of the untrained network, as arrays."""
     features = BottleneckFeatures(
-        backbone_of(recipe.backbone, n_classes),
+        backbone_of(recipe.backbone, objective),
         weights=recipe.weights,
         pooling=recipe.pooling,
         image_size=recipe.image_size,
@@ -116,7 +121,7 @@ def extractor_of(recipe: Recipe, n_classes: int, seed: int, on_error: str) -> Bo
     return features.set_output(transform="default")
 
 
-def settings_of(recipe: Recipe, objective: Objective, seed: int) -> Settings:
+def settings_of(recipe: Recipe, driver: Driver, seed: int) -> Settings:
     """Return the settings of all phases."""
     callbacks = recipe.callbacks or ()
     if not isinstance(callbacks, (list, tuple)) or not all(callable(make) for make in callbacks):
@@ -131,8 +136,7 @@ def settings_of(recipe: Recipe, objective: Objective, seed: int) -> Settings:
             "those of all epochs; expected only one of them."
         )
     return Settings(
-        optimizer=lambda: as_optimizer(recipe.optimizer)[0],
-        loss=objective.loss,
+        driver=driver,
         schedule=recipe.learning_rate_schedule,
         patience=int(recipe.n_iter_no_change),
         dropout=float(recipe.dropout),
@@ -152,7 +156,6 @@ def checkpoint_of(
     weights: np.ndarray,
 ) -> Checkpoint:
     """Return the checkpoint of a run, which is identified by its parameters and its data."""
-    assert recipe.checkpoint is not None  # Else there is none to make.
     if not isinstance(recipe.random_state, (int, np.integer)):
         raise ValueError(
             f"checkpoint={recipe.checkpoint!r} with random_state={recipe.random_state!r}; resuming requires "

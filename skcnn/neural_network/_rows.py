@@ -1,8 +1,7 @@
-"""Training rows: labels and weights checked, bad images reported, a validation set split off."""
+"""Training rows: labels, numbers and weights checked, a validation set split off."""
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,6 @@ from sklearn.utils.validation import (
 
 from skcnn._labels import as_class_weight, as_labels
 from skcnn._text import listing
-from skcnn.images import BadImageError, BadImageWarning, BadRow, bad_rows_frame
-from skcnn.neural_network._training import Rows
 
 
 def check_labels(y: Any, n_rows: int) -> np.ndarray:
@@ -54,33 +51,40 @@ def check_weights(y: np.ndarray, classes: np.ndarray, sample_weight: Any, class_
     return np.asarray(weights, np.float32)
 
 
-def split_validation(rows: Rows, classes: np.ndarray, fraction: float, seed: int) -> tuple[Rows, Rows]:
-    """Return the rows of the training set and of the validation set, a fraction stratified by class."""
-    single = classes[np.bincount(rows.codes, minlength=len(classes)) == 1]
-    if len(single):
-        raise ValueError(
-            f"early_stopping=True splits off a validation set, stratified by class; expected two images or more per "
-            f"class. Got one image of {listing(map(repr, single.tolist()))}. Add images, drop these rows, or use "
-            "early_stopping=False."
-        )
+def split_validation(
+    rows: np.ndarray, codes: np.ndarray | None, classes: np.ndarray, fraction: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of the training set and of the validation set, a fraction, stratified where there are classes.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows,), int
+        Row numbers.
+    codes : ndarray of shape (n_rows,), int, or None
+        Indices of their classes; None does not stratify.
+    classes : ndarray
+        The classes.
+    fraction : float
+        Size of the validation set.
+    seed : int
+        Decides which rows.
+    """
+    if codes is not None:
+        single = classes[np.bincount(codes, minlength=len(classes)) == 1]
+        if len(single):
+            raise ValueError(
+                f"early_stopping=True splits off a validation set, stratified by class; expected two images or more "
+                f"per class. Got one image of {listing(map(repr, single.tolist()))}. Add images, drop these rows, or "
+                "use early_stopping=False."
+            )
     try:
         kept, held_out = train_test_split(
-            np.arange(len(rows.codes)),
-            test_size=fraction,
-            stratify=rows.codes,
-            random_state=seed % 2**32,
+            np.arange(len(rows)), test_size=fraction, stratify=codes, random_state=seed % 2**32
         )
     except ValueError as error:
+        by_class = "" if codes is None else ", stratified by class,"
         raise ValueError(
-            f"validation_fraction={fraction} of {len(rows.codes)} rows, stratified by class, is not possible: {error} "
+            f"validation_fraction={fraction} of {len(rows)} rows{by_class} is not possible: {error} "
             "Use another fraction, or early_stopping=False."
         ) from None
-    return rows.take(np.sort(kept)), rows.take(np.sort(held_out))
-
-
-def report_bad_rows(bad: list[BadRow], n_rows: int, on_error: str) -> None:
-    """Raise an error or warn about the rows without an image."""
-    frame = bad_rows_frame(bad)
-    if on_error == "raise":
-        raise BadImageError(frame, n_rows)
-    warnings.warn(BadImageWarning(frame, n_rows), stacklevel=4)
+    return rows[np.sort(kept)], rows[np.sort(held_out)]

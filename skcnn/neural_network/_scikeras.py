@@ -15,19 +15,29 @@ from sklearn import config_context, get_config
 
 
 @lru_cache(maxsize=1)
-def _driver_class() -> Any:
-    from scikeras.wrappers import KerasClassifier
+def _driver_classes() -> Any:
+    from scikeras.wrappers import KerasClassifier, KerasRegressor
 
-    class RowNumberClassifier(KerasClassifier):
+    class OfRowNumbers:
+        _train: Callable[[Any], dict[str, Any]]
+        _transform_output: Any
+        model_: Any
+
         def _fit_keras_model(self, X: Any, y: Any, *args: Any, **kwargs: Any) -> None:
             with config_context(transform_output=self._transform_output):
                 self.history_ = self._train(self.model_)
 
-    return RowNumberClassifier
+    class RowNumberClassifier(OfRowNumbers, KerasClassifier):
+        pass
+
+    class RowNumberRegressor(OfRowNumbers, KerasRegressor):
+        pass
+
+    return RowNumberClassifier, RowNumberRegressor
 
 
 def drive(
-    model: Any, n_rows: int, codes: np.ndarray, *, optimizer: Any, loss: Any, train: Callable[[Any], dict[str, Any]]
+    model: Any, y: np.ndarray, *, optimizer: Any, loss: Any, metric: str, train: Callable[[Any], dict[str, Any]]
 ) -> None:
     """Have SciKeras compile a model, unless it is compiled, and call ``train`` with it.
 
@@ -35,12 +45,10 @@ def drive(
     ----------
     model : keras.Model
         Compiled with ``optimizer`` and ``loss`` unless it is compiled already.
-    n_rows : int
-        Rows to train on.
-    codes : ndarray of shape (n_rows,), int
-        Indices of their classes.
-    optimizer, loss
-        Parameters of SciKeras's classifier.
+    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+        Indices of classes or indicators of them (int), or numbers (float), of the rows to train on.
+    optimizer, loss, metric
+        Parameters of SciKeras's wrapper.
     train : callable
         From the compiled model to Keras's history, a dict of lists.
     """
@@ -51,9 +59,11 @@ def drive(
         return model
 
     # random_state=None: a number would enable TensorFlow's op determinism for the whole process.
-    driver = _driver_class()(build, optimizer=optimizer, loss=loss, metrics=["accuracy"], random_state=None, verbose=0)
+    classifier, regressor = _driver_classes()
+    wrapper = regressor if y.dtype.kind == "f" else classifier
+    driver = wrapper(build, optimizer=optimizer, loss=loss, metrics=[metric], random_state=None, verbose=0)
     driver._train = train
     # SciKeras encodes labels by scikit-learn's transformers, to arrays; callbacks see the user's setting.
     driver._transform_output = get_config()["transform_output"]
     with config_context(transform_output="default"):
-        driver.fit(np.arange(n_rows)[:, None], codes)
+        driver.fit(np.arange(len(y))[:, None], y)

@@ -62,8 +62,10 @@ def trained_network(classifier: CNNClassifier) -> TrainedNetwork:
         If a parameter that decides the form of the network was changed after ``fit``.
     """
     check_is_fitted(classifier)
-    design = replace(classifier._design()[0], precision="float32")
+    design = replace(classifier._design(), precision="float32")
     with building(design.seed):
         parts = build_parts(design)
-    set_weights(parts.base, classifier._base or initial_base(design).weights)
-    return TrainedNetwork(design.backbone, parts.network, parts.base.outputs[0], classifier._head, design.image_size)
+    set_weights(parts.base, classifier._weights.get("base") or initial_base(design).weights)
+    return TrainedNetwork(
+        design.backbone, parts.network, parts.base.outputs[0], classifier._weights["head"], design.image_size
+    )

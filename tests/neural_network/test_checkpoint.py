@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from skcnn._training import _checkpoints as module
+from skcnn._training import run_identity
 from skcnn.images import as_images
 from skcnn.neural_network import CheckpointError, CNNClassifier
-from skcnn.neural_network import _checkpoint as module
-from skcnn.neural_network._checkpoint import run_identity
 
 
 class KilledError(BaseException):
@@ -136,14 +136,14 @@ def test_needs_a_seed(task, tiny, tmp_path, random_state):
 SCRIPT = """
 import sys, os, signal, numpy as np
 from skcnn.neural_network import CNNClassifier
-from skcnn.neural_network import _checkpoint
+from skcnn._training import _checkpoints
 folder, kill = sys.argv[1], int(sys.argv[2])
-original = _checkpoint.Checkpoint.save
+original = _checkpoints.Checkpoint.save
 def save(self, progress):
     original(self, progress)
     if kill and len(progress.history) == kill:
         os.kill(os.getpid(), signal.SIGKILL)
-_checkpoint.Checkpoint.save = save
+_checkpoints.Checkpoint.save = save
 X = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
 y = np.arange(12) % 2
 classifier = CNNClassifier("ResNet20", head_epochs=2, epochs=2, learning_rate=0.01, batch_size=4, random_state=0,
@@ -173,4 +173,4 @@ def test_a_process_that_is_really_killed(tmp_path):
 def test_memory_of_an_estimator_is_not_shared(task, tiny):
     a = tiny().fit(*task)
     b = CNNClassifier(**a.get_params(deep=False)).fit(*task)
-    assert all(x is not z for x, z in zip(a._base, b._base, strict=True))
+    assert all(x is not z for x, z in zip(a._weights["base"], b._weights["base"], strict=True))

@@ -3,7 +3,6 @@
 import copy
 import pickle
 import random
-import types
 
 import keras
 import numpy as np
@@ -14,13 +13,13 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from toy import TOY
 
+from skcnn._training import _runs, open_layers
 from skcnn.backbones import as_backbone
 from skcnn.cache import memory_cache
 from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.images import BadImageError, BadImageWarning
 from skcnn.neural_network import CNNClassifier
-from skcnn.neural_network._loss import as_objective
-from skcnn.neural_network._network import first_open_layer
+from skcnn.neural_network._loss import classifying
 
 
 def same(a, b):
@@ -75,7 +74,7 @@ def test_the_network_given_is_not_changed(task, tiny, tiny_network):
         same(old, new)
     assert [layer.trainable for layer in tiny_network.layers] == trainable
     assert classifier.backbone is tiny_network
-    moved = [np.abs(old - new).max() for old, new in zip(before, classifier._base, strict=True)]
+    moved = [np.abs(old - new).max() for old, new in zip(before, classifier._weights["base"], strict=True)]
     assert max(moved) > 1e-3
 
 
@@ -91,9 +90,9 @@ def test_moving_statistics(task, tiny, tiny_network, batch_norm, moves):
 
 def test_frozen_layers_do_not_learn_even_in_train_mode(task, tiny, tiny_network):
     classifier = tiny(batch_norm="train", unfreeze="parts", learning_rate=0.05).fit(*task)
-    for old, new in zip(tiny_network.get_weights()[:6], classifier._base[:6], strict=True):
+    for old, new in zip(tiny_network.get_weights()[:6], classifier._weights["base"][:6], strict=True):
         same(old, new)
-    assert np.abs(tiny_network.get_weights()[6] - classifier._base[6]).max() > 1e-3
+    assert np.abs(tiny_network.get_weights()[6] - classifier._weights["base"][6]).max() > 1e-3
 
 
 @pytest.mark.parametrize(
@@ -101,7 +100,7 @@ def test_frozen_layers_do_not_learn_even_in_train_mode(task, tiny, tiny_network)
 )
 def test_unfreeze(task, tiny, tiny_network, unfreeze, n_moved):
     classifier = tiny(head_epochs=1, epochs=1, learning_rate=0.05, unfreeze=unfreeze).fit(*task)
-    trained = classifier._base or tiny_network.get_weights()
+    trained = classifier._weights.get("base") or tiny_network.get_weights()
     moved = [np.any(old != new) for old, new in zip(tiny_network.get_weights(), trained, strict=True)]
     assert sum(moved) == n_moved
 
@@ -114,9 +113,17 @@ def test_unfreeze_refused(task, tiny, unfreeze, cache):
 
 
 @pytest.mark.parametrize("unfreeze", ["output", 0.01])
-def test_first_open_layer(tiny_network, unfreeze):
-    design = types.SimpleNamespace(backbone=as_backbone(tiny_network))
-    assert first_open_layer(design, tiny_network, unfreeze) == len(tiny_network.layers) - 1
+def test_open_layers(tiny_network, unfreeze):
+    is_open = open_layers(as_backbone(tiny_network), tiny_network, unfreeze)
+    assert is_open == [False] * (len(tiny_network.layers) - 1) + [True]
+
+
+def test_layers_opened_by_a_pattern(tiny_network):
+    names = [layer.name for layer in tiny_network.layers]
+    is_open = open_layers(as_backbone(tiny_network), tiny_network, "[ep]*s")
+    assert is_open == [name in ("edges", "parts") for name in names]
+    with pytest.raises(ValueError, match=r"unfreeze='no\*'; no layer of .* has a name of this form"):
+        open_layers(as_backbone(tiny_network), tiny_network, "no*")
 
 
 def test_unfreeze_by_a_name_of_the_table(task):
@@ -134,7 +141,7 @@ def test_head_start_equals_training_the_joined_network(task, tiny):
     joined = tiny(**parameters, augmentation=keras.layers.Rescaling(1.0)).fit(X, y)
     np.testing.assert_allclose(on_features.history_["loss"], joined.history_["loss"], rtol=1e-4)
     np.testing.assert_allclose(on_features.predict_proba(X), joined.predict_proba(X), atol=1e-5)
-    assert joined._base == []
+    assert "base" not in joined._weights
 
 
 def test_head_start_runs_the_network_once(task, tiny, cache):
@@ -154,7 +161,7 @@ def test_features(task, tiny, tiny_network):
     assert features.shape == (30, 8)
     assert features.dtype == np.float32
     assert np.abs(features - frozen.features(X)).max() > 1e-3
-    kernel, bias = tuned._head
+    kernel, bias = tuned._weights["head"]
     logits = features @ kernel + bias
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(tuned.predict_proba(X), expected, atol=1e-5)
@@ -276,7 +283,7 @@ def test_training_is_what_keras_does(task, tiny, tiny_network):
 
 
 def test_a_loss_of_class_indices_that_is_not_called_sparse():
-    objective = as_objective(keras.losses.CategoricalGeneralizedCrossEntropy(), 3)
+    objective = classifying(keras.losses.CategoricalGeneralizedCrossEntropy(), 3)
     assert float(objective.loss(objective.encode(np.array([2])), np.array([[0.0, 0.0, 1.0]]))) < 1e-3
 
 
@@ -446,16 +453,14 @@ def test_input_forms_agree(task, tiny, tmp_path):
 
 
 def test_every_row_counts_in_every_epoch(task, tiny, monkeypatch):
-    from skcnn.neural_network import _training
+    made, original = [], _runs.make_batches
 
-    made, original = [], _training.make_batches
-
-    def remembering(read, rows, *arguments):
+    def remembering(read, sampler, seed):
         seen = []
-        made.append((rows, seen))
-        return original(lambda wanted: (seen.extend(wanted), read(wanted))[1], rows, *arguments)
+        made.append((sampler.rows, seen))
+        return original(lambda rows, generator: (seen.extend(rows), read(rows, generator))[1], sampler, seed)
 
-    monkeypatch.setattr(_training, "make_batches", remembering)
+    monkeypatch.setattr(_runs, "make_batches", remembering)
     tiny(batch_size=7, head_epochs=2, epochs=2).fit(*task)  # 30 = 4 * 7 + 2
     assert len(made) == 2
     for rows, seen in made:
@@ -548,7 +553,7 @@ def test_weight_decay_spares_biases(task, tiny):
     X, y = task
     decayed = tiny(optimizer=keras.optimizers.SGD(weight_decay=0.9), head_learning_rate=0.5, epochs=0).fit(X, y)
     plain = tiny(optimizer=keras.optimizers.SGD(), head_learning_rate=0.5, epochs=0).fit(X, y)
-    assert np.linalg.norm(decayed._head[0]) < 0.5 * np.linalg.norm(plain._head[0])
+    assert np.linalg.norm(decayed._weights["head"][0]) < 0.5 * np.linalg.norm(plain._weights["head"][0])
 
 
 def test_callbacks_are_factories(task, tiny):
@@ -564,15 +569,27 @@ def test_callbacks_are_factories(task, tiny):
     assert seen == [0, 1, 2, 0, 1]
 
 
-def test_a_callback_cannot_use_the_network_in_training(task, tiny):
-    other = tiny(epochs=0).fit(*task)
-
+def test_a_callback_cannot_train_the_network_in_training(task, tiny):
     def factory():
-        return keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: other.predict(task[0]))
+        return keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: tiny(epochs=0).fit(*task))
 
     with pytest.raises(RuntimeError, match="being trained"):
         tiny(epochs=0, callbacks=[factory]).fit(*task)
-    assert other.predict(task[0]).shape == (30,)
+
+
+def test_a_callback_may_predict_by_an_estimator_of_the_same_network(task, tiny):
+    other, seen = tiny(epochs=0).fit(*task), []
+    expected = other.predict_proba(task[0])
+
+    def factory():
+        return keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: seen.append(other.predict_proba(task[0].copy()))
+        )
+
+    classifier = tiny(callbacks=[factory]).fit(*task)
+    for probabilities in seen:
+        np.testing.assert_array_equal(probabilities, expected)
+    np.testing.assert_array_equal(classifier.predict_proba(task[0]), tiny().fit(*task).predict_proba(task[0]))
 
 
 @pytest.mark.parametrize("phase", ["head", "fine"])
@@ -620,7 +637,7 @@ def test_averaged_weights_are_kept(task, tiny):
     averaging = keras.optimizers.SGD(use_ema=True, ema_momentum=1.0)
     averaged = tiny(epochs=0, batch_size=30, head_epochs=3, optimizer=averaging).fit(*task)
     once = tiny(epochs=0, batch_size=30, head_epochs=1, optimizer="sgd").fit(*task)
-    np.testing.assert_allclose(averaged._head[0], once._head[0], atol=1e-6)
+    np.testing.assert_allclose(averaged._weights["head"][0], once._weights["head"][0], atol=1e-6)
 
 
 def test_a_loss_that_is_not_finite(task, tiny):
@@ -671,7 +688,7 @@ def test_partial_fit_goes_on_after_fit(task, tiny):
     assert np.abs(classifier.predict_proba(X) - before).max() > 1e-6
     same(again.predict_proba(X), before)
     frozen = tiny(unfreeze=None).fit(X, y)
-    assert frozen.partial_fit(X, y)._base == []
+    assert "base" not in frozen.partial_fit(X, y)._weights
 
 
 def test_predict_top_k(task, tiny):
@@ -710,7 +727,7 @@ def test_from_scratch(task):
     )  # fmt: skip
     assert scratch.fit(X, y).history_["accuracy"].iloc[-1] > 0.8
     other = clone(scratch).set_params(random_state=1, epochs=1).fit(X, y)
-    assert np.abs(other._base[0] - scratch._base[0]).max() > 1e-2
+    assert np.abs(other._weights["base"][0] - scratch._weights["base"][0]).max() > 1e-2
     with pytest.raises(UserWarning, match="batch_norm='train'"):  # an error in these tests, before anything is built
         clone(scratch).set_params(batch_norm="inference", epochs=1).fit(X, y)
 

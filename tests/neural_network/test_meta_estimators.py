@@ -17,11 +17,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from toy import TOY
 
+from skcnn._training import n_graphs
 from skcnn.cache import memory_cache
 from skcnn.ensemble import BaggedSGDClassifier
 from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.neural_network import CNNClassifier
-from skcnn.neural_network._graph import n_graphs
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from skcnn._keras import building, import_keras, is_keras_model
-from skcnn.neural_network._loss import as_json
+from skcnn._training._optimizers import as_json
 
 AUGMENTATIONS = ("light", "standard")
 

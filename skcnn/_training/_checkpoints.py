@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from skcnn._files import check_regular, replacing
+from skcnn._training._graphs import Weights
+from skcnn._training._runs import Progress
 from skcnn.images import Images
-from skcnn.neural_network._training import Progress
 
-FORMAT = 1
-_LISTS = ("base", "head", "optimizer", "best_base", "best_head")
+FORMAT = 2
 
 
 class CheckpointError(ValueError):
@@ -63,10 +63,16 @@ class Checkpoint:
                         f"{self.path} is the checkpoint of another run, or of another version of skcnn: give another "
                         "folder as checkpoint=, or delete the file to begin anew."
                     )
-                lists: dict[str, Any] = {
-                    name: [archive[f"{name}_{index}"] for index in range(state["lengths"][name])] for name in _LISTS
+                lists = {
+                    name: [archive[f"{name}/{index}"] for index in range(length)]
+                    for name, length in state["lengths"].items()
                 }
-                return Progress(**lists, **state["progress"])
+                return Progress(
+                    weights=_group(lists, "weights"),
+                    best=_group(lists, "best"),
+                    optimizer=lists["optimizer"],
+                    **state["progress"],
+                )
         except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             if isinstance(error, CheckpointError):
                 raise
@@ -74,10 +80,15 @@ class Checkpoint:
 
     def save(self, progress: Progress) -> None:
         """Save the state of the run."""
+        lists = {
+            "optimizer": progress.optimizer,
+            **{f"weights/{name}": values for name, values in progress.weights.items()},
+            **{f"best/{name}": values for name, values in progress.best.items()},
+        }
         state = {
             "format": FORMAT,
             "run_id": self.run_id,
-            "lengths": {name: len(getattr(progress, name)) for name in _LISTS},
+            "lengths": {name: len(values) for name, values in lists.items()},
             "progress": {
                 "history": progress.history,
                 "phase": progress.phase,
@@ -85,11 +96,19 @@ class Checkpoint:
                 "finished": progress.finished,
             },
         }
-        arrays = {f"{name}_{index}": value for name in _LISTS for index, value in enumerate(getattr(progress, name))}
+        arrays: dict[str, Any] = {
+            f"{name}/{index}": value for name, values in lists.items() for index, value in enumerate(values)
+        }
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # An open file: to a path NumPy would add an ending.
         with replacing(self.path) as unfinished, open(unfinished, "wb") as file:
             np.savez(file, state=np.array(json.dumps(state)), **arrays)
+
+
+def _group(lists: dict[str, list[np.ndarray]], kind: str) -> Weights:
+    """Return the groups of weights of one kind."""
+    start = f"{kind}/"
+    return {name.removeprefix(start): values for name, values in lists.items() if name.startswith(start)}
 
 
 def run_identity(parameters: list[Any], images: Images, *arrays: np.ndarray) -> str:

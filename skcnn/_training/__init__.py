@@ -1,0 +1,67 @@
+"""The floor on which every estimator stands that trains a network. It knows no task.
+
+A task says what is trained (:class:`Stage`: a graph, how the rows of a batch are read, which groups of weights learn),
+in which phases and how (:class:`Phase`, :class:`Settings`); :func:`train` does it, from any :class:`Progress` on.
+The estimator owns the weights, and the process owns the compiled graphs (:func:`get_graph`).
+"""
+
+from skcnn._training._augmentation import AUGMENTATIONS, as_augmentation, augmented
+from skcnn._training._batches import Read, Sampler, in_order, make_batches, shuffled
+from skcnn._training._checkpoints import Checkpoint, CheckpointError, run_identity
+from skcnn._training._graphs import Graph, Weights, clear_graphs, get_graph, n_graphs, trainer_class
+from skcnn._training._layers import in_inference_mode, variable_dropout
+from skcnn._training._optimizers import as_json, as_optimizer
+from skcnn._training._pixels import image_reader, report_bad_rows, undecodable
+from skcnn._training._runs import (
+    Driver,
+    Monitor,
+    Phase,
+    Progress,
+    Run,
+    Settings,
+    Stage,
+    train,
+    train_epoch,
+)
+from skcnn._training._schedules import SCHEDULES
+from skcnn._training._unfreeze import check_unfreeze, freeze_batch_norm, open_layers
+
+__all__ = [
+    "AUGMENTATIONS",
+    "SCHEDULES",
+    "Checkpoint",
+    "CheckpointError",
+    "Driver",
+    "Graph",
+    "Monitor",
+    "Phase",
+    "Progress",
+    "Read",
+    "Run",
+    "Sampler",
+    "Settings",
+    "Stage",
+    "Weights",
+    "as_augmentation",
+    "as_json",
+    "as_optimizer",
+    "augmented",
+    "check_unfreeze",
+    "clear_graphs",
+    "freeze_batch_norm",
+    "get_graph",
+    "image_reader",
+    "in_inference_mode",
+    "in_order",
+    "make_batches",
+    "n_graphs",
+    "open_layers",
+    "report_bad_rows",
+    "run_identity",
+    "shuffled",
+    "train",
+    "train_epoch",
+    "trainer_class",
+    "undecodable",
+    "variable_dropout",
+]

@@ -1,0 +1,101 @@
+"""Rows as batches for Keras: in an order that seed and epoch decide, read when needed, never all in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+
+from skcnn._keras import import_keras
+
+#: From row numbers, and a generator of random numbers, to inputs, targets and weights: arrays, or trees of arrays.
+Read = Callable[[np.ndarray, np.random.Generator], tuple[Any, Any, np.ndarray]]
+
+
+class Sampler(Protocol):
+    """Decides which rows make up the batches of an epoch; ``len`` is the number of batches, in every epoch the same."""
+
+    def __len__(self) -> int: ...
+
+    def __call__(self, generator: np.random.Generator) -> Sequence[np.ndarray]:
+        """Return the row numbers of each batch of one epoch."""
+
+
+class shuffled:  # noqa: N801  (read as a function)
+    """Every row once per epoch, in a new order each time.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows,), int
+        Row numbers.
+    batch_size : int
+        Rows per batch; the last one may be smaller.
+    """
+
+    def __init__(self, rows: np.ndarray, batch_size: int):
+        self.rows, self.batch_size = rows, batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // self.batch_size)
+
+    def __call__(self, generator: np.random.Generator) -> list[np.ndarray]:
+        """Return the row numbers of each batch of one epoch."""
+        return self._cut(self.rows[generator.permutation(len(self.rows))])
+
+    def _cut(self, rows: np.ndarray) -> list[np.ndarray]:
+        return [rows[start : start + self.batch_size] for start in range(0, len(rows), self.batch_size)]
+
+
+class in_order(shuffled):  # noqa: N801
+    """Every row once per epoch, in the order given: for rows that are not trained on."""
+
+    def __call__(self, generator: np.random.Generator) -> list[np.ndarray]:
+        """Return the row numbers of each batch."""
+        return self._cut(self.rows)
+
+
+@lru_cache(maxsize=1)
+def _batches_class() -> Any:
+    keras = import_keras()
+
+    class Batches(keras.utils.PyDataset):  # type: ignore[name-defined]
+        """Batches of (inputs, targets, sample weights)."""
+
+        def __init__(self, read: Read, sampler: Sampler, seed: tuple[int, ...]):
+            super().__init__()
+            self.read, self.sampler, self.seed = read, sampler, seed
+            self.error: BaseException | None = None
+            self.start_epoch(0)
+
+        def start_epoch(self, epoch: int) -> None:
+            self.epoch = epoch
+            self.rows = self.sampler(np.random.default_rng((*self.seed, epoch)))
+
+        def __len__(self) -> int:
+            return len(self.sampler)
+
+        def __getitem__(self, index: int) -> tuple[Any, Any, np.ndarray]:
+            try:
+                return self.read(self.rows[index], np.random.default_rng((*self.seed, self.epoch, index)))
+            except BaseException as error:
+                self.error = error  # on its way through Keras it would lose its type
+                raise
+
+    return Batches
+
+
+def make_batches(read: Read, sampler: Sampler, seed: tuple[int, ...]) -> Any:
+    """Return a ``keras.utils.PyDataset`` of batches.
+
+    Parameters
+    ----------
+    read : callable
+        Reads the rows of a batch.
+    sampler : Sampler
+        Decides which rows these are.
+    seed : tuple of int
+        With the number of the epoch it decides the order; with that of the batch, what ``read`` draws.
+    """
+    return _batches_class()(read, sampler, seed)

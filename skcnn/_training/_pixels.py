@@ -1,0 +1,55 @@
+"""Images as inputs of a network that is trained: decoded when a batch needs them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+
+from skcnn.images import (
+    BadImageError,
+    BadImageWarning,
+    BadRow,
+    Images,
+    bad_rows_frame,
+    read_batches,
+)
+
+
+def image_reader(
+    images: Images, size: tuple[int, int], resize: str, max_pixels: int | None
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function from row numbers to their pixels, uint8 (n, height, width, 3)."""
+    items = images.items
+    if isinstance(items, np.ndarray) and items.dtype == np.uint8 and items.shape[1:] == (*size, 3):
+        return lambda rows: items[rows]  # nothing to decode
+
+    def read(rows: np.ndarray) -> np.ndarray:
+        numbers = [int(row) for row in rows]
+        pixels = np.empty((len(rows), *size, 3), np.uint8)
+        start = 0
+        for batch in read_batches(images, numbers, size, batch_size=len(numbers), resize=resize, max_pixels=max_pixels):
+            if batch.bad:
+                raise BadImageError(bad_rows_frame(batch.bad), len(images))
+            pixels[start : start + len(batch.rows)] = batch.pixels
+            start += len(batch.rows)
+        return pixels
+
+    return read
+
+
+def undecodable(images: Images, resize: str, max_pixels: int | None) -> list[BadRow]:
+    """Return the rows without an image: every row is decoded once, in threads."""
+    if isinstance(images.items, np.ndarray):
+        return []
+    batches = read_batches(images, range(len(images)), (8, 8), resize=resize, max_pixels=max_pixels)
+    return [bad for batch in batches for bad in batch.bad]
+
+
+def report_bad_rows(bad: list[BadRow], n_rows: int, on_error: str) -> None:
+    """Raise an error or warn about the rows without an image."""
+    frame = bad_rows_frame(bad)
+    if on_error == "raise":
+        raise BadImageError(frame, n_rows)
+    warnings.warn(BadImageWarning(frame, n_rows), stacklevel=4)

@@ -1,0 +1,344 @@
+"""What estimators share that are a pretrained network with a new head: training in phases, and prediction."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from skcnn._image_input import ImageInputMixin
+from skcnn._training import (
+    Graph,
+    Monitor,
+    Phase,
+    Progress,
+    Run,
+    Settings,
+    Stage,
+    Weights,
+    as_optimizer,
+    check_unfreeze,
+    image_reader,
+    open_layers,
+    report_bad_rows,
+    train,
+    train_epoch,
+    undecodable,
+)
+from skcnn.feature_extraction import BottleneckFeatures
+from skcnn.images import BadRow, Images, read_batches, remembered, warn_if_shrunk
+from skcnn.neural_network._loss import Objective
+from skcnn.neural_network._network import Design, initial_base, initial_head
+from skcnn.neural_network._recipe import (
+    Recipe,
+    checkpoint_of,
+    design_of,
+    extractor_of,
+    settings_of,
+    warn_of_unlearned_statistics,
+)
+from skcnn.neural_network._scikeras import drive
+from skcnn.neural_network._stages import Examples, Trained, base_graph, head_graph, network_graph
+from skcnn.neural_network._state import check_sizes, pack, unpack
+
+
+class BaseCNN(ImageInputMixin, BaseEstimator):
+    """Base of estimators that train a pretrained network with a new head in two phases.
+
+    A subclass spells out the parameters, checks y, and says what the network is to learn of it: :meth:`_objective`. It
+    passes what that encodes (class indices, indicators or numbers) to :meth:`_fit` or :meth:`_fit_epoch`, and decodes
+    :meth:`_outputs`.
+    """
+
+    _weights: Weights
+    _history: list[dict[str, Any]]
+    _optimizer: dict[tuple[str, Any], list[np.ndarray]]
+
+    def features(self, X: Any) -> np.ndarray:
+        """Return the input of the head, computed by the trained network.
+
+        Parameters
+        ----------
+        X : array-like of n_samples images
+            See :func:`skcnn.images.as_images`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features), float32
+            NaN for rows without an image if ``on_error="nan"``.
+
+        Raises
+        ------
+        BadImageError
+            If rows have no image and ``on_error="raise"``.
+        ValueError
+            If a parameter that determines the architecture was changed after ``fit``.
+        """
+        check_is_fitted(self)
+        images = self._check_input(X, reset=False)
+        if "base" not in self._weights:
+            return self._extractor(self.on_error).transform(images)
+        design = self._design()
+        return self._ask(images, design, self.on_error, base_graph(design))
+
+    @property
+    def model_(self) -> Any:
+        """A plain Keras model with the trained weights, from raw pixels to what is predicted."""
+        check_is_fitted(self)
+        return self._trained(self._design()).plain(self._weights)
+
+    @property
+    def history_(self) -> pd.DataFrame:
+        """One row per epoch: phase, epoch, loss, metric, learning rate, and the same on the validation set."""
+        check_is_fitted(self)
+        return pd.DataFrame(self._history)
+
+    def _objective(self) -> Objective:
+        """Return the loss, and the targets and the head that it needs, of what was learned of y."""
+        raise NotImplementedError
+
+    def _split(self, rows: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows of the training set and of the validation set."""
+        raise NotImplementedError
+
+    def _scaling(self) -> tuple[Any, Any] | None:
+        """Return by what the outputs are multiplied, and what is added to them, to give what is predicted."""
+        return None
+
+    def _begin(self) -> None:
+        """Reset the fitted state."""
+        self.__dict__.pop("_token", None)  # a fit that fails leaves nothing to predict with
+        self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        self._weights, self._history, self._optimizer = {}, [], {}
+
+    def _fit(self, images: Images, y: np.ndarray, weights: np.ndarray, phases: list[Phase]) -> None:
+        """Train from the beginning, or from a checkpoint of the same run.
+
+        Parameters
+        ----------
+        images : Images
+            All rows.
+        y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+            What the objective encodes.
+        weights : ndarray of shape (n_rows,), float32
+            Weights of the rows.
+        phases : list of Phase
+            In order.
+        """
+        design = self._design(phases)
+        if self.image_size is None:
+            warn_if_shrunk(images, design.image_size, design.backbone.name)
+        progress = save = None
+        if self.checkpoint is not None:
+            checkpoint = checkpoint_of(self._recipe(), design, self._objective(), images, y, weights)
+            progress, save = checkpoint.load(), checkpoint.save
+        rows, features = self._rows(images, weights, phases[0])
+        validation = None
+        if self.early_stopping:
+            rows, validation = self._split(rows, y[rows])
+        examples = Examples(self._objective().encode(y), weights)
+        settings = self._settings(y[rows])
+        if progress is None:
+            progress = Progress(weights={"head": self._initial_head(design)})
+
+        def stage(phase: Phase) -> Stage:
+            return self._stage(design, phase, images, examples, features)
+
+        if not progress.finished:
+            train(Run(stage, rows, validation, settings, save), progress, phases)
+        self._weights, self._history = progress.weights, progress.history
+        self.best_epoch_, self.n_iter_ = progress.best_epoch(Monitor()), len(progress.history)
+        self._token = uuid.uuid4().hex
+
+    def _fit_epoch(self, images: Images, y: np.ndarray, weights: np.ndarray, *, is_first: bool) -> None:
+        """Train for one epoch on the given rows; parameters as in :meth:`_fit`."""
+        phase = Phase("partial", 1, float(self.learning_rate), check_unfreeze(self.unfreeze))
+        design = self._design([phase] if is_first else None)
+        if is_first:
+            self._weights = {"head": self._initial_head(design)}
+        rows, features = self._rows(images, weights, phase)
+        examples = Examples(self._objective().encode(y), weights)
+        settings = replace(self._settings(y[rows]), schedule="constant")
+        # The state is of use only to the same optimizer, over the same layers.
+        kind = (as_optimizer(self.optimizer)[1], phase.unfreeze)
+        progress = Progress(weights=self._weights, history=[*self._history], optimizer=self._optimizer.get(kind, []))
+
+        def stage(phase: Phase) -> Stage:
+            return self._stage(design, phase, images, examples, features)
+
+        train_epoch(Run(stage, rows, None, settings, keep_optimizer=True), progress, phase)
+        self._weights, self._history = progress.weights, progress.history
+        self._optimizer = {kind: progress.optimizer}
+        self.n_iter_ = self.best_epoch_ = len(progress.history)
+        self._token = uuid.uuid4().hex
+
+    def _recipe(self) -> Recipe:
+        return Recipe.from_params(self.get_params(deep=False))
+
+    def _settings(self, y: np.ndarray) -> Settings:
+        objective, make = self._objective(), lambda: as_optimizer(self.optimizer)[0]
+
+        def driver(model: Any, fit: Callable[[Any], dict[str, Any]]) -> None:
+            drive(model, y, optimizer=make(), loss=objective.loss, metric=objective.metric, train=fit)
+
+        return settings_of(self._recipe(), driver, self._seed)
+
+    def _design(self, phases: list[Phase] | None = None) -> Design:
+        """Return the network; ``phases`` are given if training is about to begin."""
+        objective = self._objective()
+        design = design_of(self._recipe(), objective, self._seed)
+        # Where the weights learned are the head's alone, the network's own are part of what was fitted.
+        weights = None if "base" in self._weights else design.backbone.weights_id(self.weights, self._seed)
+        form = {
+            "backbone": design.backbone.name,
+            "weights": weights,
+            "pooling": design.pooling,
+            "image_size": design.image_size if design.pooling is None else None,  # a flattened map has its size
+            "hidden_layer_sizes": design.hidden_layer_sizes,
+            "loss": design.activation,
+        }
+        if phases is not None:
+            self._form, self._constants = form, ""
+            if not all(self._uses_features(phase) for phase in phases):
+                initial = initial_base(design)
+                for phase in phases:  # fail early, on an unknown layer for example
+                    open_layers(design.backbone, initial.network, phase.unfreeze)
+                self._constants = initial.constants
+                warn_of_unlearned_statistics(self._recipe(), initial, phases)
+        for name, value in form.items():
+            if value is not None and value != self._form[name]:
+                raise ValueError(
+                    f"{name} was changed after fit to {getattr(self, name)!r}; the trained weights are those of "
+                    "another network. Call fit again, or restore the parameter."
+                )
+        return replace(design, constants=self._constants)
+
+    def _initial_head(self, design: Design) -> list[np.ndarray]:
+        if design.pooling is not None or design.backbone.layers[-1].n_features == 0:
+            n_features = design.backbone.n_features
+        else:
+            n_features = len(self._extractor("raise").get_feature_names_out())
+        return initial_head(n_features, [*design.hidden_layer_sizes, design.n_outputs], self._seed)
+
+    def _extractor(self, on_error: str) -> BottleneckFeatures:
+        return extractor_of(self._recipe(), self._objective(), self._seed, on_error)
+
+    def _uses_features(self, phase: Phase) -> bool:
+        """Return whether a phase can use cached features: its network is frozen, and images are not augmented."""
+        return phase.unfreeze is None and self.augmentation is None and "base" not in self._weights
+
+    def _rows(self, images: Images, weights: np.ndarray, phase: Phase) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the rows to train on, and features of all rows if the first phase needs them."""
+        features = None
+        if self._uses_features(phase):
+            features = self._extractor(self.on_error).transform(images)
+            bad = np.isnan(features).all(axis=1)
+        else:
+            bad = np.zeros(len(images), bool)
+            # Before the first epoch, and not in the midst of it.
+            if failed := undecodable(images, self.resize, self.max_pixels):
+                report_bad_rows(failed, len(images), self.on_error)
+                bad[[row.row for row in failed]] = True
+        keep = np.flatnonzero(~bad & (weights > 0))
+        if not len(keep):
+            raise ValueError("No row is left for training; expected at least one row with an image and a weight > 0.")
+        return keep, features
+
+    def _trained(self, design: Design) -> Trained:
+        compiled = (self._objective().identity, as_optimizer(self.optimizer)[1])
+        return Trained(design, self.augmentation, float(self.dropout), compiled, self._scaling())
+
+    def _stage(
+        self, design: Design, phase: Phase, images: Images, examples: Examples, features: np.ndarray | None
+    ) -> Stage:
+        trained = self._trained(design)
+        if self._uses_features(phase):
+            if features is None:
+                features = self._extractor(self.on_error).transform(images)
+            return trained.on_features(features, examples)
+        read = image_reader(images, design.image_size, self.resize, self.max_pixels)
+        return trained.on_pixels(read, phase.unfreeze, examples)
+
+    def _outputs(self, X: Any, on_error: str) -> np.ndarray:
+        """Return what the head gives for images, decoded: (n_rows, n_values), float64."""
+        check_is_fitted(self)
+        images = self._check_input(X, reset=False)
+        return remembered(self, images, lambda: self._objective().decode(self._computed_outputs(images, on_error)))
+
+    def _computed_outputs(self, images: Images, on_error: str) -> np.ndarray:
+        design = self._design()
+        if "base" in self._weights:
+            return self._ask(images, design, on_error, network_graph(design))
+        features = self._extractor(on_error).transform(images)
+        with head_graph(design, features.shape[1]) as graph:
+            graph.put(self._weights, self._token)
+            parts = [
+                graph.model.predict_on_batch(features[start : start + 1024]) for start in range(0, len(features), 1024)
+            ]
+        outputs = np.concatenate(parts)
+        outputs[np.isnan(features).all(axis=1)] = np.nan
+        return outputs
+
+    def _ask(self, images: Images, design: Design, on_error: str, context: AbstractContextManager[Graph]) -> np.ndarray:
+        """Return the output of a graph for the pixels of images."""
+        bad: list[BadRow] = []
+        with context as graph:
+            graph.put(self._weights, self._token)
+            outputs = np.full((len(images), graph.model.output_shape[-1]), np.nan, np.float32)
+            batches = read_batches(
+                images,
+                range(len(images)),
+                design.image_size,
+                batch_size=self.batch_size,
+                resize=self.resize,
+                max_pixels=self.max_pixels,
+            )
+            for batch in batches:
+                bad += batch.bad
+                if batch.rows and not (bad and on_error == "raise"):
+                    outputs[batch.rows] = graph.model.predict_on_batch(batch.pixels)
+        if bad:
+            report_bad_rows(bad, len(images), on_error)
+        return outputs
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state for pickle and for a saved file; the optimizer's is left behind."""
+        state = dict(super().__getstate__())
+        if "_optimizer" in state:
+            state["_optimizer"] = {}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the state of a pickle or a file, also of one that was written when groups of weights had no names."""
+        state = dict(state)
+        if "_head" in state:
+            base, head = state.pop("_base"), state.pop("_head")
+            state["_weights"] = {"base": base, "head": head} if base else {"head": head}
+        super().__setstate__(state)
+
+    def __skcnn_pack__(self, members: dict[str, bytes]) -> dict[str, Any]:
+        """Return the parameters that a saved file has otherwise; what they stand for goes into ``members``."""
+        return pack(self.get_params(deep=False), members)
+
+    def __skcnn_unpack__(self, members: dict[str, bytes]) -> dict[str, Any]:
+        """Return the parameters that :meth:`__skcnn_pack__` returned as they were."""
+        check_sizes(self.hidden_layer_sizes, getattr(self, "_weights", {}).get("head", []))
+        return unpack(self.get_params(deep=False), members)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Return whether there are weights, for scikit-learn."""
+        return hasattr(self, "_token")
+
+    def __sklearn_tags__(self) -> Tags:
+        """Return scikit-learn's tags of the estimator."""
+        tags = super().__sklearn_tags__()
+        tags.non_deterministic = self.random_state is None
+        return tags

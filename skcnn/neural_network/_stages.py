@@ -1,0 +1,156 @@
+"""What the phases of an estimator train on: features that are known, or pixels; and the graphs that they train."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skcnn._keras import import_keras
+from skcnn._training import (
+    Graph,
+    Read,
+    Stage,
+    Weights,
+    as_augmentation,
+    get_graph,
+    trainer_class,
+    variable_dropout,
+)
+from skcnn.neural_network._network import (
+    Design,
+    apply_base,
+    apply_head,
+    build_parts,
+    head_layers,
+    initial_base,
+    learning_base,
+    open_network,
+    plain_model,
+)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What decides the training graphs of an estimator, beside what is open.
+
+    Parameters
+    ----------
+    design : Design
+        The network.
+    augmentation : keras layers or None
+        Parameter of the estimator.
+    dropout : float
+        Of the plain model.
+    compiled : tuple
+        Identifies loss and optimizer, which are compiled into the graph.
+    scaling : tuple of (scale, offset) or None
+        What the plain model does with the head's output.
+    """
+
+    design: Design
+    augmentation: Any
+    dropout: float
+    compiled: tuple[Any, ...]
+    scaling: tuple[Any, Any] | None
+
+    def on_features(self, features: np.ndarray, examples: Examples) -> Stage:
+        """Return the stage that trains the head on the features (n_rows, n_features) of all rows."""
+        key = ("train", "head", features.shape[1], *self._head_key, *self.compiled)
+
+        def build() -> Graph:
+            inputs = import_keras().Input((features.shape[1],), name="features")
+            dense = head_layers(self.design)
+            return Graph(trainer_class()(inputs, apply_head(inputs, dense, _dropout)), {"head": dense})
+
+        return Stage(
+            lambda: get_graph(key, build), examples.read(lambda rows: features[rows]), dict, ["head"], self.plain
+        )
+
+    def on_pixels(self, read: Callable[[np.ndarray], np.ndarray], unfreeze: Any, examples: Examples) -> Stage:
+        """Return the stage that trains open layers and head on pixels, as ``read`` gives them for rows."""
+        layers, identity = as_augmentation(self.augmentation)
+        design = self.design
+        key = ("train", "pixels", design.identity, unfreeze, identity, *self.compiled)
+
+        def build() -> Graph:
+            parts = build_parts(design)
+            open_network(design, parts.network, unfreeze)
+            pixels = import_keras().Input((*design.image_size, 3), dtype="uint8", name="pixels")
+            features = apply_base(pixels, design, learning_base(design, parts.base, unfreeze), layers)
+            outputs = apply_head(features, parts.dense, _dropout)
+            return Graph(trainer_class()(pixels, outputs), {"base": [parts.base], "head": parts.dense})
+
+        return Stage(
+            lambda: get_graph(key, build),
+            examples.read(read),
+            lambda: {"base": initial_base(design).weights},
+            ["head"] if unfreeze is None else ["base", "head"],
+            self.plain,
+        )
+
+    @property
+    def _head_key(self) -> tuple[Any, ...]:
+        return self.design.hidden_layer_sizes, self.design.n_outputs, self.design.activation
+
+    def plain(self, weights: Weights) -> Any:
+        """Return a Keras model of standard layers, from pixels to the head's output, with these weights."""
+        base = weights.get("base") or initial_base(self.design).weights
+        return plain_model(self.design, self.dropout, base, weights["head"], scaling=self.scaling)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Targets and weights of all rows: arrays of shape (n_rows, ...) and (n_rows,)."""
+
+    targets: np.ndarray
+    weights: np.ndarray
+
+    def read(self, inputs: Callable[[np.ndarray], Any]) -> Read:
+        """Return the function that reads the rows of a batch, whose inputs ``inputs`` gives."""
+        return lambda rows, generator: (inputs(rows), self.targets[rows], self.weights[rows])
+
+
+def head_graph(design: Design, n_features: int) -> AbstractContextManager[Graph]:
+    """Return a context that yields the graph that predicts from features (n, n_features)."""
+    key = ("predict", "head", n_features, design.hidden_layer_sizes, design.n_outputs, design.activation)
+
+    def build() -> Graph:
+        keras = import_keras()
+        inputs = keras.Input((n_features,), name="features")
+        dense = head_layers(design)
+        return Graph(keras.Model(inputs, apply_head(inputs, dense, None)), {"head": dense})
+
+    return get_graph(key, build)
+
+
+def network_graph(design: Design) -> AbstractContextManager[Graph]:
+    """Return a context that yields the graph that predicts from pixels (n, height, width, 3)."""
+
+    def build() -> Graph:
+        keras = import_keras()
+        parts = build_parts(design)
+        pixels = keras.Input((*design.image_size, 3), dtype="uint8", name="pixels")
+        outputs = apply_head(apply_base(pixels, design, parts.base, []), parts.dense, None)
+        return Graph(keras.Model(pixels, outputs), {"base": [parts.base], "head": parts.dense})
+
+    return get_graph(("predict", "network", design.identity), build)
+
+
+def base_graph(design: Design) -> AbstractContextManager[Graph]:
+    """Return a context that yields the graph from pixels (n, height, width, 3) to the input of the head."""
+
+    def build() -> Graph:
+        keras = import_keras()
+        parts = build_parts(design)
+        pixels = keras.Input((*design.image_size, 3), dtype="uint8", name="pixels")
+        return Graph(keras.Model(pixels, apply_base(pixels, design, parts.base, [])), {"base": [parts.base]})
+
+    return get_graph(("predict", "base", design.identity), build)
+
+
+def _dropout(number: int) -> Any:
+    return variable_dropout()()
