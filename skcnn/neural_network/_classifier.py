@@ -10,17 +10,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from sklearn.base import ClassifierMixin
+from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skcnn._labels import accuracy, as_labels
-from skcnn._text import listing, valid_labels
+from skcnn._text import valid_labels
 from skcnn._training import SCHEDULES
 from skcnn.images import RESIZE_RULES, fetched_once
 from skcnn.neural_network._cnn import BaseCNN
 from skcnn.neural_network._loss import Objective, classifying
 from skcnn.neural_network._predictions import a_class_for_each_row, check_k, top_k
 from skcnn.neural_network._recipe import phases_of
-from skcnn.neural_network._rows import check_labels, check_weights, split_validation
+from skcnn.neural_network._rows import (
+    Labels,
+    check_class_weights,
+    check_indicators,
+    check_labels,
+    check_weights,
+    split_validation,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -75,7 +83,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         not apply to biases and normalisation layers.
     loss : "auto", str or keras.losses.Loss, default="auto"
         ``"auto"`` is cross-entropy. The name of a loss determines whether it gets class indices, one-hot vectors (label
-        smoothing, focal) or, with two classes, binary targets.
+        smoothing, focal) or, with two classes, binary targets. Indicator matrices need a binary loss.
     batch_norm : {"inference", "train"}, default="inference"
         ``"inference"`` does not update the statistics of the network's BatchNorm layers, frozen or not: statistics of
         a few batches are worse. ``"train"`` updates those of unfrozen layers.
@@ -124,7 +132,9 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The classes, sorted.
+        The classes, sorted; or the columns of an indicator matrix: their names in a frame, else their numbers.
+    multilabel_ : bool
+        Whether an image can have several classes: y was an indicator matrix.
     model_ : keras.Model
         From raw pixels (n, height, width, 3) in [0, 255] to probabilities: scaling is inside, so that
         ``model_.save("x.keras")`` serves anywhere. Built at each access.
@@ -269,8 +279,9 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         ----------
         X : array-like of n_samples images
             See :func:`skcnn.images.as_images`.
-        y : array-like of shape (n_samples,)
-            Classes: strings or numbers, at least two of them.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Classes: strings or numbers, at least two of them. For images that have several classes, or none, an
+            indicator matrix (1 where an image has a class, else 0), such as a frame with one column per class.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weights of the rows; rows of weight 0 are not used.
 
@@ -290,12 +301,11 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
             If a parameter, X, y or the weights are invalid, or if the loss becomes infinite.
         """
         with fetched_once(self._check_input(X, reset=True)) as images:
-            y = check_labels(y, len(images))
+            labels = self._labels(y, len(images))
             phases = phases_of(self._recipe())
-            classes = np.unique(y)
-            weights = check_weights(y, classes, sample_weight, self.class_weight)
-            self._begin_with(classes)
-            self._fit(images, np.searchsorted(classes, y), weights, phases)
+            weights = self._check_weights(labels, labels.classes, sample_weight)
+            self._begin_with(labels)
+            self._fit(images, labels.codes, weights, phases)
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: ArrayLike | None = None) -> CNNClassifier:
@@ -305,8 +315,8 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         ----------
         X : array-like of n_samples images
             See :func:`skcnn.images.as_images`.
-        y : array-like of shape (n_samples,)
-            Classes.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Classes, or an indicator matrix.
         classes : array-like of shape (n_classes,) or None, default=None
             All classes that may occur; required at the first call if ``fit`` was not called before.
         sample_weight : array-like of shape (n_samples,) or None, default=None
@@ -324,26 +334,22 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         """
         is_first = not self.__sklearn_is_fitted__()
         images = self._check_input(X, reset=is_first)
-        y = check_labels(y, len(images))
+        labels = self._labels(y, len(images))
         if is_first and classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
         if classes is not None:
-            classes = np.unique(as_labels(classes))
+            classes = as_labels(classes) if labels.several else np.unique(as_labels(classes))
             if not is_first and not np.array_equal(classes, self.classes_):
                 raise ValueError(
                     f"classes={classes.tolist()!r} is not the same as on last call, {self.classes_.tolist()!r}."
                 )
         else:
             classes = self.classes_
-        if unknown := sorted(set(y.tolist()) - set(classes.tolist()), key=str):
-            raise ValueError(
-                f"y contains classes that are not among those of the first call: Got {listing(map(repr, unknown))}; "
-                f"expected {listing(map(repr, classes.tolist()))}."
-            )
-        weights = check_weights(y, classes, sample_weight, self.class_weight)
+        labels = labels.among(classes)
+        weights = self._check_weights(labels, classes, sample_weight)
         if is_first:
-            self._begin_with(classes)
-        self._fit_epoch(images, np.searchsorted(classes, y), weights, is_first=is_first)
+            self._begin_with(labels)
+        self._fit_epoch(images, labels.codes, weights, is_first=is_first)
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -357,7 +363,8 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         Returns
         -------
         ndarray of shape (n_samples, n_classes), float64
-            Columns in the order of ``classes_``; rows sum to 1. NaN for rows without an image if ``on_error="nan"``.
+            Columns in the order of ``classes_``. Rows sum to 1, unless ``multilabel_``: then each class has its own
+            probability. NaN for rows without an image if ``on_error="nan"``.
 
         Raises
         ------
@@ -369,7 +376,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         return self._outputs(X, self.on_error)
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the most probable class.
+        """Return the most probable class; of several classes per image, those whose probability is above 0.5.
 
         Parameters
         ----------
@@ -378,7 +385,8 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
 
         Returns
         -------
-        ndarray of shape (n_samples,)
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+            Classes; or an indicator matrix, int64, after ``fit`` on one.
 
         Raises
         ------
@@ -387,17 +395,19 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         ValueError
             If a parameter that determines the architecture was changed after ``fit``.
         """
-        best = self._probabilities_of_all(X).argmax(axis=1)
-        return self.classes_[best]
+        probabilities = self._probabilities_of_all(X)
+        if self.multilabel_:
+            return (probabilities > 0.5).astype(np.int64)
+        return self.classes_[probabilities.argmax(axis=1)]
 
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
-        """Return the accuracy of :meth:`predict`.
+        """Return the accuracy of :meth:`predict`; of several classes per image, all of them must be right.
 
         Parameters
         ----------
         X : array-like of n_samples images
             See :func:`skcnn.images.as_images`.
-        y : array-like of shape (n_samples,)
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
             True labels, in any form that ``fit`` takes.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weights of the samples.
@@ -414,7 +424,8 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         ValueError
             If y does not fit X, or a parameter that determines the architecture was changed after ``fit``.
         """
-        return accuracy(y, self.predict(X), sample_weight)
+        predicted = self.predict(X)
+        return accuracy(np.asarray(y) if self.multilabel_ else y, predicted, sample_weight)
 
     def predict_top_k(self, X: Any, k: int = 5) -> pd.DataFrame:
         """Return the k most probable classes of each image.
@@ -442,17 +453,45 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         check_k(k)
         return top_k(X, self._probabilities_of_all(X), k, {"class": valid_labels(self.classes_)})
 
-    def _begin_with(self, classes: np.ndarray) -> None:
-        if len(classes) < 2:
-            raise ValueError(f"y contains one class ({classes.tolist()[0]!r}); at least 2 classes are needed.")
+    @staticmethod
+    def _labels(y: Any, n_rows: int) -> Labels:
+        if (found := check_indicators(y, n_rows)) is not None:
+            return Labels(*found)
+        classes, codes = np.unique(check_labels(y, n_rows), return_inverse=True)
+        return Labels(classes, codes)
+
+    def _check_weights(self, labels: Labels, classes: np.ndarray, sample_weight: Any) -> np.ndarray:
+        if not labels.several:
+            return check_class_weights(classes[labels.codes], classes, sample_weight, self.class_weight)
+        if self.class_weight is not None:
+            raise ValueError(
+                f"class_weight={self.class_weight!r} is for one class per image, but y has an indicator column per "
+                "class; expected None. Use sample_weight instead."
+            )
+        return check_weights(sample_weight, len(labels.codes))
+
+    def _begin_with(self, labels: Labels) -> None:
+        if len(labels.classes) < 2:
+            raise ValueError(f"y contains one class ({labels.classes.tolist()[0]!r}); at least 2 classes are needed.")
         self._begin()
-        self.classes_ = classes
+        self.classes_, self.multilabel_ = labels.classes, labels.several
 
     def _objective(self) -> Objective:
-        return classifying(self.loss, len(self.classes_))
+        return classifying(self.loss, len(self.classes_), several=self.multilabel_)
 
     def _split(self, rows: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return split_validation(rows, y, self.classes_, self.validation_fraction, self._seed)
+        codes = None if self.multilabel_ else y
+        return split_validation(rows, codes, self.classes_, self.validation_fraction, self._seed)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the state of a pickle or a file, also of one that was written when an image had one class."""
+        super().__setstate__({"multilabel_": False, **state} if "classes_" in state else state)
+
+    def __sklearn_tags__(self) -> Tags:
+        """Return scikit-learn's tags of the classifier."""
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
 
     def _probabilities_of_all(self, X: Any) -> np.ndarray:
         """Return probabilities for a method that has no answer for a row without an image, whatever ``on_error`` is."""

@@ -109,7 +109,7 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
         """Return the rows of the training set and of the validation set."""
         raise NotImplementedError
 
-    def _scaling(self) -> tuple[Any, Any] | None:
+    def _scaling(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Return by what the outputs are multiplied, and what is added to them, to give what is predicted."""
         return None
 

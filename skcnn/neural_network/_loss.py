@@ -28,7 +28,7 @@ class Objective(NamedTuple):
         Form of the targets: of one class per image (the first three), of several, or numbers.
     n_outputs : int
         Units of the head.
-    activation : {"softmax", "sigmoid", "linear"}
+    activation : {"softmax", "sigmoid", "linear", "exponential"}
         Activation of the head.
     identity : str
         Identifies the loss.
@@ -119,10 +119,13 @@ def regressing(loss: Any, n_outputs: int) -> Objective:
     ValueError
         If the loss is unknown, or one of classes.
     """
+    if isinstance(loss, str) and loss == "auto":
+        loss = "mean_squared_error"
     name, stem, identity = _named(loss, "'mean_squared_error', 'mean_absolute_error', 'huber' or 'poisson'")
     if "crossentropy" in stem or "hinge" in stem:
         raise ValueError(f"loss={name!r} is for classes; expected one of numbers, such as 'mean_squared_error'.")
-    return Objective(loss, "numbers", n_outputs, "linear", identity)
+    activation = "exponential" if stem == "poisson" else "linear"
+    return Objective(loss, "numbers", n_outputs, activation, identity)
 
 
 def _named(loss: Any, examples: str) -> tuple[str, str, str]:

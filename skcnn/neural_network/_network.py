@@ -38,7 +38,7 @@ class Design:
         Units of the head's hidden layers.
     n_outputs : int
         Units of the head's last layer.
-    activation : {"softmax", "sigmoid", "linear"}
+    activation : {"softmax", "sigmoid", "linear", "exponential"}
         Activation of the head's last layer.
     precision : {"float32", "bfloat16"}
         Precision of the backbone; the head always computes in float32.
@@ -161,7 +161,7 @@ def head_layers(design: Design) -> list[Any]:
         dense(units, activation="relu", dtype="float32", name=f"hidden_{number}")
         for number, units in enumerate(design.hidden_layer_sizes, start=1)
     ]
-    name = "outputs" if design.activation == "linear" else "probabilities"
+    name = "probabilities" if design.activation in ("softmax", "sigmoid") else "outputs"
     return [*hidden, dense(design.n_outputs, activation=design.activation, dtype="float32", name=name)]
 
 
@@ -197,7 +197,7 @@ def plain_model(
     head: list[np.ndarray],
     *,
     unfreeze: Any = "all",
-    scaling: tuple[Any, Any] | None = None,
+    scaling: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Any:
     """Return a Keras model of standard layers from pixels (n, height, width, 3) in [0, 255] to the head's output.
 
@@ -214,7 +214,9 @@ def plain_model(
         make_dropout = (lambda number: keras.layers.Dropout(dropout)) if dropout else None
         outputs = apply_head(features, parts.dense, make_dropout)
         if scaling is not None:
-            outputs = keras.layers.Rescaling(*scaling, dtype="float32", name="scaled")(outputs)
+            outputs = keras.layers.Rescaling(*(part.tolist() for part in scaling), dtype="float32", name="scaled")(
+                outputs
+            )
         model = keras.Model(pixels, outputs, name="cnn")
     set_weights(parts.base, base)
     for layer, start in zip(parts.dense, range(0, len(head), 2), strict=False):

@@ -55,7 +55,7 @@ class Trained:
     augmentation: Any
     dropout: float
     compiled: tuple[Any, ...]
-    scaling: tuple[Any, Any] | None
+    scaling: tuple[np.ndarray, np.ndarray] | None
 
     def on_features(self, features: np.ndarray, examples: Examples) -> Stage:
         """Return the stage that trains the head on the features (n_rows, n_features) of all rows."""

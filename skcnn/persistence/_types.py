@@ -44,6 +44,7 @@ TRUSTED_CLASSES = frozenset(
         "skcnn.feature_extraction.BottleneckFeatures",
         "skcnn.images._digests.ImageDigests",
         "skcnn.neural_network.CNNClassifier",
+        "skcnn.neural_network.CNNRegressor",
         "skcnn.neural_network.ImageNetClassifier",
         "skcnn.persistence._distributions.StoredDistribution",
         "sklearn.calibration._CalibratedClassifier",

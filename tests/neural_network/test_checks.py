@@ -9,7 +9,7 @@ from sklearn.utils.validation import validate_data
 from toy import TOY
 
 from skcnn.images import Images
-from skcnn.neural_network import CNNClassifier
+from skcnn.neural_network import CNNClassifier, CNNRegressor
 from skcnn.utils.estimator_checks import yield_image_classifier_checks
 
 FROZEN = CNNClassifier(TOY, head_epochs=4, head_learning_rate=0.05, epochs=0, random_state=0)
@@ -26,7 +26,7 @@ def test_fine_tuned(check):
     check()
 
 
-class RowsAsImages(CNNClassifier):
+class TakesTables:
     """Takes tables of numbers; for these checks alone."""
 
     def _check_input(self, X, *, reset):
@@ -39,20 +39,25 @@ class RowsAsImages(CNNClassifier):
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = True
         tags.input_tags.one_d_array = tags.input_tags.three_d_array = tags.input_tags.string = False
+        if tags.regressor_tags is not None:
+            tags.regressor_tags.poor_score = True  # the toy network was never trained
         return tags
 
 
+class RowsAsImages(TakesTables, CNNClassifier):
+    pass
+
+
+class RowsToNumbers(TakesTables, CNNRegressor):
+    pass
+
+
+# Quick, and no more: few epochs of few steps, and few layers that partial_fit opens.
+QUICK = {"head_learning_rate": 0.2, "epochs": 0, "unfreeze": "parts", "batch_size": 256, "random_state": 0}
+
+
 def on_tables():
-    # Quick, and no more: few epochs of few steps, and few layers that partial_fit opens.
-    return RowsAsImages(
-        TOY,
-        head_epochs=10,
-        head_learning_rate=0.2,
-        epochs=0,
-        unfreeze="parts",
-        batch_size=256,
-        random_state=0,
-    )
+    return RowsAsImages(TOY, head_epochs=10, **QUICK)
 
 
 NOT_PASSED = {
@@ -68,7 +73,9 @@ NOT_PASSED = {
 IN_FLOAT32 = ("check_methods_sample_order_invariance", "check_methods_subset_invariance")
 
 
-@parametrize_with_checks([on_tables()], expected_failed_checks=lambda estimator: NOT_PASSED)
+@parametrize_with_checks(
+    [on_tables(), RowsToNumbers(TOY, head_epochs=2, **QUICK)], expected_failed_checks=lambda estimator: NOT_PASSED
+)
 def test_scikit_learns_checks(estimator, check, monkeypatch):
     if check.func.__name__ in IN_FLOAT32:
         for name in ("assert_allclose", "assert_allclose_dense_sparse"):
