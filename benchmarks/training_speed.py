@@ -57,6 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
         learning_rate=1e-3,
         batch_norm="train",
         batch_size=options.batch_size,
+        cache=None,  # lest a fit that was made before be remembered
         random_state=0,
     )
     model = by_hand(options.backbone)

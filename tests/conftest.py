@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from skcnn._training import fit_memory
 from skcnn.cache import memory_cache
 
 # No window is opened, whatever the machine can show.
@@ -37,6 +38,12 @@ def user_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("user-cache")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def no_remembered_fits(monkeypatch):
+    """A test that fits twice sees two fits."""
+    monkeypatch.setattr(fit_memory(), "max_bytes", 0)
 
 
 @pytest.fixture(autouse=True)

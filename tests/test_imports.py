@@ -56,6 +56,7 @@ MAY_IMPORT = {
         "_image_input",
         "images",
         "backbones",
+        "cache",
         "feature_extraction",
     },
     "inspection": {

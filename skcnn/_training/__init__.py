@@ -8,6 +8,7 @@ The estimator owns the weights, and the process owns the compiled graphs (:func:
 from skcnn._training._augmentation import AUGMENTATIONS, as_augmentation, augmented
 from skcnn._training._batches import Read, Sampler, in_order, make_batches, shuffled
 from skcnn._training._checkpoints import Checkpoint, CheckpointError, run_identity
+from skcnn._training._fits import RememberedFit, fit_memory
 from skcnn._training._graphs import Graph, Weights, clear_graphs, get_graph, n_graphs, trainer_class
 from skcnn._training._layers import in_inference_mode, variable_dropout
 from skcnn._training._optimizers import as_json, as_optimizer
@@ -37,6 +38,7 @@ __all__ = [
     "Phase",
     "Progress",
     "Read",
+    "RememberedFit",
     "Run",
     "Sampler",
     "Settings",
@@ -48,6 +50,7 @@ __all__ = [
     "augmented",
     "check_unfreeze",
     "clear_graphs",
+    "fit_memory",
     "freeze_batch_norm",
     "get_graph",
     "image_reader",

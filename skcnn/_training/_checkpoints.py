@@ -16,7 +16,8 @@ import numpy as np
 from skcnn._files import check_regular, replacing
 from skcnn._training._graphs import Weights
 from skcnn._training._runs import Progress
-from skcnn.images import Images
+from skcnn.cache import FeatureCache, MemoryCache
+from skcnn.images import BadRow, Images
 
 FORMAT = 2
 
@@ -111,15 +112,22 @@ def _group(lists: dict[str, list[np.ndarray]], kind: str) -> Weights:
     return {name.removeprefix(start): values for name, values in lists.items() if name.startswith(start)}
 
 
-def run_identity(parameters: list[Any], images: Images, *arrays: np.ndarray) -> str:
+def run_identity(
+    parameters: list[Any], images: Images, *arrays: np.ndarray, cache: MemoryCache | FeatureCache | None = None
+) -> str:
     """Return the fingerprint of a run: a digest of its parameters, images and other arrays.
 
-    A file counts by its path, size and time of change: reading all of them again would take as long as an epoch.
+    With a cache an image counts by its content, whose digest the cache knows. Without, a file counts by its path, size
+    and time of change: reading all of them again would take as long as an epoch.
     """
     digest = hashlib.sha256(json.dumps(parameters, default=str).encode())
     for array in arrays:
         digest.update(f"{array.shape} {array.dtype.str}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
+    if cache is not None:
+        for _, content in cache.digests(images, range(len(images))):
+            digest.update(b"no image" if isinstance(content, BadRow) else content)
+        return digest.hexdigest()
     for row in range(len(images)):
         try:
             digest.update(_row_identity(images, row))

@@ -74,8 +74,8 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         Learning rate of the second phase: small, so that the pretrained weights are not destroyed.
     unfreeze : str, int, float or None, default="all"
         Layers to fine-tune in the second phase: ``"all"``; the layers from one on (its name, or its index: -20 is the
-        last 20); a fraction of the layers, from the end, as a float in (0, 1]; the layers whose names have a pattern, such
-        as ``"dense*"``; or None, no layer.
+        last 20); a fraction of the layers, from the end, as a float in (0, 1]; the layers whose names match a pattern,
+        such as ``"dense*"``; or None, no layer.
     learning_rate_schedule : {"constant", "cosine", "plateau"}, default="constant"
         Schedule within a phase. ``"cosine"`` decays to 0 at its end. ``"plateau"`` halves the rate when the loss (on
         the validation set, if there is one) has not fallen for half of ``n_iter_no_change`` epochs.
@@ -106,7 +106,8 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
     precision : {"float32", "bfloat16"}, default="float32"
         Precision of the network's computations; the weights and the head are always float32.
     cache : "memory", path or None, default="memory"
-        Where to cache features of the frozen network: see :class:`~skcnn.feature_extraction.BottleneckFeatures`.
+        Where to cache features of the frozen network: see :class:`~skcnn.feature_extraction.BottleneckFeatures`. What a
+        fit gave is kept there as well, so that the same fit, with an integer ``random_state``, is not made again.
     root : path-like or None, default=None
         Folder (or URL) that relative paths in X start from.
     on_error : {"raise", "nan"}, default="raise"

@@ -42,6 +42,7 @@ from skcnn.neural_network._recipe import (
     checkpoint_of,
     design_of,
     extractor_of,
+    remembered_fit_of,
     settings_of,
     warn_of_unlearned_statistics,
 )
@@ -136,15 +137,29 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
         design = self._design(phases)
         if self.image_size is None:
             warn_if_shrunk(images, design.image_size, design.backbone.name)
-        progress = save = None
-        if self.checkpoint is not None:
-            checkpoint = checkpoint_of(self._recipe(), design, self._objective(), images, y, weights)
-            progress, save = checkpoint.load(), checkpoint.save
+        progress = self._train(images, y, weights, phases, design)
+        self._weights, self._history = progress.weights, progress.history
+        self.best_epoch_, self.n_iter_ = progress.best_epoch(Monitor()), len(progress.history)
+        self._token = uuid.uuid4().hex
+
+    def _train(
+        self, images: Images, y: np.ndarray, weights: np.ndarray, phases: list[Phase], design: Design
+    ) -> Progress:
+        """Return the end of a run, which is remembered, or resumed, or made."""
+        objective = self._objective()
+        run = (self._recipe(), design, objective, images, y, weights)
+        checkpoint = None if self.checkpoint is None else checkpoint_of(*run)
+        progress = None if checkpoint is None else checkpoint.load()
+        remembered_fit = remembered_fit_of(*run)
+        if remembered_fit is not None and (known := remembered_fit.load()) is not None:
+            progress = known
+        if progress is not None and progress.finished:
+            return progress
         rows, features = self._rows(images, weights, phases[0])
         validation = None
         if self.early_stopping:
             rows, validation = self._split(rows, y[rows])
-        examples = Examples(self._objective().encode(y), weights)
+        examples = Examples(objective.encode(y), weights)
         settings = self._settings(y[rows])
         if progress is None:
             progress = Progress(weights={"head": self._initial_head(design)})
@@ -152,11 +167,11 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
         def stage(phase: Phase) -> Stage:
             return self._stage(design, phase, images, examples, features)
 
-        if not progress.finished:
-            train(Run(stage, rows, validation, settings, save), progress, phases)
-        self._weights, self._history = progress.weights, progress.history
-        self.best_epoch_, self.n_iter_ = progress.best_epoch(Monitor()), len(progress.history)
-        self._token = uuid.uuid4().hex
+        save = None if checkpoint is None else checkpoint.save
+        train(Run(stage, rows, validation, settings, save), progress, phases)
+        if remembered_fit is not None:
+            remembered_fit.save(progress)
+        return progress
 
     def _fit_epoch(self, images: Images, y: np.ndarray, weights: np.ndarray, *, is_first: bool) -> None:
         """Train for one epoch on the given rows; parameters as in :meth:`_fit`."""

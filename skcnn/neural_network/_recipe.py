@@ -14,6 +14,7 @@ from skcnn._training import (
     Checkpoint,
     Driver,
     Phase,
+    RememberedFit,
     Settings,
     as_augmentation,
     as_optimizer,
@@ -21,6 +22,7 @@ from skcnn._training import (
     run_identity,
 )
 from skcnn.backbones import as_backbone
+from skcnn.cache import as_cache
 from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.images import Images, as_image_size
 from skcnn.neural_network._loss import Objective
@@ -148,12 +150,7 @@ def settings_of(recipe: Recipe, driver: Driver, seed: int) -> Settings:
 
 
 def checkpoint_of(
-    recipe: Recipe,
-    design: Design,
-    objective: Objective,
-    images: Images,
-    y: np.ndarray,
-    weights: np.ndarray,
+    recipe: Recipe, design: Design, objective: Objective, images: Images, *arrays: np.ndarray
 ) -> Checkpoint:
     """Return the checkpoint of a run, which is identified by its parameters and its data."""
     if not isinstance(recipe.random_state, (int, np.integer)):
@@ -166,8 +163,30 @@ def checkpoint_of(
             f"checkpoint={recipe.checkpoint!r} with loss={recipe.loss!r}; resuming requires a named loss or an "
             "instance of keras.losses.Loss, since a function cannot be identified in another process."
         )
+    parameters = _identified(recipe, design, objective)
+    return Checkpoint(recipe.checkpoint, run_identity(parameters, images, *arrays))
+
+
+def remembered_fit_of(
+    recipe: Recipe, design: Design, objective: Objective, images: Images, *arrays: np.ndarray
+) -> RememberedFit | None:
+    """Return where the end of a run is remembered, or None where a fit is to be made anew.
+
+    It is where the result may differ (``random_state`` is no integer), where more is wanted of a fit than its result
+    (callbacks, a warning of each bad image), and with ``cache=None``.
+    """
+    cache = as_cache(recipe.cache)
+    is_certain = isinstance(recipe.random_state, (int, np.integer))
+    is_named = isinstance(recipe.loss, (str, import_keras().losses.Loss))
+    if cache is None or not is_certain or not is_named or recipe.callbacks or recipe.given["on_error"] != "raise":
+        return None
+    parameters = _identified(recipe, design, objective)
+    return RememberedFit(cache, run_identity(parameters, images, *arrays, cache=cache))
+
+
+def _identified(recipe: Recipe, design: Design, objective: Objective) -> list[Any]:
+    """Return what identifies a run, beside its data. Objects do by their configuration, not by their address."""
     given = {name: value for name, value in recipe.given.items() if name not in _NOT_OF_THE_RUN}
-    # Objects are identified by their configuration, not by their address.
     given |= {
         "backbone": design.backbone.name,
         "weights": design.backbone.weights_id(design.weights, design.seed),
@@ -175,8 +194,7 @@ def checkpoint_of(
         "loss": objective.identity,
         "augmentation": as_augmentation(recipe.augmentation)[1],
     }
-    parameters = sorted((name, repr(value)) for name, value in given.items())
-    return Checkpoint(recipe.checkpoint, run_identity([parameters], images, np.asarray(y).astype(str), weights))
+    return [sorted((name, repr(value)) for name, value in given.items()), objective.targets, objective.n_outputs]
 
 
 def warn_of_unlearned_statistics(recipe: Recipe, initial: InitialBase, phases: list[Phase]) -> None:
