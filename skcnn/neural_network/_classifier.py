@@ -481,6 +481,10 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
     def _objective(self) -> Objective:
         return classifying(self.loss, len(self.classes_), several=self.multilabel_)
 
+    def _typical_y(self) -> np.ndarray:
+        n_classes = len(self.classes_)
+        return np.tri(n_classes, dtype=np.int64) if self.multilabel_ else self.classes_
+
     def _split(self, rows: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         codes = None if self.multilabel_ else y
         return split_validation(rows, codes, self.classes_, self.validation_fraction, self._seed)

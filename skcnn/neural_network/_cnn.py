@@ -15,6 +15,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skcnn._image_input import ImageInputMixin
+from skcnn._keras import building
 from skcnn._training import (
     Graph,
     Monitor,
@@ -46,7 +47,7 @@ from skcnn.neural_network._recipe import (
     settings_of,
     warn_of_unlearned_statistics,
 )
-from skcnn.neural_network._scikeras import drive
+from skcnn.neural_network._scikeras import drive, fitted_wrapper
 from skcnn.neural_network._stages import Examples, Trained, base_graph, head_graph, network_graph
 from skcnn.neural_network._state import check_sizes, pack, unpack
 
@@ -101,6 +102,35 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
         """One row per epoch: phase, epoch, loss, metric, learning rate, and the same on the validation set."""
         check_is_fitted(self)
         return pd.DataFrame(self._history)
+
+    def to_scikeras(self) -> Any:
+        """Return a plain SciKeras wrapper of the trained network, fitted, which predicts the same.
+
+        It is for code that works with SciKeras's own estimators. It takes arrays of pixels of the network's size, and
+        none of the other forms of X.
+
+        Returns
+        -------
+        scikeras.wrappers.KerasClassifier or scikeras.wrappers.KerasRegressor
+            X is (n_samples, height, width, 3), with values in [0, 255].
+
+        Examples
+        --------
+        >>> from skcnn.datasets import load_digit_images
+        >>> from skcnn.neural_network import CNNClassifier
+        >>> X, y = load_digit_images(return_X_y=True)
+        >>> classifier = CNNClassifier("ResNet20", image_size=8, head_epochs=1, epochs=0, random_state=0)
+        >>> classifier.fit(X[:100], y[:100]).to_scikeras().predict(X[:3].astype("float32")).shape
+        (3,)
+        """
+        check_is_fitted(self)
+        with building(self._seed):
+            optimizer = as_optimizer(self.optimizer)[0]
+        return fitted_wrapper(self.model_, self._typical_y(), optimizer=optimizer, loss=self._objective().loss)
+
+    def _typical_y(self) -> np.ndarray:
+        """Return targets that show what y is like."""
+        raise NotImplementedError
 
     def _objective(self) -> Objective:
         """Return the loss, and the targets and the head that it needs, of what was learned of y."""

@@ -375,6 +375,9 @@ class CNNRegressor(RegressorMixin, BaseCNN):
     def _objective(self) -> Objective:
         return regressing(self.loss, self.n_outputs_)
 
+    def _typical_y(self) -> np.ndarray:
+        return np.full((2, *self._shape), 0.5)
+
     def _split(self, rows: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return split_validation(rows, None, np.empty(0), self.validation_fraction, self._seed)
 

@@ -14,6 +14,26 @@ import numpy as np
 from sklearn import config_context, get_config
 
 
+def fitted_wrapper(model: Any, y: np.ndarray, *, optimizer: Any, loss: Any) -> Any:
+    """Return SciKeras's own wrapper of a trained model, fitted.
+
+    Parameters
+    ----------
+    model : keras.Model
+        From pixels to probabilities or numbers.
+    y : ndarray of shape (n, ) or (n, n_outputs)
+        Targets that show what y is like: every class, indicators (int), or numbers (float).
+    optimizer, loss
+        With which ``partial_fit`` and ``fit`` train it further, or anew.
+    """
+    from scikeras.wrappers import KerasClassifier, KerasRegressor
+
+    wrapper = KerasRegressor if y.dtype.kind == "f" else KerasClassifier
+    fitted = wrapper(model, optimizer=optimizer, loss=loss, verbose=0)
+    with config_context(transform_output="default"):
+        return fitted.initialize(np.zeros((len(y), *model.input_shape[1:]), np.float32), y)
+
+
 @lru_cache(maxsize=1)
 def _driver_classes() -> Any:
     from scikeras.wrappers import KerasClassifier, KerasRegressor

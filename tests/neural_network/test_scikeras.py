@@ -11,7 +11,7 @@ from sklearn.base import clone, is_classifier
 from sklearn.model_selection import cross_val_score
 from toy import TOY
 
-from skcnn.neural_network import build_cnn
+from skcnn.neural_network import CNNRegressor, build_cnn
 
 
 def plain(backbone=TOY, **parameters):
@@ -164,3 +164,31 @@ def run(code):
 
 def test_scikeras_comes_late():
     run("import sys, skcnn.neural_network as n; n.CNNClassifier(); sys.exit('scikeras' in sys.modules)")
+
+
+@pytest.mark.parametrize("loss", ["auto", "binary_crossentropy", "categorical_crossentropy"])
+@pytest.mark.parametrize("labels", [["ant", "bee"], [3, 7]])
+def test_a_fitted_classifier_as_scikeras_own(tiny, loss, labels):
+    X = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 3)).astype(np.uint8)
+    y = np.array(labels * 10)
+    classifier = tiny(loss=loss).fit(X, y)
+    plain = classifier.to_scikeras()
+    assert type(plain).__module__ == "scikeras.wrappers"
+    pixels = X.astype("float32")
+    np.testing.assert_array_equal(plain.predict(pixels), classifier.predict(X))
+    np.testing.assert_allclose(plain.predict_proba(pixels), classifier.predict_proba(X), atol=1e-6)
+    assert plain.score(pixels, y) == classifier.score(X, y)
+    if loss != "categorical_crossentropy":  # SciKeras makes no one-hot targets of two classes
+        plain.partial_fit(pixels, y)  # goes on from there
+
+
+def test_other_fitted_estimators_as_scikeras_own(tiny, tiny_network):
+    X = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 3)).astype(np.uint8)
+    tags = np.random.default_rng(1).integers(0, 2, (20, 3))
+    tagger = tiny().fit(X, tags)
+    plain = tagger.to_scikeras()
+    np.testing.assert_array_equal(plain.predict(X.astype("float32")), tagger.predict(X))
+    for y in (X.mean(axis=(1, 2, 3)), X.mean(axis=(1, 2))):
+        regressor = CNNRegressor(tiny_network, head_epochs=2, epochs=1, random_state=0).fit(X, y)
+        plain = regressor.to_scikeras()
+        np.testing.assert_allclose(plain.predict(X.astype("float32")), regressor.predict(X), rtol=1e-5)
