@@ -13,6 +13,7 @@ from skcnn._training._graphs import Graph, Weights, clear_graphs, get_graph, n_g
 from skcnn._training._layers import in_inference_mode, variable_dropout
 from skcnn._training._optimizers import as_json, as_optimizer
 from skcnn._training._pixels import image_reader, report_bad_rows, undecodable
+from skcnn._training._prefix import Cut, split_network
 from skcnn._training._runs import (
     Driver,
     Monitor,
@@ -32,6 +33,7 @@ __all__ = [
     "SCHEDULES",
     "Checkpoint",
     "CheckpointError",
+    "Cut",
     "Driver",
     "Graph",
     "Monitor",
@@ -62,6 +64,7 @@ __all__ = [
     "report_bad_rows",
     "run_identity",
     "shuffled",
+    "split_network",
     "train",
     "train_epoch",
     "trainer_class",

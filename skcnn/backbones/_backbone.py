@@ -13,6 +13,7 @@ from typing import Any
 
 from skcnn._keras import building, import_keras, model_digest
 from skcnn._text import listing
+from skcnn._wiring import operations_of, tensors_by_position
 from skcnn.backbones._pixels import PREPROCESSING, Preprocessing
 from skcnn.backbones._published import PublishedFile, fetch, published_file
 from skcnn.backbones._weights import (
@@ -318,6 +319,8 @@ class Backbone:
         ----------
         layer : str or int
             A name of ``self.layers``; or any layer of the Keras network: its name, or its index in ``model.layers``.
+            ``"operation[<position>]"`` stands for what the network computes at a place that may have no layer, such as
+            a sum: its position in ``model.operations``.
 
         Returns
         -------
@@ -451,6 +454,8 @@ class Backbone:
 
     def _locate(self, model: Any, name: str) -> tuple[Any, Any]:
         """Return the operation behind a layer's name, and its output."""
+        if position := re.fullmatch(r"operation\[(\d+)\]", name):
+            return self._locate_operation(model, int(position[1]))
         listed = next((layer for layer in self.layers if layer.name == name), None)
         keras_name = name if listed is None else listed.keras_name
         index = re.fullmatch(r"layer\[(-?\d+)\]", name)
@@ -491,6 +496,20 @@ class Backbone:
                 "layer by its Keras name or index instead."
             )
         return operation, output
+
+    def _locate_operation(self, model: Any, position: int) -> tuple[Any, Any]:
+        """Return an operation by its position, and its output, of any shape."""
+        operations, outputs = operations_of(model), tensors_by_position(model)
+        if position >= len(operations):
+            raise ValueError(
+                f"{self.name} has no operation {position}; it has {len(operations)}, and the first one is 0."
+            )
+        if position not in outputs:
+            raise ValueError(
+                f"Operation {position} of {self.name}, {operations[position].name!r}, is called more than once or "
+                "gives several outputs; expected one with a single output."
+            )
+        return operations[position], outputs[position]
 
 
 def has_automatic_name(layer: Any) -> bool:
