@@ -91,7 +91,7 @@ class Cut:
                 start = stop
             unpack = keras.Model(given, parts, name="unpack_frozen_prefix")
             values = keras.Input((self.n_values,), name="frozen_prefix")
-            computed = {id(t): x for t, x in zip(self._tensors, unpack(values), strict=True)}
+            computed = {id(t): x for t, x in zip(self._tensors, keras.tree.flatten(unpack(values)), strict=True)}
 
             def filled_in(argument: Any) -> Any:
                 return computed.get(id(argument), argument)
