@@ -74,13 +74,13 @@ def operations_of(network: Any) -> list[Any]:
     Returns
     -------
     list of keras.Operation
-        Layers, and what is no layer. The names of the latter are made up by Keras, and change from build to build.
+        Layers and other operations. The names of the latter are made up by Keras, and change from build to build.
     """
     return list(import_keras().Model(network.inputs, network.outputs).operations)
 
 
 def tensors_by_position(network: Any, calls: list[Call] | None = None) -> dict[int, Any]:
-    """Return the tensors of a network that the positions of their operations tell apart.
+    """Return the tensors of a network that the positions of their operations distinguish.
 
     Parameters
     ----------
