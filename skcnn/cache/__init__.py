@@ -9,7 +9,7 @@ number of processes at once; both are used in the same way.
 
 from skcnn.cache._base import CacheInfo
 from skcnn.cache._directory import CacheWarning, FeatureCache, VerifyResult, as_cache
-from skcnn.cache._memory import MemoryCache, memory_cache
+from skcnn.cache._memory import MemoryCache, activation_cache, memory_cache
 
 __all__ = [
     "CacheInfo",
@@ -17,6 +17,7 @@ __all__ = [
     "FeatureCache",
     "MemoryCache",
     "VerifyResult",
+    "activation_cache",
     "as_cache",
     "memory_cache",
 ]

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -34,10 +34,11 @@ from skcnn._training import (
     train_epoch,
     undecodable,
 )
-from skcnn.feature_extraction import BottleneckFeatures
+from skcnn.cache import MemoryCache, activation_cache, as_cache
+from skcnn.feature_extraction import Activations, BottleneckFeatures
 from skcnn.images import BadRow, Images, read_batches, remembered, warn_if_shrunk
 from skcnn.neural_network._loss import Objective
-from skcnn.neural_network._network import Design, initial_base, initial_head
+from skcnn.neural_network._network import Design, frozen_prefix, initial_base, initial_head
 from skcnn.neural_network._recipe import (
     Recipe,
     checkpoint_of,
@@ -48,8 +49,23 @@ from skcnn.neural_network._recipe import (
     warn_of_unlearned_statistics,
 )
 from skcnn.neural_network._scikeras import drive, fitted_wrapper
-from skcnn.neural_network._stages import Examples, Trained, base_graph, head_graph, network_graph
+from skcnn.neural_network._stages import Examples, Trained, base_graph, head_graph, network_graph, suffix_graph
 from skcnn.neural_network._state import check_sizes, pack, unpack
+
+
+class Source(NamedTuple):
+    """What a phase is trained on: its stage, for given targets; and which rows have no image, (n_rows,) bool."""
+
+    stage: Callable[[Examples], Stage]
+    bad: np.ndarray
+
+
+def _kept(source: Source, weights: np.ndarray) -> np.ndarray:
+    """Return the numbers of the rows to train on."""
+    keep = np.flatnonzero(~source.bad & (weights > 0))
+    if not len(keep):
+        raise ValueError("No row is left for training; expected at least one row with an image and a weight > 0.")
+    return keep
 
 
 class BaseCNN(ImageInputMixin, BaseEstimator):
@@ -148,7 +164,7 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
         """Reset the fitted state."""
         self.__dict__.pop("_token", None)  # a fit that fails leaves nothing to predict with
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        self._weights, self._history, self._optimizer = {}, [], {}
+        self._weights, self._history, self._optimizer, self._frozen = {}, [], {}, None
 
     def _fit(self, images: Images, y: np.ndarray, weights: np.ndarray, phases: list[Phase]) -> None:
         """Train from the beginning, or from a checkpoint of the same run.
@@ -168,7 +184,7 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
         if self.image_size is None:
             warn_if_shrunk(images, design.image_size, design.backbone.name)
         progress = self._train(images, y, weights, phases, design)
-        self._weights, self._history = progress.weights, progress.history
+        self._weights, self._history, self._frozen = progress.weights, progress.history, phases[-1].unfreeze
         self.best_epoch_, self.n_iter_ = progress.best_epoch(Monitor()), len(progress.history)
         self._token = uuid.uuid4().hex
 
@@ -185,7 +201,8 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
             progress = known
         if progress is not None and progress.finished:
             return progress
-        rows, features = self._rows(images, weights, phases[0])
+        first = self._source(design, phases[0], images, check=True)
+        rows = _kept(first, weights)
         validation = None
         if self.early_stopping:
             rows, validation = self._split(rows, y[rows])
@@ -195,7 +212,8 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
             progress = Progress(weights={"head": self._initial_head(design)})
 
         def stage(phase: Phase) -> Stage:
-            return self._stage(design, phase, images, examples, features)
+            source = first if phase is phases[0] else self._source(design, phase, images, check=False)
+            return source.stage(examples)
 
         save = None if checkpoint is None else checkpoint.save
         train(Run(stage, rows, validation, settings, save), progress, phases)
@@ -209,17 +227,18 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
         design = self._design([phase] if is_first else None)
         if is_first:
             self._weights = {"head": self._initial_head(design)}
-        rows, features = self._rows(images, weights, phase)
+        source = self._source(design, phase, images, check=True)
+        rows = _kept(source, weights)
         examples = Examples(self._objective().encode(y), weights)
         settings = replace(self._settings(y[rows]), schedule="constant")
         # The state is of use only to the same optimizer, over the same layers.
         kind = (as_optimizer(self.optimizer)[1], phase.unfreeze)
         progress = Progress(weights=self._weights, history=[*self._history], optimizer=self._optimizer.get(kind, []))
 
-        def stage(phase: Phase) -> Stage:
-            return self._stage(design, phase, images, examples, features)
-
-        train_epoch(Run(stage, rows, None, settings, keep_optimizer=True), progress, phase)
+        train_epoch(
+            Run(lambda phase: source.stage(examples), rows, None, settings, keep_optimizer=True), progress, phase
+        )
+        self._frozen = phase.unfreeze if "base" not in self._weights or self._frozen == phase.unfreeze else None
         self._weights, self._history = progress.weights, progress.history
         self._optimizer = {kind: progress.optimizer}
         self.n_iter_ = self.best_epoch_ = len(progress.history)
@@ -251,6 +270,7 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
             "loss": design.activation,
         }
         if phases is not None:
+            self._initial = weights
             self._form, self._constants = form, ""
             if not all(self._uses_features(phase) for phase in phases):
                 initial = initial_base(design)
@@ -280,37 +300,39 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
         """Return whether a phase can use cached features: its network is frozen, and images are not augmented."""
         return phase.unfreeze is None and self.augmentation is None and "base" not in self._weights
 
-    def _rows(self, images: Images, weights: np.ndarray, phase: Phase) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return the rows to train on, and features of all rows if the first phase needs them."""
-        features = None
+    def _activations(self, design: Design, unfreeze: Any, images: Images) -> Activations | None:
+        """Return what the layers before the open ones give for images, or None where all layers run in training."""
+        cut = None if self.augmentation is not None else frozen_prefix(design, unfreeze)
+        if cut is None:
+            return None
+        store = MemoryCache(activation_cache().max_bytes) if as_cache(self.cache) is None else activation_cache()
+        return Activations(images, self._extractor("nan"), cut.layers, cut.n_values, store)
+
+    def _source(self, design: Design, phase: Phase, images: Images, *, check: bool) -> Source:
+        """Return what a phase is trained on; with ``check``, rows without an image are reported before it begins."""
+        trained = self._trained(design)
         if self._uses_features(phase):
             features = self._extractor(self.on_error).transform(images)
-            bad = np.isnan(features).all(axis=1)
+            return Source(lambda examples: trained.on_features(features, examples), np.isnan(features).all(axis=1))
+        # An epoch of partial_fit is of images that may not be seen again: nothing is kept of them.
+        activations = None if phase.name == "partial" else self._activations(design, phase.unfreeze, images)
+        bad = np.zeros(len(images), bool)
+        if activations is not None:
+            failed = activations.prepare()
+            read: Callable[[np.ndarray], np.ndarray] = activations.read
         else:
-            bad = np.zeros(len(images), bool)
             # Before the first epoch, and not in the midst of it.
-            if failed := undecodable(images, self.resize, self.max_pixels):
-                report_bad_rows(failed, len(images), self.on_error)
-                bad[[row.row for row in failed]] = True
-        keep = np.flatnonzero(~bad & (weights > 0))
-        if not len(keep):
-            raise ValueError("No row is left for training; expected at least one row with an image and a weight > 0.")
-        return keep, features
+            failed = undecodable(images, self.resize, self.max_pixels) if check else []
+            read = image_reader(images, design.image_size, self.resize, self.max_pixels)
+        if check and failed:
+            report_bad_rows(failed, len(images), self.on_error)
+            bad[[row.row for row in failed]] = True
+        train = trained.on_pixels if activations is None else trained.on_activations
+        return Source(lambda examples: train(read, phase.unfreeze, examples), bad)
 
     def _trained(self, design: Design) -> Trained:
         compiled = (self._objective().identity, as_optimizer(self.optimizer)[1])
         return Trained(design, self.augmentation, float(self.dropout), compiled, self._scaling())
-
-    def _stage(
-        self, design: Design, phase: Phase, images: Images, examples: Examples, features: np.ndarray | None
-    ) -> Stage:
-        trained = self._trained(design)
-        if self._uses_features(phase):
-            if features is None:
-                features = self._extractor(self.on_error).transform(images)
-            return trained.on_features(features, examples)
-        read = image_reader(images, design.image_size, self.resize, self.max_pixels)
-        return trained.on_pixels(read, phase.unfreeze, examples)
 
     def _outputs(self, X: Any, on_error: str) -> np.ndarray:
         """Return what the head gives for images, decoded: (n_rows, n_values), float64."""
@@ -321,7 +343,10 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
     def _computed_outputs(self, images: Images, on_error: str) -> np.ndarray:
         design = self._design()
         if "base" in self._weights:
-            return self._ask(images, design, on_error, network_graph(design))
+            activations = self._known_activations(images, design)
+            if activations is None:
+                return self._ask(images, design, on_error, network_graph(design))
+            return self._ask_from(activations, design, on_error)
         features = self._extractor(on_error).transform(images)
         with head_graph(design, features.shape[1]) as graph:
             graph.put(self._weights, self._token)
@@ -330,6 +355,28 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
             ]
         outputs = np.concatenate(parts)
         outputs[np.isnan(features).all(axis=1)] = np.nan
+        return outputs
+
+    def _known_activations(self, images: Images, design: Design) -> Activations | None:
+        """Return what frozen layers give for images, where this process has trained behind the same layers."""
+        is_same = self._frozen is not None and self._initial == design.backbone.weights_id(self.weights, self._seed)
+        if not is_same or as_cache(self.cache) is None:
+            return None
+        activations = self._activations(design, self._frozen, images)
+        return activations if activations is not None and activations.is_known else None
+
+    def _ask_from(self, activations: Activations, design: Design, on_error: str) -> np.ndarray:
+        """Return what is predicted from activations."""
+        n_rows = len(activations.images)
+        if bad := activations.prepare():
+            report_bad_rows(bad, n_rows, on_error)
+        good = np.setdiff1d(np.arange(n_rows), [row.row for row in bad])
+        with suffix_graph(design, self._frozen) as graph:
+            graph.put(self._weights, self._token)
+            outputs = np.full((n_rows, graph.model.output_shape[-1]), np.nan, np.float32)
+            for start in range(0, len(good), self.batch_size):
+                rows = good[start : start + self.batch_size]
+                outputs[rows] = graph.model.predict_on_batch(activations.read(rows))
         return outputs
 
     def _ask(self, images: Images, design: Design, on_error: str, context: AbstractContextManager[Graph]) -> np.ndarray:
@@ -367,6 +414,7 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
         if "_head" in state:
             base, head = state.pop("_base"), state.pop("_head")
             state["_weights"] = {"base": base, "head": head} if base else {"head": head}
+            state["_frozen"] = None  # not known: the whole network predicts
         super().__setstate__(state)
 
     def __skcnn_pack__(self, members: dict[str, bytes]) -> dict[str, Any]:

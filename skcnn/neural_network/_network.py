@@ -12,7 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skcnn._keras import building, copy_model, import_keras, is_keras_model, set_weights
-from skcnn._training import augmented, check_unfreeze, freeze_batch_norm, in_inference_mode, open_layers
+from skcnn._training import (
+    Cut,
+    augmented,
+    check_unfreeze,
+    freeze_batch_norm,
+    in_inference_mode,
+    open_layers,
+    split_network,
+)
 from skcnn.backbones import Backbone, as_backbone, scale_pixels
 from skcnn.images import as_image_size
 from skcnn.neural_network._loss import Objective, classifying
@@ -79,9 +87,10 @@ class Design:
 
 
 class InitialBase(NamedTuple):
-    """A backbone with its initial weights, which is not changed; and a digest of the constants of its graphs."""
+    """A backbone with its initial weights, which is not changed; its features; the digest of its graphs' constants."""
 
     network: Any
+    output: Any
     constants: str
 
     @property
@@ -101,21 +110,44 @@ _initial: OrderedDict[tuple[Any, ...], InitialBase] = OrderedDict()
 def initial_base(design: Design) -> InitialBase:
     """Return a design's backbone with its initial weights. The last three are cached."""
     layers = import_keras().layers
-    given = design.backbone if design.backbone.network is None else "a model"
-    key = (given, design.backbone.weights_id(design.weights, design.seed), design.image_size)
+    backbone = design.backbone
+    given = backbone if backbone.network is None else "a model"
+    key = (given, backbone.weights_id(design.weights, design.seed), design.image_size, design.pooling)
     with building():
         if key not in _initial:
             network = _build_network(design, design.weights)
+            output = backbone.pooled_output(network, backbone.layers[-1].name, design.pooling)
             digest = hashlib.sha256()
             for layer in network.layers:
                 if isinstance(layer, layers.Normalization):  # computes with copies of its weights
                     for value in layer.get_weights():
                         digest.update(value.tobytes())
-            _initial[key] = InitialBase(network, digest.hexdigest())
+            _initial[key] = InitialBase(network, output, digest.hexdigest())
             while len(_initial) > 3:
                 _initial.popitem(last=False)
         _initial.move_to_end(key)
         return _initial[key]
+
+
+def open_names(design: Design, network: Any, unfreeze: Any) -> list[str]:
+    """Return the names of the layers of a backbone that ``unfreeze`` opens."""
+    is_open = open_layers(design.backbone, network, unfreeze)
+    return [layer.name for layer, opened in zip(network.layers, is_open, strict=True) if opened]
+
+
+def frozen_prefix(design: Design, unfreeze: Any) -> Cut | None:
+    """Return where the network is cut if layers are opened, or None where the whole network has to run in training.
+
+    That is so where the first layers are open, and where layers before the cut draw random numbers.
+    """
+    if unfreeze is None or unfreeze == "all":
+        return None
+    initial = initial_base(design)
+    cut = split_network(
+        initial.network, open_names(design, initial.network, unfreeze), initial.output, image_size=design.image_size
+    )
+    is_fixed = cut.is_deterministic or design.batch_norm == "inference"
+    return cut if cut.positions and is_fixed and not cut.is_input and not cut.is_output else None
 
 
 def initial_head(n_features: int, units: Sequence[int], seed: int) -> list[np.ndarray]:

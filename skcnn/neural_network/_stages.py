@@ -17,17 +17,20 @@ from skcnn._training import (
     Weights,
     as_augmentation,
     get_graph,
+    split_network,
     trainer_class,
     variable_dropout,
 )
 from skcnn.neural_network._network import (
     Design,
+    Parts,
     apply_base,
     apply_head,
     build_parts,
     head_layers,
     initial_base,
     learning_base,
+    open_names,
     open_network,
     plain_model,
 )
@@ -92,6 +95,27 @@ class Trained:
             self.plain,
         )
 
+    def on_activations(self, read: Callable[[np.ndarray], np.ndarray], unfreeze: Any, examples: Examples) -> Stage:
+        """Return the stage that trains open layers and head on what the frozen layers before them give for rows."""
+        design = self.design
+        key = ("train", "suffix", design.identity, unfreeze, *self.compiled)
+
+        def build() -> Graph:
+            parts = build_parts(design)
+            open_network(design, parts.network, unfreeze)
+            suffix = _suffix(design, parts, unfreeze)
+            values = import_keras().Input(suffix.input_shape[1:], name="activations")
+            outputs = apply_head(learning_base(design, suffix, unfreeze)(values), parts.dense, _dropout)
+            return Graph(trainer_class()(values, outputs), {"base": [parts.base], "head": parts.dense})
+
+        return Stage(
+            lambda: get_graph(key, build),
+            examples.read(read),
+            lambda: {"base": initial_base(design).weights},
+            ["base", "head"],
+            self.plain,
+        )
+
     @property
     def _head_key(self) -> tuple[Any, ...]:
         return self.design.hidden_layer_sizes, self.design.n_outputs, self.design.activation
@@ -138,6 +162,27 @@ def network_graph(design: Design) -> AbstractContextManager[Graph]:
         return Graph(keras.Model(pixels, outputs), {"base": [parts.base], "head": parts.dense})
 
     return get_graph(("predict", "network", design.identity), build)
+
+
+def suffix_graph(design: Design, unfreeze: Any) -> AbstractContextManager[Graph]:
+    """Return a context that yields the graph that predicts from what the layers before the open ones give."""
+
+    def build() -> Graph:
+        keras = import_keras()
+        parts = build_parts(design)
+        suffix = _suffix(design, parts, unfreeze)
+        values = keras.Input(suffix.input_shape[1:], name="activations")
+        outputs = apply_head(suffix(values), parts.dense, None)
+        return Graph(keras.Model(values, outputs), {"base": [parts.base], "head": parts.dense})
+
+    return get_graph(("predict", "suffix", design.identity, unfreeze), build)
+
+
+def _suffix(design: Design, parts: Parts, unfreeze: Any) -> Any:
+    """Return the model from the values at the cut to features, which shares the layers of the network."""
+    names = open_names(design, parts.network, unfreeze)
+    output = parts.base.outputs[0]
+    return split_network(parts.network, names, output, image_size=design.image_size).suffix()
 
 
 def base_graph(design: Design) -> AbstractContextManager[Graph]:
