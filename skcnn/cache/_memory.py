@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from skcnn.cache._base import BaseCache, CacheInfo, Shapes, as_shapes
-from skcnn.cache._content import FileKey
-
-#: Files whose digests are kept: some 250 MB of paths and digests.
-MAX_FILES = 1_000_000
+from skcnn.cache._base import CacheInfo
+from skcnn.cache._process import ProcessCache
 
 
-class MemoryCache(BaseCache):
+class MemoryCache(ProcessCache):
     """Records of this process, the least recently used of which leave when ``max_bytes`` is reached.
 
     Parameters
@@ -27,6 +22,7 @@ class MemoryCache(BaseCache):
     See Also
     --------
     FeatureCache : The same in a directory, for any number of processes.
+    ActivationCache : Larger records, in memory or in a temporary file.
     memory_cache : The one that every ``cache="memory"`` shares.
 
     Examples
@@ -45,22 +41,10 @@ class MemoryCache(BaseCache):
     """
 
     def __init__(self, max_bytes: int = 2**30):
+        super().__init__()
         self.max_bytes = max_bytes
-        self._lock = threading.Lock()
         self._records: OrderedDict[tuple[str, bytes], np.ndarray] = OrderedDict()
-        self._files: OrderedDict[FileKey, bytes] = OrderedDict()
-        self._shapes: dict[str, Shapes] = {}
-        self._n_bytes = self._passes = self._hits = 0
-
-    def _known(self, keys: Sequence[FileKey]) -> dict[FileKey, bytes]:
-        with self._lock:
-            return {key: self._files[key] for key in keys if key in self._files}
-
-    def _remember(self, learnt: Sequence[tuple[FileKey, bytes]]) -> None:
-        with self._lock:
-            self._files.update(learnt)
-            while len(self._files) > MAX_FILES:
-                self._files.popitem(last=False)
+        self._n_bytes = 0
 
     def get_many(self, network: str, digests: Sequence[bytes]) -> Iterator[tuple[bytes, np.ndarray]]:
         """Yield the records that there are, which counts as their last use; :meth:`count_hits` counts them."""
@@ -94,24 +78,6 @@ class MemoryCache(BaseCache):
             while self._n_bytes > self.max_bytes and self._records:
                 self._n_bytes -= self._records.popitem(last=False)[1].nbytes
 
-    def release(self, network: str, digests: Sequence[bytes]) -> None:
-        """Give up what was claimed and will not be put: nothing to do, since nothing is leased."""
-
-    def count_hits(self, n: int) -> None:
-        """Count ``n`` rows that were served without a pass."""
-        with self._lock:
-            self._hits += n
-
-    def output_shapes(self, network: str) -> Shapes | None:
-        """Return the shapes of the outputs that make up a record of ``network``, or None where they are not known."""
-        with self._lock:
-            return self._shapes.get(network)
-
-    def set_output_shapes(self, network: str, shapes: Iterable[Iterable[int]]) -> None:
-        """Keep the shapes of the outputs that make up a record, so that a full hit need not build the network."""
-        with self._lock:
-            self._shapes[network] = as_shapes(shapes)
-
     def info(self) -> CacheInfo:
         """Return the counts and sizes of this moment, a :class:`CacheInfo`."""
         with self._lock:
@@ -121,21 +87,11 @@ class MemoryCache(BaseCache):
         """Forget all records and digests and set the counts to zero."""
         with self._lock:
             self._records.clear()
-            self._files.clear()
-            self._shapes.clear()
-            self._n_bytes = self._passes = self._hits = 0
-
-
-def _quarter_of_memory() -> int:
-    """Return a quarter of the machine's memory in bytes, at most 4 GiB; 1 GiB where its size is not known."""
-    try:
-        return min(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4, 4 * 2**30)
-    except (AttributeError, ValueError, OSError):  # not POSIX
-        return 2**30
+            self._n_bytes = 0
+            self._forget()
 
 
 _memory_cache = MemoryCache()
-_activation_cache = MemoryCache(_quarter_of_memory())
 
 
 def memory_cache() -> MemoryCache:
@@ -153,23 +109,3 @@ def memory_cache() -> MemoryCache:
     0
     """
     return _memory_cache
-
-
-def activation_cache() -> MemoryCache:
-    """Return the cache of this process for what frozen layers give, which fine-tuning reads in every epoch.
-
-    It takes up to a quarter of the machine's memory, at most 4 GiB, and is apart from :func:`memory_cache`: an image
-    takes some 30 kB to 1 MB here, and pooled features must not leave for it.
-
-    Returns
-    -------
-    MemoryCache
-
-    Examples
-    --------
-    >>> from skcnn.cache import activation_cache
-    >>> activation_cache().clear()
-    >>> activation_cache().info().n_bytes
-    0
-    """
-    return _activation_cache
