@@ -16,6 +16,9 @@ SMALLER = 0.5
 #: ... and leaves at most this fraction of the prefix's work to the suffix.
 REPEATED = 0.05
 
+#: What float32 holds without loss.
+_FLOATING = ("float32", "bfloat16", "float16")
+
 #: Layers that draw numbers without a state that shows it, such as the StochasticDepth of ConvNeXt.
 _RANDOM = re.compile("Dropout|Random|Noise|Stochastic|DropPath|DropBlock|CutMix|MixUp|RandAugment|AugMix")
 
@@ -152,7 +155,7 @@ def split_network(
 
     def can_be_cut(tensor: Any) -> bool:
         is_known = None not in tensor.shape[1:] and len(tensor.shape) > 1
-        return id(tensor) in inputs or (id(tensor) in positions and tensor.dtype == "float32" and is_known)
+        return id(tensor) in inputs or (id(tensor) in positions and tensor.dtype in _FLOATING and is_known)
 
     suffix = _trained(calls, set(open_layers))
     is_output = not suffix

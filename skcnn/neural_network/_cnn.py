@@ -34,7 +34,7 @@ from skcnn._training import (
     train_epoch,
     undecodable,
 )
-from skcnn.cache import MemoryCache, activation_cache, as_cache
+from skcnn.cache import ActivationCache, activation_cache, as_cache
 from skcnn.feature_extraction import Activations, BottleneckFeatures
 from skcnn.images import BadRow, Images, read_batches, remembered, warn_if_shrunk
 from skcnn.neural_network._loss import Objective
@@ -305,8 +305,8 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
         cut = None if self.augmentation is not None else frozen_prefix(design, unfreeze)
         if cut is None:
             return None
-        store = MemoryCache(activation_cache().max_bytes) if as_cache(self.cache) is None else activation_cache()
-        return Activations(images, self._extractor("nan"), cut.layers, cut.n_values, store)
+        cache = ActivationCache() if as_cache(self.cache) is None else activation_cache()
+        return Activations(images, self._extractor("nan"), cut.layers, cut.n_values, cache)
 
     def _source(self, design: Design, phase: Phase, images: Images, *, check: bool) -> Source:
         """Return what a phase is trained on; with ``check``, rows without an image are reported before it begins."""
@@ -316,18 +316,18 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
             return Source(lambda examples: trained.on_features(features, examples), np.isnan(features).all(axis=1))
         # An epoch of partial_fit is of images that may not be seen again: nothing is kept of them.
         activations = None if phase.name == "partial" else self._activations(design, phase.unfreeze, images)
-        bad = np.zeros(len(images), bool)
-        if activations is not None:
-            failed = activations.prepare()
-            read: Callable[[np.ndarray], np.ndarray] = activations.read
+        if activations is None:
+            read, train = image_reader(images, design.image_size, self.resize, self.max_pixels), trained.on_pixels
         else:
+            read, train = activations.read, trained.on_activations
+        failed = None if activations is None else activations.keep()
+        if failed is None:
             # Before the first epoch, and not in the midst of it.
             failed = undecodable(images, self.resize, self.max_pixels) if check else []
-            read = image_reader(images, design.image_size, self.resize, self.max_pixels)
+        bad = np.zeros(len(images), bool)
         if check and failed:
             report_bad_rows(failed, len(images), self.on_error)
             bad[[row.row for row in failed]] = True
-        train = trained.on_pixels if activations is None else trained.on_activations
         return Source(lambda examples: train(read, phase.unfreeze, examples), bad)
 
     def _trained(self, design: Design) -> Trained:
@@ -346,7 +346,7 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
             activations = self._known_activations(images, design)
             if activations is None:
                 return self._ask(images, design, on_error, network_graph(design))
-            return self._ask_from(activations, design, on_error)
+            return self._ask_from(activations, len(images), design, on_error)
         features = self._extractor(on_error).transform(images)
         with head_graph(design, features.shape[1]) as graph:
             graph.put(self._weights, self._token)
@@ -365,18 +365,21 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
         activations = self._activations(design, self._frozen, images)
         return activations if activations is not None and activations.is_known else None
 
-    def _ask_from(self, activations: Activations, design: Design, on_error: str) -> np.ndarray:
+    def _ask_from(self, activations: Activations, n_rows: int, design: Design, on_error: str) -> np.ndarray:
         """Return what is predicted from activations."""
-        n_rows = len(activations.images)
-        if bad := activations.prepare():
-            report_bad_rows(bad, n_rows, on_error)
-        good = np.setdiff1d(np.arange(n_rows), [row.row for row in bad])
+        bad: list[BadRow] = []
         with suffix_graph(design, self._frozen) as graph:
             graph.put(self._weights, self._token)
             outputs = np.full((n_rows, graph.model.output_shape[-1]), np.nan, np.float32)
-            for start in range(0, len(good), self.batch_size):
-                rows = good[start : start + self.batch_size]
-                outputs[rows] = graph.model.predict_on_batch(activations.read(rows))
+            for start in range(0, n_rows, self.batch_size):
+                rows = np.arange(start, min(start + self.batch_size, n_rows))
+                values, failed = activations.read_or_report(rows)
+                bad += failed
+                if not (bad and on_error == "raise"):
+                    outputs[rows] = graph.model.predict_on_batch(values)
+        outputs[[row.row for row in bad]] = np.nan
+        if bad:
+            report_bad_rows(bad, n_rows, on_error)
         return outputs
 
     def _ask(self, images: Images, design: Design, on_error: str, context: AbstractContextManager[Graph]) -> np.ndarray:

@@ -112,7 +112,8 @@ def initial_base(design: Design) -> InitialBase:
     layers = import_keras().layers
     backbone = design.backbone
     given = backbone if backbone.network is None else "a model"
-    key = (given, backbone.weights_id(design.weights, design.seed), design.image_size, design.pooling)
+    weights_id = backbone.weights_id(design.weights, design.seed)
+    key = (given, weights_id, design.image_size, design.pooling, design.precision)
     with building():
         if key not in _initial:
             network = _build_network(design, design.weights)
