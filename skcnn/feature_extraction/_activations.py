@@ -111,7 +111,8 @@ class Activations:
         if missing:
             self._cache.set_output_shapes(self._network, [(self.n_values,)])
             for part in extract(self._images.take([int(rows[place]) for place in missing]), self._job):
-                values[[missing[row] for row in part.rows]] = part.records
+                if part.rows:
+                    values[[missing[row] for row in part.rows]] = part.records
                 bad += [one._replace(row=int(rows[missing[one.row]])) for one in part.bad]
         return values, bad
 
