@@ -242,3 +242,18 @@ def test_full_disks_are_errors_and_leave_nothing(script):
     (row,) = script("hostile_disks").measure("full")
     assert row.is_right, row.result
     assert row.n_tried >= 8
+
+
+def test_epochs_behind_frozen_layers(script, folder, tmp_path, capsys):
+    arguments = ["--data", folder, "--unfreeze", "block_15_expand", "--images", "8", "--batch-size", "4"]
+    report = run(script("frozen_prefix"), tmp_path, *arguments, "--rounds", "1")
+    (one,) = report["results"]
+    assert abs(one["difference"]) < 1e-3
+    assert all(min(clocks.values()) > 0 for clocks in one["rounds"][0].values())
+    assert "| block_15_expand |" in capsys.readouterr().out
+
+
+def test_sizes_of_activations(script, capsys):
+    script("activation_sizes").main(["--backbones", "ResNet20", "--fractions", "0.3"])
+    # 8 x 8 x 64 values, twice: of the first layer of a block, and of what is added to its last
+    assert "| ResNet20 | 32 x 32 | 33 kB (2 tensors) |" in capsys.readouterr().out

@@ -41,7 +41,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
     unfrozen and fine-tuned at a small learning rate. While the network is frozen and images are not augmented, the
     head is trained on features that :class:`~skcnn.feature_extraction.BottleneckFeatures` computes and caches: an
     image goes through the network once for the whole phase, and for all candidates of a search that share the
-    network.
+    network. In the second phase the same holds for the layers before the open ones, whose outputs are kept.
 
     The estimator owns the weights, and the process owns the compiled graph: the fits of a search share one, which
     keeps memory constant (Keras on TensorFlow does not free the memory of a fitted model).
@@ -107,7 +107,9 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         Precision of the network's computations; the weights and the head are always float32.
     cache : "memory", path or None, default="memory"
         Where to cache features of the frozen network: see :class:`~skcnn.feature_extraction.BottleneckFeatures`. What a
-        fit gave is kept there as well, so that the same fit, with an integer ``random_state``, is not made again.
+        fit gave is kept there as well, so that the same fit, with an integer ``random_state``, is not made again. The
+        outputs of the layers before the open ones are in :func:`~skcnn.cache.activation_cache`; with None they are
+        forgotten after the fit.
     root : path-like or None, default=None
         Folder (or URL) that relative paths in X start from.
     on_error : {"raise", "nan"}, default="raise"

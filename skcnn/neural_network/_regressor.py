@@ -91,7 +91,9 @@ class CNNRegressor(RegressorMixin, BaseCNN):
         Precision of the network's computations; the weights and the head are always float32.
     cache : "memory", path or None, default="memory"
         Where to cache features of the frozen network: see :class:`~skcnn.feature_extraction.BottleneckFeatures`. What a
-        fit gave is kept there as well, so that the same fit, with an integer ``random_state``, is not made again.
+        fit gave is kept there as well, so that the same fit, with an integer ``random_state``, is not made again. The
+        outputs of the layers before the open ones are in :func:`~skcnn.cache.activation_cache`; with None they are
+        forgotten after the fit.
     root : path-like or None, default=None
         Folder (or URL) that relative paths in X start from.
     on_error : {"raise", "nan"}, default="raise"
