@@ -17,6 +17,7 @@ from skcnn._wiring import operations_of, tensors_by_position
 from skcnn.backbones._pixels import PREPROCESSING, Preprocessing
 from skcnn.backbones._published import PublishedFile, fetch, published_file
 from skcnn.backbones._weights import (
+    UnsavedWeights,
     WeightsFile,
     as_weights_path,
     carry_weights,
@@ -437,6 +438,12 @@ class Backbone:
         weights = self.choose_weights(weights)
         if weights is None or isinstance(weights, WeightsFile):
             return weights
+        if isinstance(weights, UnsavedWeights):
+            raise ValueError(
+                "A saved model that was fine-tuned holds the trained weights, and not those that it began with. To fit "
+                f"it again, give these as the parameter weights: the file that has the SHA-256 {weights.sha256}, or "
+                "others."
+            )
         if weights == "pretrained" and self.weights:
             return self.weights[0]
         if isinstance(weights, str) and weights in self.weights:

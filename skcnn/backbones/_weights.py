@@ -51,6 +51,29 @@ class WeightsFile:
         return hashlib.sha256(self.content).hexdigest()
 
 
+@dataclass(frozen=True)
+class UnsavedWeights:
+    """Weights that a fine-tuned network began with, and that its file does not hold: it has the trained ones.
+
+    A loaded estimator has them as ``weights``. It predicts without; to fit it again, give it others.
+
+    Parameters
+    ----------
+    sha256 : str
+        Of the weights file, in hexadecimal.
+
+    Examples
+    --------
+    >>> from skcnn.backbones import UnsavedWeights, get_backbone
+    >>> get_backbone("ResNet20").build(weights=UnsavedWeights("0c1f"))
+    Traceback (most recent call last):
+    ...
+    ValueError: A saved model that was fine-tuned holds the trained weights, and not those that it began with. ...
+    """
+
+    sha256: str
+
+
 def as_weights_file(weights: Any) -> WeightsFile | None:
     """Read a ``weights`` parameter that means a file.
 

@@ -34,6 +34,7 @@ from skcnn._training import (
     train_epoch,
     undecodable,
 )
+from skcnn.backbones import UnsavedWeights
 from skcnn.cache import ActivationCache, activation_cache, as_cache
 from skcnn.feature_extraction import Activations, BottleneckFeatures
 from skcnn.images import BadRow, Images, read_batches, remembered, warn_if_shrunk
@@ -359,9 +360,10 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
 
     def _known_activations(self, images: Images, design: Design) -> Activations | None:
         """Return what frozen layers give for images, where this process has trained behind the same layers."""
-        is_same = self._frozen is not None and self._initial == design.backbone.weights_id(self.weights, self._seed)
-        if not is_same or as_cache(self.cache) is None:
+        if self._frozen is None or isinstance(self.weights, UnsavedWeights) or as_cache(self.cache) is None:
             return None
+        if self._initial != design.backbone.weights_id(self.weights, self._seed):
+            return None  # the parameter was changed after fit
         activations = self._activations(design, self._frozen, images)
         return activations if activations is not None and activations.is_known else None
 
@@ -422,7 +424,7 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
 
     def __skcnn_pack__(self, members: dict[str, bytes]) -> dict[str, Any]:
         """Return the parameters that a saved file has otherwise; what they stand for goes into ``members``."""
-        return pack(self.get_params(deep=False), members)
+        return pack(self.get_params(deep=False), members, is_fine_tuned="base" in getattr(self, "_weights", {}))
 
     def __skcnn_unpack__(self, members: dict[str, bytes]) -> dict[str, Any]:
         """Return the parameters that :meth:`__skcnn_pack__` returned as they were."""

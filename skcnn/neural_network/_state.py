@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from skcnn._keras import building, import_keras
 from skcnn._network_files import check_plain, without_state
+from skcnn.backbones import UnsavedWeights, as_backbone, as_weights_file
 from skcnn.feature_extraction import BottleneckFeatures
 
 #: Units of a hidden layer that a file may ask for.
@@ -17,14 +19,22 @@ MAX_UNITS = 2**14
 _OBJECTS = ("optimizer", "loss", "augmentation")
 
 
-def pack(parameters: dict[str, Any], members: dict[str, bytes]) -> dict[str, Any]:
-    """Return those parameters that a file stores otherwise; networks and weights go into ``members``."""
+def pack(parameters: dict[str, Any], members: dict[str, bytes], *, is_fine_tuned: bool) -> dict[str, Any]:
+    """Return those parameters that a file stores otherwise; networks and weights go into ``members``.
+
+    Weights that a fine-tuned network began with are left out: only another fit would need them.
+    """
     if parameters["callbacks"]:
         raise TypeError(
             "callbacks cannot be saved without their code; expected callbacks=None. Save a copy with "
             "classifier.set_params(callbacks=None)."
         )
+    unsaved = _unsaved(parameters) if is_fine_tuned else None
+    if unsaved is not None:
+        parameters = {**parameters, "weights": None}
     stored = shared_features(parameters).__skcnn_pack__(members)
+    if unsaved is not None:
+        stored["weights"] = {"unsaved": unsaved.sha256}
     for name in _OBJECTS:
         value = parameters[name]
         if not isinstance(value, (str, type(None))):
@@ -45,7 +55,13 @@ def check_sizes(hidden_layer_sizes: Any, head: list[np.ndarray]) -> None:
 
 def unpack(parameters: dict[str, Any], members: dict[str, bytes]) -> dict[str, Any]:
     """Return the parameters that :func:`pack` returned as they were."""
+    weights = parameters["weights"]
+    unsaved = UnsavedWeights(str(weights["unsaved"])) if isinstance(weights, dict) and "unsaved" in weights else None
+    if unsaved is not None:
+        parameters = {**parameters, "weights": None}
     given = shared_features(parameters).__skcnn_unpack__(members)
+    if unsaved is not None:
+        given["weights"] = unsaved
     for name in _OBJECTS:
         value = parameters[name]
         if isinstance(value, dict):
@@ -54,6 +70,17 @@ def unpack(parameters: dict[str, Any], members: dict[str, bytes]) -> dict[str, A
             with building():  # there may be layers among them
                 given[name] = import_keras().saving.deserialize_keras_object(config, safe_mode=True)
     return given
+
+
+def _unsaved(parameters: dict[str, Any]) -> UnsavedWeights | None:
+    """Return what stands for the weights if they are a file's, and None if they have a name."""
+    weights = parameters["weights"]
+    if isinstance(weights, Mapping):
+        weights = as_backbone(parameters["backbone"]).choose_weights(weights)
+    if isinstance(weights, UnsavedWeights):
+        return weights
+    file = None if weights is None else as_weights_file(weights)
+    return None if file is None else UnsavedWeights(file.sha256)
 
 
 def shared_features(parameters: dict[str, Any]) -> BottleneckFeatures:

@@ -1,16 +1,18 @@
 """A fitted CNNClassifier in one file, from which no code is run."""
 
+import hashlib
 import json
 import zipfile
 
 import keras
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 import skcnn
 from skcnn._members import unpacked
-from skcnn.backbones import get_backbone
+from skcnn.backbones import UnsavedWeights, get_backbone
 from skcnn.neural_network import CNNClassifier
 
 
@@ -63,6 +65,23 @@ def test_weights_by_path_travel_along(task, tmp_path):
         path.unlink()
         np.testing.assert_allclose(skcnn.load(tmp_path / "a.skcnn").predict_proba(X), expected, rtol=1e-5)
         path.write_bytes(content)
+
+
+def test_the_weights_that_fine_tuning_began_with_are_not_saved(task, tmp_path):
+    X, y = task
+    path = tmp_path / "mine.weights.h5"
+    get_backbone("ResNet20").build(weights=None, random_state=9).save_weights(path)
+    classifier = CNNClassifier("ResNet20", weights=path, image_size=16, head_epochs=1, epochs=1, random_state=0)
+    again = same_after_a_trip(classifier.fit(X, y), X, tmp_path)
+    with zipfile.ZipFile(tmp_path / "a.skcnn") as archive:
+        assert not [name for name in archive.namelist() if name.startswith("weights/")]
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert again.weights == UnsavedWeights(digest)
+    same_after_a_trip(again, X, tmp_path)
+    with pytest.raises(ValueError, match=f"give these as the parameter weights: .* {digest}"):
+        clone(again).fit(X, y)
+    refitted = again.set_params(weights=path).fit(X, y)
+    np.testing.assert_allclose(refitted.predict_proba(X), classifier.predict_proba(X), atol=1e-6)
 
 
 def test_a_search(task, tmp_path):
