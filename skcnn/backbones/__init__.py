@@ -11,11 +11,12 @@ from skcnn.backbones._fetch import fetch_weights, list_weights_files
 from skcnn.backbones._from_model import as_backbone, backbone_from_model
 from skcnn.backbones._pixels import scale_pixels
 from skcnn.backbones._registry import backbone_names, get_backbone, list_backbones, register_backbone
-from skcnn.backbones._weights import UnsavedWeights, WeightsFile, as_weights_file
+from skcnn.backbones._weights import PartialWeights, UnsavedWeights, WeightsFile, as_weights_file
 
 __all__ = [
     "Backbone",
     "BottleneckLayer",
+    "PartialWeights",
     "UnsavedWeights",
     "WeightsDownloadError",
     "WeightsFile",

@@ -11,12 +11,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from skcnn._keras import building, import_keras, model_digest
+from skcnn._keras import building, copy_model, import_keras, model_digest
 from skcnn._text import listing
 from skcnn._wiring import operations_of, tensors_by_position
 from skcnn.backbones._pixels import PREPROCESSING, Preprocessing
 from skcnn.backbones._published import PublishedFile, fetch, published_file
 from skcnn.backbones._weights import (
+    PartialWeights,
     UnsavedWeights,
     WeightsFile,
     as_weights_path,
@@ -25,12 +26,13 @@ from skcnn.backbones._weights import (
     file_sha256,
     fold_efficientnet_rescaling,
     load_weights,
+    reset_other_layers,
     weights_path,
 )
 from skcnn.images import as_image_size
 
 #: Weights of a network, or of several ones by name.
-Weights = str | os.PathLike[str] | WeightsFile | Mapping[str, Any] | None
+Weights = str | os.PathLike[str] | WeightsFile | PartialWeights | Mapping[str, Any] | None
 
 #: What weights that were trained on ImageNet are called, and the number of its classes.
 IMAGENET, N_CLASSES = "imagenet", 1000
@@ -237,7 +239,7 @@ class Backbone:
             ``"pretrained"`` or one of ``self.weights``: the published ones, always those of the backbone's own size,
             whatever ``image_size`` is. A path (``.h5`` or ``.weights.h5``): a file that Keras saved from this network,
             with or without its classifier (with it if :attr:`has_classifier`). None: random ones. A dict has these by
-            the names of backbones.
+            the names of backbones. :class:`PartialWeights`: those of some layers.
         random_state : int, default=0
             Seed of ``weights=None``.
 
@@ -261,6 +263,12 @@ class Backbone:
         >>> get_backbone("ResNet20").build(weights=None).output_shape
         (None, 8, 8, 64)
         """
+        if isinstance(weights, PartialWeights):
+            network = copy_model(self.build(image_size=image_size, weights=weights.weights, random_state=random_state))
+            with building(random_state):
+                fresh = copy_model(network, copy_weights=False)
+            reset_other_layers(network, fresh, weights.layers, self.name)
+            return network
         source = self._resolve_weights(weights)
         size = self.image_size if image_size is None else as_image_size(image_size)
         if self.has_classifier and self.builder in _FIXED_SIZE and size != self.image_size:
@@ -306,6 +314,8 @@ class Backbone:
         >>> get_backbone("VGG16").weights_id("pretrained"), get_backbone("VGG16").weights_id(None, 3)
         ('imagenet', 'random:3')
         """
+        if isinstance(weights, PartialWeights):
+            return repr((self.weights_id(weights.weights, random_state), weights.layers, random_state))
         source = self._resolve_weights(weights)
         if source is None:
             return f"random:{random_state}"

@@ -16,6 +16,7 @@ from skcnn._keras import building, is_keras_model, model_digest
 from skcnn._network_files import network_from_archive
 from skcnn.backbones._backbone import N_CLASSES, Backbone, BottleneckLayer, has_automatic_name
 from skcnn.backbones._registry import get_backbone
+from skcnn.backbones._weights import PartialWeights
 
 #: The size of networks that leave it open.
 OPEN_SIZE = (224, 224)
@@ -133,6 +134,8 @@ class ModelBackbone(Backbone):
 
     def weights_id(self, weights: Any = "pretrained", random_state: int = 0) -> str:
         """Return the digest of the model: its layers and its weights."""
+        if isinstance(weights, PartialWeights):
+            return super().weights_id(weights, random_state)
         self._resolve_weights(weights)
         return f"sha256:{model_digest(self.network)}"
 
@@ -173,6 +176,8 @@ class CallableBackbone(Backbone):
 
     def weights_id(self, weights: Any = "pretrained", random_state: int = 0) -> str:
         """Return the digest of what the callable builds with this seed: it builds the network to find out."""
+        if isinstance(weights, PartialWeights):
+            return super().weights_id(weights, random_state)
         self._resolve_weights(weights)
         return f"sha256:{_built_digest(self.builder, self.image_size, random_state)}"
 

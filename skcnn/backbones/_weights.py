@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import os
 import re
@@ -9,9 +10,10 @@ import sys
 import tempfile
 import textwrap
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -72,6 +74,29 @@ class UnsavedWeights:
     """
 
     sha256: str
+
+
+@dataclass(frozen=True)
+class PartialWeights:
+    """Weights of some layers of a network; the others are drawn at random.
+
+    Accepted wherever weights are, as in :meth:`Backbone.build`.
+
+    Parameters
+    ----------
+    weights : str, path-like, WeightsFile or dict
+        Where the weights are from: all that :meth:`Backbone.build` takes.
+    layers : tuple of str
+        Names of layers, or patterns of names such as ``"conv*"``.
+
+    Examples
+    --------
+    >>> from skcnn.backbones import PartialWeights, get_backbone
+    >>> network = get_backbone("ResNet20").build(weights=PartialWeights("pretrained", ("stem*", "stage1_*")))
+    """
+
+    weights: Any
+    layers: tuple[str, ...]
 
 
 def as_weights_file(weights: Any) -> WeightsFile | None:
@@ -256,6 +281,28 @@ def _fold_rescaling(model: Any, scale: Any) -> None:
     mean, variance, count = layer.get_weights()
     layer.set_weights([mean, variance / np.square(scale), count])
     layer.finalize_state()
+
+
+def reset_other_layers(model: Any, fresh: Any, patterns: Sequence[str], name: str) -> None:
+    """Give layers of ``model`` the weights of ``fresh``, the same network, but for those that a pattern names.
+
+    Raises
+    ------
+    ValueError
+        If no layer that has weights is of a pattern.
+    """
+    names = [layer.name for layer in model.layers if layer.weights]
+    for pattern in patterns:
+        if not any(fnmatchcase(layer, pattern) for layer in names):
+            close = difflib.get_close_matches(pattern, names, n=3)
+            hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+            raise ValueError(
+                f"No layer of {name} that has weights is called {pattern!r}; expected names of its layers, such as "
+                f"{names[0]!r} and {names[-1]!r}, or patterns of them, such as '{names[0][:4]}*'.{hint}"
+            )
+    for layer, other in zip(model.layers, fresh.layers, strict=True):
+        if not any(fnmatchcase(layer.name, pattern) for pattern in patterns):
+            set_weights(layer, other.get_weights())
 
 
 @contextmanager

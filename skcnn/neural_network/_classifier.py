@@ -54,6 +54,9 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
     weights : {"pretrained"}, str, path, dict or None, default="pretrained"
         Initial weights of the network, or a dict of them by the names of backbones. None draws weights at random: give
         ``head_epochs=0``, ``unfreeze="all"`` and ``batch_norm="train"`` to train from scratch.
+    weight_layers : str, list of str or None, default=None
+        Names of the layers to take from ``weights``, or patterns of names such as ``"conv*"``; the others are drawn at
+        random. None takes all.
     image_size : int, (height, width) or None, default=None
         Size in pixels that images are resized to. None is the size that the network was trained at.
     resize : {"stretch", "crop", "pad"}, default="stretch"
@@ -64,7 +67,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         Units of the head's hidden layers (ReLU). Usually a head without hidden layers is enough.
     dropout : float in [0, 1), default=0.0
         Fraction of the inputs to drop in training, for each layer of the head.
-    head_epochs : int, default=10
+    head_epochs : int, default=20
         Epochs of the first phase.
     head_learning_rate : float, default=1e-3
         Learning rate of the first phase.
@@ -178,6 +181,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
     _parameter_constraints = {  # noqa: RUF012  (scikit-learn's own form)
         "backbone": "no_validation",  # resolved by as_backbone, with better messages
         "weights": "no_validation",
+        "weight_layers": "no_validation",
         "image_size": "no_validation",
         "resize": [StrOptions(set(RESIZE_RULES))],
         "pooling": [StrOptions({"avg", "max"}), None],
@@ -214,12 +218,13 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         backbone: Any = "MobileNetV2",
         *,
         weights: Any = "pretrained",
+        weight_layers: str | Sequence[str] | None = None,
         image_size: int | tuple[int, int] | None = None,
         resize: str = "stretch",
         pooling: str | None = "avg",
         hidden_layer_sizes: Sequence[int] = (),
         dropout: float = 0.0,
-        head_epochs: int = 10,
+        head_epochs: int = 20,
         head_learning_rate: float = 1e-3,
         epochs: int = 10,
         learning_rate: float = 1e-5,
@@ -246,6 +251,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
     ):
         self.backbone = backbone
         self.weights = weights
+        self.weight_layers = weight_layers
         self.image_size = image_size
         self.resize = resize
         self.pooling = pooling

@@ -261,7 +261,7 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
         objective = self._objective()
         design = design_of(self._recipe(), objective, self._seed)
         # Where the weights learned are the head's alone, the network's own are part of what was fitted.
-        weights = None if "base" in self._weights else design.backbone.weights_id(self.weights, self._seed)
+        weights = None if "base" in self._weights else design.backbone.weights_id(design.weights, self._seed)
         form = {
             "backbone": design.backbone.name,
             "weights": weights,
@@ -362,7 +362,7 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
         """Return what frozen layers give for images, where this process has trained behind the same layers."""
         if self._frozen is None or isinstance(self.weights, UnsavedWeights) or as_cache(self.cache) is None:
             return None
-        if self._initial != design.backbone.weights_id(self.weights, self._seed):
+        if self._initial != design.backbone.weights_id(design.weights, self._seed):
             return None  # the parameter was changed after fit
         activations = self._activations(design, self._frozen, images)
         return activations if activations is not None and activations.is_known else None
@@ -415,7 +415,7 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take the state of a pickle or a file, also of one that was written when groups of weights had no names."""
-        state = dict(state)
+        state = {"weight_layers": None, **state}
         if "_head" in state:
             base, head = state.pop("_base"), state.pop("_head")
             state["_weights"] = {"base": base, "head": head} if base else {"head": head}

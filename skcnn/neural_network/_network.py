@@ -152,7 +152,11 @@ def frozen_prefix(design: Design, unfreeze: Any) -> Cut | None:
 
 
 def initial_head(n_features: int, units: Sequence[int], seed: int) -> list[np.ndarray]:
-    """Return the initial weights of a head: kernels by Glorot's rule, biases zero.
+    """Return the initial weights of a head: kernels of hidden layers by Glorot's rule, all others zero.
+
+    With few images and many features, training changes the last kernel in some directions only. What lies in the others
+    stays as it was drawn, and is noise in every prediction: with 259 images of 37 classes, accuracy was 0.69 instead of
+    0.80.
 
     References
     ----------
@@ -161,10 +165,11 @@ def initial_head(n_features: int, units: Sequence[int], seed: int) -> list[np.nd
     """
     generator = np.random.default_rng((seed, 0x68656164))
     weights: list[np.ndarray] = []
-    for fan_in, fan_out in zip([n_features, *units], units, strict=False):
+    for fan_in, fan_out in zip([n_features, *units], units[:-1], strict=False):
         limit = np.sqrt(6 / (fan_in + fan_out))
         weights += [generator.uniform(-limit, limit, (fan_in, fan_out)).astype("float32"), np.zeros(fan_out, "float32")]
-    return weights
+    fan_in = [n_features, *units][-2]
+    return [*weights, np.zeros((fan_in, units[-1]), "float32"), np.zeros(units[-1], "float32")]
 
 
 class Parts(NamedTuple):

@@ -21,7 +21,7 @@ from skcnn._training import (
     check_unfreeze,
     run_identity,
 )
-from skcnn.backbones import as_backbone
+from skcnn.backbones import PartialWeights, as_backbone
 from skcnn.cache import as_cache
 from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.images import Images, as_image_size
@@ -40,6 +40,7 @@ class Recipe:
     """All parameters, by name."""
     backbone: Any
     weights: Any
+    weight_layers: Any
     image_size: int | tuple[int, int] | None
     resize: str
     pooling: str | None
@@ -72,6 +73,25 @@ class Recipe:
         return cls(params, **{field.name: params[field.name] for field in fields(cls) if field.name != "given"})
 
 
+def weights_of(recipe: Recipe) -> Any:
+    """Return the weights that the network begins with, for :meth:`skcnn.backbones.Backbone.build`."""
+    layers = recipe.weight_layers
+    if layers is None:
+        return recipe.weights
+    names = (layers,) if isinstance(layers, str) else tuple(layers) if isinstance(layers, (list, tuple)) else ()
+    if not names or not all(isinstance(name, str) for name in names):
+        raise TypeError(
+            f"weight_layers={layers!r}; expected the name of a layer, a pattern of names, such as 'conv*', a list of "
+            "these, or None"
+        )
+    if recipe.weights is None:
+        raise ValueError(
+            f"weight_layers={layers!r} with weights=None; expected weights to take these layers from: a path, or "
+            "'pretrained'"
+        )
+    return PartialWeights(recipe.weights, names)
+
+
 def phases_of(recipe: Recipe) -> list[Phase]:
     """Return the phases that have an epoch, at least one of them."""
     phases = [
@@ -92,7 +112,7 @@ def design_of(recipe: Recipe, objective: Objective, seed: int) -> Design:
         raise ValueError(f"hidden_layer_sizes={recipe.hidden_layer_sizes!r}; expected a sequence of ints > 0")
     return Design(
         backbone=backbone,
-        weights=recipe.weights,
+        weights=weights_of(recipe),
         seed=seed,
         image_size=size or backbone.image_size,
         pooling=recipe.pooling,
@@ -108,7 +128,7 @@ def extractor_of(recipe: Recipe, objective: Objective, seed: int, on_error: str)
     """Return the transformer that computes the features of the untrained network, as arrays."""
     features = BottleneckFeatures(
         backbone_of(recipe.backbone, objective),
-        weights=recipe.weights,
+        weights=weights_of(recipe),
         pooling=recipe.pooling,
         image_size=recipe.image_size,
         resize=recipe.resize,

@@ -22,6 +22,7 @@ from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 from skcnn.backbones import (
     Backbone,
     BottleneckLayer,
+    PartialWeights,
     WeightsDownloadError,
     WeightsFile,
     WrongWeightsError,
@@ -387,3 +388,32 @@ def test_real_files_of_other_networks(shared):
         get_backbone("MobileNet").build(weights=shared / "weights" / "mobilenet_v1_0.25_224_keras.weights.h5")
     with pytest.raises(ValueError, match="does not hold the weights of ResNet20:"):
         get_backbone("ResNet20").build(weights=shared / "weights" / "legacy_h5" / "pretrainedResnet.h5")
+
+
+def test_weights_of_some_layers():
+    backbone = get_backbone("ResNet20")
+    weights = PartialWeights("pretrained", ("stem*", "stage1_unit1_1_conv"))
+    network, published = backbone.build(weights=weights, random_state=3), backbone.build()
+    again, other = (backbone.build(weights=weights, random_state=seed) for seed in (3, 4))
+    n_taken = 0
+    for layers in zip(network.layers, published.layers, again.layers, other.layers, strict=True):
+        name = layers[0].name
+        is_taken = name.startswith("stem") or name == "stage1_unit1_1_conv"
+        n_taken += is_taken and bool(layers[0].weights)
+        for values, given, same, drawn in zip(*(layer.get_weights() for layer in layers), strict=True):
+            np.testing.assert_array_equal(values, same)
+            assert np.array_equal(values, given) == is_taken
+            assert np.array_equal(values, drawn) == (is_taken or np.ptp(values) == 0)
+    assert n_taken > 1
+    ids = {
+        backbone.weights_id(one, 3) for one in (weights, "pretrained", None, PartialWeights("pretrained", ("stem*",)))
+    }
+    assert len(ids) == 4
+    assert backbone.weights_id(weights, 3) != backbone.weights_id(weights, 4)
+
+
+def test_no_layer_of_that_name():
+    with pytest.raises(ValueError, match=r"No layer of ResNet20 that has weights is called 'stage9\*'"):
+        get_backbone("ResNet20").build(weights=PartialWeights("pretrained", ("stem*", "stage9*")))
+    with pytest.raises(ValueError, match="Did you mean 'stage1_unit1_1_conv'"):
+        get_backbone("ResNet20").build(weights=PartialWeights("pretrained", ("stage1_unit1_1_con",)))

@@ -118,6 +118,23 @@ def test_open_layers(tiny_network, unfreeze):
     assert is_open == [False] * (len(tiny_network.layers) - 1) + [True]
 
 
+def test_weights_of_some_layers(task, tiny, tiny_network):
+    X, y = task
+    taken = tiny(weight_layers=["edges", "norm"], head_epochs=1, epochs=1, unfreeze="parts").fit(X, y)
+    for learned, given in zip(taken._weights["base"][:6], tiny_network.get_weights()[:6], strict=True):
+        same(learned, given)
+    assert np.abs(taken._weights["base"][6] - tiny_network.get_weights()[6]).max() > 0.05  # began elsewhere
+    assert np.abs(tiny(epochs=1, head_epochs=1).fit(X, y).predict_proba(X) - taken.predict_proba(X)).max() > 1e-3
+    frozen = tiny(weight_layers="edges", epochs=0).fit(X, y)
+    assert np.abs(frozen.features(X) - tiny(epochs=0).fit(X, y).features(X)).max() > 1e-3
+    with pytest.raises(ValueError, match=r"weights is called 'egdes'.*Did you mean 'edges'"):
+        tiny(weight_layers="egdes").fit(X, y)
+    with pytest.raises(TypeError, match="weight_layers=3; expected the name of a layer"):
+        tiny(weight_layers=3).fit(X, y)
+    with pytest.raises(ValueError, match="with weights=None; expected weights to take"):
+        tiny(weights=None, weight_layers="edges").fit(X, y)
+
+
 def test_layers_opened_by_a_pattern(tiny_network):
     names = [layer.name for layer in tiny_network.layers]
     is_open = open_layers(as_backbone(tiny_network), tiny_network, "[ep]*s")
