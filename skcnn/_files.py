@@ -10,6 +10,7 @@ import secrets
 import shutil
 import stat
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -145,27 +146,68 @@ def write_reserved(unfinished: str | os.PathLike[str], head: bytes, n_bytes: int
         If there is no room; the message says how much is needed and how much is free.
     """
     with open(unfinished, "wb", buffering=0) as file:
+        advice = ": make room, or give a path on another disk"
+        _reserve(file, head, n_bytes, f"{os.fspath(path)!r}", Path(unfinished).parent, advice)
+
+
+def nameless_file(folder: str | os.PathLike[str], n_bytes: int) -> IO[bytes]:
+    """Make a file of zeros that has its place on the disk, and no name by which another could find or change it.
+
+    The system removes it when the last that holds it open is gone, a memory map included, however the process ends.
+
+    Parameters
+    ----------
+    folder : path-like
+        On whose disk it lies; made where it is missing.
+    n_bytes : int
+        Its size.
+
+    Returns
+    -------
+    file
+        Open for reading and writing.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written to, or there is no room; the message says how much is needed and how much is
+        free.
+    """
+    os.makedirs(folder, exist_ok=True)
+    file = tempfile.TemporaryFile(dir=folder, buffering=0)
+    try:
+        _reserve(file, b"", n_bytes, f"a temporary file in {os.fspath(folder)!r}", folder, "")
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _reserve(
+    file: IO[bytes], head: bytes, n_bytes: int, name: str, folder: str | os.PathLike[str], advice: str
+) -> None:
+    """Write the beginning of an empty file, and take the place of what follows."""
+    try:
+        _write_all(file, head)
         try:
-            _write_all(file, head)
-            try:
-                os.posix_fallocate(file.fileno(), len(head), n_bytes)
-            except (AttributeError, OSError) as error:  # where there is none: zeros take their place as well
-                if isinstance(error, OSError) and error.errno not in _CANNOT_RESERVE:
-                    raise
-                zeros = bytes(min(n_bytes, 2**22))
-                for start in range(0, n_bytes, len(zeros)):
-                    _write_all(file, zeros[: n_bytes - start])
-                os.fsync(file.fileno())  # some file systems find out only then that they are full
-        except OSError as error:
-            # What it has taken is given back before what is free is counted.
-            with contextlib.suppress(OSError):
-                file.truncate(0)
-            free = shutil.disk_usage(Path(unfinished).parent).free
-            raise OSError(
-                error.errno,
-                f"{os.fspath(path)!r} needs {len(head) + n_bytes:,} bytes, and {free:,} are free on its disk "
-                f"({error.strerror or error}): make room, or give a path on another disk",
-            ) from None
+            os.posix_fallocate(file.fileno(), len(head), n_bytes)
+        except (AttributeError, OSError) as error:  # where there is none: zeros take their place as well
+            if isinstance(error, OSError) and error.errno not in _CANNOT_RESERVE:
+                raise
+            zeros = bytes(min(n_bytes, 2**22))
+            for start in range(0, n_bytes, len(zeros)):
+                _write_all(file, zeros[: n_bytes - start])
+            os.fsync(file.fileno())  # some file systems find out only then that they are full
+    except OSError as error:
+        # What it has taken is given back before what is free is counted.
+        with contextlib.suppress(OSError):
+            file.truncate(0)
+        free = shutil.disk_usage(folder).free
+        raise OSError(
+            error.errno,
+            f"{name} needs {len(head) + n_bytes:,} bytes, and {free:,} are free on its disk "
+            f"({error.strerror or error}){advice}",
+        ) from None
 
 
 def _write_all(file: IO[bytes], content: bytes) -> None:

@@ -15,13 +15,18 @@ from skcnn.images import BadRow, Images
 Shapes = tuple[tuple[int, ...], ...]
 
 
+class CacheWarning(UserWarning):
+    """A cache directory, or a temporary file, cannot be used or written; results are right, only nothing is kept."""
+
+
 class CacheInfo(NamedTuple):
     """What ``info()`` of a cache returns.
 
     ``passes`` counts the images that went through a network, ``hits`` the rows that were served without;
     ``n_records`` and ``n_bytes`` are what is held now, ``max_bytes`` the most that will be. For a
     :class:`MemoryCache` they are of this process, for a :class:`FeatureCache` of all processes that ever used the
-    directory.
+    directory. An :class:`ActivationCache` counts reserved bytes as held; its ``n_bytes`` and ``max_bytes`` are
+    of memory, ``n_disk_bytes`` and ``max_disk_bytes`` of its temporary files.
     """
 
     passes: int
@@ -29,6 +34,8 @@ class CacheInfo(NamedTuple):
     n_records: int
     n_bytes: int
     max_bytes: int
+    n_disk_bytes: int = 0
+    max_disk_bytes: int = 0
 
 
 class BaseCache(ABC):
@@ -38,8 +45,6 @@ class BaseCache(ABC):
     missing is claimed (:meth:`claim`), computed, and put (:meth:`put_many`), or released if it cannot be computed
     (:meth:`release`). In the end :meth:`count_hits` counts the rows that were served without a pass.
     """
-
-    max_bytes: int
 
     def digests(self, images: Images, rows: Iterable[int]) -> Iterator[tuple[int, bytes | BadRow]]:
         """Yield rows with the digests of their content, in the order given.
@@ -110,7 +115,7 @@ class BaseCache(ABC):
     def put_many(self, network: str, digests: Sequence[bytes], records: Iterable[np.ndarray]) -> None:
         """Keep records, count one pass each and give up their claims.
 
-        Beyond ``max_bytes`` the least recently used leave, these included.
+        What is beyond the bounds of the cache is not kept.
 
         Parameters
         ----------

@@ -16,7 +16,7 @@ import numpy as np
 
 from skcnn._files import check_regular
 from skcnn.cache import _maintenance, _records
-from skcnn.cache._base import BaseCache, CacheInfo, Shapes, as_shapes
+from skcnn.cache._base import BaseCache, CacheInfo, CacheWarning, Shapes, as_shapes
 from skcnn.cache._content import FileKey
 from skcnn.cache._maintenance import VerifyResult
 from skcnn.cache._memory import MemoryCache, memory_cache
@@ -39,10 +39,6 @@ TROUBLE = (sqlite3.Error, OSError, FormatError, ValueError, TypeError, OverflowE
 CHUNK = 32
 
 Result = TypeVar("Result")
-
-
-class CacheWarning(UserWarning):
-    """A cache directory cannot be used, or not be written; results are right, only nothing is kept."""
 
 
 class FeatureCache(BaseCache):

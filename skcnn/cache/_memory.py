@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from skcnn.cache._base import BaseCache, CacheInfo, Shapes, as_shapes
-from skcnn.cache._content import FileKey
-
-#: Files whose digests are kept: some 250 MB of paths and digests.
-MAX_FILES = 1_000_000
+from skcnn.cache._base import CacheInfo
+from skcnn.cache._process import ProcessCache
 
 
-class MemoryCache(BaseCache):
+class MemoryCache(ProcessCache):
     """Records of this process, the least recently used of which leave when ``max_bytes`` is reached.
 
     Parameters
@@ -26,6 +22,7 @@ class MemoryCache(BaseCache):
     See Also
     --------
     FeatureCache : The same in a directory, for any number of processes.
+    ActivationCache : Larger records, in memory or in a temporary file.
     memory_cache : The one that every ``cache="memory"`` shares.
 
     Examples
@@ -44,22 +41,10 @@ class MemoryCache(BaseCache):
     """
 
     def __init__(self, max_bytes: int = 2**30):
+        super().__init__()
         self.max_bytes = max_bytes
-        self._lock = threading.Lock()
         self._records: OrderedDict[tuple[str, bytes], np.ndarray] = OrderedDict()
-        self._files: OrderedDict[FileKey, bytes] = OrderedDict()
-        self._shapes: dict[str, Shapes] = {}
-        self._n_bytes = self._passes = self._hits = 0
-
-    def _known(self, keys: Sequence[FileKey]) -> dict[FileKey, bytes]:
-        with self._lock:
-            return {key: self._files[key] for key in keys if key in self._files}
-
-    def _remember(self, learnt: Sequence[tuple[FileKey, bytes]]) -> None:
-        with self._lock:
-            self._files.update(learnt)
-            while len(self._files) > MAX_FILES:
-                self._files.popitem(last=False)
+        self._n_bytes = 0
 
     def get_many(self, network: str, digests: Sequence[bytes]) -> Iterator[tuple[bytes, np.ndarray]]:
         """Yield the records that there are, which counts as their last use; :meth:`count_hits` counts them."""
@@ -93,24 +78,6 @@ class MemoryCache(BaseCache):
             while self._n_bytes > self.max_bytes and self._records:
                 self._n_bytes -= self._records.popitem(last=False)[1].nbytes
 
-    def release(self, network: str, digests: Sequence[bytes]) -> None:
-        """Give up what was claimed and will not be put: nothing to do, since nothing is leased."""
-
-    def count_hits(self, n: int) -> None:
-        """Count ``n`` rows that were served without a pass."""
-        with self._lock:
-            self._hits += n
-
-    def output_shapes(self, network: str) -> Shapes | None:
-        """Return the shapes of the outputs that make up a record of ``network``, or None where they are not known."""
-        with self._lock:
-            return self._shapes.get(network)
-
-    def set_output_shapes(self, network: str, shapes: Iterable[Iterable[int]]) -> None:
-        """Keep the shapes of the outputs that make up a record, so that a full hit need not build the network."""
-        with self._lock:
-            self._shapes[network] = as_shapes(shapes)
-
     def info(self) -> CacheInfo:
         """Return the counts and sizes of this moment, a :class:`CacheInfo`."""
         with self._lock:
@@ -120,9 +87,8 @@ class MemoryCache(BaseCache):
         """Forget all records and digests and set the counts to zero."""
         with self._lock:
             self._records.clear()
-            self._files.clear()
-            self._shapes.clear()
-            self._n_bytes = self._passes = self._hits = 0
+            self._n_bytes = 0
+            self._forget()
 
 
 _memory_cache = MemoryCache()

@@ -13,7 +13,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from joblib.parallel import get_active_backend
 
 from skcnn._keras import has_gpu
-from skcnn.cache import FeatureCache, MemoryCache
+from skcnn.cache import ActivationCache, FeatureCache, MemoryCache
 from skcnn.engines import Plan, get_engine
 from skcnn.images import BadRow, Images, fetched_once, read_batches
 
@@ -50,7 +50,7 @@ class Extraction:
         What runs the network.
     folder : Path
         Where exported networks are kept.
-    cache : MemoryCache, FeatureCache or None
+    cache : MemoryCache, FeatureCache, ActivationCache or None
         Where records are looked up and kept.
     batch_size : int or None
         Images that go through the network together; None is what the engine likes.
@@ -65,7 +65,7 @@ class Extraction:
     plan: Plan
     engine: str
     folder: Path
-    cache: MemoryCache | FeatureCache | None
+    cache: MemoryCache | FeatureCache | ActivationCache | None
     batch_size: int | None
     max_pixels: int | None
     stop_at_error: bool
@@ -84,7 +84,7 @@ def extract(images: Images, job: Extraction) -> Iterator[Part]:
         yield from _extract(images, job, job.cache)
 
 
-def _extract(images: Images, job: Extraction, cache: MemoryCache | FeatureCache) -> Iterator[Part]:
+def _extract(images: Images, job: Extraction, cache: MemoryCache | FeatureCache | ActivationCache) -> Iterator[Part]:
     bad: list[BadRow] = []
     rows_of: dict[bytes, list[int]] = {}
     for row, digest in cache.digests(images, range(len(images))):
@@ -194,7 +194,7 @@ class _SharedWork:
 
     Parameters
     ----------
-    cache : MemoryCache or FeatureCache
+    cache : MemoryCache, FeatureCache or ActivationCache
         Where records are claimed and kept.
     network : str
         The fingerprint of the plan.
@@ -209,7 +209,9 @@ class _SharedWork:
         Rows of this round that another process has claimed and for which there is no record yet.
     """
 
-    def __init__(self, cache: MemoryCache | FeatureCache, network: str, digests: dict[int, bytes], size: int):
+    def __init__(
+        self, cache: MemoryCache | FeatureCache | ActivationCache, network: str, digests: dict[int, bytes], size: int
+    ):
         self._cache, self._network, self._digests, self._size = cache, network, digests, size
         self._claimed: set[bytes] = set()
         self.elsewhere: list[int] = []
