@@ -150,8 +150,9 @@ def write_reserved(unfinished: str | os.PathLike[str], head: bytes, n_bytes: int
         _reserve(file, head, n_bytes, f"{os.fspath(path)!r}", Path(unfinished).parent, advice)
 
 
-def nameless_file(folder: str | os.PathLike[str], n_bytes: int) -> IO[bytes]:
-    """Make a file of zeros that has its place on the disk, and no name by which another could find or change it.
+@contextmanager
+def nameless_file(folder: str | os.PathLike[str], n_bytes: int) -> Iterator[IO[bytes]]:
+    """Open a file of zeros that has its place on the disk, and no name by which another could find or change it.
 
     The system removes it when the last that holds it open is gone, a memory map included, however the process ends.
 
@@ -162,10 +163,10 @@ def nameless_file(folder: str | os.PathLike[str], n_bytes: int) -> IO[bytes]:
     n_bytes : int
         Its size.
 
-    Returns
-    -------
+    Yields
+    ------
     file
-        Open for reading and writing.
+        Open for reading and writing until the block ends.
 
     Raises
     ------
@@ -174,13 +175,9 @@ def nameless_file(folder: str | os.PathLike[str], n_bytes: int) -> IO[bytes]:
         free.
     """
     os.makedirs(folder, exist_ok=True)
-    file = tempfile.TemporaryFile(dir=folder, buffering=0)
-    try:
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
         _reserve(file, b"", n_bytes, f"a temporary file in {os.fspath(folder)!r}", folder, "")
-    except BaseException:
-        file.close()
-        raise
-    return file
+        yield file
 
 
 def _reserve(

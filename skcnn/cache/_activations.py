@@ -212,20 +212,16 @@ class ActivationCache(ProcessCache):
             else:
                 if new:
                     held.refused.update(new)
-                    warn = isinstance(trouble, OSError) and not self._has_warned
-                    self._has_warned |= warn
-                    if warn:
-                        other = (
-                            "set another temporary folder (TMPDIR)" if self.folder is None else "give another folder"
-                        )
-                        warnings.warn(
-                            f"Activations are not kept, and are computed in every epoch: {trouble}. Make room, or "
-                            f"{other}.",
-                            CacheWarning,
-                            stacklevel=2,
-                        )
+                    if isinstance(trouble, OSError) and not self._has_warned:
+                        self._has_warned = True
+                        warnings.warn(CacheWarning(self._complaint(trouble)), stacklevel=2)
                     return "nowhere"
             return "memory" if held.on_disk.isdisjoint(digests) else "disk"
+
+    def _complaint(self, trouble: OSError) -> str:
+        reason = trouble if trouble.filename else trouble.strerror or trouble
+        other = "set another temporary folder (TMPDIR)" if self.folder is None else "give another folder"
+        return f"Activations are not kept, and are computed in every epoch: {reason}. Make room, or {other}."
 
     def _of(self, network: str, n_values: int) -> _Network:
         """Return what there is of a network, which counts as a use; the lock is held."""
