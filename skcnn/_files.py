@@ -191,7 +191,7 @@ def _reserve(
         except (AttributeError, OSError) as error:  # where there is none: zeros take their place as well
             if isinstance(error, OSError) and error.errno not in _CANNOT_RESERVE:
                 raise
-            zeros = bytes(min(n_bytes, 2**22))
+            zeros = bytes(2**22)
             for start in range(0, n_bytes, len(zeros)):
                 _write_all(file, zeros[: n_bytes - start])
             os.fsync(file.fileno())  # some file systems find out only then that they are full

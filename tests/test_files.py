@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import pytest
 
 from skcnn import _files
-from skcnn._files import check_regular, replacing, temporary_folder, write_reserved
+from skcnn._files import check_regular, nameless_file, replacing, temporary_folder, write_reserved
 
 
 @pytest.fixture
@@ -171,15 +172,21 @@ def test_a_pipe_or_device_is_neither_read_nor_replaced(tmp_path):
         check_regular(path, "a table")
 
 
-@pytest.mark.parametrize("call", ["fallocate", "zeros", "none"])
-def test_space_is_reserved_in_whatever_way_there_is(tmp_path, monkeypatch, call):
+@pytest.fixture(params=["fallocate", "zeros", "none"])
+def way_to_reserve(request, monkeypatch):
+    """Let the system reserve space, refuse to, and not know how to."""
+
     def refuse(*_):
         raise OSError(errno.EOPNOTSUPP, "not here")
 
-    if call == "zeros":
+    if request.param == "zeros":
         monkeypatch.setattr(os, "posix_fallocate", refuse, raising=False)
-    elif call == "none":
+    elif request.param == "none":
         monkeypatch.delattr(os, "posix_fallocate", raising=False)
+
+
+@pytest.mark.usefixtures("way_to_reserve")
+def test_space_is_reserved_in_whatever_way_there_is(tmp_path):
     path = tmp_path / "unfinished"
     write_reserved(path, b"head", 5_000_000, "features.npy")
     assert path.stat().st_size == 5_000_004
@@ -209,3 +216,65 @@ def test_no_room_is_an_error_that_says_how_much(tmp_path, monkeypatch, call):
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert caught.value.errno == (errno.EFBIG if call == "limit" else errno.ENOSPC)
     assert (tmp_path / "unfinished").stat().st_size == 0
+
+
+@pytest.mark.usefixtures("way_to_reserve")
+@pytest.mark.parametrize("n_bytes", [5_000_000, 0])
+def test_a_file_without_a_name_has_its_space(tmp_path, n_bytes):
+    folder = tmp_path / "new" / "folder"
+    with nameless_file(folder, n_bytes) as file:
+        assert os.listdir(folder) == []
+        status = os.fstat(file.fileno())
+        assert (status.st_size, status.st_nlink) == (n_bytes, 0)
+        assert status.st_blocks * 512 >= n_bytes
+        assert os.pread(file.fileno(), n_bytes + 1, 0) == bytes(n_bytes)
+        os.pwrite(file.fileno(), b"end", n_bytes)
+    assert file.closed
+    assert os.listdir(folder) == []
+
+
+def test_nothing_may_follow(tmp_path):
+    write_reserved(tmp_path / "unfinished", b"head", 0, "features.npy")
+    assert (tmp_path / "unfinished").read_bytes() == b"head"
+
+
+def test_no_room_for_a_file_without_a_name(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    name = re.escape(f"a temporary file in {str(tmp_path)!r}")
+    message = name + r" needs 5,000,000 bytes, and [\d,]+ are free on its disk \(No space left on device\)$"
+    with pytest.raises(OSError, match=message) as caught, nameless_file(tmp_path, 5_000_000):
+        pass
+    assert caught.value.errno == errno.ENOSPC
+    assert os.listdir(tmp_path) == []
+
+
+def test_no_folder_for_a_file_without_a_name(tmp_path):
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "folder"):
+        with pytest.raises(OSError, match=re.escape(str(folder))), nameless_file(folder, 10):
+            pass
+
+
+MAPPER = """
+import mmap, os, signal, sys
+from skcnn._files import nameless_file
+with nameless_file(sys.argv[1], 100_000) as file:
+    mapped = mmap.mmap(file.fileno(), 0)
+mapped[:4] = b"kept"
+print(mapped[:4].decode(), os.listdir(sys.argv[1]), flush=True)
+signal.pause()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no signals")
+def test_a_map_holds_a_file_without_a_name_and_a_killed_process_leaves_none(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", MAPPER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "kept []\n"
+    finally:
+        process.kill()
+        process.communicate()
+    assert os.listdir(tmp_path) == []

@@ -11,7 +11,6 @@ import weakref
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -38,17 +37,15 @@ class _Network:
         self.records: dict[bytes, np.ndarray] = {}
         #: Rows that were reserved, and not put yet.
         self.rooms: dict[bytes, np.ndarray] = {}
-        #: What another thread is about to write.
-        self.pending: set[bytes] = set()
-        #: Of all these, what lies on the disk.
+        #: Of both, what lies on the disk.
         self.on_disk: set[bytes] = set()
         #: What was to be reserved and found no room.
         self.refused: set[bytes] = set()
         self.n_bytes: Counter[str] = Counter()
 
-    def has_room(self, digest: bytes) -> bool:
-        """Tell whether a record is there, or has its place."""
-        return digest in self.records or digest in self.rooms or digest in self.pending
+    def has_place(self, digest: bytes) -> bool:
+        """Tell whether a record is there, or room for it."""
+        return digest in self.records or digest in self.rooms
 
 
 class ActivationCache(ProcessCache):
@@ -109,12 +106,13 @@ class ActivationCache(ProcessCache):
         folder: str | os.PathLike[str] | None = None,
     ):
         for name, value in (("max_bytes", max_bytes), ("max_disk_bytes", max_disk_bytes)):
-            is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-            if value is not None and not (is_whole and value >= 0):
+            if value is not None and not _is_whole(value, 0):
                 raise ValueError(f"{name}={value!r}; expected an int of at least 0, in bytes, or None")
-        if folder is not None and not isinstance(folder, (str, Path)):
-            raise TypeError(f"folder={folder!r}; expected the path of a folder, as a str or a Path, or None")
-        super().__init__()
+        if folder is not None:
+            if not isinstance(folder, (str, os.PathLike)) or isinstance(os.fspath(folder), bytes):
+                raise TypeError(f"folder={folder!r}; expected the path of a folder, as a str or a Path, or None")
+            if folder == "":
+                raise ValueError("folder=''; expected the path of a folder, or None for the system's temporary folder")
         self.max_bytes = max_bytes
         self.max_disk_bytes = max_disk_bytes
         self.folder = folder
@@ -123,12 +121,11 @@ class ActivationCache(ProcessCache):
 
     def _begin(self) -> None:
         """Be empty, and unlocked."""
-        self._lock = threading.Lock()
+        super().__init__()
         #: The least recently used first.
         self._networks: OrderedDict[str, _Network] = OrderedDict()
         self._in_use: Counter[str] = Counter()
         self._has_warned = False
-        self._forget()
 
     def __repr__(self) -> str:
         return (
@@ -151,13 +148,15 @@ class ActivationCache(ProcessCache):
             What the network is: its fingerprint.
         """
         with self._lock:
-            self._in_use[network] += 1
-            in_use = self._in_use
+            in_use = self._in_use  # a child that is forked within the block counts anew
+            in_use[network] += 1
         try:
             yield
         finally:
             with self._lock:
                 in_use[network] -= 1
+                if not in_use[network]:
+                    del in_use[network]
 
     def reserve(self, network: str, digests: Sequence[bytes], n_values: int) -> Place:
         """Keep room for the records of all these contents, or say that there is none.
@@ -184,39 +183,47 @@ class ActivationCache(ProcessCache):
         Raises
         ------
         ValueError
-            If the network has records of another length.
+            If ``n_values`` is not a positive int, or the network has records of another length.
 
         Warns
         -----
         CacheWarning
             Once, if it is "nowhere" because the folder cannot be written to or its disk is full.
         """
+        if not _is_whole(n_values, 1):
+            raise ValueError(f"n_values={n_values!r}; expected a positive int, the numbers in a record")
         with self._lock:
             held = self._of(network, n_values)
-            new = [digest for digest in dict.fromkeys(digests) if not held.has_room(digest)]
+            new = [digest for digest in dict.fromkeys(digests) if not held.has_place(digest)]
+            if new and not self._give_room(network, held, new):
+                held.refused.update(new)
+                return "nowhere"
             held.refused.difference_update(new)
-            trouble: Exception | None = None
-            for place, may_evict in _TRIES if new else ():
-                try:
-                    rows = self._allot(network, place, (len(new), n_values), may_evict)
-                except (MemoryError, OSError) as error:
-                    trouble = error
-                    continue
-                if rows is not None:
-                    held.rooms.update(zip(new, rows, strict=True))
-                    held.n_bytes[place] += rows.nbytes
-                    if place == "disk":
-                        held.on_disk.update(new)
-                        self._has_warned = False
-                    break
-            else:
-                if new:
-                    held.refused.update(new)
-                    if isinstance(trouble, OSError) and not self._has_warned:
-                        self._has_warned = True
-                        warnings.warn(CacheWarning(self._complaint(trouble)), stacklevel=2)
-                    return "nowhere"
             return "memory" if held.on_disk.isdisjoint(digests) else "disk"
+
+    def _give_room(self, network: str, held: _Network, digests: list[bytes]) -> bool:
+        """Make room for new records of a network; False where there is none. The lock is held."""
+        complaint = ""
+        for place, may_evict in _TRIES:
+            try:
+                rows = self._allot(network, place, (len(digests), held.n_values), may_evict)
+            except MemoryError:
+                continue
+            except OSError as error:
+                # As text: the error itself would keep this frame, and all records of the network, after they leave.
+                complaint = self._complaint(error)
+                continue
+            if rows is not None:
+                held.rooms.update(zip(digests, rows, strict=True))
+                held.n_bytes[place] += rows.nbytes
+                if place == "disk":
+                    held.on_disk.update(digests)
+                    self._has_warned = False
+                return True
+        if complaint and not self._has_warned:
+            self._has_warned = True
+            warnings.warn(CacheWarning(complaint), stacklevel=3)
+        return False
 
     def _complaint(self, trouble: OSError) -> str:
         reason = trouble if trouble.filename else trouble.strerror or trouble
@@ -343,7 +350,7 @@ class ActivationCache(ProcessCache):
                 f"Got {len(digests):,} contents, {len(digests) - len(found):,} of which have no record of network "
                 f"{network!r}; expected at least one, and a record for each: compute what missing() returns"
             )
-        return np.concatenate([record for _, record in found]).reshape(len(found), -1)
+        return np.stack([record for _, record in found])
 
     def put_many(self, network: str, digests: Sequence[bytes], records: Iterable[np.ndarray]) -> None:
         """Keep records where room is reserved for them, and count one pass each.
@@ -365,38 +372,29 @@ class ActivationCache(ProcessCache):
         ValueError
             If a record has another length than those of its network.
         """
-        given = [np.asarray(record, np.float32) for record in records]
-        if lengths := {record.size for record in given}:
-            if len(lengths) > 1:
-                raise ValueError(f"Got records of {sorted(lengths)} values; expected records of the same length")
-            self._put(network, dict(zip(digests, given, strict=True)), lengths.pop(), len(given))
-
-    def _put(self, network: str, records: dict[bytes, np.ndarray], n_values: int, n_passes: int) -> None:
+        given = dict(zip(digests, (np.ravel(record) for record in records), strict=True))
+        lengths = {record.size for record in given.values()}
+        if len(lengths) > 1:
+            raise ValueError(f"Got records of {sorted(lengths)} values; expected records of the same length")
         with self._lock:
-            self._passes += n_passes
-            held = self._of(network, n_values)
-            free = self._bound("memory") - self._held("memory")
-            targets: dict[bytes, np.ndarray | None] = {}
-            for digest in records:
-                if digest in held.rooms:
-                    targets[digest] = held.rooms.pop(digest)
-                elif not held.has_room(digest) and digest not in held.refused and free >= 4 * n_values:
-                    free -= 4 * n_values
-                    held.n_bytes["memory"] += 4 * n_values
-                    targets[digest] = None
-            held.pending.update(targets)
-        done: dict[bytes, np.ndarray] = {}
-        try:
-            # Copied without the lock, so that others go on reading; lest a record keep its whole batch alive.
-            for digest, target in targets.items():
-                kept = np.empty(n_values, np.float32) if target is None else target
-                kept[:] = records[digest].ravel()
-                kept.flags.writeable = False
-                done[digest] = kept
-        finally:
-            with self._lock:
-                held.pending.difference_update(targets)
-                held.records.update(done)
+            self._passes += len(digests)
+            if lengths:
+                self._put(self._of(network, lengths.pop()), given)
+
+    def _put(self, held: _Network, given: dict[bytes, np.ndarray]) -> None:
+        """Keep what has room; the lock is held."""
+        n_bytes = 4 * held.n_values
+        free = self._bound("memory") - self._held("memory")
+        for digest, record in given.items():
+            if not held.has_place(digest) and digest not in held.refused and n_bytes <= free:
+                held.rooms[digest] = np.empty(held.n_values, np.float32)
+                held.n_bytes["memory"] += n_bytes
+                free -= n_bytes
+            if digest in held.rooms:
+                row = held.rooms[digest]
+                row[:] = record  # a copy, lest a record keep its whole batch alive
+                held.records[digest] = held.rooms.pop(digest)
+                row.flags.writeable = False
 
     def info(self) -> CacheInfo:
         """Return the counts and sizes of this moment, a :class:`CacheInfo`."""
@@ -425,6 +423,11 @@ _TRIES: tuple[tuple[Literal["memory", "disk"], bool], ...] = (
     ("memory", True),
     ("disk", True),
 )
+
+
+def _is_whole(value: object, least: int) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and int(value) >= least
+
 
 _caches: weakref.WeakSet[ActivationCache] = weakref.WeakSet()
 _registry_lock = threading.Lock()

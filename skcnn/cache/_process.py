@@ -17,7 +17,8 @@ class ProcessCache(BaseCache):
     """A cache that ends with its process: whatever it knows is in this object, and guarded by ``_lock``."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Reentrant: the garbage collector may end a ``with`` block of this cache while its thread holds the lock.
+        self._lock = threading.RLock()
         self._files: OrderedDict[FileKey, bytes] = OrderedDict()
         self._shapes: dict[str, Shapes] = {}
         self._passes = self._hits = 0

@@ -53,7 +53,7 @@ def _machine_memory() -> int:
 def _group_memory() -> Iterator[int]:
     """Yield what each control group leaves that this process is in, of version 2 and of version 1."""
     for line in _lines(OWN_GROUPS):
-        _, kinds, path = line.split(":", 2)
+        kinds, _, path = line.partition(":")[2].partition(":")  # "4:memory:/job", "0::/job"
         if kinds not in ("", "memory"):
             continue
         names = ("memory.limit_in_bytes", "memory.usage_in_bytes") if kinds else ("memory.max", "memory.current")

@@ -1,16 +1,18 @@
-"""What holds for both caches: the protocol of their base."""
+"""What holds for all caches: the protocol of their base."""
 
 import numpy as np
 import pytest
 
-from skcnn.cache import CacheInfo, FeatureCache, MemoryCache
+from skcnn.cache import ActivationCache, CacheInfo, FeatureCache, MemoryCache
 from skcnn.cache._base import BaseCache
 from skcnn.images import as_images
 
 
-@pytest.fixture(params=["memory", "directory"])
+@pytest.fixture(params=["memory", "directory", "activations"])
 def cache(request, tmp_path):
-    return MemoryCache(10_000) if request.param == "memory" else FeatureCache(tmp_path / "cache", 10_000)
+    if request.param == "directory":
+        return FeatureCache(tmp_path / "cache", 10_000)
+    return MemoryCache(10_000) if request.param == "memory" else ActivationCache(10_000, 0)
 
 
 def test_the_base_is_abstract():

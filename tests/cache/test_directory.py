@@ -39,7 +39,7 @@ def cache(tmp_path):
 
 
 def test_making_one_makes_nothing(cache):
-    assert cache.info() == (0, 0, 0, 0, 10 * 2**30)
+    assert cache.info() == CacheInfo(0, 0, 0, 0, 10 * 2**30)
     assert cache.verify() == (0, 0, None)
     cache.clear()
     assert not cache.exists()
