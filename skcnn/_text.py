@@ -125,6 +125,11 @@ def label_text(label: Any, width: int | None = None) -> str:
     return "\u2026"
 
 
+def quoted(label: Any) -> str:
+    """Return a label in quotation marks, as one line of printable text."""
+    return f"\u201c{label_text(label)}\u201d"
+
+
 def file_text(path: Any) -> str:
     """Return the end of a path, folder and file, as one line: a page does not tell where its author keeps things."""
     return label_text("/".join(str(path).replace("\\", "/").split("/")[-2:]))

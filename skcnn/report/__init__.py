@@ -4,9 +4,9 @@
 which of several classifiers is better, and how sure that is.
 """
 
+from skcnn.report._classifier_report import ClassifierReport
 from skcnn.report._comparison import ReportComparison, compare_reports
 from skcnn.report._provenance import digest_of_input, digest_of_predictions, parameters_of, versions
-from skcnn.report._report import ClassifierReport
 
 __all__ = [
     "ClassifierReport",

@@ -22,7 +22,6 @@ from skcnn._text import metric_text, signed_text
 from skcnn.metrics import operating_point, threshold_table
 from skcnn.report import ClassifierReport, compare_reports
 from skcnn.report._comparison_page import render_comparison
-from skcnn.report._report_page import render_report
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ODD_NAMES = [
@@ -120,7 +119,7 @@ PAGES = (*REPORTS, "two reports", "four reports")
 
 
 def page_of(report: ClassifierReport) -> str:
-    return render_report(report._findings, report, report.frame(), n_images=12)
+    return report._page(report.frame(), 12)
 
 
 @functools.cache
