@@ -82,6 +82,20 @@ def signed_text(value: float) -> str:
     return f"{value:+.3f}".replace("-", "\u2212") if value else "0.000"
 
 
+def number_text(value: float) -> str:
+    """Return a number of any size, such as one in the unit of a target: four digits, or all before the point."""
+    if not math.isfinite(value):
+        return str(value)
+    text = f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value + 0.0:.4g}"  # -0.0 becomes 0.0
+    return f"\u2212{text[1:]}" if text.startswith("-") else text
+
+
+def signed_number_text(value: float) -> str:
+    """Return a difference between two numbers of any size, with its sign."""
+    text = number_text(value)
+    return f"+{text}" if value > 0 else text
+
+
 def percent_text(fraction: float) -> str:
     """Return a fraction as percents: "95 %", with a space that does not break."""
     return f"{100 * fraction:.6g}\u00a0%"
