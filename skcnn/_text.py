@@ -90,6 +90,13 @@ def number_text(value: float) -> str:
     return f"\u2212{text[1:]}" if text.startswith("-") else text
 
 
+def error_text(value: float) -> str:
+    """Return a mean error, in the unit of what is predicted: three digits, or all before the point."""
+    if not math.isfinite(value) or abs(value) >= 999.5:
+        return number_text(value)
+    return f"{value + 0.0:#.3g}".rstrip(".").replace("-", "\u2212", 1 if value < 0 else 0)
+
+
 def signed_number_text(value: float) -> str:
     """Return a difference between two numbers of any size, with its sign."""
     text = number_text(value)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from skcnn._text import counted, listing, number_text, quoted, signed_number_text
+from skcnn._text import counted, error_text, listing, number_text, quoted, signed_number_text
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,23 @@ def test_listing():
 )
 def test_numbers_of_any_size(value, text):
     assert number_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0.00"),
+        (4.1, "4.10"),
+        (146.5, "146"),
+        (-0.07834, "\u22120.0783"),
+        (999.7, "999.7"),
+        (123456.7, "123,457"),
+        (0.00001234, "1.23e-05"),
+        (float("nan"), "nan"),
+    ],
+)
+def test_errors_have_three_digits(value, text):
+    assert error_text(value) == text
 
 
 def test_differences_of_any_size_have_a_sign():

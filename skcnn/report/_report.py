@@ -64,8 +64,9 @@ class Report(ABC):
 
         Returns
         -------
-        DataFrame of shape (n_metrics, 4)
-            Index "metric"; columns "value", "low", "high" and "note". ``headline`` has the values alone, at once.
+        DataFrame of shape (n_metrics, 4) or (n_metrics, 5)
+            Index "metric"; columns "value", "low", "high" and "note". ``headline`` has the values alone, at once. That
+            of a :class:`RegressionReport` has the column "baseline", too: metrics of always predicting the mean.
 
         Raises
         ------

@@ -21,7 +21,11 @@ def test_bins_are_those_of_numpy_and_hold_every_sample():
     assert len(display_of(residual, n_bins=3).frame()) == 3
 
 
-@pytest.mark.parametrize("residual", [[*np.linspace(0, 1, 99), 1e12], [0] * 99 + [1], [1] * 5, [2.0]])
+FAR, FEW, SAME = [*np.linspace(0, 1, 99), 1e12], [0] * 99 + [1], [1] * 5
+ROUNDED, NARROW = 1 + np.arange(3) * 1e-16, 1e9 + np.arange(3) * 1e-7
+
+
+@pytest.mark.parametrize("residual", [FAR, FEW, SAME, [2.0], [0.0], ROUNDED, NARROW])
 def test_far_outside_or_all_the_same(residual):
     frame = display_of(residual).frame()
     assert len(frame) <= 40

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 _FEWEST_BINS, _MOST_BINS = 8, 40
+_ROUNDING = 1e-9
 RESIDUAL_LABEL = "Residual (true minus predicted)"
 
 
@@ -143,7 +144,13 @@ class ResidualHistogramDisplay:
         if n_bins is not None:
             check_count(n_bins, "n_bins", _MOST_BINS)
         residual, weights = -predictions.error[:, 0], predictions.weights
-        count, edges = np.histogram(residual, _n_bins(residual) if n_bins is None else int(n_bins), weights=weights)
+        low, high = residual.min(), residual.max()
+        size = np.abs([predictions.true, predictions.predicted]).max()
+        if high - low <= _ROUNDING * size:  # Numbers that are the same but for rounding: one bar, of some width.
+            low, high = low - size / 2, high + size / 2 + (size == 0)
+        count, edges = np.histogram(
+            residual, _n_bins(residual) if n_bins is None else int(n_bins), range=(low, high), weights=weights
+        )
         bins = pd.DataFrame({"low": edges[:-1], "high": edges[1:], "count": count})
         return cls(bins, float(np.average(residual, weights=weights)), name=name)
 
