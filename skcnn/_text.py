@@ -82,6 +82,27 @@ def signed_text(value: float) -> str:
     return f"{value:+.3f}".replace("-", "\u2212") if value else "0.000"
 
 
+def number_text(value: float) -> str:
+    """Return a number of any size, such as one in the unit of a target: four digits, or all before the point."""
+    if not math.isfinite(value):
+        return str(value)
+    text = f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value + 0.0:.4g}"  # -0.0 becomes 0.0
+    return f"\u2212{text[1:]}" if text.startswith("-") else text
+
+
+def error_text(value: float) -> str:
+    """Return a mean error, in the unit of what is predicted: three digits, or all before the point."""
+    if not math.isfinite(value) or abs(value) >= 999.5:
+        return number_text(value)
+    return f"{value + 0.0:#.3g}".rstrip(".").replace("-", "\u2212", 1 if value < 0 else 0)
+
+
+def signed_number_text(value: float) -> str:
+    """Return a difference between two numbers of any size, with its sign."""
+    text = number_text(value)
+    return f"+{text}" if value > 0 else text
+
+
 def percent_text(fraction: float) -> str:
     """Return a fraction as percents: "95 %", with a space that does not break."""
     return f"{100 * fraction:.6g}\u00a0%"
@@ -123,6 +144,11 @@ def label_text(label: Any, width: int | None = None) -> str:
         if _width(short) <= width:
             return short
     return "\u2026"
+
+
+def quoted(label: Any) -> str:
+    """Return a label in quotation marks, as one line of printable text."""
+    return f"\u201c{label_text(label)}\u201d"
 
 
 def file_text(path: Any) -> str:

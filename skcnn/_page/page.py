@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skcnn._files import replacing
-from skcnn._text import count_text, counted, file_name, file_text, label_text, metric_text, printable_text, signed_text
+from skcnn._text import (
+    count_text,
+    counted,
+    error_text,
+    file_name,
+    file_text,
+    label_text,
+    metric_text,
+    printable_text,
+    signed_text,
+)
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -68,6 +78,7 @@ def render_part(package: str, template: str, **content: Any) -> str:
         metric=metric_text,
         signed=signed_text,
         count=count_text,
+        error=error_text,
         label=label_text,
         name=_breakable,
         file=file_text,

@@ -15,6 +15,7 @@ from skcnn.cli._arguments import data_path, images_path
 from skcnn.cli._common import verbose, worded, write_table
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from sklearn.utils import Bunch
 
@@ -65,7 +66,7 @@ def load_data(options: argparse.Namespace, *, needs_labels: bool = True) -> Bunc
         of labels, ``frame`` has paths alone, and the others are None.
     """
     if _is_table(options.data):
-        label = options.label_column or "label"
+        label: str | None = label_column(options)
         if not needs_labels and options.label_column is None and label not in _header(options.data):
             label = None
         return _without_bad(_load_table(options.data, options, label), options)
@@ -76,6 +77,31 @@ def load_data(options: argparse.Namespace, *, needs_labels: bool = True) -> Bunc
 
     has_labels = needs_labels or _has_class_folders(options.data)
     return _without_bad(load_image_folder(options.data, labels="inferred" if has_labels else None), options)
+
+
+def label_column(options: argparse.Namespace) -> str:
+    """Return the name of the column of labels."""
+    return options.label_column or "label"
+
+
+def numbers_of(dataset: Bunch, options: argparse.Namespace) -> np.ndarray:
+    """Return the labels of a dataset as numbers; a label that is not a number is an error that shows it."""
+    import numpy as np
+    import pandas as pd
+
+    numbers = pd.to_numeric(pd.Series(dataset.target), errors="coerce").to_numpy(dtype=np.float64)
+    bad = np.flatnonzero(~np.isfinite(numbers))
+    if len(bad):
+        first = f"{printable_text(dataset.target[bad[0]])!r} of {printable_text(dataset.frame['path'].iloc[bad[0]])}"
+        where, advice = f"the folders of {options.data} are called", "give a .csv with a column of numbers"
+        if _is_table(options.data):
+            where = f"the column {label_column(options)!r} of {options.data} holds"
+            advice = "name a column of numbers with --label-column"
+        raise ValueError(
+            f"{options.model} predicts numbers; {where} something else for {len(bad):,} of "
+            f"{counted(len(numbers), 'image')}, such as {first}: {advice}."
+        )
+    return numbers
 
 
 def list_images(options: argparse.Namespace) -> Bunch:

@@ -1,4 +1,4 @@
-"""``skcnn evaluate``: evaluate a saved model, and choose the threshold of one with two classes."""
+"""``skcnn evaluate``: evaluate a saved model of classes or numbers; choose the threshold of one with two classes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 from skcnn._text import interval_text, percent_text, printable_text
 from skcnn.cli._arguments import at_most_one, model_path, output_path
 from skcnn.cli._common import add_command, names_text, with_progress
-from skcnn.cli._data import add_data, add_skip_bad, load_data
+from skcnn.cli._data import add_data, add_skip_bad, label_column, load_data, numbers_of
 
 if TYPE_CHECKING:
+    from sklearn.utils import Bunch
+
     from skcnn.metrics.parts import Predictions
+    from skcnn.report import ClassifierReport, RegressionReport
 
 
 def add_to(commands: Any) -> None:
@@ -21,13 +24,15 @@ def add_to(commands: Any) -> None:
         "evaluate",
         run,
         "evaluate a saved model on labelled images",
-        epilog="A threshold chosen by --recall fits the images it was chosen on: evaluate the new model on others.\n\n"
+        epilog="Of a model that predicts numbers, the labels are numbers: those of a column of a .csv.\n"
+        "A threshold chosen by --recall fits the images it was chosen on: evaluate the new model on others.\n\n"
         "examples:\n"
         "  skcnn evaluate flowers.skcnn test/ --html report.html\n"
+        "  skcnn evaluate ages.skcnn test.csv --label-column age --html report.html\n"
         "  skcnn evaluate defects.skcnn dev/ --recall 0.95 --positive defect -o careful.skcnn\n"
         "  skcnn evaluate careful.skcnn test/",
     )
-    evaluate.add_argument("model", type=model_path, help="a file that `skcnn fit` wrote")
+    evaluate.add_argument("model", type=model_path, help="a file that `skcnn fit`, or `skcnn.save` in Python, wrote")
     add_data(evaluate)
     add_skip_bad(evaluate)
     evaluate.add_argument(
@@ -52,25 +57,58 @@ def add_to(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     _check_options(options)
 
-    from skcnn.metrics.parts import Predictions
+    from sklearn.base import is_regressor
+
     from skcnn.persistence import load
-    from skcnn.report import ClassifierReport
 
     dataset = load_data(options)
     pipeline = load(options.model)
+    if is_regressor(pipeline):
+        _evaluate_numbers(pipeline, dataset, options)
+    else:
+        _evaluate_classes(pipeline, dataset, options)
+
+
+def _evaluate_numbers(pipeline: Any, dataset: Bunch, options: argparse.Namespace) -> None:
+    from skcnn.metrics.parts import NumberPredictions
+    from skcnn.report import RegressionReport
+
+    if options.recall is not None:
+        raise ValueError(f"--recall needs a model of two classes; {options.model} predicts numbers.")
+    true = numbers_of(dataset, options)
+    X = dataset.frame[["path"]]
+    predicted = with_progress(pipeline, options).predict(X)
+    if predicted.shape[1:] not in ((), (1,)):
+        raise ValueError(
+            f"{options.model} predicts {predicted.shape[1]:,} numbers per image, and a column of labels has one. In "
+            "Python, skcnn.report.RegressionReport takes all of them."
+        )
+    predictions = NumberPredictions.from_arrays(true, predicted, target_names=[label_column(options)])
+    _show(RegressionReport(predictions, name=_name(options), estimator=pipeline, X=X), options)
+
+
+def _evaluate_classes(pipeline: Any, dataset: Bunch, options: argparse.Namespace) -> None:
+    from skcnn.metrics.parts import Predictions
+    from skcnn.report import ClassifierReport
+
     number = None if options.recall is None else _number_of_positive(pipeline, dataset.target, options)
     pipeline = with_progress(pipeline, options)
     X = dataset.frame[["path"]]
     predictions = Predictions.from_estimator(pipeline, X, dataset.target)
-    report = ClassifierReport(
-        predictions, name=f"{Path(options.model).stem} on {Path(options.data).name}", estimator=pipeline, X=X
-    )
+    _show(ClassifierReport(predictions, name=_name(options), estimator=pipeline, X=X), options)
+    if number is not None:
+        _choose_threshold(pipeline, predictions, number, options)
+
+
+def _name(options: argparse.Namespace) -> str:
+    return f"{Path(options.model).stem} on {Path(options.data).name}"
+
+
+def _show(report: ClassifierReport | RegressionReport, options: argparse.Namespace) -> None:
     print(report.to_text())
     if options.html:
         report.to_html(options.html)
         print(f"\nReport: {options.html}")
-    if number is not None:
-        _choose_threshold(pipeline, predictions, number, options)
 
 
 def _check_options(options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""``skcnn predict``: predict the classes of images."""
+"""``skcnn predict``: predict the classes of images, or numbers."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ def add_to(commands: Any) -> None:
         commands,
         "predict",
         run,
-        "predict the classes of images, as tab-separated lines or as a table",
+        "predict the classes of images, or numbers, as tab-separated lines or as a table",
         epilog="examples:\n"
         "  skcnn predict flowers.skcnn a.jpg b.jpg --top 5\n"
         "  skcnn predict flowers.skcnn new/ -o predictions.csv --skip-bad\n"
         "  skcnn predict flowers.skcnn new.csv --path-column file -o predictions.parquet\n"
         "  skcnn predict MobileNetV2 a.jpg --top 5\n\n"
         "The table has the columns path, label (the predicted class) and one per class with its probability, called\n"
-        "as the class is; that of a class called path or label is probability_path or probability_label.",
+        "as the class is; that of a class called path or label is probability_path or probability_label. That of a\n"
+        "model of numbers has the columns path and predicted; of several numbers per image predicted_0, predicted_1...",
     )
     predict.add_argument(
         "model",
         type=model_path_or_backbone,
-        help="a file that `skcnn fit` wrote; or, for the 1,000 classes of ImageNet, the name of a network of "
-        "keras.applications, such as MobileNetV2 (`skcnn backbones` lists them)",
+        help="a file that `skcnn fit`, or `skcnn.save` in Python, wrote; or, for the 1,000 classes of ImageNet, the "
+        "name of a network of keras.applications, such as MobileNetV2 (`skcnn backbones` lists them)",
     )
     add_images(predict)
     predict.add_argument(
@@ -60,10 +61,38 @@ def run(options: argparse.Namespace) -> None:
         options.parser.error(f"--weights goes with the name of a network; {options.model} is a file, and has its own")
     dataset = list_images(options)
 
-    from skcnn.images import one_pass
+    from sklearn.base import is_regressor
 
     pipeline = _model(options)
     paths = dataset.frame["path"].tolist()
+    if is_regressor(pipeline):
+        _predict_numbers(pipeline, paths, options)
+    else:
+        _predict_classes(pipeline, paths, options)
+    if options.output:
+        print(f"{options.output}: {images_text(dataset)}")
+
+
+def _predict_numbers(pipeline: Any, paths: list[str], options: argparse.Namespace) -> None:
+    import pandas as pd
+
+    if options.top:
+        raise ValueError(f"--top {options.top} needs a model of classes; {options.model} predicts numbers.")
+    numbers = pipeline.predict(paths).reshape(len(paths), -1)
+    if options.output:
+        several = numbers.shape[1] > 1
+        columns = [f"predicted_{number}" if several else "predicted" for number in range(numbers.shape[1])]
+        table = pd.DataFrame(numbers, columns=columns)
+        table.insert(0, "path", pd.Series(paths, dtype=object))
+        write_table(table, options.output)
+        return
+    for path, row in zip(paths, numbers, strict=True):
+        print("\t".join([printable_text(path), *(f"{number:.6g}" for number in row)]))
+
+
+def _predict_classes(pipeline: Any, paths: list[str], options: argparse.Namespace) -> None:
+    from skcnn.images import one_pass
+
     with one_pass():
         probabilities = pipeline.predict_proba(paths)
         labels = pipeline.predict(paths)  # not always the most probable class: a threshold may choose another
@@ -71,8 +100,6 @@ def run(options: argparse.Namespace) -> None:
         write_table(_table(paths, labels, pipeline.classes_, probabilities), options.output)
     if options.top or not options.output:
         _print(paths, labels, pipeline.classes_, probabilities, options.top or 1)
-    if options.output:
-        print(f"{options.output}: {images_text(dataset)}")
 
 
 def _find_weights(options: argparse.Namespace) -> None:

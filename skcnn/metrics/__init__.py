@@ -3,6 +3,7 @@
 Everything here takes the predictions of any scikit-learn classifier, in one of two ways: ``from_estimator(estimator, X,
 y)`` runs the estimator, ``from_predictions(y_true, y_score)`` takes what it returned. Metrics are scikit-learn's. A
 metric that is not defined (the recall of a class that has no sample, say) is NaN with a reason, never 0.
+:class:`ErrorGridDisplay` and :class:`ResidualHistogramDisplay` take the predictions of a regressor.
 
 :mod:`skcnn.report` has all of it in one report.
 """
@@ -17,8 +18,10 @@ from skcnn.metrics._confusion import confusion_frame, most_confused
 from skcnn.metrics._intervals import bootstrap_intervals
 from skcnn.metrics._plot.confusion import ConfusionDisplay
 from skcnn.metrics._plot.curves import OneVsRestPrecisionRecallDisplay, OneVsRestRocDisplay
+from skcnn.metrics._plot.error_grid import ErrorGridDisplay
 from skcnn.metrics._plot.image_grid import ImageGridDisplay
 from skcnn.metrics._plot.reliability import ReliabilityDisplay
+from skcnn.metrics._plot.residuals import ResidualHistogramDisplay
 from skcnn.metrics._plot.thresholds import ThresholdDisplay
 from skcnn.metrics._plot.training_curve import TrainingCurveDisplay
 from skcnn.metrics._tables import classification_frame, headline_frame, top_k_frame
@@ -26,10 +29,12 @@ from skcnn.metrics._thresholds import operating_point, threshold_table
 
 __all__ = [
     "ConfusionDisplay",
+    "ErrorGridDisplay",
     "ImageGridDisplay",
     "OneVsRestPrecisionRecallDisplay",
     "OneVsRestRocDisplay",
     "ReliabilityDisplay",
+    "ResidualHistogramDisplay",
     "ThresholdDisplay",
     "TrainingCurveDisplay",
     "bootstrap_intervals",

@@ -156,12 +156,8 @@ def threshold_intervals_of(
             return np.stack([found / weights[is_called].sum(axis=0), found / weights[is_true].sum(axis=0)])
 
     values = ratios(predictions.weights[:, None])[:, 0]
-    low, high = np.full((2, 2), np.nan)
     resampled = [ratios(weights) for weights in weights_of_resamples(predictions, n_resamples, random_state)]
-    for row, ratio in enumerate(np.concatenate(resampled, axis=1)):
-        defined = ratio[~np.isnan(ratio)]
-        if len(defined):
-            low[row], high[row] = percentiles(defined[None], confidence_level)[:, 0]
+    low, high = percentiles_of_defined(np.concatenate(resampled, axis=1), confidence_level)
     index = pd.Index(["precision", "recall"], name="metric")
     return pd.DataFrame({"value": values, "low": low, "high": high}, index=index)
 
@@ -174,3 +170,13 @@ def percentiles(resampled: np.ndarray, confidence_level: float) -> np.ndarray:
         )
     beyond = (1 - confidence_level) / 2
     return np.quantile(resampled, [beyond, 1 - beyond], axis=1)
+
+
+def percentiles_of_defined(resampled: np.ndarray, confidence_level: float) -> np.ndarray:
+    """Return :func:`percentiles` without the resamples in which a metric is NaN; NaN where it is that in all."""
+    ends = np.full((2, len(resampled)), np.nan)
+    for row, metric in enumerate(resampled):
+        defined = metric[~np.isnan(metric)]
+        if len(defined):
+            ends[:, row] = percentiles(defined[None], confidence_level)[:, 0]
+    return ends

@@ -101,7 +101,7 @@ class Predictions:
             note = "given as y_score, " + ("probabilities" if is_probability else "not probabilities")
             predicted = score.argmax(axis=1) if predicted is None else predicted
         assert predicted is not None  # Scores or predicted labels were given.
-        return cls(classes, true, predicted, score, _weights(sample_weight, len(true)), is_probability, note)
+        return cls(classes, true, predicted, score, checked_weights(sample_weight, len(true)), is_probability, note)
 
     @classmethod
     def from_estimator(
@@ -126,7 +126,7 @@ class Predictions:
         with one_pass():
             predicted = _encode(checked_labels(estimator.predict(X), "predict(X)", len(y_true)), classes, "predict(X)")
             score, is_probability, note = _scores_of(estimator, X, len(true), len(classes))
-        return cls(classes, true, predicted, score, _weights(sample_weight, len(true)), is_probability, note)
+        return cls(classes, true, predicted, score, checked_weights(sample_weight, len(true)), is_probability, note)
 
 
 def _scores_of(estimator: Any, X: Any, n_samples: int, n_classes: int) -> tuple[np.ndarray | None, bool, str]:
@@ -170,7 +170,7 @@ def checked_labels(values: Any, what: str, n_samples: int | None = None) -> np.n
         raise ValueError(f"{what} has {len(labels)} samples; expected {n_samples}, the number of true labels.")
     missing = np.flatnonzero(pd.isna(labels))
     if len(missing):
-        raise ValueError(f"{what} has missing values in {_rows(missing)}; drop these rows first.")
+        raise ValueError(f"{what} has missing values in {rows_text(missing)}; drop these rows first.")
     return labels
 
 
@@ -179,7 +179,8 @@ def _refuse_masked(values: Any, what: str) -> None:
     if np.ma.is_masked(values):
         mask = np.atleast_1d(np.ma.getmaskarray(values))
         masked = np.flatnonzero(mask.reshape(len(mask), -1).any(axis=1))
-        raise ValueError(f"{what} is masked in {_rows(masked)}; drop these rows of all that is given, or fill them.")
+        where = rows_text(masked)
+        raise ValueError(f"{what} is masked in {where}; drop these rows of all that is given, or fill them.")
 
 
 def _scores(values: Any, n_samples: int, what: str = "y_score") -> np.ndarray:
@@ -203,7 +204,7 @@ def _scores(values: Any, n_samples: int, what: str = "y_score") -> np.ndarray:
         raise ValueError(f"{what} has {len(score)} samples; expected {n_samples}, the number of true labels.")
     bad = np.flatnonzero(~np.isfinite(score.reshape(n_samples, -1)).all(axis=1))
     if len(bad):
-        raise ValueError(f"{what} has NaN or infinite values in {_rows(bad)}; drop these rows or mend the scores.")
+        raise ValueError(f"{what} has NaN or infinite values in {rows_text(bad)}; drop these rows or mend the scores.")
     return score
 
 
@@ -237,7 +238,7 @@ def _encode(labels: np.ndarray, classes: np.ndarray, what: str) -> np.ndarray:
     codes = pd.Index(classes).get_indexer(pd.Index(labels))
     if (codes < 0).any():
         unknown = pd.unique(pd.Series(labels[codes < 0]))
-        where = _rows(np.flatnonzero(codes < 0))
+        where = rows_text(np.flatnonzero(codes < 0))
         raise ValueError(
             f"{what} holds labels that are not among the classes: {values_text(unknown)} in {where}. "
             f"The classes are {values_text(classes)}. Drop these rows, or correct the labels or their type."
@@ -258,7 +259,8 @@ def _one_column_per_class(score: np.ndarray, n_classes: int, method: str = "y_sc
     return score, in_range and np.allclose(score.sum(axis=1), 1, rtol=tolerance, atol=0)
 
 
-def _weights(sample_weight: Any, n_samples: int) -> np.ndarray | None:
+def checked_weights(sample_weight: Any, n_samples: int) -> np.ndarray | None:
+    """Return weights once it is known that they are numbers >= 0, one per sample, and that one is above 0."""
     if sample_weight is None:
         return None
     weights = as_numbers(sample_weight, "sample_weight", f"({n_samples},) is accepted, one number per sample")
@@ -266,7 +268,8 @@ def _weights(sample_weight: Any, n_samples: int) -> np.ndarray | None:
         raise ValueError(f"sample_weight has shape {weights.shape}; ({n_samples},) is accepted, one number per sample.")
     bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
     if len(bad):
-        raise ValueError(f"sample_weight is negative, NaN or infinite in {_rows(bad)}; expected finite numbers >= 0.")
+        where = rows_text(bad)
+        raise ValueError(f"sample_weight is negative, NaN or infinite in {where}; expected finite numbers >= 0.")
     if not weights.any():
         raise ValueError("sample_weight is 0 for every sample; at least one must count.")
     return weights
@@ -294,5 +297,6 @@ def check_count(value: Any, name: str, default: int) -> None:
         raise ValueError(f"{name}={value!r}; expected an int >= 1 (default: {default}).")
 
 
-def _rows(rows: np.ndarray) -> str:
+def rows_text(rows: np.ndarray) -> str:
+    """Return the numbers of rows for an error: "row 3", "rows 1, 2, 5"."""
     return ("row " if len(rows) == 1 else "rows ") + values_text(rows)

@@ -57,11 +57,10 @@ def resampled_headlines(
     ValueError
         If ``n_resamples`` is less than 1.
     """
-    check_count(n_resamples, "n_resamples", N_RESAMPLES)
     # A sample that has no weight is none: a class whose draws were all such samples would have no metrics.
     several = [_without_zero_weights(predictions) for predictions in several]
-    seeds = _seeds(n_resamples, random_state)
-    n_at_once = _resamples_at_once(several[0])
+    seeds = seeds_of_resamples(n_resamples, random_state)
+    n_at_once = resamples_at_once(several[0].n_samples)
     if several[0].n_classes > _MANY_CLASSES:
         n_at_once = 250
     metrics = [_WeightedHeadline(predictions, top_k) for predictions in several]
@@ -75,19 +74,20 @@ def resampled_headlines(
 
 def weights_of_resamples(predictions: Predictions, n_resamples: int, random_state: Any) -> Iterator[np.ndarray]:
     """Yield the weights of resamples, (n_samples, n_at_once), some at a time: see :func:`resampled_headlines`."""
-    check_count(n_resamples, "n_resamples", N_RESAMPLES)
-    seeds, n_at_once = _seeds(n_resamples, random_state), _resamples_at_once(predictions)
+    seeds, n_at_once = seeds_of_resamples(n_resamples, random_state), resamples_at_once(predictions.n_samples)
     for start in range(0, n_resamples, n_at_once):
         yield resampled_weights(predictions, seeds[start : start + n_at_once])
 
 
-def _seeds(n_resamples: int, random_state: Any) -> np.ndarray:
+def seeds_of_resamples(n_resamples: int, random_state: Any) -> np.ndarray:
     """Return a seed for each resample: it does not matter how they are shared out."""
+    check_count(n_resamples, "n_resamples", N_RESAMPLES)
     return check_random_state(random_state).randint(np.iinfo(np.int32).max, size=n_resamples)
 
 
-def _resamples_at_once(predictions: Predictions) -> int:
-    return int(np.clip(_CHUNK // predictions.n_samples, 8, 64))
+def resamples_at_once(n_samples: int) -> int:
+    """Return how many resamples to work on at a time."""
+    return int(np.clip(_CHUNK // n_samples, 8, 64))
 
 
 def _headlines_of(metrics: list[_WeightedHeadline], predictions: Predictions, seeds: np.ndarray) -> np.ndarray:
@@ -96,25 +96,39 @@ def _headlines_of(metrics: list[_WeightedHeadline], predictions: Predictions, se
 
 
 def resampled_weights(predictions: Predictions, seeds: np.ndarray) -> np.ndarray:
+    """Return the weights of resamples that draw as many samples of each true class as it has: see :func:`draws`."""
+    return draws(predictions.true, predictions.sample_weight, seeds)
+
+
+def draws(group: np.ndarray, sample_weight: np.ndarray | None, seeds: np.ndarray) -> np.ndarray:
     """Return the weights of resamples: how often a sample was drawn, times its own weight.
 
-    As many samples of each true class are drawn as it has, with replacement.
+    As many samples of each group are drawn as it has, with replacement.
+
+    Parameters
+    ----------
+    group : ndarray of shape (n_samples,), dtype int
+        Number of the group of each sample.
+    sample_weight : ndarray of shape (n_samples,) or None
+        Weights.
+    seeds : ndarray of shape (n_seeds,), dtype int
+        A seed for each resample.
 
     Returns
     -------
     ndarray of shape (n_samples, n_seeds)
         Weights.
     """
-    members = np.argsort(predictions.true, kind="stable")
-    size = np.bincount(predictions.true, minlength=predictions.n_classes)
-    start = (np.cumsum(size) - size)[predictions.true]
-    size = size[predictions.true]
-    weights = np.empty((predictions.n_samples, len(seeds)))
+    members = np.argsort(group, kind="stable")
+    size = np.bincount(group)
+    start = (np.cumsum(size) - size)[group]
+    size = size[group]
+    weights = np.empty((len(group), len(seeds)))
     for column, seed in enumerate(seeds):
         drawn = members[start + np.random.default_rng(seed).integers(size)]
         weights[:, column] = np.bincount(drawn, minlength=len(weights))
-    if predictions.sample_weight is not None:
-        weights *= predictions.sample_weight[:, None]
+    if sample_weight is not None:
+        weights *= sample_weight[:, None]
     return weights
 
 

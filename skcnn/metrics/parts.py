@@ -1,20 +1,24 @@
 """What reports are made of: tables and Displays of predictions that were checked once.
 
 For authors of tools. Users have the functions and Displays of :mod:`skcnn.metrics`, which take arrays. Here
-:class:`Predictions` holds checked arrays, and a function whose name ends in ``_of`` makes from it the table of the
-public function of that name, or a Display.
+:class:`Predictions` (of classes) and :class:`NumberPredictions` hold checked arrays, and a function whose name ends in
+``_of`` makes from them the table of the public function of that name, if there is one, or a Display.
 """
 
 from skcnn.metrics._calibration import calibration_of
 from skcnn.metrics._comparison import check_same_samples, mcnemar_of
 from skcnn.metrics._confusion import confusion_of, most_confused_of
 from skcnn.metrics._intervals import bootstrap_intervals_of, percentiles, threshold_intervals_of
+from skcnn.metrics._numbers import NumberPredictions
 from skcnn.metrics._plot.confusion import MAX_LABELLED, confusion_display_of
 from skcnn.metrics._plot.curves import curve_displays_of, singled_out
+from skcnn.metrics._plot.error_grid import error_grid_display_of
 from skcnn.metrics._plot.image_grid import image_grid_display_of, root_of
 from skcnn.metrics._plot.reliability import reliability_display_of
+from skcnn.metrics._plot.residuals import RESIDUAL_LABEL, residual_histogram_display_of
 from skcnn.metrics._plot.thresholds import METRIC_LABELS, threshold_display_of
 from skcnn.metrics._predictions import MANY_CLASSES, Predictions
+from skcnn.metrics._regression import regression_headline_of, regression_intervals_of, target_metrics_of
 from skcnn.metrics._resampling import CONFIDENCE_LEVEL, N_RESAMPLES, resampled_headlines
 from skcnn.metrics._tables import class_metrics_of, headline_of, top_k_frame_of, top_k_of, undefined_notes
 from skcnn.metrics._thresholds import operating_point_of, threshold_table_of
@@ -25,6 +29,8 @@ __all__ = [
     "MAX_LABELLED",
     "METRIC_LABELS",
     "N_RESAMPLES",
+    "RESIDUAL_LABEL",
+    "NumberPredictions",
     "Predictions",
     "bootstrap_intervals_of",
     "calibration_of",
@@ -33,16 +39,21 @@ __all__ = [
     "confusion_display_of",
     "confusion_of",
     "curve_displays_of",
+    "error_grid_display_of",
     "headline_of",
     "image_grid_display_of",
     "mcnemar_of",
     "most_confused_of",
     "operating_point_of",
     "percentiles",
+    "regression_headline_of",
+    "regression_intervals_of",
     "reliability_display_of",
     "resampled_headlines",
+    "residual_histogram_display_of",
     "root_of",
     "singled_out",
+    "target_metrics_of",
     "threshold_display_of",
     "threshold_intervals_of",
     "threshold_table_of",

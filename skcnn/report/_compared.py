@@ -20,7 +20,7 @@ from skcnn.metrics.parts import (
     percentiles,
     resampled_headlines,
 )
-from skcnn.report._findings import Findings
+from skcnn.report._classifier_findings import ClassifierFindings
 
 if TYPE_CHECKING:
     from skcnn.metrics import ImageGridDisplay
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class ComparedFindings:
     """The findings about several classifiers. Made by `of`; the tables are made when they are first asked for."""
 
-    findings: list[Findings]
+    findings: list[ClassifierFindings]
     """Two or more, of the same samples. The others are compared with the first."""
     names: list[str]
     """Their names; one that occurs a second time is numbered."""
@@ -46,7 +46,7 @@ class ComparedFindings:
     @classmethod
     def of(
         cls,
-        findings: Sequence[Findings],
+        findings: Sequence[ClassifierFindings],
         *,
         confidence_level: float,
         n_resamples: int,
@@ -160,11 +160,11 @@ class ComparedFindings:
     def _warnings(self) -> list[str]:
         return [
             (
-                f"{one.n_trained_on:,} of {counted(one.n_samples, 'image')} were in the training set of {name}, so its "
-                "metrics are too optimistic and the comparison is not fair."
+                f"{one.origin.n_trained_on:,} of {counted(one.n_samples, 'image')} were in the training set of {name}, "
+                "so its metrics are too optimistic and the comparison is not fair."
             )
             for one, name in zip(self.findings, self.names, strict=True)
-            if one.n_trained_on
+            if one.origin.n_trained_on
         ]
 
     @property
@@ -217,7 +217,7 @@ class ComparedFindings:
             written[what] = [interval_text(*row, write=signed_text) for row in differences]
         return "\n".join([f"{kind}: {self.summary}", "", written.to_string()])
 
-    def _p_value(self, findings: Findings) -> float:
+    def _p_value(self, findings: ClassifierFindings) -> float:
         return mcnemar_of(self.findings[0].predictions, findings.predictions)[0]
 
 

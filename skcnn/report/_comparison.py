@@ -11,9 +11,9 @@ import pandas as pd
 
 from skcnn._text import listing
 from skcnn.metrics.parts import CONFIDENCE_LEVEL, N_RESAMPLES
+from skcnn.report._classifier_report import ClassifierReport
 from skcnn.report._compared import ComparedFindings
 from skcnn.report._differences import draw_differences
-from skcnn.report._report import ClassifierReport
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

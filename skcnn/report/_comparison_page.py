@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from skcnn._page.page import render
 from skcnn._plot.theme import SERIES
 from skcnn._text import label_text, percent_text
+from skcnn.report._classifier_page import shown_image
 from skcnn.report._differences import draw_differences
 from skcnn.report._svg import WIDTH, inline_svg
 
@@ -45,7 +46,7 @@ def render_comparison(compared: ComparedFindings, *, n_images: int) -> str:
             {
                 "title": display.name,
                 "hint": "With the predictions of the other classifier, the most confident error first.",
-                "images": list(display.thumbnails().itertuples(index=False)),
+                "images": [shown_image(image) for image in display.thumbnails().itertuples(index=False)],
             }
             for display in displays
         ],

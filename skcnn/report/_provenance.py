@@ -15,7 +15,7 @@ import pandas as pd
 from sklearn.frozen import FrozenEstimator
 
 from skcnn.images import Images, as_images
-from skcnn.metrics.parts import Predictions
+from skcnn.metrics.parts import NumberPredictions, Predictions
 
 _PACKAGES = ("skcnn", "scikit-learn", "keras", "numpy", "pandas", "matplotlib")
 _HEAD = 65_536
@@ -38,13 +38,28 @@ def digest_of_predictions(predictions: Predictions) -> str:
 
     Numbers are taken as little-endian 64-bit ones, so that machines agree.
     """
-    digest = hashlib.sha256(json.dumps([str(label) for label in predictions.classes]).encode())
-    for numbers, dtype in (
+    return _digest(
+        [str(label) for label in predictions.classes],
         (predictions.true, "<i8"),
         (predictions.predicted, "<i8"),
         (predictions.score, "<f8"),
         (predictions.sample_weight, "<f8"),
-    ):
+    )
+
+
+def digest_of_numbers(predictions: NumberPredictions) -> str:
+    """Return the SHA-256 over names of targets, true and predicted numbers and weights, as hexadecimal digits."""
+    return _digest(
+        predictions.target_names,
+        (predictions.true, "<f8"),
+        (predictions.predicted, "<f8"),
+        (predictions.sample_weight, "<f8"),
+    )
+
+
+def _digest(names: list[str], *columns: tuple[np.ndarray | None, str]) -> str:
+    digest = hashlib.sha256(json.dumps(names).encode())
+    for numbers, dtype in columns:
         if numbers is None:
             digest.update(b"none")
         else:

@@ -1,218 +1,48 @@
-"""ClassifierReport: the tables and images of one classifier on one test set, as one object."""
+"""What every report is, whatever its task: something to print, to show in a notebook, to write as a page."""
 
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
-from skcnn.images import as_images
-from skcnn.metrics.parts import CONFIDENCE_LEVEL, N_RESAMPLES, Predictions, bootstrap_intervals_of
-from skcnn.report._displays import ReportDisplays
-from skcnn.report._findings import Findings
-from skcnn.report._report_text import summary_of, text_of
+from skcnn.metrics.parts import CONFIDENCE_LEVEL, N_RESAMPLES
+from skcnn.report._report_text import text_of
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    import numpy as np
+
+    from skcnn.report._findings import Findings
 
 
-class ClassifierReport(ReportDisplays):
-    """The evaluation of a classifier on a test set.
+class Report(ABC):
+    """The form of a report. A subclass for each task has its findings, tables and Displays."""
 
-    Make it with :meth:`from_estimator` or :meth:`from_predictions`; ``print`` it, show it in a notebook, take its
-    tables, draw it, or write it as one HTML page. Works with any scikit-learn classifier. Every metric is
-    scikit-learn's; one that is not defined is NaN, and ``notes`` says why.
+    _findings: Findings
 
-    Parameters
-    ----------
-    predictions : Predictions
-        Checked predictions, as the two constructors make them.
-    name : str
-        What the report calls the classifier.
-    top_k : int
-        See :meth:`from_estimator`.
-    estimator : estimator or None, default=None
-        What made the predictions, if that is known.
-    X : array-like of shape (n_samples, ...) or None, default=None
-        What they were made from, if that is known.
-
-    Attributes
-    ----------
-    name : str
-        What the report calls the classifier.
-    classes : ndarray of shape (n_classes,)
-        Labels, in the order of the tables.
-    n_samples : int
-        Number of samples.
-    sample_weight : ndarray of shape (n_samples,) or None
-        Weights, where they were given.
-    top_k : int
-        Number of highest scores that "top_k_accuracy" looks at: as asked for, or one less than the number of classes
-        where there are no more.
-    headline : Series of shape (7,)
-        The metrics about all classes together, by name. :func:`headline_frame` describes them.
-    headline_labels : dict of str to str
-        What the metrics of ``headline`` are called in print.
-    classification_frame : DataFrame of shape (n_classes, 6)
-        The metrics of each class. See the function :func:`classification_frame`.
-    confusion_frame : DataFrame of shape (n_classes, n_classes)
-        Counts: rows are true classes, columns predicted ones. See the function :func:`confusion_frame`.
-    calibration_frame : DataFrame of shape (1 + n_classes, 5) or None
-        How far probabilities are from what happens. See the function :func:`calibration_frame`.
-    top_k_frame : DataFrame of shape (n_k, 2) or None
-        How often the true class is among the k highest scores. See the function :func:`top_k_frame`.
-    notes : list of str
-        Why metrics are NaN, and what else one has to know about them: a sentence each.
-    summary : str
-        Accuracy, lowest recall and most confused classes, in a sentence each.
-    provenance : dict of str to str
-        How the report was made: time, samples, scores, estimator, digests of the data, versions.
-    parameters : dict of str to str
-        All parameters of the estimator, by name; empty where it is not known.
-
-    See Also
-    --------
-    compare_reports : Compares the reports of several classifiers on the same samples.
-    sklearn.metrics.classification_report : Precision, recall and F1 as text.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.linear_model import LogisticRegression
-    >>> from sklearn.model_selection import train_test_split
-    >>> from skcnn.report import ClassifierReport
-    >>> X, y = load_iris(return_X_y=True)
-    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
-    >>> classifier = LogisticRegression(C=0.05, max_iter=1000).fit(X_train, y_train)
-    >>> report = ClassifierReport.from_estimator(classifier, X_test, y_test)
-    >>> print(round(report.headline["accuracy"], 3))
-    0.868
-    >>> report.confusion_frame  # doctest: +NORMALIZE_WHITESPACE
-    predicted   0   1  2
-    true
-    0          13   0  0
-    1           0  11  5
-    2           0   0  9
-    >>> report.most_confused()
-       true  predicted  count  fraction
-    0     1          2      5    0.3125
-    """
-
-    def __init__(
-        self, predictions: Predictions, *, name: str, top_k: int = 5, estimator: Any = None, X: Any = None
-    ) -> None:
-        super().__init__(Findings.about(predictions, name=name, top_k=top_k, estimator=estimator, X=X))
+    def __init__(self) -> None:
         self._frames: dict[Any, pd.DataFrame] = {}
 
-    @classmethod
-    def from_estimator(
-        cls,
-        estimator: Any,
-        X: Any,
-        y: ArrayLike,
-        *,
-        sample_weight: ArrayLike | None = None,
-        top_k: int = 5,
-        name: str | None = None,
-    ) -> Self:
-        """Make the report of a fitted classifier on test data.
+    @abstractmethod
+    def _intervals(
+        self, *, confidence_level: float, n_resamples: int, random_state: int | None, n_jobs: int | None
+    ) -> pd.DataFrame:
+        """Return the metrics at the top with their intervals, worked out anew: see :meth:`frame`."""
 
-        Parameters
-        ----------
-        estimator : estimator
-            A fitted classifier, pipeline or search: something with ``predict`` and ``classes_``. Scores come from
-            ``predict_proba``, else from ``decision_function`` (log-loss is then NaN), else there are none (curves and
-            their areas are then NaN too). ``predict`` is called as well, once: it need not choose the class of the
-            highest score. An image goes through a network of skcnn once for both.
-        X : array-like of shape (n_samples, ...)
-            Whatever the estimator predicts from. The report refers to it: where it holds images (see
-            :func:`skcnn.images.as_images`), the page shows some of them.
-        y : array-like of shape (n_samples,)
-            True labels. They may lack classes that the estimator knows, not the other way round.
-        sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weights >= 0, for every metric, curve and count.
-        top_k : int, default=5
-            A sample counts for "top_k_accuracy" if its true class is among the ``top_k`` highest scores; 5 is the
-            custom of image classification. :func:`headline_frame` says what happens with no more classes than that.
-        name : str or None, default=None
-            What the report calls the classifier. None takes the name of its class, or of the steps of a pipeline.
+    @abstractmethod
+    def _tables(self) -> list[str]:
+        """Return what stands between metrics and notes in the text: lines."""
 
-        Returns
-        -------
-        ClassifierReport
-            The report.
+    @abstractmethod
+    def _page(self, frame: pd.DataFrame, n_images: int) -> str:
+        """Return the HTML page; ``frame`` is that of the report."""
 
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        TypeError
-            If it is not a classifier, or predicts several targets.
-        ValueError
-            If ``y`` holds a label that the estimator does not know, shapes do not fit, or ``top_k`` is less than 1.
-        """
-        predictions = Predictions.from_estimator(estimator, X, y, sample_weight=sample_weight)
-        return cls(predictions, name=name or _name_of(estimator), top_k=top_k, estimator=estimator, X=X)
-
-    @classmethod
-    def from_predictions(
-        cls,
-        y_true: ArrayLike,
-        y_score: ArrayLike | None = None,
-        *,
-        y_pred: ArrayLike | None = None,
-        classes: ArrayLike | None = None,
-        sample_weight: ArrayLike | None = None,
-        X: Any = None,
-        top_k: int = 5,
-        name: str | None = None,
-    ) -> Self:
-        """Make the report from what a classifier returned.
-
-        Parameters
-        ----------
-        y_true : array-like of shape (n_samples,)
-            True labels.
-        y_score : array-like of shape (n_samples, n_classes) or (n_samples,) or None, default=None
-            Scores, a column per class. They are taken for probabilities where all lie in [0, 1] and rows sum to 1.
-            With two classes, the scores of the second may be given alone: they are taken for probabilities where all
-            lie in [0, 1], and else for values of a decision function, positive for the second class. The columns of a
-            DataFrame are the classes. None leaves everything undefined that needs scores.
-        y_pred : array-like of shape (n_samples,) or None, default=None
-            Predicted labels. None takes the class of the highest score, the first among equals.
-        classes : array-like of shape (n_classes,) or None, default=None
-            Labels of the columns of ``y_score``, in order, such as ``estimator.classes_``. None takes the sorted labels
-            of ``y_true`` and ``y_pred``, which is an error if there are not as many as columns.
-        sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weights >= 0, for every metric, curve and count.
-        X : array-like of n_samples images or None, default=None
-            The images in the same order, of which the page then shows some: see :func:`skcnn.images.as_images`.
-        top_k : int, default=5
-            The k of the top-k accuracy: see :meth:`from_estimator`.
-        name : str or None, default=None
-            What the report calls the classifier. None says "Classifier".
-
-        Returns
-        -------
-        ClassifierReport
-            The report.
-
-        Raises
-        ------
-        ValueError
-            If labels are missing or not among the classes, scores are not finite, shapes do not fit, or ``top_k`` is
-            less than 1.
-        """
-        predictions = Predictions.from_arrays(
-            y_true, y_score, y_pred=y_pred, classes=classes, sample_weight=sample_weight
-        )
-        images = None if X is None else as_images(X)
-        if images is not None and len(images) != predictions.n_samples:
-            raise ValueError(f"X has {len(images)} images; expected {predictions.n_samples}, the number of labels.")
-        return cls(predictions, name=name or "Classifier", top_k=top_k, X=images)
+    @abstractmethod
+    def _part(self, frame: pd.DataFrame) -> str:
+        """Return the HTML for the output of a cell; ``frame`` is that of the report."""
 
     def frame(
         self,
@@ -222,7 +52,7 @@ class ClassifierReport(ReportDisplays):
         random_state: int | None = 0,
         n_jobs: int | None = None,
     ) -> pd.DataFrame:
-        """Return the metrics about all classes together, each with an interval and a note.
+        """Return the metrics at the top of the report, each with an interval and a note.
 
         Parameters
         ----------
@@ -234,9 +64,9 @@ class ClassifierReport(ReportDisplays):
 
         Returns
         -------
-        DataFrame of shape (7, 4)
-            Index "metric" as in :func:`headline_frame`; columns "value", "low", "high" and "note". ``headline`` has the
-            values alone, at once.
+        DataFrame of shape (n_metrics, 4) or (n_metrics, 5)
+            Index "metric"; columns "value", "low", "high" and "note". ``headline`` has the values alone, at once. That
+            of a :class:`RegressionReport` has the column "baseline", too: metrics of always predicting the mean.
 
         Raises
         ------
@@ -245,31 +75,10 @@ class ClassifierReport(ReportDisplays):
         """
         asked = (confidence_level, n_resamples, random_state)
         if asked not in self._frames or random_state is None:
-            self._frames[asked] = bootstrap_intervals_of(
-                self._findings.predictions,
-                self._findings.headline_frame,
-                top_k=self._findings.top_k_asked,
-                confidence_level=confidence_level,
-                n_resamples=n_resamples,
-                random_state=random_state,
-                n_jobs=n_jobs,
+            self._frames[asked] = self._intervals(
+                confidence_level=confidence_level, n_resamples=n_resamples, random_state=random_state, n_jobs=n_jobs
             )
         return self._frames[asked].copy()
-
-    def most_confused(self, k: int = 10) -> pd.DataFrame:
-        """Return the most confused pairs of classes.
-
-        Parameters
-        ----------
-        k : int, default=10
-            How many pairs of classes at most.
-
-        Returns
-        -------
-        DataFrame of shape (n_pairs, 4)
-            The table of :func:`skcnn.metrics.most_confused`.
-        """
-        return self._findings.most_confused(k)
 
     def to_text(self) -> str:
         """Return the report as lines for a terminal: as it is printed, with the intervals of :meth:`frame`.
@@ -279,7 +88,7 @@ class ClassifierReport(ReportDisplays):
         str
             Lines. ``repr`` of a report leaves the intervals out, and is done at once.
         """
-        return text_of(self._findings, type(self).__name__, self.frame())
+        return text_of(self._findings, type(self).__name__, self._tables(), self.frame())
 
     def to_html(self, path: str | os.PathLike[str], *, n_images: int = 12) -> Path:
         """Write the report as one HTML page that loads nothing from elsewhere.
@@ -292,8 +101,7 @@ class ClassifierReport(ReportDisplays):
         path : str or path-like
             The file. One that exists is replaced, at once: whoever reads it meanwhile sees the old or the new page.
         n_images : int, default=12
-            Maximum number of images of the worst errors, and of the most confident correct predictions. 0 leaves
-            images out, for a page to pass on.
+            Maximum number of images of each kind, such as the worst errors. 0 leaves images out, for a page to pass on.
 
         Returns
         -------
@@ -306,19 +114,13 @@ class ClassifierReport(ReportDisplays):
             If the folder does not exist.
         """
         from skcnn._page.page import write_page
-        from skcnn.report._report_page import render_report
 
-        return write_page(path, render_report(self._findings, self, self.frame(), n_images=n_images))
+        return write_page(path, self._page(self.frame(), n_images))
 
     @property
     def name(self) -> str:
-        """What the report calls the classifier."""
+        """What the report calls the estimator."""
         return self._findings.name
-
-    @property
-    def classes(self) -> np.ndarray:
-        """Labels, in the order of the tables."""
-        return self._findings.classes
 
     @property
     def n_samples(self) -> int:
@@ -331,13 +133,8 @@ class ClassifierReport(ReportDisplays):
         return self._findings.sample_weight
 
     @property
-    def top_k(self) -> int:
-        """Number of highest scores that "top_k_accuracy" looks at."""
-        return self._findings.top_k
-
-    @property
     def headline(self) -> pd.Series:
-        """The metrics about all classes together."""
+        """The metrics at the top of the report."""
         return self._findings.headline
 
     @property
@@ -346,34 +143,14 @@ class ClassifierReport(ReportDisplays):
         return self._findings.headline_labels
 
     @property
-    def classification_frame(self) -> pd.DataFrame:
-        """The metrics of each class."""
-        return self._findings.classification_frame
-
-    @property
-    def confusion_frame(self) -> pd.DataFrame:
-        """Counts: rows are true classes, columns predicted ones."""
-        return self._findings.confusion_frame
-
-    @property
-    def calibration_frame(self) -> pd.DataFrame | None:
-        """How far probabilities are from what happens, of all classes and of each; None where there are none."""
-        return self._findings.calibration_frame
-
-    @property
-    def top_k_frame(self) -> pd.DataFrame | None:
-        """How often the true class is among the k highest scores; None where there are no scores."""
-        return self._findings.top_k_frame
-
-    @property
     def notes(self) -> list[str]:
         """Why metrics are NaN, and what else one has to know about them."""
         return self._findings.notes
 
     @property
     def summary(self) -> str:
-        """The report in two sentences."""
-        return summary_of(self._findings)
+        """The report in a few sentences."""
+        return self._findings.summary
 
     @property
     def provenance(self) -> dict[str, str]:
@@ -386,19 +163,11 @@ class ClassifierReport(ReportDisplays):
         return self._findings.parameters
 
     def __repr__(self) -> str:
-        return text_of(self._findings, type(self).__name__)
+        return text_of(self._findings, type(self).__name__, self._tables())
 
     def __str__(self) -> str:
         return self.to_text()
 
     def _repr_html_(self) -> str:
-        """Return the report as notebooks show it: its tables with intervals, the confusion matrix and the curves."""
-        from skcnn.report._report_notebook import render_for_notebook
-
-        return render_for_notebook(self._findings, self, self.frame())
-
-
-def _name_of(estimator: Any) -> str:
-    estimator = getattr(estimator, "best_estimator_", estimator)
-    steps = [step for _, step in getattr(estimator, "steps", [("", estimator)]) if step not in (None, "passthrough")]
-    return " + ".join(type(step).__name__ for step in steps)
+        """Return the report as notebooks show it: its tables with intervals, and its figures."""
+        return self._part(self.frame())

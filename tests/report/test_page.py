@@ -20,9 +20,8 @@ from PIL import Image
 import skcnn.report
 from skcnn._text import metric_text, signed_text
 from skcnn.metrics import operating_point, threshold_table
-from skcnn.report import ClassifierReport, compare_reports
+from skcnn.report import ClassifierReport, RegressionReport, compare_reports
 from skcnn.report._comparison_page import render_comparison
-from skcnn.report._report_page import render_report
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ODD_NAMES = [
@@ -115,16 +114,33 @@ def comparison_of(task: str):
     return compare_reports(reports, n_resamples=50)
 
 
+@functools.cache
+def numbers_of(task: str) -> RegressionReport:
+    """One target in large numbers with negative ones; several with odd names, of very different sizes."""
+    rng = np.random.default_rng(0)
+    if task == "numbers":
+        true = rng.normal(0, 12_345_678, 300)
+        return RegressionReport.from_predictions(true, 0.7 * true + rng.normal(0, 4e6, 300), X=images(300))
+    scale = 10.0 ** np.arange(-4, 4)
+    true = rng.normal(3, 1, (60, 8)) * scale
+    files = [images(1)[0], *(f"nowhere/{'x' * 60}{number}.jpg" for number in range(59))]
+    predicted = true + rng.normal(0, np.linspace(0.2, 2, 8), true.shape) * scale
+    return RegressionReport.from_predictions(true, predicted, target_names=ODD_NAMES, X=files, name=ODD_NAMES[1])
+
+
 REPORTS = ("flowers", "two classes", "two odd classes", "odd", "large counts", "120 classes")
-PAGES = (*REPORTS, "two reports", "four reports")
+NUMBERS = ("numbers", "odd numbers")
+PAGES = (*REPORTS, *NUMBERS, "two reports", "four reports")
 
 
-def page_of(report: ClassifierReport) -> str:
-    return render_report(report._findings, report, report.frame(), n_images=12)
+def page_of(report: ClassifierReport | RegressionReport) -> str:
+    return report._page(report.frame(), 12)
 
 
 @functools.cache
 def html_of(task: str) -> str:
+    if task in NUMBERS:
+        return page_of(numbers_of(task))
     return (
         page_of(report_of(task)) if task in REPORTS else render_comparison(comparison_of(task)._compared, n_images=12)
     )

@@ -215,23 +215,12 @@ class ImageGridDisplay:
         if kind not in get_args(Kind):
             raise ValueError(f"kind={kind!r}; expected {', '.join(map(repr, get_args(Kind)))}.")
         n_images = _DEFAULT_COUNT[kind] if n_images is None else n_images
-        for what, value in (("n_images", n_images), ("size", size)):
-            if not isinstance(value, Integral) or value < 1:
-                raise ValueError(f"{what}={value!r}; expected an int >= 1.")
+        check_sizes(n_images, size)
         if len(images) != predictions.n_samples:
             raise ValueError(f"X has {len(images)} images; expected {predictions.n_samples}, the number of labels.")
         rows = _chosen(predictions, kind, int(n_images), random_state)
-        # A failed image comes back as a BadRow: its reason is shown in its place.
-        read = [
-            image
-            for _, image in map_ahead(
-                lambda row: images.thumbnail(row, int(size), max_pixels=max_pixels), rows.tolist(), ahead=64
-            )
-        ]
-        frame = _frame(predictions, rows)
-        frame.insert(1, "path", pd.Series([images.path(row) for row in rows], dtype=object))
-        frame["reason"] = pd.Series([p.reason if isinstance(p, BadRow) else None for p in read], dtype=object)
-        return cls(frame, [None if isinstance(p, BadRow) else p for p in read], kind=kind, name=name)
+        frame, shown = with_images(_frame(predictions, rows), images, size=int(size), max_pixels=max_pixels)
+        return cls(frame, shown, kind=kind, name=name)
 
     def frame(self) -> pd.DataFrame:
         """Return what is said of each image.
@@ -259,13 +248,7 @@ class ImageGridDisplay:
             :meth:`frame`, and the columns "data_uri" ("data:image/jpeg;base64,...", None where there is no image),
             "width" and "height" (in pixels; 0 where there is no image).
         """
-        sizes = [(0, 0) if image is None else image.shape[:2] for image in self.images]
-        uris = [None if image is None else data_uri(image, quality=quality) for image in self.images]
-        return self.rows.assign(
-            data_uri=pd.Series(uris, index=self.rows.index, dtype=object),
-            width=[width for _, width in sizes],
-            height=[height for height, _ in sizes],
-        )
+        return with_data_uris(self.rows, self.images, quality)
 
     def plot(self, ax: Axes | None = None) -> Self:
         """Draw the images in a grid.
@@ -343,6 +326,41 @@ def _frame(predictions: Predictions, rows: np.ndarray) -> pd.DataFrame:
             "predicted_score": nothing if predictions.score is None else predictions.score[rows, predicted],
             "true_score": nothing if predictions.score is None else predictions.score[rows, true],
         }
+    )
+
+
+def check_sizes(n_images: Any, size: Any) -> None:
+    """Raise an error unless the number of images and the size of their thumbnails are ints >= 1."""
+    for what, value in (("n_images", n_images), ("size", size)):
+        if not isinstance(value, Integral) or value < 1:
+            raise ValueError(f"{what}={value!r}; expected an int >= 1.")
+
+
+def with_images(
+    frame: pd.DataFrame, images: Images, *, size: int, max_pixels: int | None
+) -> tuple[pd.DataFrame, list[np.ndarray | None]]:
+    """Read the thumbnails of a table with a column "row", and add the columns "path" and "reason".
+
+    An image that cannot be read is None: its reason is shown in its place.
+    """
+    rows = frame["row"].tolist()
+    read = [
+        image for _, image in map_ahead(lambda row: images.thumbnail(row, size, max_pixels=max_pixels), rows, ahead=64)
+    ]
+    frame = frame.copy()
+    frame.insert(1, "path", pd.Series([images.path(row) for row in rows], dtype=object))
+    frame["reason"] = pd.Series([p.reason if isinstance(p, BadRow) else None for p in read], dtype=object)
+    return frame, [None if isinstance(p, BadRow) else p for p in read]
+
+
+def with_data_uris(frame: pd.DataFrame, images: list[np.ndarray | None], quality: int) -> pd.DataFrame:
+    """Return a table with its images as data URIs: the columns "data_uri", "width" and "height"."""
+    sizes = [(0, 0) if image is None else image.shape[:2] for image in images]
+    uris = [None if image is None else data_uri(image, quality=quality) for image in images]
+    return frame.assign(
+        data_uri=pd.Series(uris, index=frame.index, dtype=object),
+        width=[width for _, width in sizes],
+        height=[height for height, _ in sizes],
     )
 
 
