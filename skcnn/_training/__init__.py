@@ -27,6 +27,7 @@ from skcnn._training._runs import (
 )
 from skcnn._training._schedules import SCHEDULES
 from skcnn._training._unfreeze import check_unfreeze, freeze_batch_norm, open_layers
+from skcnn._training._views import Views
 
 __all__ = [
     "AUGMENTATIONS",
@@ -45,6 +46,7 @@ __all__ = [
     "Sampler",
     "Settings",
     "Stage",
+    "Views",
     "Weights",
     "as_augmentation",
     "as_json",

@@ -46,6 +46,8 @@ class Stage(NamedTuple):
         The groups that learn in this phase.
     plain : callable
         From weights to a model of standard layers.
+    read_held_out : callable or None, default=None
+        Reads the rows of a batch of the validation set, where that is done otherwise.
     """
 
     graph: Callable[[], AbstractContextManager[Graph]]
@@ -53,6 +55,7 @@ class Stage(NamedTuple):
     initial: Callable[[], Weights]
     learning: Sequence[str]
     plain: Callable[[Weights], Any]
+    read_held_out: Read | None = None
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,8 @@ def _train_phase(run: Run, progress: Progress, phase: Phase, number: int) -> Non
     batches = make_batches(stage.read, shuffled(run.rows, settings.batch_size), (settings.seed, number))
     held_out = None
     if run.validation is not None:
-        held_out = make_batches(stage.read, in_order(run.validation, settings.batch_size), (settings.seed, number))
+        read = stage.read if stage.read_held_out is None else stage.read_held_out
+        held_out = make_batches(read, in_order(run.validation, settings.batch_size), (settings.seed, number))
     with stage.graph() as graph:
 
         def fit(model: Any) -> dict[str, list[Any]]:

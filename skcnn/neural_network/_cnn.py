@@ -24,6 +24,7 @@ from skcnn._training import (
     Run,
     Settings,
     Stage,
+    Views,
     Weights,
     as_optimizer,
     check_unfreeze,
@@ -50,7 +51,7 @@ from skcnn.neural_network._recipe import (
     warn_of_unlearned_statistics,
 )
 from skcnn.neural_network._scikeras import drive, fitted_wrapper
-from skcnn.neural_network._stages import Examples, Trained, base_graph, head_graph, network_graph, suffix_graph
+from skcnn.neural_network._stages import Examples, Inputs, Trained, base_graph, head_graph, network_graph, suffix_graph
 from skcnn.neural_network._state import check_sizes, pack, unpack
 
 
@@ -298,12 +299,29 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
         return extractor_of(self._recipe(), self._objective(), self._seed, on_error)
 
     def _uses_features(self, phase: Phase) -> bool:
-        """Return whether a phase can use cached features: its network is frozen, and images are not augmented."""
-        return phase.unfreeze is None and self.augmentation is None and "base" not in self._weights
+        """Return whether a phase can use cached features: its network is frozen, and images are as they are known."""
+        is_known = self.augmentation is None or self._keeps_views(phase)
+        return phase.unfreeze is None and is_known and "base" not in self._weights
+
+    def _keeps_views(self, phase: Phase) -> bool:
+        """Return whether images are trained on in a few views, instead of being changed anew in each epoch."""
+        # An epoch of partial_fit is of images that may not be seen again: nothing is kept of them.
+        return self.augmentation is not None and self.augmentation_views is not None and phase.name != "partial"
+
+    def _views(self, images: Images, design: Design) -> Views:
+        return Views(
+            images,
+            int(self.augmentation_views),
+            self.augmentation,
+            seed=self._seed,
+            size=design.image_size,
+            resize=self.resize,
+            max_pixels=self.max_pixels,
+        )
 
     def _activations(self, design: Design, unfreeze: Any, images: Images) -> Activations | None:
-        """Return what the layers before the open ones give for images, or None where all layers run in training."""
-        cut = None if self.augmentation is not None else frozen_prefix(design, unfreeze)
+        """Return what the layers before the open ones give for images, or None where there are no such layers."""
+        cut = frozen_prefix(design, unfreeze)
         if cut is None:
             return None
         cache = ActivationCache() if as_cache(self.cache) is None else activation_cache()
@@ -311,17 +329,12 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
 
     def _source(self, design: Design, phase: Phase, images: Images, *, check: bool) -> Source:
         """Return what a phase is trained on; with ``check``, rows without an image are reported before it begins."""
-        trained = self._trained(design)
+        views = self._views(images, design) if self._keeps_views(phase) else None
         if self._uses_features(phase):
-            features = self._extractor(self.on_error).transform(images)
-            return Source(lambda examples: trained.on_features(features, examples), np.isnan(features).all(axis=1))
-        # An epoch of partial_fit is of images that may not be seen again: nothing is kept of them.
-        activations = None if phase.name == "partial" else self._activations(design, phase.unfreeze, images)
-        if activations is None:
-            read, train = image_reader(images, design.image_size, self.resize, self.max_pixels), trained.on_pixels
-        else:
-            read, train = activations.read, trained.on_activations
-        failed = None if activations is None else activations.keep()
+            return self._on_features(design, images, views)
+        is_known = phase.name != "partial" and (self.augmentation is None or views is not None)
+        activations = self._activations(design, phase.unfreeze, images) if is_known else None
+        failed = activations.keep() if activations is not None and views is None else None
         if failed is None:
             # Before the first epoch, and not in the midst of it.
             failed = undecodable(images, self.resize, self.max_pixels) if check else []
@@ -329,7 +342,25 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
         if check and failed:
             report_bad_rows(failed, len(images), self.on_error)
             bad[[row.row for row in failed]] = True
-        return Source(lambda examples: train(read, phase.unfreeze, examples), bad)
+        trained = self._trained(design)
+        if activations is None:
+            pixels = Inputs(image_reader(images, design.image_size, self.resize, self.max_pixels))
+            return Source(lambda examples: trained.on_pixels(pixels, phase.unfreeze, examples), bad)
+        inputs = Inputs(activations.read)
+        if views is not None and (of_views := self._activations(design, phase.unfreeze, views)) is not None:
+            of_views.keep()
+            inputs = Inputs(activations.read, of_views.read, views.n_views)
+        return Source(lambda examples: trained.on_activations(inputs, phase.unfreeze, examples), bad)
+
+    def _on_features(self, design: Design, images: Images, views: Views | None) -> Source:
+        """Return what a phase is trained on if that is features of images, or of their views."""
+        features = self._extractor(self.on_error).transform(images)
+        inputs = Inputs(features.__getitem__)
+        if views is not None:
+            inputs = Inputs(features.__getitem__, self._extractor("nan").transform(views).__getitem__, views.n_views)
+        trained, n_features = self._trained(design), features.shape[1]
+        bad = np.isnan(features).all(axis=1)
+        return Source(lambda examples: trained.on_features(n_features, inputs, examples), bad)
 
     def _trained(self, design: Design) -> Trained:
         compiled = (self._objective().identity, as_optimizer(self.optimizer)[1])
@@ -415,7 +446,7 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take the state of a pickle or a file, also of one that was written when groups of weights had no names."""
-        state = {"weight_layers": None, **state}
+        state = {"weight_layers": None, "augmentation_views": None, **state}
         if "_head" in state:
             base, head = state.pop("_base"), state.pop("_head")
             state["_weights"] = {"base": base, "head": head} if base else {"head": head}

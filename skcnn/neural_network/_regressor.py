@@ -81,6 +81,10 @@ class CNNRegressor(RegressorMixin, BaseCNN):
         Random changes of the training images. ``"light"`` mirrors, shifts and zooms; ``"standard"`` also rotates,
         changes contrast, brightness and colour, and adds noise. Or a layer, a list or a Sequential of layers that take
         and return pixels in [0, 255].
+    augmentation_views : int or None, default=None
+        Number of views to keep of each image, which differ by ``augmentation`` and are drawn from in each epoch. So
+        frozen layers run once per view, and not in every epoch. None changes images anew in every epoch. Of no effect
+        in :meth:`partial_fit`, and where no layer is frozen.
     early_stopping : bool, default=False
         Split off a validation set, end a phase when the validation loss has not fallen for ``n_iter_no_change`` epochs,
         and restore the weights of the best epoch.
@@ -182,6 +186,7 @@ class CNNRegressor(RegressorMixin, BaseCNN):
         "loss": "no_validation",
         "batch_norm": [StrOptions({"inference", "train"})],
         "augmentation": "no_validation",
+        "augmentation_views": [Interval(Integral, 1, None, closed="left"), None],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
@@ -218,6 +223,7 @@ class CNNRegressor(RegressorMixin, BaseCNN):
         loss: Any = "auto",
         batch_norm: str = "inference",
         augmentation: Any = None,
+        augmentation_views: int | None = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 5,
@@ -250,6 +256,7 @@ class CNNRegressor(RegressorMixin, BaseCNN):
         self.loss = loss
         self.batch_norm = batch_norm
         self.augmentation = augmentation
+        self.augmentation_views = augmentation_views
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change

@@ -60,21 +60,20 @@ class Trained:
     compiled: tuple[Any, ...]
     scaling: tuple[np.ndarray, np.ndarray] | None
 
-    def on_features(self, features: np.ndarray, examples: Examples) -> Stage:
-        """Return the stage that trains the head on the features (n_rows, n_features) of all rows."""
-        key = ("train", "head", features.shape[1], *self._head_key, *self.compiled)
+    def on_features(self, n_features: int, inputs: Inputs, examples: Examples) -> Stage:
+        """Return the stage that trains the head on the features of rows."""
+        key = ("train", "head", n_features, *self._head_key, *self.compiled)
 
         def build() -> Graph:
-            inputs = import_keras().Input((features.shape[1],), name="features")
+            inputs = import_keras().Input((n_features,), name="features")
             dense = head_layers(self.design)
             return Graph(trainer_class()(inputs, apply_head(inputs, dense, _dropout)), {"head": dense})
 
-        return Stage(
-            lambda: get_graph(key, build), examples.read(lambda rows: features[rows]), dict, ["head"], self.plain
-        )
+        read, read_held_out = examples.read(inputs), examples.read_unchanged(inputs)
+        return Stage(lambda: get_graph(key, build), read, dict, ["head"], self.plain, read_held_out)
 
-    def on_pixels(self, read: Callable[[np.ndarray], np.ndarray], unfreeze: Any, examples: Examples) -> Stage:
-        """Return the stage that trains open layers and head on pixels, as ``read`` gives them for rows."""
+    def on_pixels(self, inputs: Inputs, unfreeze: Any, examples: Examples) -> Stage:
+        """Return the stage that trains open layers and head on the pixels of rows."""
         layers, identity = as_augmentation(self.augmentation)
         design = self.design
         key = ("train", "pixels", design.identity, unfreeze, identity, *self.compiled)
@@ -89,13 +88,13 @@ class Trained:
 
         return Stage(
             lambda: get_graph(key, build),
-            examples.read(read),
+            examples.read(inputs),
             lambda: {"base": initial_base(design).weights},
             ["head"] if unfreeze is None else ["base", "head"],
             self.plain,
         )
 
-    def on_activations(self, read: Callable[[np.ndarray], np.ndarray], unfreeze: Any, examples: Examples) -> Stage:
+    def on_activations(self, inputs: Inputs, unfreeze: Any, examples: Examples) -> Stage:
         """Return the stage that trains open layers and head on what the frozen layers before them give for rows."""
         design = self.design
         key = ("train", "suffix", design.identity, unfreeze, *self.compiled)
@@ -110,10 +109,11 @@ class Trained:
 
         return Stage(
             lambda: get_graph(key, build),
-            examples.read(read),
+            examples.read(inputs),
             lambda: {"base": initial_base(design).weights},
             ["base", "head"],
             self.plain,
+            examples.read_unchanged(inputs),
         )
 
     @property
@@ -127,15 +127,46 @@ class Trained:
 
 
 @dataclass(frozen=True)
+class Inputs:
+    """What a network is trained on.
+
+    Parameters
+    ----------
+    read : callable
+        From row numbers to what these rows are.
+    read_views : callable or None, default=None
+        From numbers of views (``row * n_views + view``) to what they are: see :class:`skcnn._training.Views`.
+    n_views : int, default=1
+        Of each row.
+    """
+
+    read: Callable[[np.ndarray], np.ndarray]
+    read_views: Callable[[np.ndarray], np.ndarray] | None = None
+    n_views: int = 1
+
+
+@dataclass(frozen=True)
 class Examples:
     """Targets and weights of all rows: arrays of shape (n_rows, ...) and (n_rows,)."""
 
     targets: np.ndarray
     weights: np.ndarray
 
-    def read(self, inputs: Callable[[np.ndarray], Any]) -> Read:
-        """Return the function that reads the rows of a batch, whose inputs ``inputs`` gives."""
-        return lambda rows, generator: (inputs(rows), self.targets[rows], self.weights[rows])
+    def read(self, inputs: Inputs) -> Read:
+        """Return the function that reads the rows of a batch of the training set: one view of each, drawn at random."""
+        if inputs.read_views is None:
+            return self.read_unchanged(inputs)
+        read_views, n_views = inputs.read_views, inputs.n_views
+
+        def read(rows: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            views = rows * n_views + generator.integers(n_views, size=len(rows))
+            return read_views(views), self.targets[rows], self.weights[rows]
+
+        return read
+
+    def read_unchanged(self, inputs: Inputs) -> Read:
+        """Return the function that reads the rows of a batch without views."""
+        return lambda rows, generator: (inputs.read(rows), self.targets[rows], self.weights[rows])
 
 
 def head_graph(design: Design, n_features: int) -> AbstractContextManager[Graph]:

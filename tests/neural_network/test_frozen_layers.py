@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from toy import TOY
 
 import skcnn
-from skcnn.cache import ActivationCache, activation_cache
+from skcnn.cache import ActivationCache, activation_cache, memory_cache
 from skcnn.images import BadImageError, BadImageWarning
 from skcnn.neural_network import CNNClassifier, CNNRegressor, _cnn
 
@@ -262,3 +262,40 @@ def test_in_bfloat16(task, toy, cache):
     whole = toy(precision="bfloat16", learning_rate=1e-3, augmentation=WHOLE).fit(X, y)
     assert_allclose(classifier.predict_proba(X), whole.predict_proba(X), atol=2e-2)
     assert_allclose(classifier.predict_proba(X), toy(learning_rate=1e-3).fit(X, y).predict_proba(X), atol=5e-2)
+
+
+def test_views_run_through_the_frozen_layers_once(task, toy, cache):
+    X, y = task
+    memory_cache().clear()
+    settings = {"augmentation": "light", "augmentation_views": 4}
+    search = GridSearchCV(toy(epochs=4, **settings), {"learning_rate": [1e-3, 1e-2]}, cv=2).fit(X, y)
+    assert cache.info().passes == len(X) * (4 + 1)  # each view, and the image itself where it is predicted
+    assert memory_cache().info().passes == len(X) * (4 + 1)
+    best = search.best_estimator_
+    assert best.score(X, y) > 0.9
+    plain = toy(epochs=4, **search.best_params_).fit(X, y)
+    assert np.abs(best.history_["loss"] - plain.history_["loss"]).max() > 1e-4  # the images were changed
+    again = toy(epochs=4, **settings, **search.best_params_, cache=None).fit(X, y)
+    assert_allclose(again.history_["loss"], best.history_["loss"], atol=1e-5)
+
+
+def test_the_validation_set_is_not_changed(task, toy, cache):
+    X, y = task
+    black = keras.layers.Rescaling(0.0)  # of the training images nothing is left to see
+    classifier = toy(augmentation=black, augmentation_views=2, early_stopping=True, validation_fraction=0.3)
+    history = classifier.fit(X, y).history_
+    assert_allclose(history["loss"].iloc[0], np.log(3), atol=0.1)
+    assert history["val_loss"].nunique() == len(history)
+    outputs = classifier.predict_proba(X)
+    assert np.ptp(outputs, axis=0).max() > 0  # images are seen as they are
+
+
+def test_views_do_not_matter_where_nothing_is_kept(task, toy, cache):
+    X, y = task
+    changed = toy(augmentation="light", unfreeze="all", head_epochs=0, epochs=1)
+    expected = changed.fit(X, y).predict_proba(X)
+    views = changed.set_params(augmentation_views=2).fit(X, y)
+    assert_allclose(views.predict_proba(X), expected, atol=1e-6)
+    assert cache.info().passes == 0
+    views.partial_fit(X, y)
+    assert cache.info().passes == 0
