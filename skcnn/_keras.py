@@ -307,6 +307,7 @@ def copy_model(
     changed: Callable[[Any], dict[str, Any]] = lambda operation: {},
     call: Callable[..., Any] | None = None,
     copy_weights: bool = True,
+    seed: int = 0,
 ) -> Any:
     """Return a copy of a Keras model, which shares nothing with it.
 
@@ -321,7 +322,9 @@ def copy_model(
         whose name is that in the model. None calls the operation.
     copy_weights : bool, default=True
         Whether the copy gets the weights of the model, or is left with its first ones: for copies whose weights
-        differ in shape.
+        differ in shape, or are to be drawn anew.
+    seed : int, default=0
+        Of the first weights.
 
     Returns
     -------
@@ -342,7 +345,7 @@ def copy_model(
         return type(operation).from_config(config)
 
     options = {} if call is None else {"call_function": call}
-    with building():
+    with building(seed):
         copy = keras.models.clone_model(model, clone_function=clone, **options)
     if copy_weights:
         set_weights(copy, model.get_weights())

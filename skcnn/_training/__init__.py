@@ -25,7 +25,7 @@ from skcnn._training._runs import (
     train,
     train_epoch,
 )
-from skcnn._training._schedules import SCHEDULES
+from skcnn._training._schedules import SCHEDULES, still_falls
 from skcnn._training._unfreeze import check_unfreeze, freeze_batch_norm, open_layers
 from skcnn._training._views import Views
 
@@ -67,6 +67,7 @@ __all__ = [
     "run_identity",
     "shuffled",
     "split_network",
+    "still_falls",
     "train",
     "train_epoch",
     "trainer_class",

@@ -56,3 +56,12 @@ def best_index(losses: Sequence[float]) -> int:
 def is_over(losses: Sequence[float], patience: int) -> bool:
     """Return whether the loss has not fallen for ``patience`` epochs."""
     return len(losses) - 1 - best_index(losses) >= patience
+
+
+def still_falls(losses: Sequence[float]) -> bool:
+    """Tell whether a phase of these training losses ended too early: its last epoch lowered them much.
+
+    That is by a twentieth of the loss of its first epoch, or more. Phases of fewer than five epochs are short on
+    purpose.
+    """
+    return len(losses) >= 5 and losses[-2] - losses[-1] >= losses[0] / 20

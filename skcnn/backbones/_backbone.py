@@ -265,8 +265,7 @@ class Backbone:
         """
         if isinstance(weights, PartialWeights):
             network = copy_model(self.build(image_size=image_size, weights=weights.weights, random_state=random_state))
-            with building(random_state):
-                fresh = copy_model(network, copy_weights=False)
+            fresh = copy_model(network, copy_weights=False, seed=random_state)
             reset_other_layers(network, fresh, weights.layers, self.name)
             return network
         source = self._resolve_weights(weights)

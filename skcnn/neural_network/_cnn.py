@@ -48,6 +48,7 @@ from skcnn.neural_network._recipe import (
     extractor_of,
     remembered_fit_of,
     settings_of,
+    warn_if_cut_short,
     warn_of_unlearned_statistics,
 )
 from skcnn.neural_network._scikeras import drive, fitted_wrapper
@@ -189,6 +190,7 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
         self._weights, self._history, self._frozen = progress.weights, progress.history, phases[-1].unfreeze
         self.best_epoch_, self.n_iter_ = progress.best_epoch(Monitor()), len(progress.history)
         self._token = uuid.uuid4().hex
+        warn_if_cut_short(self._recipe(), self._history, phases[-1])
 
     def _train(
         self, images: Images, y: np.ndarray, weights: np.ndarray, phases: list[Phase], design: Design

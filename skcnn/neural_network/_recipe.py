@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from skcnn._keras import import_keras
 from skcnn._training import (
@@ -20,6 +21,7 @@ from skcnn._training import (
     as_optimizer,
     check_unfreeze,
     run_identity,
+    still_falls,
 )
 from skcnn.backbones import PartialWeights, as_backbone
 from skcnn.cache import as_cache
@@ -226,3 +228,18 @@ def warn_of_unlearned_statistics(recipe: Recipe, initial: InitialBase, phases: l
             "updated. Use batch_norm='train' to train from scratch.",
             stacklevel=4,
         )
+
+
+def warn_if_cut_short(recipe: Recipe, history: list[dict[str, Any]], phase: Phase) -> None:
+    """Warn if the training loss still fell at the end of the last phase, whose epochs were given, not found out."""
+    losses = [row["loss"] for row in history if row["phase"] == phase.name]
+    if recipe.early_stopping or len(losses) < phase.epochs or not still_falls(losses):
+        return
+    name = "head_epochs" if phase.name == "head" else "epochs"
+    warnings.warn(
+        ConvergenceWarning(
+            f"The training loss still fell in the last epoch, from {losses[-2]:.3g} to {losses[-1]:.3g}: increase "
+            f"{name}={phase.epochs}, or the learning rate."
+        ),
+        stacklevel=4,
+    )

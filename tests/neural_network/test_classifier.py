@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from toy import TOY
 
 from skcnn._training import _runs, open_layers
@@ -531,6 +531,17 @@ def test_early_stopping_keeps_the_best_epoch(task, tiny):
     assert found == pytest.approx(history["val_loss"].min(), rel=1e-3)
     counts = np.unique(y[held_out], return_counts=True)[1]
     assert counts.tolist() == [3, 3, 3]
+
+
+def test_training_that_ended_too_early_warns(task, tiny):
+    X, y = task
+    with pytest.warns(ConvergenceWarning, match=r"still fell in the last epoch, from .*increase head_epochs=5, or"):
+        tiny(head_epochs=5, epochs=0).fit(X, y)
+    with pytest.warns(ConvergenceWarning, match="increase epochs=6"):
+        tiny(head_epochs=1, epochs=6, learning_rate=3e-3).fit(X, y)
+    tiny(head_epochs=4, epochs=0).fit(X, y)  # short on purpose
+    tiny(head_epochs=5, epochs=0, early_stopping=True, validation_fraction=0.3).fit(X, y)
+    tiny(head_epochs=5, epochs=0, learning_rate_schedule="cosine").fit(X, y)  # has come to rest
 
 
 def test_learning_rate_schedules(task, tiny):
