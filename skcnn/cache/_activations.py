@@ -198,7 +198,6 @@ class ActivationCache(ProcessCache):
             if new and not self._give_room(network, held, new):
                 held.refused.update(new)
                 return "nowhere"
-            held.refused.difference_update(new)
             return "memory" if held.on_disk.isdisjoint(digests) else "disk"
 
     def _give_room(self, network: str, held: _Network, digests: list[bytes]) -> bool:

@@ -7,6 +7,7 @@ import mmap
 import os
 import pickle
 import re
+import signal
 import sys
 import tempfile
 import threading
@@ -695,6 +696,7 @@ def test_a_forked_child_begins_empty_and_leaves_the_files_alone(files, tmp_path)
         child = os.fork()
         if child == 0:
             status = 1
+            signal.alarm(10)  # so that a deadlock is a failure
             try:
                 assert cache.info() == CacheInfo(0, 0, 0, 0, 40, 0, 400)
                 assert cache.reserve("net", digests(1, 2), 10) == "disk"

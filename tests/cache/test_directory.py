@@ -183,7 +183,7 @@ def test_it_is_a_dictionary_that_forgets_the_least_recently_used(operations):
                 model.clear()
                 passes = hits = 0
             n_bytes = sum(value.nbytes for value in model.values())
-            assert cache.info() == (passes, hits, len(model), n_bytes, MAX_BYTES)
+            assert cache.info() == CacheInfo(passes, hits, len(model), n_bytes, MAX_BYTES)
         assert cache.verify() == (len(model), 0, None)
         for network in "ab":
             missing = cache.claim(network, DIGESTS)

@@ -1,6 +1,7 @@
 """An image goes through a network once, whatever happens: kills, processes, threads, bad images, full disks."""
 
 import contextlib
+import dataclasses
 import os
 import pickle
 import random
@@ -24,12 +25,13 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
+from toy import TOY
 
-from skcnn.cache import CacheWarning, FeatureCache, memory_cache
-from skcnn.engines import clear_engines
+from skcnn.cache import ActivationCache, CacheWarning, FeatureCache, MemoryCache, memory_cache
+from skcnn.engines import Output, clear_engines
 from skcnn.feature_extraction import BottleneckFeatures, _bottleneck_features, _extraction
-from skcnn.feature_extraction._extraction import Part, _SharedWork
-from skcnn.images import BadImageError, BadImageWarning, BadRow
+from skcnn.feature_extraction._extraction import Part, _SharedWork, extract
+from skcnn.images import BadImageError, BadImageWarning, BadRow, as_images
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and forks are POSIX's")
 
@@ -503,3 +505,79 @@ class TestSharedWork:
             assert others.claim("net", [self.DIGESTS[2]]) == [self.DIGESTS[2]]
             assert list(rows) == [3]
             assert work.elsewhere == [1, 2]
+
+
+def toy_job(cache, *outputs):
+    """Return a job for outputs of the toy network; bad images do not stop it."""
+    transformer = BottleneckFeatures(TOY, weights="toy", engine="keras", batch_size=4, on_error="nan", cache=None)
+    return dataclasses.replace(transformer._job(TOY, outputs), cache=cache)
+
+
+#: 8 * 8 * 6 + 4 * 4 * 8 = 512 values.
+MAPS = (Output("edges", None), Output("parts", None))
+
+
+def run(X, job):
+    """Return the records by row, the bad rows, and how many images went through the network."""
+    parts = list(extract(as_images(X), job))
+    records = {}
+    for part in parts:  # whose rows may share a record
+        records.update(zip(part.rows, np.resize(part.records, (len(part.rows), part.records.shape[1])), strict=True))
+    return records, [bad.row for part in parts for bad in part.bad], sum(part.n_passes for part in parts)
+
+
+@pytest.mark.parametrize("place", ["memory", "disk", "nowhere", "not reserved"])
+def test_activations_are_the_same_wherever_they_are_kept(paths, tmp_path, place):
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    X = [*paths[:9], str(tmp_path / "bad.png"), paths[3], paths[8]]
+    expected, bad, n_passes = run(X, toy_job(MemoryCache(), *MAPS))
+    assert (len(expected), bad, n_passes) == (11, [9], 9)
+    bounds = {"memory": (10**6, 0), "disk": (0, 10**6), "nowhere": (0, 0), "not reserved": (10**6, 0)}
+    cache = ActivationCache(*bounds[place], tmp_path)
+    job = toy_job(cache, *MAPS)
+    network = job.plan.fingerprint
+    digests = [digest for _, digest in cache.digests(as_images(X), [*range(9), 10, 11])]
+    with cache.using(network):
+        if place != "not reserved":
+            assert cache.reserve(network, digests, 512) == place
+        for n_more in (9, 9 if place == "nowhere" else 0):
+            records, bad, n_passes = run(X, job)
+            assert (bad, n_passes) == ([9], n_more)
+            assert sorted(records) == sorted(expected)
+            for row, record in records.items():
+                np.testing.assert_array_equal(record, expected[row])
+    n_bytes = 9 * 4 * 512
+    kept = {"memory": (n_bytes, 0), "disk": (0, n_bytes), "nowhere": (0, 0), "not reserved": (n_bytes, 0)}
+    info = cache.info()
+    assert (info.n_bytes, info.n_disk_bytes) == kept[place]
+    assert (info.passes, info.hits) == ((18, 4) if place == "nowhere" else (9, 2 + 11))
+    if place != "nowhere":
+        np.testing.assert_array_equal(cache.read(network, digests), [expected[row] for row in [*range(9), 10, 11]])
+
+
+def test_activations_of_folds_go_through_the_network_once(engine, paths, tmp_path):
+    cache = ActivationCache(0, 10**6, tmp_path)
+    job = toy_job(cache, Output("parts", "avg"))
+    network = job.plan.fingerprint
+    folds = [paths[:40], paths[20:], [*paths[:20], *paths[40:]]]
+    with cache.using(network):
+        for fold in folds:
+            digests = [digest for _, digest in cache.digests(as_images(fold), range(40))]
+            assert cache.reserve(network, digests, 8) == "disk"
+            run(fold, job)
+            assert cache.missing(network, digests) == []
+    assert engine() == cache.info().passes == 60
+    assert cache.info().n_disk_bytes == 60 * 4 * 8
+
+
+def test_activations_computed_by_workers_are_kept_here(engine, paths, monkeypatch):
+    monkeypatch.setattr(_extraction, "_has_workers", lambda n_jobs: True)  # threads pass for them
+    cache = ActivationCache(10**6, 0)
+    job = dataclasses.replace(toy_job(cache, Output("parts", "avg")), n_jobs=2)
+    with parallel_config(backend="threading"):
+        records, _, n_passes = run(paths, job)
+    assert (len(records), n_passes, engine()) == (60, 60, 60)
+    assert cache.info()[:3] == (60, 0, 60)
+    digests = [digest for _, digest in cache.digests(as_images(paths), range(60))]
+    np.testing.assert_array_equal(cache.read(job.plan.fingerprint, digests), [records[row] for row in range(60)])
+    assert pickle.loads(pickle.dumps(job)).cache.info().n_records == 0
