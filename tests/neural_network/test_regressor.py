@@ -43,7 +43,7 @@ def regressor(tiny_network):
 def test_learns(numbers, regressor, loss):
     X, y = numbers
     fitted = regressor(loss=loss).fit(X[:30], y[:30])
-    assert fitted.score(X[30:], y[30:]) > 0.9
+    assert fitted.score(X[30:], y[30:]) > 0.85
     assert fitted.score(X[30:], y[30:]) == r2_score(y[30:], fitted.predict(X[30:]))
     np.testing.assert_allclose(
         fitted.model_.predict(X.astype("float32"), verbose=0)[:, 0], fitted.predict(X), rtol=1e-4
