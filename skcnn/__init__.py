@@ -26,6 +26,7 @@ _MODULES = (
     "backbones",
     "cache",
     "datasets",
+    "decomposition",
     "engines",
     "ensemble",
     "feature_extraction",

@@ -1,9 +1,9 @@
-"""Images as inputs of a network that is trained: decoded when a batch needs them."""
+"""Images as inputs of a network that is trained: decoded when a batch needs them, or once and for all."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -45,6 +45,36 @@ def undecodable(images: Images, resize: str, max_pixels: int | None) -> list[Bad
         return []
     batches = read_batches(images, range(len(images)), (8, 8), resize=resize, max_pixels=max_pixels)
     return [bad for batch in batches for bad in batch.bad]
+
+
+def decoded_images(
+    images: Images, size: tuple[int, int], resize: str, max_pixels: int | None
+) -> tuple[np.ndarray, list[BadRow]]:
+    """Return the pixels of all rows, uint8 (n, height, width, 3), and the rows without an image, whose pixels are 0."""
+    pixels = np.zeros((len(images), *size, 3), np.uint8)
+    bad: list[BadRow] = []
+    for batch in read_batches(images, range(len(images)), size, resize=resize, max_pixels=max_pixels):
+        pixels[batch.rows] = batch.pixels
+        bad += batch.bad
+    return pixels, bad
+
+
+def batches_of_images(
+    images: Images, size: tuple[int, int], batch_size: int, resize: str, max_pixels: int | None, on_error: str
+) -> Iterator[tuple[list[int], np.ndarray]]:
+    """Yield row numbers and their pixels, uint8 (n, height, width, 3); then report the rows without an image, if any.
+
+    With ``on_error="raise"`` nothing more is yielded after such a row: all of them are reported at once.
+    """
+    bad: list[BadRow] = []
+    for batch in read_batches(
+        images, range(len(images)), size, batch_size=batch_size, resize=resize, max_pixels=max_pixels
+    ):
+        bad += batch.bad
+        if batch.rows and not (bad and on_error == "raise"):
+            yield batch.rows, batch.pixels
+    if bad:
+        report_bad_rows(bad, len(images), on_error)
 
 
 def report_bad_rows(bad: list[BadRow], n_rows: int, on_error: str) -> None:
