@@ -245,6 +245,10 @@ class BaseAutoencoder(ImageInputMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     def _finish(self, read: Callable[[np.ndarray], np.ndarray], rows: np.ndarray) -> None:
         """Learn what else is wanted of the rows that ``read`` gives the pixels of, once the networks are trained."""
 
+    def _spread(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and standard deviation of each component of a code, over images; (n_components,) each."""
+        raise NotImplementedError
+
     @property
     def _design(self) -> Design:
         return Design(self.image_size_, self.n_channels_, self._filters, self._n_components, self._is_variational)

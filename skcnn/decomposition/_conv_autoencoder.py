@@ -224,6 +224,9 @@ class ConvAutoencoder(BaseAutoencoder):
     def _objective(self) -> tuple[Callable[[Any, Any], Any], list[Callable[[Any, Any], Any]]]:
         return LOSSES[self.loss], []
 
+    def _spread(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.code_mean_, np.sqrt(np.diag(self.code_covariance_))
+
     def _finish(self, read: Callable[[np.ndarray], np.ndarray], rows: np.ndarray) -> None:
         codes = np.concatenate([self._encode(read(part))[0] for part in in_parts(rows, self.batch_size)])
         self.code_mean_ = codes.mean(axis=0, dtype=np.float64)

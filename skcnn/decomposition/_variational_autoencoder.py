@@ -293,6 +293,9 @@ class VariationalAutoencoder(BaseAutoencoder):
     def _objective(self) -> tuple[Callable[[Any, Any], Any], list[Callable[[Any, Any], Any]]]:
         return cross_entropy, [cross_entropy]
 
+    def _spread(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.zeros(self._n_components), np.ones(self._n_components)
+
     def _constants(self) -> Weights:
         return {"beta": [np.array(self.beta, np.float32)]}
 
