@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 from sklearn.utils.validation import validate_data
+from tolerance import allow_for_float32
 
 from skcnn.decomposition import ConvAutoencoder, VariationalAutoencoder
 from skcnn.images import Images
@@ -37,14 +38,16 @@ QUICK = {"filters": (4,), "image_size": 8, "epochs": 1, "batch_size": 256, "rand
 
 
 @parametrize_with_checks([RowsToDistributions(2, **QUICK)])
-def test_scikit_learns_checks(estimator, check):
+def test_scikit_learns_checks(estimator, check, monkeypatch):
+    allow_for_float32(check, monkeypatch)
     check(estimator)
 
 
 # What differs is little; each of them takes seconds.
 @pytest.mark.slow
 @parametrize_with_checks([RowsToCodes(2, **QUICK)])
-def test_scikit_learns_checks_of_the_other_one(estimator, check):
+def test_scikit_learns_checks_of_the_other_one(estimator, check, monkeypatch):
+    allow_for_float32(check, monkeypatch)
     check(estimator)
 
 

@@ -46,7 +46,7 @@ def test_the_loss_is_minus_the_bound(grey):
     assert heavy["cross_entropy"] == pytest.approx(history["cross_entropy"], rel=1e-6)
     divergence = history["loss"] - history["cross_entropy"]
     assert divergence > 0
-    assert heavy["loss"] - heavy["cross_entropy"] == pytest.approx(11 * divergence, rel=1e-4)
+    assert heavy["loss"] - heavy["cross_entropy"] == pytest.approx(11 * divergence, rel=2e-3)
 
 
 def test_a_large_beta_leaves_nothing_in_the_codes(grey):
