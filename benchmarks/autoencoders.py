@@ -37,7 +37,6 @@ CANDIDATES = (
     {"filters": (64, 128), "learning_rate": 1e-3, "epochs": 300},
 )
 N_COMPONENTS = 8
-N_LABELLED = 1_000
 N_TEST = 2_000
 
 
@@ -95,7 +94,7 @@ def digits(*, tune: bool) -> None:
         print(f"| `{parameters}` | {seed} | " + " | ".join(cells) + " |", flush=True)
 
 
-def start(data: Path, n_unlabelled: int, epochs: int, classifier_epochs: int) -> None:
+def start(data: Path, n_unlabelled: int, n_labelled: int, epochs: int, classifier_epochs: int) -> None:
     """Print the accuracies of classifiers from a trained encoder and from a random one."""
     import keras
 
@@ -107,8 +106,8 @@ def start(data: Path, n_unlabelled: int, epochs: int, classifier_epochs: int) ->
     print("| --- | --- | --- | --- |")
     for seed in range(3):
         rows = np.random.default_rng(seed).permutation(len(X))
-        unlabelled, labelled = rows[:n_unlabelled], rows[n_unlabelled : n_unlabelled + N_LABELLED]
-        test = rows[n_unlabelled + N_LABELLED :][:N_TEST]
+        unlabelled, labelled = rows[:n_unlabelled], rows[n_unlabelled : n_unlabelled + n_labelled]
+        test = rows[n_unlabelled + n_labelled :][:N_TEST]
         begun = time.perf_counter()
         autoencoder = ConvAutoencoder(128, filters=(64, 128, 256), epochs=epochs, random_state=seed).fit(X[unlabelled])
         seconds = time.perf_counter() - begun
@@ -133,13 +132,14 @@ def main(arguments: list[str] | None = None) -> int:
     of_start = commands.add_parser("start")
     of_start.add_argument("--data", type=Path, required=True, help="a .npz file with X and y")
     of_start.add_argument("--unlabelled", type=int, default=10_000, help="images of the autoencoder")
+    of_start.add_argument("--labelled", type=int, default=1_000, help="images of the classifier")
     of_start.add_argument("--epochs", type=int, default=10, help="epochs of the autoencoder")
     of_start.add_argument("--classifier-epochs", type=int, default=20, help="epochs of each classifier")
     options = parser.parse_args(arguments)
     if options.command == "digits":
         digits(tune=options.tune)
     else:
-        start(options.data, options.unlabelled, options.epochs, options.classifier_epochs)
+        start(options.data, options.unlabelled, options.labelled, options.epochs, options.classifier_epochs)
     return 0
 
 

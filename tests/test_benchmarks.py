@@ -242,3 +242,34 @@ def test_full_disks_are_errors_and_leave_nothing(script):
     (row,) = script("hostile_disks").measure("full")
     assert row.is_right, row.result
     assert row.n_tried >= 8
+
+
+def test_codes_of_digits(script):
+    bench = script("autoencoders")
+    train, test, _ = bench.halves()
+    row = bench.measure_digits(train, test, bench.PARAMETERS, seed=0)
+    assert row["sum"] <= 22.6
+    assert row["squared error"] < row["of PCA"] < 0.025
+    assert -24.6 < row["ELBO, 100 draws"] < -row["sum"]
+
+
+def test_an_encoder_as_a_start(script, tmp_path, capsys):
+    generator = np.random.default_rng(0)
+    path = tmp_path / "images.npz"
+    np.savez(path, X=generator.integers(0, 256, (40, 8, 8, 3), np.uint8), y=np.arange(40) % 2)
+    script("autoencoders").main(
+        [
+            "start",
+            "--data",
+            str(path),
+            "--unlabelled",
+            "10",
+            "--labelled",
+            "20",
+            "--epochs",
+            "1",
+            "--classifier-epochs",
+            "1",
+        ]
+    )
+    assert len(capsys.readouterr().out.splitlines()) == 5

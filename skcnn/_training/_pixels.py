@@ -21,9 +21,8 @@ def image_reader(
     images: Images, size: tuple[int, int], resize: str, max_pixels: int | None
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Return a function from row numbers to their pixels, uint8 (n, height, width, 3)."""
-    items = images.items
-    if isinstance(items, np.ndarray) and items.dtype == np.uint8 and items.shape[1:] == (*size, 3):
-        return lambda rows: items[rows]  # nothing to decode
+    if (known := _known_pixels(images, size)) is not None:
+        return lambda rows: known[rows]
 
     def read(rows: np.ndarray) -> np.ndarray:
         numbers = [int(row) for row in rows]
@@ -39,6 +38,13 @@ def image_reader(
     return read
 
 
+def _known_pixels(images: Images, size: tuple[int, int]) -> np.ndarray | None:
+    """Return the pixels of images that have nothing to decode; None where they have."""
+    items = images.items
+    is_known = isinstance(items, np.ndarray) and items.dtype == np.uint8 and items.shape[1:] == (*size, 3)
+    return items if is_known else None  # type: ignore[return-value]
+
+
 def undecodable(images: Images, resize: str, max_pixels: int | None) -> list[BadRow]:
     """Return the rows without an image: every row is decoded once, in threads."""
     if isinstance(images.items, np.ndarray):
@@ -50,7 +56,12 @@ def undecodable(images: Images, resize: str, max_pixels: int | None) -> list[Bad
 def decoded_images(
     images: Images, size: tuple[int, int], resize: str, max_pixels: int | None
 ) -> tuple[np.ndarray, list[BadRow]]:
-    """Return the pixels of all rows, uint8 (n, height, width, 3), and the rows without an image, whose pixels are 0."""
+    """Return the pixels of all rows, uint8 (n, height, width, 3), and the rows without an image, whose pixels are 0.
+
+    They are the caller's to read, and not to write to: they may be the array that was given.
+    """
+    if (known := _known_pixels(images, size)) is not None:
+        return known, []
     pixels = np.zeros((len(images), *size, 3), np.uint8)
     bad: list[BadRow] = []
     for batch in read_batches(images, range(len(images)), size, resize=resize, max_pixels=max_pixels):

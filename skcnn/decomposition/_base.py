@@ -164,12 +164,12 @@ class BaseAutoencoder(ImageInputMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         images = self._check_input(X, reset=False)
         return remembered(self, images, lambda: self._encoded(images)[0])
 
-    def inverse_transform(self, codes: ArrayLike) -> np.ndarray:
+    def inverse_transform(self, X: ArrayLike) -> np.ndarray:
         """Return the images of codes.
 
         Parameters
         ----------
-        codes : array-like of shape (n_samples, n_components)
+        X : array-like of shape (n_samples, n_components)
             Codes, as :meth:`transform` gives them, or others.
 
         Returns
@@ -180,13 +180,16 @@ class BaseAutoencoder(ImageInputMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Raises
         ------
         ValueError
-            If codes have another shape, or hold NaN.
+            If X has another shape, or holds NaN.
         """
         check_is_fitted(self)
-        table = np.asarray(check_array(codes, dtype=np.float32, input_name="codes"))
-        if table.shape[1] != self._n_components:
-            raise ValueError(f"codes has shape {table.shape}; expected (n_samples, {self._n_components}).")
-        images = [np.rint(255 * expit(self._decode(part))) for part in in_parts(table, self.batch_size)]
+        codes = np.asarray(check_array(X, dtype=np.float32, input_name="X"))
+        if codes.shape[1] != self._n_components:
+            raise ValueError(
+                f"X has shape {codes.shape}; expected codes of shape (n_samples, {self._n_components}), as transform "
+                "returns them."
+            )
+        images = [np.rint(255 * expit(self._decode(part))) for part in in_parts(codes, self.batch_size)]
         pixels = np.concatenate(images).astype(np.uint8)
         return pixels if self.n_channels_ == 3 else pixels[..., 0]
 

@@ -222,9 +222,9 @@ def test_errors(grey, parameters, message):
 
 
 def test_errors_of_codes(vae):
-    with pytest.raises(ValueError, match=r"codes has shape \(2, 3\); expected \(n_samples, 2\)"):
+    with pytest.raises(ValueError, match=r"X has shape \(2, 3\); expected codes of shape \(n_samples, 2\)"):
         vae.inverse_transform(np.zeros((2, 3)))
-    with pytest.raises(ValueError, match="codes contains NaN"):
+    with pytest.raises(ValueError, match="X contains NaN"):
         vae.inverse_transform([[0, np.nan]])
 
 

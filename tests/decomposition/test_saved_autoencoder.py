@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 import skcnn
+from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.persistence import ModelFileError
 
 
@@ -43,6 +44,12 @@ def test_an_optimizer_object_travels(vae, grey, tmp_path):
     again = skcnn.load(tmp_path / "a.skcnn")
     np.testing.assert_array_equal(again.predict_proba(grey), pipe.predict_proba(grey))
     assert again[0].optimizer.momentum == 0.5
+
+
+def test_an_encoder_travels_as_a_backbone(vae, grey, tmp_path):
+    skcnn.save(BottleneckFeatures(vae.encoder_, pooling=None, engine="keras", cache=None), tmp_path / "a.skcnn")
+    again = skcnn.load(tmp_path / "a.skcnn")
+    np.testing.assert_allclose(again.transform(grey), vae.transform(grey), atol=1e-5)
 
 
 def test_one_that_is_not_fitted(vae, tmp_path):

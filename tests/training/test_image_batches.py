@@ -18,6 +18,8 @@ def test_decoded_images(mixed, images):
     assert [row.row for row in bad] == [1, 3]
     np.testing.assert_array_equal(pixels[[0, 2, 4]], images[:3])
     assert not pixels[[1, 3]].any()
+    assert decoded_images(as_images(images), (40, 30), "stretch", None)[0] is images  # nothing to decode
+    assert decoded_images(as_images(images), (8, 8), "stretch", None)[0].shape == (6, 8, 8, 3)
 
 
 def test_batches_of_images(mixed, images):
