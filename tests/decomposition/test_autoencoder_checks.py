@@ -37,16 +37,10 @@ class RowsToDistributions(TakesTables, VariationalAutoencoder):
 QUICK = {"filters": (4,), "image_size": 8, "epochs": 1, "batch_size": 256, "random_state": 0}
 
 
-@parametrize_with_checks([RowsToDistributions(2, **QUICK)])
-def test_scikit_learns_checks(estimator, check, monkeypatch):
-    allow_for_float32(check, monkeypatch)
-    check(estimator)
-
-
-# What differs is little; each of them takes seconds.
+# A fit takes a tenth of a second, however small, and the checks make two hundred.
 @pytest.mark.slow
-@parametrize_with_checks([RowsToCodes(2, **QUICK)])
-def test_scikit_learns_checks_of_the_other_one(estimator, check, monkeypatch):
+@parametrize_with_checks([RowsToCodes(2, **QUICK), RowsToDistributions(2, **QUICK)])
+def test_scikit_learns_checks(estimator, check, monkeypatch):
     allow_for_float32(check, monkeypatch)
     check(estimator)
 
