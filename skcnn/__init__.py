@@ -9,7 +9,8 @@ Or the network is fine-tuned::
 
     datasets -> images -> neural_network (head on cached features, then layers unfrozen) -> metrics, report
 
-``inspection`` shows where in an image either of them looked.
+``inspection`` shows where in an image either of them looked. ``decomposition`` has autoencoders, which learn without
+labels.
 
 Importing ``skcnn`` loads neither Keras nor matplotlib: these come when something needs them.
 """
@@ -26,6 +27,7 @@ _MODULES = (
     "backbones",
     "cache",
     "datasets",
+    "decomposition",
     "engines",
     "ensemble",
     "feature_extraction",

@@ -257,3 +257,34 @@ def test_sizes_of_activations(script, capsys):
     script("activation_sizes").main(["--backbones", "ResNet20", "--fractions", "0.3"])
     # 8 x 8 x 64 values, twice: of the first layer of a block, and of what is added to its last
     assert "| ResNet20 | 32 x 32 | 33 kB (2 tensors) |" in capsys.readouterr().out
+
+
+def test_codes_of_digits(script):
+    bench = script("autoencoders")
+    train, test, _ = bench.halves()
+    row = bench.measure_digits(train, test, bench.PARAMETERS, seed=0)
+    assert row["sum"] <= 22.6
+    assert row["squared error"] < row["of PCA"] < 0.025
+    assert -24.6 < row["ELBO, 100 draws"] < -row["sum"]
+
+
+def test_an_encoder_as_a_start(script, tmp_path, capsys):
+    generator = np.random.default_rng(0)
+    path = tmp_path / "images.npz"
+    np.savez(path, X=generator.integers(0, 256, (40, 8, 8, 3), np.uint8), y=np.arange(40) % 2)
+    script("autoencoders").main(
+        [
+            "start",
+            "--data",
+            str(path),
+            "--unlabelled",
+            "10",
+            "--labelled",
+            "20",
+            "--epochs",
+            "1",
+            "--classifier-epochs",
+            "1",
+        ]
+    )
+    assert len(capsys.readouterr().out.splitlines()) == 5

@@ -5,13 +5,14 @@ import inspect
 import matplotlib.pyplot as plt
 import pytest
 
+import skcnn.decomposition
 import skcnn.inspection
 import skcnn.metrics
 import skcnn.model_selection
 
 DISPLAYS = [
     getattr(module, name)
-    for module in (skcnn.metrics, skcnn.model_selection, skcnn.inspection)
+    for module in (skcnn.metrics, skcnn.model_selection, skcnn.inspection, skcnn.decomposition)
     for name in module.__all__
     if name.endswith("Display")
 ]
@@ -19,6 +20,8 @@ DISPLAYS = [
 MADE_OTHERWISE = {
     "TrainingCurveDisplay": {"from_estimator"},  # from a history
     "GradCAMDisplay": {"from_estimator"},  # needs gradients
+    "LatentSpaceDisplay": {"from_estimator"},  # nothing is predicted
+    "ReconstructionDisplay": {"from_estimator"},
     "FitDiagnosisDisplay": set(),  # from a diagnosis
     "ImageMapDisplay": {"from_estimator", "from_coordinates"},  # nothing is predicted
 }

@@ -92,6 +92,7 @@ def test_pages_have_code():
         "offline",
         "once_and_fast",
         "fine_tuning",
+        "decomposition",
         "splits",
         "report",
         "inspection",

@@ -50,6 +50,7 @@ MAY_IMPORT = {
     "_training": {
         "_files",
         "_keras",
+        "_network_files",
         "_progress",
         "_text",
         "_wiring",
@@ -70,6 +71,7 @@ MAY_IMPORT = {
         "cache",
         "feature_extraction",
     },
+    "decomposition": {"_keras", "_training", "_image_input", "_plot", "images"},
     "inspection": {
         "_keras",
         "_labels",

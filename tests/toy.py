@@ -1,4 +1,4 @@
-"""Backbones of a few layers with weights of their own, for tests to which it does not matter what a network knows."""
+"""Networks of a few layers with weights of their own, for tests to which it does not matter what a network knows."""
 
 from contextlib import nullcontext
 
@@ -64,3 +64,6 @@ TOY_IMAGENET = Toy(
     weights=("imagenet",),
     builder=build_toy_imagenet,
 )
+
+#: Parameters of autoencoders of images of 8 x 8: one form of each, so that its graphs are compiled once.
+TINY = {"filters": (4,), "image_size": 8, "epochs": 1, "random_state": 0}

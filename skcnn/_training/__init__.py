@@ -11,8 +11,8 @@ from skcnn._training._checkpoints import Checkpoint, CheckpointError, run_identi
 from skcnn._training._fits import RememberedFit, fit_memory
 from skcnn._training._graphs import Graph, Weights, clear_graphs, get_graph, n_graphs, trainer_class
 from skcnn._training._layers import in_inference_mode, variable_dropout
-from skcnn._training._optimizers import as_json, as_optimizer
-from skcnn._training._pixels import image_reader, report_bad_rows, undecodable
+from skcnn._training._optimizers import as_json, as_optimizer, keras_as_data, keras_from_data
+from skcnn._training._pixels import batches_of_images, decoded_images, image_reader, report_bad_rows, undecodable
 from skcnn._training._prefix import Cut, split_network
 from skcnn._training._runs import (
     Driver,
@@ -52,14 +52,18 @@ __all__ = [
     "as_json",
     "as_optimizer",
     "augmented",
+    "batches_of_images",
     "check_unfreeze",
     "clear_graphs",
+    "decoded_images",
     "fit_memory",
     "freeze_batch_norm",
     "get_graph",
     "image_reader",
     "in_inference_mode",
     "in_order",
+    "keras_as_data",
+    "keras_from_data",
     "make_batches",
     "n_graphs",
     "open_layers",

@@ -1,11 +1,12 @@
-"""Optimizers as parameters, and their identity."""
+"""Optimizers as parameters, their identity, and objects of Keras as plain data."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from skcnn._keras import import_keras
+from skcnn._keras import building, import_keras
+from skcnn._network_files import check_plain, without_state
 
 
 def as_optimizer(optimizer: Any) -> tuple[Any, str]:
@@ -31,7 +32,7 @@ def as_optimizer(optimizer: Any) -> tuple[Any, str]:
         config = optimizer.get_config()
         if isinstance(config.get("learning_rate"), dict):
             raise ValueError(
-                "The optimizer has a learning rate schedule; expected none. Use the classifier's parameters "
+                "The optimizer has a learning rate schedule; expected none. Use the estimator's parameters "
                 "learning_rate and learning_rate_schedule instead."
             )
         new = type(optimizer).from_config(config)
@@ -47,3 +48,35 @@ def as_optimizer(optimizer: Any) -> tuple[Any, str]:
 def as_json(config: Any) -> str:
     """Return a configuration as text, equal for equal configurations."""
     return json.dumps(config, sort_keys=True, default=str)
+
+
+def keras_as_data(value: Any, name: str) -> Any:
+    """Return the value of a parameter as a file stores it: an object of Keras as JSON, in a dict.
+
+    Parameters
+    ----------
+    value : str, Keras object, list of Keras objects or None
+        Names and None stay as they are.
+    name : str
+        Of the parameter, for errors.
+
+    Raises
+    ------
+    TypeError
+        If it cannot be described without its code.
+    """
+    if isinstance(value, (str, type(None))):
+        return value
+    data = json.dumps(without_state(import_keras().saving.serialize_keras_object(value)))
+    check_plain(json.loads(data), name)
+    return {"keras": data}
+
+
+def keras_from_data(value: Any, name: str) -> Any:
+    """Return the value that :func:`keras_as_data` was given; no code of a file is run."""
+    if not isinstance(value, dict):
+        return value
+    config = without_state(json.loads(value["keras"]))
+    check_plain(config, name)
+    with building():  # there may be layers among them
+        return import_keras().saving.deserialize_keras_object(config, safe_mode=True)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from skcnn._keras import building, import_keras
-from skcnn._network_files import check_plain, without_state
+from skcnn._training import keras_as_data, keras_from_data
 from skcnn.backbones import UnsavedWeights, as_backbone, as_weights_file
 from skcnn.feature_extraction import BottleneckFeatures
 
@@ -35,13 +33,8 @@ def pack(parameters: dict[str, Any], members: dict[str, bytes], *, is_fine_tuned
     stored = shared_features(parameters).__skcnn_pack__(members)
     if unsaved is not None:
         stored["weights"] = {"unsaved": unsaved.sha256}
-    for name in _OBJECTS:
-        value = parameters[name]
-        if not isinstance(value, (str, type(None))):
-            config = without_state(import_keras().saving.serialize_keras_object(value))
-            stored[name] = {"keras": json.dumps(config)}
-            check_plain(json.loads(stored[name]["keras"]), name)
-    return stored
+    data = {name: keras_as_data(parameters[name], name) for name in _OBJECTS}
+    return stored | {name: value for name, value in data.items() if value is not parameters[name]}
 
 
 def check_sizes(hidden_layer_sizes: Any, head: list[np.ndarray]) -> None:
@@ -62,14 +55,8 @@ def unpack(parameters: dict[str, Any], members: dict[str, bytes]) -> dict[str, A
     given = shared_features(parameters).__skcnn_unpack__(members)
     if unsaved is not None:
         given["weights"] = unsaved
-    for name in _OBJECTS:
-        value = parameters[name]
-        if isinstance(value, dict):
-            config = without_state(json.loads(value["keras"]))
-            check_plain(config, name)
-            with building():  # there may be layers among them
-                given[name] = import_keras().saving.deserialize_keras_object(config, safe_mode=True)
-    return given
+    objects = {name: keras_from_data(parameters[name], name) for name in _OBJECTS}
+    return given | {name: value for name, value in objects.items() if value is not parameters[name]}
 
 
 def _unsaved(parameters: dict[str, Any]) -> UnsavedWeights | None:

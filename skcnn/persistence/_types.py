@@ -40,6 +40,8 @@ _KERNELS = (
 #: Classes whose objects hold attributes, no more.
 TRUSTED_CLASSES = frozenset(
     {
+        "skcnn.decomposition.ConvAutoencoder",
+        "skcnn.decomposition.VariationalAutoencoder",
         "skcnn.ensemble.BaggedSGDClassifier",
         "skcnn.feature_extraction.BottleneckFeatures",
         "skcnn.images._digests.ImageDigests",

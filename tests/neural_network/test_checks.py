@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from sklearn.exceptions import SkipTestWarning
-from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 from sklearn.utils.validation import validate_data
+from tolerance import allow_for_float32
 from toy import TOY
 
 from skcnn.images import Images
@@ -67,24 +67,11 @@ NOT_PASSED = {
 }
 
 
-#: What these compare is the same to 1e-9 and 1e-7 in float64. Probabilities are computed in float32, where the place
-#: of a row in its batch decides the order in which a product of matrices is summed: 3e-8 were seen. Rounding them would
-#: only move the trouble to numbers that lie between two, and an expected failure would see no failure at all.
-IN_FLOAT32 = ("check_methods_sample_order_invariance", "check_methods_subset_invariance")
-
-
 @parametrize_with_checks(
     [on_tables(), RowsToNumbers(TOY, head_epochs=2, **QUICK)], expected_failed_checks=lambda estimator: NOT_PASSED
 )
 def test_scikit_learns_checks(estimator, check, monkeypatch):
-    if check.func.__name__ in IN_FLOAT32:
-        for name in ("assert_allclose", "assert_allclose_dense_sparse"):
-            original = getattr(estimator_checks, name)
-
-            def of_float32(*arrays, atol=0.0, original=original, **options):
-                return original(*arrays, atol=max(atol, 1e-6), **options)
-
-            monkeypatch.setattr(estimator_checks, name, of_float32)
+    allow_for_float32(check, monkeypatch)
     check(estimator)
 
 
