@@ -4,11 +4,14 @@ import importlib
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from PIL import Image
+from sklearn.exceptions import ConvergenceWarning
 
 from skcnn.engines import clear_engines
 from skcnn.engines._keras_engine import KerasEngine
@@ -288,3 +291,41 @@ def test_an_encoder_as_a_start(script, tmp_path, capsys):
         ]
     )
     assert len(capsys.readouterr().out.splitlines()) == 5
+
+
+def test_numbers_and_tags(script, tmp_path, capsys):
+    generator = np.random.default_rng(0)
+    rows = ["image_id,height,head_ymin,head_ymax"]
+    for number in range(16):
+        height, code = 10 + number, number % 4
+        pixels = generator.integers(0, 30, (40, 40, 3), np.uint8)
+        pixels[:height, :, code % 3 : code + 1] += 200
+        for folder in (tmp_path / "images", tmp_path / "classes" / "abcd"[code]):
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(folder / f"{number}.jpg", quality=95)
+        rows.append(f"{number},40,0,{height}")
+    (tmp_path / "index.csv").write_text("\n".join(rows))
+    quick = ["--backbone", "ResNet20", "--image-size", "32", "--settings", '{"head_epochs": 5, "epochs": 0}']
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        script("numbers_and_tags").main(["numbers", str(tmp_path), *quick])
+        assert ", 5 rounds, " in capsys.readouterr().out
+        script("numbers_and_tags").main(["tags", str(tmp_path / "classes"), "--collages", "20", *quick])
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("| CNN", "| Bott"))]
+    own, linear = (float(line.split("|")[2]) for line in lines)
+    assert own > 0.5
+    assert linear > 0.5
+
+
+def test_collages_have_what_their_tags_say(script, tmp_path):
+    paths, labels = [], []
+    for code, colour in enumerate(((250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 0))):
+        paths.append(str(tmp_path / f"{code}.png"))
+        labels.append("rgby"[code])
+        Image.new("RGB", (8, 8), colour).save(paths[-1])
+    X, tags = script("numbers_and_tags").collages(np.array(paths), np.array(labels), 30, 16, 0)
+    colours = {"b": (0, 0, 250), "g": (0, 250, 0), "r": (250, 0, 0), "y": (250, 250, 0)}
+    for image, tag in zip(X, tags, strict=True):
+        assert 2 <= tag.sum() <= 4
+        for is_there, colour in zip(tag, colours.values(), strict=True):
+            assert (image == colour).all(axis=-1).sum() == 64 * is_there
