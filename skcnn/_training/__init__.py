@@ -5,7 +5,7 @@ in which phases and how (:class:`Phase`, :class:`Settings`); :func:`train` does 
 The estimator owns the weights, and the process owns the compiled graphs (:func:`get_graph`).
 """
 
-from skcnn._training._augmentation import AUGMENTATIONS, as_augmentation, augmented
+from skcnn._training._augmentation import AUGMENTATIONS, as_augmentation, augmented, augmented_together
 from skcnn._training._batches import Read, Sampler, in_order, make_batches, shuffled
 from skcnn._training._checkpoints import Checkpoint, CheckpointError, run_identity
 from skcnn._training._fits import RememberedFit, fit_memory
@@ -52,6 +52,7 @@ __all__ = [
     "as_json",
     "as_optimizer",
     "augmented",
+    "augmented_together",
     "batches_of_images",
     "check_unfreeze",
     "clear_graphs",

@@ -96,3 +96,81 @@ def augmented(pixels: Any, layers: list[Any]) -> Any:
     for layer in layers:
         x = layer(x)
     return ops.clip(x, 0, 255) if layers else x
+
+
+def augmented_together(
+    pixels: Any, layers: list[Any], *, boxes: Any = None, masks: Any = None
+) -> tuple[Any, Any | None, Any | None]:
+    """Return pixels put through the layers, and the boxes and masks of the images moved alike, in training.
+
+    Layers of Keras that move pixels move boxes and masks as well; those that change values alone see the pixels only.
+
+    Parameters
+    ----------
+    pixels : tensor of shape (n, height, width, 3)
+        In [0, 255].
+    layers : list of keras.layers.Layer
+        Of :func:`as_augmentation`.
+    boxes : tensor of shape (n, n_boxes, 4) or None, default=None
+        ``xmin, ymin, xmax, ymax`` in pixels. Rows of zeros fill up images with fewer boxes, and stay zeros.
+    masks : tensor of shape (n, height, width, n_masks) or None, default=None
+        Integers, such as classes. They move by the nearest pixel.
+
+    Returns
+    -------
+    pixels : tensor of shape (n, height, width, 3), float32
+    boxes : tensor of shape (n, n_boxes, 4), float32, or None
+        Cut off at the borders of the image. What has left the image is zeros.
+    masks : tensor of shape (n, height, width, n_masks) or None
+        As given, in kind.
+
+    Raises
+    ------
+    TypeError
+        If a layer moves pixels and is not one that can move boxes and masks.
+    """
+    ops = import_keras().ops
+    together: dict[str, Any] = {"images": ops.cast(pixels, "float32")}
+    is_there = None
+    if boxes is not None:
+        boxes = ops.cast(boxes, "float32")
+        is_there = _area(boxes) > 0
+        together["bounding_boxes"] = {"boxes": boxes, "labels": ops.where(is_there, 0, -1)}
+    if masks is not None:
+        together["segmentation_masks"] = masks
+    for layer in layers:
+        if _moves_together(layer):
+            together = {**together, **layer(together)}
+        else:
+            together["images"] = layer(together["images"])
+    if layers:
+        together["images"] = ops.clip(together["images"], 0, 255)
+    if boxes is not None:
+        height, width = ops.shape(pixels)[1:3]
+        most = ops.cast(ops.stack([width, height, width, height]), "float32")
+        boxes = ops.clip(together["bounding_boxes"]["boxes"], 0, most)
+        boxes = ops.where((is_there & (_area(boxes) > 0))[..., None], boxes, 0.0)
+    if masks is not None:
+        masks = ops.cast(ops.round(together["segmentation_masks"]), masks.dtype)
+    return together["images"], boxes, masks
+
+
+def _area(boxes: Any) -> Any:
+    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+
+
+#: Layers that are given the pixels alone: they leave each where it is.
+_IN_PLACE = ("Rescaling", "GaussianNoise", "GaussianDropout", "Identity", "Normalization")
+
+
+def _moves_together(layer: Any) -> bool:
+    """Tell whether a layer takes boxes and masks; raise TypeError if it does not, and may move pixels."""
+    if hasattr(layer, "transform_bounding_boxes"):
+        layer.bounding_box_format = "xyxy"
+        return True
+    if type(layer).__name__ not in _IN_PLACE:
+        raise TypeError(
+            f"augmentation has the layer {type(layer).__name__}, which does not say how it moves boxes and masks; "
+            "expected layers of Keras that do, such as RandomFlip or RandomTranslation, or a preset, such as 'light'"
+        )
+    return False
