@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import tempfile
 import time
 import warnings
@@ -27,11 +26,15 @@ import keras
 import numpy as np
 from _images import image_files
 from _rounds import Round, describe, interleaved, machine, median, ratio, show_ratio, table
-from PIL import Image
+from PIL import Image, ImageOps
 
+from skcnn.datasets import load_image_folder
 from skcnn.neural_network import CNNClassifier
 
-SIZE, N_CLASSES, EPOCHS, RATE = 160, 5, 3, 1e-4
+SIZE, EPOCHS, RATE = 160, 3, 1e-4
+
+#: That generated images are given.
+N_CLASSES = 5
 
 
 class EpochTimes(keras.callbacks.Callback):
@@ -52,7 +55,7 @@ class EpochTimes(keras.callbacks.Callback):
             self.times.append((time.perf_counter() - wall, time.process_time() - cpu))
 
 
-def by_hand(weights: str | None, unfreeze: str) -> keras.Model:
+def by_hand(weights: str | None, unfreeze: str, n_classes: int) -> keras.Model:
     """Return a compiled network, as Keras's guides write it."""
     base = keras.applications.MobileNetV2(input_shape=(SIZE, SIZE, 3), include_top=False, weights=None)
     if weights is not None:
@@ -67,7 +70,7 @@ def by_hand(weights: str | None, unfreeze: str) -> keras.Model:
     pixels = keras.Input((SIZE, SIZE, 3))
     features = base(keras.layers.Rescaling(1 / 127.5, -1)(pixels), training=False)
     features = keras.layers.GlobalAveragePooling2D()(features)
-    model = keras.Model(pixels, keras.layers.Dense(N_CLASSES, activation="softmax")(features))
+    model = keras.Model(pixels, keras.layers.Dense(n_classes, activation="softmax")(features))
     model.compile(keras.optimizers.Adam(RATE), "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
@@ -76,7 +79,7 @@ def measure(options: argparse.Namespace, unfreeze: str, paths: list[str], y: np.
     """Run all rounds of one frontier, and return its row."""
     pixels = np.stack([np.asarray(Image.open(path)) for path in paths])
     X: Any = paths if unfreeze == "all" else pixels
-    model = by_hand(options.weights, unfreeze)
+    model = by_hand(options.weights, unfreeze, len(np.unique(y)))
     times: dict[str, list[tuple[float, float]]] = {"CNNClassifier.fit": [], "keras.Model.fit": []}
     losses = {}
 
@@ -114,6 +117,27 @@ def measure(options: argparse.Namespace, unfreeze: str, paths: list[str], y: np.
     return {"unfreeze": unfreeze, "rounds": rounds, "difference": difference}
 
 
+def _classes(folder: Path, n_images: int, data: str | None) -> tuple[list[str], np.ndarray]:
+    """Write images of the network's size, one folder per class, and return their paths and the codes of their classes.
+
+    The classes are those of ``data``; generated images have none, and are given some.
+    """
+    if data is None:
+        sources, y = image_files(folder / "generated", n_images, (SIZE, SIZE), None), np.arange(n_images) % N_CLASSES
+    else:
+        images = load_image_folder(data)
+        chosen = np.random.default_rng(0).permutation(len(images.target))[:n_images]
+        sources = [images.data["path"].iloc[row] for row in chosen]
+        y = np.unique(np.asarray(images.target), return_inverse=True)[1][chosen]
+    paths = []
+    for number, (source, code) in enumerate(zip(sources, y, strict=True)):
+        paths.append(str(folder / "classes" / str(code) / f"{number:06d}.jpg"))
+        Path(paths[-1]).parent.mkdir(parents=True, exist_ok=True)
+        image = ImageOps.exif_transpose(Image.open(source)).convert("RGB")
+        image.resize((SIZE, SIZE), Image.Resampling.BILINEAR).save(paths[-1], quality=90)
+    return paths, y
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print Markdown, and write JSON where asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -128,14 +152,8 @@ def main(arguments: list[str] | None = None) -> None:
 
     # Drawn at random they are as fast; only what is learned is of no worth.
     warnings.filterwarnings("ignore", "weights=None with batch_norm='inference'")
-    y = np.arange(options.images) % N_CLASSES
     with tempfile.TemporaryDirectory() as folder:
-        paths = []
-        for number, path in enumerate(image_files(Path(folder), options.images, (SIZE, SIZE), options.data)):
-            target = Path(folder, "classes", str(number % N_CLASSES), Path(path).name)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            paths.append(shutil.move(path, target))
-        paths = [str(path) for path in paths]
+        paths, y = _classes(Path(folder), options.images, options.data)
         results = [measure(options, unfreeze, paths, y) for unfreeze in options.unfreeze]
     head = machine()
     steps = -(-options.images // options.batch_size) * (EPOCHS - 1)

@@ -247,8 +247,8 @@ def test_full_disks_are_errors_and_leave_nothing(script):
     assert row.n_tried >= 8
 
 
-def test_epochs_behind_frozen_layers(script, folder, tmp_path, capsys):
-    arguments = ["--data", folder, "--unfreeze", "block_15_expand", "--images", "8", "--batch-size", "4"]
+def test_epochs_behind_frozen_layers(script, tmp_path, capsys):
+    arguments = ["--unfreeze", "block_15_expand", "--images", "8", "--batch-size", "4"]
     report = run(script("frozen_prefix"), tmp_path, *arguments, "--rounds", "1")
     (one,) = report["results"]
     assert abs(one["difference"]) < 1e-3
