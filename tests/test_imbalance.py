@@ -34,7 +34,14 @@ ESTIMATORS = {
     "BaggedSGDClassifier": BaggedSGDClassifier(n_estimators=3, random_state=0),
     "pipeline": make_pipeline(FEATURES, BaggedSGDClassifier(n_estimators=3, random_state=0)),
     "CNNClassifier": CNNClassifier(
-        "ResNet20", image_size=16, head_epochs=5, head_learning_rate=0.05, epochs=0, batch_size=16, random_state=0
+        "ResNet20",
+        image_size=16,
+        head_epochs=8,
+        head_learning_rate=0.05,
+        learning_rate_schedule="cosine",
+        epochs=0,
+        batch_size=16,
+        random_state=0,
     ),
 }
 

@@ -152,7 +152,7 @@ def test_unfreeze_by_a_name_of_the_table(task):
 
 def test_head_start_equals_training_the_joined_network(task, tiny):
     X, y = task
-    parameters = {"epochs": 0, "head_epochs": 6, "hidden_layer_sizes": (4,)}
+    parameters = {"epochs": 0, "head_epochs": 4, "hidden_layer_sizes": (4,)}
     on_features = tiny(**parameters).fit(X, y)
     # A layer that changes nothing, but has every image go through the network at every step.
     joined = tiny(**parameters, augmentation=keras.layers.Rescaling(1.0)).fit(X, y)
