@@ -24,6 +24,8 @@ autodoc_default_options = {
     )
 }
 numpydoc_show_class_members = False  # the class template lists them
+# numpydoc links the name of an attribute to whatever attributes have it; which one of several does not matter.
+suppress_warnings = ["ref.python"]
 
 html_theme = "furo"
 html_title = f"skcnn {release}"
