@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
@@ -64,7 +65,7 @@ MAX_DECODED_BYTES = 2**30
 _NOT_OF_THE_RUN = ("root", "checkpoint", "verbose")
 
 
-class BaseAutoencoder(ImageInputMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class BaseAutoencoder(ImageInputMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC):
     """Base of estimators that learn to encode images in a few numbers, and to decode these.
 
     A subclass spells out the parameters, and says what is minimised: :meth:`_objective`.
@@ -237,9 +238,9 @@ class BaseAutoencoder(ImageInputMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         check_is_fitted(self)
         return pd.DataFrame(self._history)
 
+    @abstractmethod
     def _objective(self) -> tuple[Callable[[Any, Any], Any], list[Callable[[Any, Any], Any]]]:
         """Return the loss, from targets and logits to a number per image, and what else the history shows."""
-        raise NotImplementedError
 
     def _constants(self) -> Weights:
         """Return groups of the training graph that do not learn."""
@@ -248,9 +249,9 @@ class BaseAutoencoder(ImageInputMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     def _finish(self, read: Callable[[np.ndarray], np.ndarray], rows: np.ndarray) -> None:
         """Learn what else is wanted of the rows that ``read`` gives the pixels of, once the networks are trained."""
 
+    @abstractmethod
     def _spread(self) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and standard deviation of each component of a code, over images; (n_components,) each."""
-        raise NotImplementedError
 
     @property
     def _design(self) -> Design:

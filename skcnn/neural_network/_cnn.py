@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -27,6 +28,7 @@ from skcnn._training import (
     Views,
     Weights,
     as_optimizer,
+    batches_of_images,
     check_unfreeze,
     image_reader,
     open_layers,
@@ -38,7 +40,7 @@ from skcnn._training import (
 from skcnn.backbones import UnsavedWeights
 from skcnn.cache import ActivationCache, activation_cache, as_cache
 from skcnn.feature_extraction import Activations, BottleneckFeatures
-from skcnn.images import BadRow, Images, read_batches, remembered, warn_if_shrunk
+from skcnn.images import BadRow, Images, remembered, warn_if_shrunk
 from skcnn.neural_network._loss import Objective
 from skcnn.neural_network._network import Design, frozen_prefix, initial_base, initial_head
 from skcnn.neural_network._recipe import (
@@ -71,7 +73,7 @@ def _kept(source: Source, weights: np.ndarray) -> np.ndarray:
     return keep
 
 
-class BaseCNN(ImageInputMixin, BaseEstimator):
+class BaseCNN(ImageInputMixin, BaseEstimator, ABC):
     """Base of estimators that train a pretrained network with a new head in two phases.
 
     A subclass spells out the parameters, checks y, and says what the network is to learn of it: :meth:`_objective`. It
@@ -147,17 +149,17 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
             optimizer = as_optimizer(self.optimizer)[0]
         return fitted_wrapper(self.model_, self._typical_y(), optimizer=optimizer, loss=self._objective().loss)
 
+    @abstractmethod
     def _typical_y(self) -> np.ndarray:
         """Return targets that show what y is like."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _objective(self) -> Objective:
         """Return the loss, and the targets and the head that it needs, of what was learned of y."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _split(self, rows: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows of the training set and of the validation set."""
-        raise NotImplementedError
 
     def _scaling(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Return by what the outputs are multiplied, and what is added to them, to give what is predicted."""
@@ -419,24 +421,14 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
 
     def _ask(self, images: Images, design: Design, on_error: str, context: AbstractContextManager[Graph]) -> np.ndarray:
         """Return the output of a graph for the pixels of images."""
-        bad: list[BadRow] = []
         with context as graph:
             graph.put(self._weights, self._token)
             outputs = np.full((len(images), graph.model.output_shape[-1]), np.nan, np.float32)
-            batches = read_batches(
-                images,
-                range(len(images)),
-                design.image_size,
-                batch_size=self.batch_size,
-                resize=self.resize,
-                max_pixels=self.max_pixels,
+            batches = batches_of_images(
+                images, design.image_size, self.batch_size, self.resize, self.max_pixels, on_error
             )
-            for batch in batches:
-                bad += batch.bad
-                if batch.rows and not (bad and on_error == "raise"):
-                    outputs[batch.rows] = graph.model.predict_on_batch(batch.pixels)
-        if bad:
-            report_bad_rows(bad, len(images), on_error)
+            for rows, pixels in batches:
+                outputs[rows] = graph.model.predict_on_batch(pixels)
         return outputs
 
     def __getstate__(self) -> dict[str, Any]:
@@ -452,7 +444,8 @@ class BaseCNN(ImageInputMixin, BaseEstimator):
         if "_head" in state:
             base, head = state.pop("_base"), state.pop("_head")
             state["_weights"] = {"base": base, "head": head} if base else {"head": head}
-            state["_frozen"] = None  # not known: the whole network predicts
+        if "_weights" in state:
+            state.setdefault("_frozen", None)  # of an earlier version, not known: the whole network predicts
         super().__setstate__(state)
 
     def __skcnn_pack__(self, members: dict[str, bytes]) -> dict[str, Any]:
