@@ -117,6 +117,7 @@ def start(data: Path, n_unlabelled: int, n_labelled: int, epochs: int, classifie
         for backbone in (encoder, keras.models.clone_model(encoder)):
             classifier = CNNClassifier(
                 backbone, pooling=None, epochs=classifier_epochs, learning_rate=1e-3, head_epochs=5,
+                unfreeze="all", dropout=0.0,
                 learning_rate_schedule="cosine", augmentation="light", random_state=seed,
             )  # fmt: skip
             accuracies.append(classifier.fit(X[labelled], y[labelled]).score(X[test], y[test]))

@@ -87,7 +87,7 @@ def measure(options: argparse.Namespace, unfreeze: str, paths: list[str], y: np.
         return CNNClassifier(
             "MobileNetV2", weights=options.weights or None, image_size=SIZE, head_epochs=0, epochs=EPOCHS,
             unfreeze=unfreeze, learning_rate=RATE, learning_rate_schedule="constant", batch_size=options.batch_size,
-            random_state=0, **changed,
+            dropout=0.0, random_state=0, **changed,
         )  # fmt: skip
 
     def ours() -> None:

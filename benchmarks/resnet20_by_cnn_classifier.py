@@ -60,6 +60,7 @@ def classifier(epochs: int, checkpoint: Path, seed: int, verbose: int) -> CNNCla
         "ResNet20",
         weights=initial_weights(checkpoint, seed),
         head_epochs=0,
+        dropout=0.0,
         epochs=SCHEDULED_EPOCHS,
         learning_rate=0.1,
         learning_rate_schedule="cosine",

@@ -38,6 +38,7 @@ ESTIMATORS = {
         image_size=16,
         head_epochs=8,
         head_learning_rate=0.05,
+        dropout=0.0,
         learning_rate_schedule="cosine",
         epochs=0,
         batch_size=16,

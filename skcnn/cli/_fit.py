@@ -87,10 +87,10 @@ def add_to(commands: Any) -> None:
         "--unfreeze",
         type=layers_to_unfreeze,
         metavar="LAYERS",
-        help="all; none; the name of the first layer; -20 for the last 20; or 0.3 for the last 30 %% (default: all)",
+        help="all; none; the name of the first layer; -20 for the last 20; or 0.3 for the last 30 %% (default: 0.5)",
     )
-    tune.add_argument("--epochs", type=count, metavar="N", help="of fine-tuning (default: 10)")
-    tune.add_argument("--learning-rate", type=positive, metavar="RATE", help="of fine-tuning (default: 1e-5)")
+    tune.add_argument("--epochs", type=count, metavar="N", help="of fine-tuning (default: 5)")
+    tune.add_argument("--learning-rate", type=positive, metavar="RATE", help="of fine-tuning (default: 3e-5)")
     tune.add_argument("--augmentation", choices=["light", "standard"], help="change training images at random")
     tune.add_argument(
         "--early-stopping", action="store_true", help="end when the loss on a tenth of the images no longer falls"

@@ -20,7 +20,13 @@ from skcnn._files import replacing
 from skcnn._keras import has_gpu
 from skcnn.engines._engine import TOLERANCES, Engine
 from skcnn.engines._keras_engine import KerasEngine
-from skcnn.engines._openvino_engine import OpenVINOEngine, export_folder, is_exported, is_openvino_installed
+from skcnn.engines._openvino_engine import (
+    OpenVINOEngine,
+    computes_in,
+    export_folder,
+    is_exported,
+    is_openvino_installed,
+)
 from skcnn.engines._plan import Plan
 
 # What OpenVINO takes off the time of most networks, and what an export takes beside building the network: both as
@@ -77,7 +83,8 @@ class AutoEngine:
         return self._keras_engine() if name == "keras" else None
 
     def _only_one(self) -> Engine | None:
-        return self._keras_engine() if not is_openvino_installed() or has_gpu() else None
+        has_a_choice = is_openvino_installed() and not has_gpu() and computes_in(self._plan.precision)
+        return None if has_a_choice else self._keras_engine()
 
     def _is_worth_an_export(self) -> bool:
         if is_exported(self._plan, self._folder):

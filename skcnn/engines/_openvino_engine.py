@@ -67,7 +67,7 @@ class OpenVINOEngine(Engine):
             raise ImportError("engine='openvino' needs OpenVINO: `pip install 'skcnn[openvino]'`, or engine='keras'.")
         openvino = _import_openvino()
         core = _core()
-        if plan.precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        if not computes_in(plan.precision):
             raise ValueError("precision='bfloat16': OpenVINO does not compute in bfloat16 on this CPU; use 'float32'.")
         with _exported(plan, folder) as exported:
             self.output_shapes = exported.output_shapes
@@ -171,6 +171,11 @@ def is_exported(plan: Plan, folder: Path) -> bool:
 def is_openvino_installed() -> bool:
     """Tell whether OpenVINO can be imported, without importing it."""
     return find_spec("openvino") is not None
+
+
+def computes_in(precision: str) -> bool:
+    """Tell whether OpenVINO computes in this precision on this CPU."""
+    return precision == "float32" or "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _exported(plan: Plan, folder: Path) -> _Exported:

@@ -65,21 +65,22 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         Pooling of the last feature map; None flattens it.
     hidden_layer_sizes : sequence of int, default=()
         Units of the head's hidden layers (ReLU). Usually a head without hidden layers is enough.
-    dropout : float in [0, 1), default=0.0
+    dropout : float in [0, 1), default=0.3
         Fraction of the inputs to drop in training, for each layer of the head.
     head_epochs : int, default=20
         Epochs of the first phase.
     head_learning_rate : float, default=1e-3
         Learning rate of the first phase.
-    epochs : int, default=10
+    epochs : int, default=5
         Epochs of the second phase.
-    learning_rate : float, default=1e-5
+    learning_rate : float, default=3e-5
         Learning rate of the second phase: small, so that the pretrained weights are not destroyed.
-    unfreeze : str, int, float or None, default="all"
+    unfreeze : str, int, float or None, default=0.5
         Layers to fine-tune in the second phase: ``"all"``; the layers from one on (its name, or its index: -20 is the
         last 20); a fraction of the layers, from the end, as a float in (0, 1]; the layers whose names match a pattern,
-        such as ``"dense*"``; or None, no layer.
-    learning_rate_schedule : {"constant", "cosine", "plateau"}, default="constant"
+        such as ``"dense*"``; or None, no layer. The first half is frozen by default: it finds edges and textures, which
+        all images have, and it runs once per image instead of in every epoch.
+    learning_rate_schedule : {"constant", "cosine", "plateau"}, default="cosine"
         Schedule within a phase. ``"cosine"`` decays to 0 at its end. ``"plateau"`` halves the rate when the loss (on
         the validation set, if there is one) has not fallen for half of ``n_iter_no_change`` epochs.
     optimizer : str or keras.optimizers.Optimizer, default="adam"
@@ -228,13 +229,13 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         resize: str = "stretch",
         pooling: str | None = "avg",
         hidden_layer_sizes: Sequence[int] = (),
-        dropout: float = 0.0,
+        dropout: float = 0.3,
         head_epochs: int = 20,
         head_learning_rate: float = 1e-3,
-        epochs: int = 10,
-        learning_rate: float = 1e-5,
-        unfreeze: str | float | None = "all",
-        learning_rate_schedule: str = "constant",
+        epochs: int = 5,
+        learning_rate: float = 3e-5,
+        unfreeze: str | float | None = 0.5,
+        learning_rate_schedule: str = "cosine",
         optimizer: Any = "adam",
         loss: Any = "auto",
         batch_norm: str = "inference",

@@ -51,7 +51,7 @@ from skcnn.neural_network._recipe import (
     remembered_fit_of,
     settings_of,
     warn_if_cut_short,
-    warn_of_unlearned_statistics,
+    warn_of_what_stays_random,
 )
 from skcnn.neural_network._scikeras import drive, fitted_wrapper
 from skcnn.neural_network._stages import Examples, Inputs, Trained, base_graph, head_graph, network_graph, suffix_graph
@@ -283,7 +283,7 @@ class BaseCNN(ImageInputMixin, BaseEstimator, ABC):
                 for phase in phases:  # fail early, on an unknown layer for example
                     open_layers(design.backbone, initial.network, phase.unfreeze)
                 self._constants = initial.constants
-                warn_of_unlearned_statistics(self._recipe(), initial, phases)
+                warn_of_what_stays_random(self._recipe(), initial, phases)
         for name, value in form.items():
             if value is not None and value != self._form[name]:
                 raise ValueError(

@@ -219,10 +219,18 @@ def _identified(recipe: Recipe, design: Design, objective: Objective) -> list[An
     return [sorted((name, repr(value)) for name, value in given.items()), objective.targets, objective.n_outputs]
 
 
-def warn_of_unlearned_statistics(recipe: Recipe, initial: InitialBase, phases: list[Phase]) -> None:
-    """Warn if a network is trained from scratch with normalisation layers that are not updated."""
-    opens = any(phase.unfreeze is not None for phase in phases)
-    if opens and recipe.weights is None and recipe.batch_norm == "inference" and initial.has_batch_norm:
+def warn_of_what_stays_random(recipe: Recipe, initial: InitialBase, phases: list[Phase]) -> None:
+    """Warn if a network is trained from scratch with layers that stay frozen, or statistics that are not updated."""
+    opened = [phase.unfreeze for phase in phases if phase.unfreeze is not None]
+    if not opened or recipe.weights is not None:
+        return
+    if "all" not in opened:
+        warnings.warn(
+            f"weights=None with unfreeze={recipe.unfreeze!r}: the frozen layers keep their random weights. Use "
+            "unfreeze='all' to train from scratch.",
+            stacklevel=4,
+        )
+    if recipe.batch_norm == "inference" and initial.has_batch_norm:
         warnings.warn(
             "weights=None with batch_norm='inference': the statistics of the network's normalisation layers are never "
             "updated. Use batch_norm='train' to train from scratch.",

@@ -25,6 +25,7 @@ def world(monkeypatch):
         error=None,
         installed=True,
         gpu=False,
+        precisions={"float32", "bfloat16"},
         exported=set(),
         made=[],
         timed=[],
@@ -61,6 +62,7 @@ def world(monkeypatch):
     monkeypatch.setattr(_auto, "OpenVINOEngine", OpenVINO)
     monkeypatch.setattr(_auto, "_seconds", seconds)
     monkeypatch.setattr(_auto, "has_gpu", lambda: world.gpu)
+    monkeypatch.setattr(_auto, "computes_in", lambda precision: precision in world.precisions)
     monkeypatch.setattr(_auto, "_warned", set())
     monkeypatch.setattr(_auto, "is_openvino_installed", lambda: world.installed)
     monkeypatch.setattr(_auto, "is_exported", lambda plan, folder: (plan.network, folder) in world.exported)
@@ -243,6 +245,15 @@ def test_a_gpu_needs_no_export(world, tmp_path):
     assert choose(tmp_path) == "keras"
     assert world.made == ["keras"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cpu_without_bfloat16_leaves_keras_and_no_warning(world, tmp_path):
+    from dataclasses import replace
+
+    world.precisions = {"float32"}
+    assert choose(tmp_path, plan=replace(PLAN, precision="bfloat16")) == "keras"
+    assert world.made == ["keras"]
+    assert choose(tmp_path) == "openvino"
 
 
 def test_without_openvino_it_is_keras(world, tmp_path):

@@ -46,6 +46,9 @@ def tiny(tiny_network):
             "head_learning_rate": 0.05,
             "epochs": 2,
             "learning_rate": 0.01,
+            "learning_rate_schedule": "constant",
+            "unfreeze": "all",
+            "dropout": 0.0,
             "batch_size": 8,
             "random_state": 0,
         }

@@ -53,7 +53,10 @@ class RowsToNumbers(TakesTables, CNNRegressor):
 
 
 # Quick, and no more: few epochs of few steps, and few layers that partial_fit opens.
-QUICK = {"head_learning_rate": 0.2, "epochs": 0, "unfreeze": "parts", "batch_size": 256, "random_state": 0}
+QUICK = {
+    "head_learning_rate": 0.2, "learning_rate_schedule": "constant", "dropout": 0.0, "epochs": 0, "unfreeze": "parts",
+    "batch_size": 256, "random_state": 0,
+}  # fmt: skip
 
 
 def on_tables():

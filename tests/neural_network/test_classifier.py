@@ -750,14 +750,16 @@ def test_pickles_hold_weights_and_no_graph(task):
 def test_from_scratch(task):
     X, y = task
     scratch = CNNClassifier(
-        TOY, weights=None, head_epochs=0, epochs=10, learning_rate=0.03, batch_norm="train", batch_size=10,
-        random_state=0,
+        TOY, weights=None, head_epochs=0, epochs=10, learning_rate=0.03, learning_rate_schedule="constant",
+        unfreeze="all", dropout=0.0, batch_norm="train", batch_size=10, random_state=0,
     )  # fmt: skip
     assert scratch.fit(X, y).history_["accuracy"].iloc[-1] > 0.8
     other = clone(scratch).set_params(random_state=1, epochs=1).fit(X, y)
     assert np.abs(other._weights["base"][0] - scratch._weights["base"][0]).max() > 1e-2
     with pytest.raises(UserWarning, match="batch_norm='train'"):  # an error in these tests, before anything is built
         clone(scratch).set_params(batch_norm="inference", epochs=1).fit(X, y)
+    with pytest.raises(UserWarning, match=r"weights=None with unfreeze=0\.5: the frozen layers keep their random"):
+        clone(scratch).set_params(unfreeze=0.5, epochs=1).fit(X, y)
 
 
 def test_a_users_builder(task):

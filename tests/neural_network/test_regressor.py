@@ -31,6 +31,8 @@ def regressor(tiny_network):
             "head_learning_rate": 0.05,
             "epochs": 2,
             "learning_rate": 1e-3,
+            "learning_rate_schedule": "constant",
+            "unfreeze": "all",
             "batch_size": 8,
             "random_state": 0,
         }
