@@ -3,6 +3,7 @@
 The examples of the gallery run for it, offline, which takes about half a minute; ``-D plot_gallery=0`` leaves them out.
 """
 
+import inspect
 from pathlib import Path
 
 import pandas as pd
@@ -45,7 +46,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
     "filename_pattern": "/plot_",
-    "within_subsection_order": "ExampleTitleSortKey",
+    "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,
@@ -74,12 +75,12 @@ def write_backbones_tables(app):
     networks = pd.DataFrame(
         {
             "name": table["name"],
-            "pixels": [" x ".join(map(str, size)) for size in table["image_size"]],
+            "pixels": [size[0] for size in table["image_size"]],  # all are square
             "features": [f"{count:,}" for count in table["n_features"]],
             "parameters, millions": [f"{count / 1e6:.3g}" for count in table["n_parameters"]],
             "file, MB": [_megabytes(count) if weights else "" for count, weights in _sizes(table)],
             "ImageNet top-1, %": [published.get(name, "") for name in table["name"]],
-            "speed": [f"{measured[name]:.2g}" if name in measured else "" for name in table["name"]],
+            "speed": [measured.get(name, "") for name in table["name"]],
         }
     )
     layers = table[["name", "preprocessing"]].assign(layers=[", ".join(names) for names in table["layers"]])
@@ -95,6 +96,12 @@ def write_weights_files(app):
     table["file"] = [f"`{file} <{url}>`__" for file, url in zip(table["file"], table["url"], strict=True)]
     table["MB"] = [_megabytes(count) for count in table["n_parameters"]]
     _write(app, table[["name", "file", "MB"]], "weights_files.csv")
+
+
+def leave_out_docstrings_of_types(app, what, name, obj, options, lines):
+    """Empty the docstring of a constant where it is that of its type: "Built-in immutable sequence."."""
+    if what == "data" and "\n".join(lines).strip() == inspect.cleandoc(type(obj).__doc__ or ""):
+        lines.clear()
 
 
 def _sizes(table):
@@ -115,3 +122,4 @@ def setup(app):
     """Register what the pages need before they are read."""
     app.connect("builder-inited", write_backbones_tables)
     app.connect("builder-inited", write_weights_files)
+    app.connect("autodoc-process-docstring", leave_out_docstrings_of_types)

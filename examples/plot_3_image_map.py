@@ -13,7 +13,7 @@ from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.inspection import ImageMapDisplay
 
 X, y = load_digit_images(return_X_y=True)
-X, y = X[:400], y[:400]
+X, y = X[:250], y[:250]
 network = BottleneckFeatures("ResNet20")
 
 # %%

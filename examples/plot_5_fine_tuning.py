@@ -15,7 +15,7 @@ from skcnn.metrics import TrainingCurveDisplay
 from skcnn.neural_network import CNNClassifier
 
 X, y = load_digit_images(return_X_y=True)
-X_train, y_train, X_test, y_test = X[:400], y[:400], X[400:700], y[400:700]
+X_train, y_train, X_test, y_test = X[:300], y[:300], X[300:500], y[300:500]
 
 frozen = make_pipeline(
     BottleneckFeatures("ResNet20"), LogisticRegression(C=0.1, max_iter=1000)
@@ -30,7 +30,7 @@ tuned = CNNClassifier(
     "ResNet20",
     head_epochs=5,
     head_learning_rate=0.01,
-    epochs=6,
+    epochs=5,
     learning_rate=1e-3,
     unfreeze="stage3_unit1_1_conv",
     early_stopping=True,

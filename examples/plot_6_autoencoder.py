@@ -16,14 +16,14 @@ from skcnn.decomposition import (
 X = load_digits().images * (255 / 16)  # 8 x 8 grey levels in [0, 255]
 
 vae = VariationalAutoencoder(
-    n_components=2, epochs=30, learning_rate=2e-3, random_state=0
+    n_components=2, epochs=25, learning_rate=2e-3, random_state=0
 )
-vae.fit(X[:900])
+vae.fit(X[:600])
 
 # %%
 # Images beside those that are drawn from their codes. Two numbers say which digit it is, roughly:
 
-ReconstructionDisplay.from_estimator(vae, X[900:908]).plot()
+ReconstructionDisplay.from_estimator(vae, X[600:608]).plot()
 
 # %%
 # The images of a grid of codes:
