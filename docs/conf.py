@@ -122,4 +122,4 @@ def setup(app):
     """Register what the pages need before they are read."""
     app.connect("builder-inited", write_backbones_tables)
     app.connect("builder-inited", write_weights_files)
-    app.connect("autodoc-process-docstring", leave_out_docstrings_of_types)
+    app.connect("autodoc-process-docstring", leave_out_docstrings_of_types, priority=100)  # before numpydoc

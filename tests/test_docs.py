@@ -40,26 +40,34 @@ def blocks(page: Path) -> list[tuple[str, int, str]]:
 
 
 @pytest.fixture(scope="module")
-def weights_of_mobilenet() -> Iterator[None]:
-    """Stand in for the weights of MobileNetV2 (here random ones); one network serves all pages."""
+def networks_of_a_reader() -> Iterator[None]:
+    """Stand in for the weights of two small networks (here random ones), and run all networks by Keras.
 
-    def without_download(**options):
-        import keras
+    A network is built once for all pages. Were OpenVINO there, it would take over in the middle of a page.
+    """
 
-        return keras.applications.MobileNetV2(**{**options, "weights": None})
+    def without_download(name: str):
+        def build(**options):
+            import keras
+
+            return getattr(keras.applications, name)(**{**options, "weights": None})
+
+        return build
 
     table = importlib.import_module("skcnn.backbones._table").TABLE
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setitem(table, "MobileNetV2", replace(table["MobileNetV2"], builder=without_download))
-        yield
-    # Both know the stand-in by the name of the real network.
     clear_engines()
-    memory_cache().clear()
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr("skcnn.engines._auto.is_openvino_installed", lambda: False)
+        for name in ("MobileNetV2", "MobileNet"):
+            monkeypatch.setitem(table, name, replace(table[name], builder=without_download(name)))
+        yield
+    # The stand-ins have the names of the real networks.
+    clear_engines()
 
 
 @pytest.fixture
-def machine_of_a_reader(weights_of_mobilenet: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand in for what a reader has: folders and tables of images."""
+def machine_of_a_reader(networks_of_a_reader: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Stand in for what a reader has: folders and tables of images, and nothing computed yet."""
     generator = np.random.default_rng(0)
 
     def images(*names: str) -> list[str]:
@@ -78,6 +86,9 @@ def machine_of_a_reader(weights_of_mobilenet: None, tmp_path: Path, monkeypatch:
     tags = ["garden", "garden;pool", "pool", ""] * 6
     pd.DataFrame({"path": houses, "tags": tags}).to_csv(tmp_path / "tags.csv", index=False)
     monkeypatch.chdir(tmp_path)
+    memory_cache().clear()
+    yield
+    memory_cache().clear()
 
 
 def compiled(page: Path) -> list[CodeType]:
@@ -106,8 +117,8 @@ def test_code_blocks_run(page: Path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
-def test_examples_run(example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.usefixtures("machine_of_a_reader")
+def test_examples_run(example: Path):
     exec(compile(example.read_text(encoding="utf-8"), str(example), "exec"), {"__name__": "__main__"})
     assert plt.get_fignums()
     plt.close("all")
