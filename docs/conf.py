@@ -1,6 +1,12 @@
-"""Sphinx configuration: ``python -m sphinx -W --keep-going -b html docs docs/_build`` builds the pages."""
+"""Sphinx configuration: ``python -m sphinx -W --keep-going -b html docs docs/_build`` builds the pages.
 
+The examples of the gallery run for it, offline, which takes about half a minute; ``-D plot_gallery=0`` leaves them out.
+"""
+
+import inspect
 from pathlib import Path
+
+import pandas as pd
 
 import skcnn
 
@@ -9,7 +15,15 @@ author = "The skcnn developers"
 copyright = "the skcnn developers"
 release = version = skcnn.__version__
 
-extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax"]
+extensions = [
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
+]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 myst_heading_anchors = 3
@@ -27,20 +41,51 @@ numpydoc_show_class_members = False  # the class template lists them
 # numpydoc links the name of an attribute to whatever attributes have it; which one of several does not matter.
 suppress_warnings = ["ref.python"]
 
+copybutton_exclude = ".linenos, .gp, .go"  # what is copied has no prompts and no output
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": "/plot_",
+    "within_subsection_order": "FileNameSortKey",
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "show_memory": False,
+    "show_signature": False,
+    "min_reported_time": 1e9,  # how long an example took on the machine of the build says nothing to a reader
+    # Shows what plot() draws, without the object that it returns.
+    "ignore_repr_types": r"skcnn\..*Display|skcnn\.report",
+}
+
 html_theme = "furo"
 html_title = f"skcnn {release}"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
+html_show_sourcelink = False
+
+HERE = Path(__file__).parent
 
 
-def write_backbones_table(app):
-    """Write the table of backbones where the page ``backbones`` includes it, as the package has it today."""
+def write_backbones_tables(app):
+    """Write the tables that the page ``backbones`` includes: the networks, and their layers."""
     from skcnn.backbones import list_backbones
 
     table = list_backbones()
-    for column in table.columns:
-        table[column] = [_as_text(value) for value in table[column]]
-    folder = Path(app.srcdir, "api", "generated")
-    folder.mkdir(parents=True, exist_ok=True)
-    table.to_csv(folder / "backbones.csv", index=False)
+    published = pd.read_csv(HERE / "published_accuracy.csv").set_index("name")["imagenet_top1"]
+    measured = pd.read_csv(HERE / "backbones_speed.csv").set_index("name")["relative_speed"]
+    networks = pd.DataFrame(
+        {
+            "name": table["name"],
+            "pixels": [size[0] for size in table["image_size"]],  # all are square
+            "features": [f"{count:,}" for count in table["n_features"]],
+            "parameters, millions": [f"{count / 1e6:.3g}" for count in table["n_parameters"]],
+            "file, MB": [_megabytes(count) if weights else "" for count, weights in _sizes(table)],
+            "ImageNet top-1, %": [published.get(name, "") for name in table["name"]],
+            "speed": [measured.get(name, "") for name in table["name"]],
+        }
+    )
+    layers = table[["name", "preprocessing"]].assign(layers=[", ".join(names) for names in table["layers"]])
+    _write(app, networks, "backbones.csv")
+    _write(app, layers, "backbone_layers.csv")
 
 
 def write_weights_files(app):
@@ -49,20 +94,32 @@ def write_weights_files(app):
 
     table = list_weights_files().merge(list_backbones()[["name", "n_parameters"]], on="name")
     table["file"] = [f"`{file} <{url}>`__" for file, url in zip(table["file"], table["url"], strict=True)]
-    table["MB"] = [round(4 * count / 1e6) for count in table["n_parameters"]]  # float32
+    table["MB"] = [_megabytes(count) for count in table["n_parameters"]]
+    _write(app, table[["name", "file", "MB"]], "weights_files.csv")
+
+
+def leave_out_docstrings_of_types(app, what, name, obj, options, lines):
+    """Empty the docstring of a constant where it is that of its type: "Built-in immutable sequence."."""
+    if what == "data" and "\n".join(lines).strip() == inspect.cleandoc(type(obj).__doc__ or ""):
+        lines.clear()
+
+
+def _sizes(table):
+    return zip(table["n_parameters"], table["weights"], strict=True)
+
+
+def _megabytes(n_parameters):
+    return f"{4 * n_parameters / 1e6:,.0f}"  # float32
+
+
+def _write(app, table, name):
     folder = Path(app.srcdir, "api", "generated")
     folder.mkdir(parents=True, exist_ok=True)
-    table[["name", "file", "MB"]].to_csv(folder / "weights_files.csv", index=False)
-
-
-def _as_text(value):
-    if isinstance(value, (list, tuple)):
-        separator = " x " if all(isinstance(item, int) for item in value) else ", "
-        return separator.join(map(str, value))
-    return f"{value:,}" if isinstance(value, int) else value
+    table.to_csv(folder / name, index=False)
 
 
 def setup(app):
     """Register what the pages need before they are read."""
-    app.connect("builder-inited", write_backbones_table)
+    app.connect("builder-inited", write_backbones_tables)
     app.connect("builder-inited", write_weights_files)
+    app.connect("autodoc-process-docstring", leave_out_docstrings_of_types, priority=100)  # before numpydoc

@@ -1,6 +1,7 @@
-"""Every block of Python in README.md and docs/*.md runs: in order, page by page, each page in a folder of its own.
+"""Every block of Python in README.md and the pages of docs runs: in order, each page in a folder of its own.
 
-Most pages train or run networks for seconds: they run in the slow set. The quick ones run always; all blocks compile.
+Most pages train or run networks for seconds: they run in the slow set, and so do the examples of the gallery. The quick
+pages run always; all blocks compile.
 """
 
 import importlib
@@ -10,7 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from types import CodeType
 
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -19,7 +22,8 @@ from skcnn.cache import memory_cache
 from skcnn.engines import clear_engines
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "how_to").glob("*.md"))]
+EXAMPLES = sorted((ROOT / "examples").glob("plot_*.py"))
 #: Pages with code that runs in about a second.
 QUICK = ("backbones.md", "what_x_may_be.md")
 
@@ -35,27 +39,55 @@ def blocks(page: Path) -> list[tuple[str, int, str]]:
     ]
 
 
-@pytest.fixture
-def machine_of_a_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Stand in for what a reader has: images in ``flowers/``, and the weights of MobileNetV2 (here random ones)."""
-    generator = np.random.default_rng(0)
-    for name in ("daisy", "tulips"):
-        (tmp_path / "flowers" / name).mkdir(parents=True)
-        for number in range(5):
-            pixels = generator.integers(0, 256, (24, 32, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "flowers" / name / f"{number}.png")
+@pytest.fixture(scope="module")
+def networks_of_a_reader() -> Iterator[None]:
+    """Stand in for the weights of two small networks (here random ones), and run all networks by Keras.
 
-    def without_download(**options):
-        import keras
+    A network is built once for all pages. Were OpenVINO there, it would take over in the middle of a page.
+    """
 
-        return keras.applications.MobileNetV2(**{**options, "weights": None})
+    def without_download(name: str):
+        def build(**options):
+            import keras
+
+            return getattr(keras.applications, name)(**{**options, "weights": None})
+
+        return build
 
     table = importlib.import_module("skcnn.backbones._table").TABLE
-    monkeypatch.setitem(table, "MobileNetV2", replace(table["MobileNetV2"], builder=without_download))
-    monkeypatch.chdir(tmp_path)
-    yield
-    # Both know the stand-in by the name of the real network.
     clear_engines()
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr("skcnn.engines._auto.is_openvino_installed", lambda: False)
+        for name in ("MobileNetV2", "MobileNet"):
+            monkeypatch.setitem(table, name, replace(table[name], builder=without_download(name)))
+        yield
+    # The stand-ins have the names of the real networks.
+    clear_engines()
+
+
+@pytest.fixture
+def machine_of_a_reader(networks_of_a_reader: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Stand in for what a reader has: folders and tables of images, and nothing computed yet."""
+    generator = np.random.default_rng(0)
+
+    def images(*names: str) -> list[str]:
+        for name in names:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(generator.integers(0, 256, (24, 32, 3), dtype=np.uint8)).save(tmp_path / name)
+        return list(names)
+
+    images(*(f"flowers/{name}/{number}.png" for name in ("daisy", "tulips") for number in range(6)))
+    images("new/a.jpg", "new/b.jpg", "new/more/c.jpg")
+    cells = images(*(f"cells/{'ill' if row % 2 else 'healthy'}_p{row // 2}_1.png" for row in range(12)))
+    labels = [Path(path).name.split("_")[0] for path in cells]
+    pd.DataFrame({"path": cells, "age": range(30, 42), "label": labels}).to_csv(tmp_path / "cells.csv", index=False)
+    houses = images(*(f"houses/{row}.png" for row in range(24)))
+    pd.DataFrame({"path": houses, "price": range(100, 124)}).to_csv(tmp_path / "houses.csv", index=False)
+    tags = ["garden", "garden;pool", "pool", ""] * 6
+    pd.DataFrame({"path": houses, "tags": tags}).to_csv(tmp_path / "tags.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    memory_cache().clear()
+    yield
     memory_cache().clear()
 
 
@@ -66,12 +98,16 @@ def compiled(page: Path) -> list[CodeType]:
     ]
 
 
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
 def by_speed(page: Path):
     is_slow = page.name not in QUICK and any(language == "python" for language, _, _ in blocks(page))
     return pytest.param(page, marks=pytest.mark.slow if is_slow else ())
 
 
-@pytest.mark.parametrize("page", [by_speed(page) for page in PAGES], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [by_speed(page) for page in PAGES], ids=name_of)
 @pytest.mark.usefixtures("machine_of_a_reader")
 def test_code_blocks_run(page: Path):
     names = {"__name__": page.stem}
@@ -79,30 +115,38 @@ def test_code_blocks_run(page: Path):
         exec(code, names)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.slow
+@pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
+@pytest.mark.usefixtures("machine_of_a_reader")
+def test_examples_run(example: Path):
+    exec(compile(example.read_text(encoding="utf-8"), str(example), "exec"), {"__name__": "__main__"})
+    assert plt.get_fignums()
+    plt.close("all")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_code_blocks_compile(page: Path):
     assert len(compiled(page)) == sum(language == "python" for language, _, _ in blocks(page))
 
 
 def test_pages_have_code():
-    pages = [
-        "index",
-        "what_x_may_be",
-        "backbones",
-        "offline",
-        "once_and_fast",
-        "fine_tuning",
-        "decomposition",
-        "splits",
-        "report",
-        "inspection",
-        "imbalance",
+    without = [name_of(page) for page in PAGES if all(language != "python" for language, _, _ in blocks(page))]
+    assert without == [
+        "docs/api.md",
+        "docs/architecture.md",
+        "docs/command_line.md",
+        "docs/not_for.md",
+        "docs/reliability.md",
     ]
-    for name in ("README.md", *(f"docs/{page}.md" for page in pages)):
-        assert any(language == "python" for language, _, _ in blocks(ROOT / name))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_page_is_in_the_sidebar():
+    shown = re.findall(r"^([a-z_/]+)$", (ROOT / "docs" / "index.md").read_text(encoding="utf-8"), re.MULTILINE)
+    pages = [page.relative_to(ROOT / "docs").with_suffix("").as_posix() for page in PAGES[1:]]
+    assert sorted(shown) == sorted({*pages, "gallery/index"} - {"index"})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_no_block_escapes(page: Path):
     found = blocks(page)
     assert page.read_text(encoding="utf-8").count("\n```") == 2 * len(found)
