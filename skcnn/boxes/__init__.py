@@ -8,20 +8,39 @@ whole image is ``0, 0, width, height``, and a box is ``xmax - xmin`` wide. An im
 Nothing here needs Keras.
 """
 
-from skcnn.boxes._arrays import BoxArrays, box_table
-from skcnn.boxes._checks import as_boxes, check_boxes
+from skcnn.boxes._arrays import BoxArrays, box_table, sorted_labels
+from skcnn.boxes._checks import INVALID, as_boxes, check_boxes
+from skcnn.boxes._coco import boxes_from_coco, boxes_to_coco
+from skcnn.boxes._dicts import boxes_to_supervision, boxes_to_torchvision
 from skcnn.boxes._forms import box_arrays
 from skcnn.boxes._frame import boxes_from_frame, boxes_to_frame
-from skcnn.boxes._iou import paired_iou, pairwise_iou
+from skcnn.boxes._iou import COORDINATES, paired_iou, pairwise_iou
+from skcnn.boxes._strata import stratify_by_boxes
+from skcnn.boxes._suppression import non_max_suppression
+from skcnn.boxes._voc import boxes_from_voc, boxes_to_voc
+from skcnn.boxes._yolo import boxes_from_yolo, boxes_to_yolo
 
 __all__ = [
+    "COORDINATES",
+    "INVALID",
     "BoxArrays",
     "as_boxes",
     "box_arrays",
     "box_table",
+    "boxes_from_coco",
     "boxes_from_frame",
+    "boxes_from_voc",
+    "boxes_from_yolo",
+    "boxes_to_coco",
     "boxes_to_frame",
+    "boxes_to_supervision",
+    "boxes_to_torchvision",
+    "boxes_to_voc",
+    "boxes_to_yolo",
     "check_boxes",
+    "non_max_suppression",
     "paired_iou",
     "pairwise_iou",
+    "sorted_labels",
+    "stratify_by_boxes",
 ]
