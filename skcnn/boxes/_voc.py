@@ -94,7 +94,8 @@ def boxes_to_voc(boxes: pd.DataFrame, size: tuple[int, int], file_name: str = ""
     Returns
     -------
     str
-        Coordinates are rounded to pixels: VOC has no others.
+        Coordinates are rounded to pixels: VOC has no others. A box of a single pixel does not come back from
+        :func:`boxes_from_voc`, which takes it for a slip.
 
     Raises
     ------
