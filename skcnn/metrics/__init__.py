@@ -12,6 +12,8 @@ import importlib
 import warnings
 from typing import Any
 
+from skcnn.metrics._average_precision import average_precision, average_recall, class_detection_frame, detection_frame
+from skcnn.metrics._box_intervals import detection_intervals
 from skcnn.metrics._calibration import calibration_frame
 from skcnn.metrics._comparison import compare_predictions
 from skcnn.metrics._confusion import confusion_frame, most_confused
@@ -37,11 +39,16 @@ __all__ = [
     "ResidualHistogramDisplay",
     "ThresholdDisplay",
     "TrainingCurveDisplay",
+    "average_precision",
+    "average_recall",
     "bootstrap_intervals",
     "calibration_frame",
+    "class_detection_frame",
     "classification_frame",
     "compare_predictions",
     "confusion_frame",
+    "detection_frame",
+    "detection_intervals",
     "headline_frame",
     "most_confused",
     "operating_point",
