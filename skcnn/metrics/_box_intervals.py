@@ -14,6 +14,7 @@ from joblib import Parallel, delayed
 from sklearn.utils import check_random_state
 
 from skcnn.metrics._average_precision import IOUS, MAX_DETECTIONS, detection_frame_of
+from skcnn.metrics._box_curves import RECALLS
 from skcnn.metrics._box_matching import SIZES, match_boxes
 from skcnn.metrics._box_predictions import BoxPredictions
 from skcnn.metrics._intervals import percentiles_of_defined
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.random import RandomState
-
-#: Recalls at which COCO reads the precision.
-_RECALLS = np.linspace(0, 1, 101)
 
 N_RESAMPLES = 200
 
@@ -194,6 +192,6 @@ def _areas(ranked: _Ranked, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray
     precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     areas = []
     for line, reached in zip(precision, recall, strict=True):
-        places = np.searchsorted(reached, _RECALLS, side="left")
-        areas.append(line[places[places < len(line)]].sum() / len(_RECALLS))
+        places = np.searchsorted(reached, RECALLS, side="left")
+        areas.append(line[places[places < len(line)]].sum() / len(RECALLS))
     return np.array(areas), recall[:, -1]
