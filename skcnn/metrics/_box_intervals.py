@@ -18,14 +18,15 @@ from skcnn.metrics._box_curves import RECALLS
 from skcnn.metrics._box_matching import SIZES, match_boxes
 from skcnn.metrics._box_predictions import BoxPredictions
 from skcnn.metrics._intervals import percentiles_of_defined
-from skcnn.metrics._resampling import CONFIDENCE_LEVEL, seeds_of_resamples
+from skcnn.metrics._resampling import CONFIDENCE_LEVEL, N_RESAMPLES, seeds_of_resamples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.random import RandomState
 
-N_RESAMPLES = 200
+#: Resamples worked on at a time.
+_AT_ONCE = 32
 
 
 def detection_intervals(
@@ -50,8 +51,8 @@ def detection_intervals(
         Boxes, labels and number of boxes that count: see :func:`average_precision`.
     confidence_level : float, default=0.95
         Fraction of the resamples whose metric lies in the interval, in (0, 1).
-    n_resamples : int, default=200
-        How often to resample. 200 are enough for two digits; take 1000 for a publication.
+    n_resamples : int, default=1000
+        How often to resample; 200 do for a first look.
     random_state : int, RandomState instance or None, default=None
         Seed of the draws. With an int the intervals are the same in each run, whatever ``n_jobs``.
     n_jobs : int or None, default=None
@@ -77,7 +78,7 @@ def detection_intervals(
     >>> found = {"boxes": [[0, 0, 10, 8]], "labels": ["object"], "scores": [0.9]}
     >>> frame = detection_intervals([[[0, 0, 10, 10]]] * 20, [found] * 15 + [[]] * 5, random_state=0)
     >>> frame.loc["average_precision_50", ["value", "low", "high"]].astype(float).round(2).to_dict()
-    {'value': 0.75, 'low': 0.55, 'high': 0.9}
+    {'value': 0.75, 'low': 0.55, 'high': 0.94}
     """
     predictions = BoxPredictions.from_arrays(y_true, y_pred, classes=classes)
     return detection_intervals_of(
@@ -105,14 +106,17 @@ def detection_intervals_of(
     seeds = seeds_of_resamples(n_resamples, random_state)
     weighted = WeightedPrecision(predictions, max_detections)
     n_images = predictions.n_images
-    draws = (check_random_state(seed).randint(n_images, size=n_images) for seed in seeds) if n_images else ()
-    done = Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(weighted.means)(np.bincount(draw, minlength=n_images)) for draw in draws
-    )
+
+    def means(some: np.ndarray) -> pd.DataFrame:
+        draws = (check_random_state(seed).randint(n_images, size=n_images) for seed in some)
+        return pd.DataFrame(weighted.means(np.stack([np.bincount(draw, minlength=n_images) for draw in draws], axis=1)))
+
+    chunks = np.array_split(seeds, -(-len(seeds) // _AT_ONCE)) if n_images else []
+    done = Parallel(n_jobs=n_jobs, prefer="threads")(delayed(means)(chunk) for chunk in chunks)
     frame = headline[["value"]].copy()
     frame["low"] = frame["high"] = np.nan
     if done:
-        resampled = pd.DataFrame(list(done))
+        resampled = pd.concat(list(done))
         ends = percentiles_of_defined(resampled.to_numpy().T, confidence_level)
         frame.loc[resampled.columns, ["low", "high"]] = ends.T
     frame["note"] = headline["note"]
@@ -122,11 +126,14 @@ def detection_intervals_of(
 
 
 class _Ranked(NamedTuple):
-    """Boxes of a class and a size by decreasing score: their images, and what became of them at each threshold."""
+    """Boxes of a class and a size by decreasing score, and what became of them at each threshold.
+
+    ``image`` is that of each box; ``counts`` holds positions of those that count, and ``right`` positions in these.
+    """
 
     image: np.ndarray
-    is_right: np.ndarray
-    is_wrong: np.ndarray
+    counts: list[np.ndarray]
+    right: list[np.ndarray]
     image_of_true: np.ndarray
 
 
@@ -144,54 +151,59 @@ class WeightedPrecision:
                 places = np.flatnonzero(label == number)
                 places = places[np.argsort(-predictions.score[matches.rows[places]], kind="stable")]
                 found, ignored = matches.true[:, places] >= 0, matches.is_ignored[:, places]
+                counting = [np.flatnonzero(~line) for line in ignored]
                 self.ranked[size].append(
                     _Ranked(
                         predicted.image[matches.rows[places]],
-                        found & ~ignored,
-                        ~found & ~ignored,
+                        counting,
+                        [np.flatnonzero(line[rows]) for line, rows in zip(found, counting, strict=True)],
                         true.image[(true.label == number) & counts],
                     )
                 )
 
-    def means(self, weights: np.ndarray) -> dict[str, float]:
+    def means(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Return the metrics of :func:`detection_frame` that do not limit the number of boxes.
 
         Parameters
         ----------
-        weights : ndarray of shape (n_images,)
+        weights : ndarray of shape (n_images, n_resamples)
             How often each image counts.
 
         Returns
         -------
-        dict of str to float
+        dict of str to (ndarray of shape (n_resamples,))
+            NaN where no image that counts has a true box.
         """
-        values: dict[str, float] = {}
+        values: dict[str, np.ndarray] = {}
         for size, classes in self.ranked.items():
-            both = [_areas(ranked, weights) for ranked in classes if weights[ranked.image_of_true].sum() > 0]
-            precision, recall = np.array(both).swapaxes(0, 1) if both else np.full((2, 1, len(IOUS)), np.nan)
+            # Of shape (n_classes, 2, n_thresholds, n_resamples): precision and recall.
+            both = np.array([_areas(ranked, weights) for ranked in classes])
+            both = both.reshape(len(classes), 2, len(IOUS), weights.shape[1])
+            n_defined = (~np.isnan(both[:, :1, :1])).sum(axis=0)
+            mean = np.nansum(both, axis=0) / np.where(n_defined, n_defined, np.nan)
             end = "" if size == "all" else f"_{size}"
-            values[f"average_precision{end}"] = float(precision.mean())
-            values[f"average_recall{end}"] = float(recall.mean())
+            values[f"average_precision{end}"], values[f"average_recall{end}"] = mean.mean(axis=1)
             if size == "all":
-                values["average_precision_50"] = float(precision[:, 0].mean())
-                values["average_precision_75"] = float(precision[:, 5].mean())
+                values["average_precision_50"], values["average_precision_75"] = mean[0, 0], mean[0, 5]
         return values
 
 
-def _areas(ranked: _Ranked, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return average precision and recall of a class at each threshold."""
-    n_true = weights[ranked.image_of_true].sum()
-    if not len(ranked.image):
-        return np.zeros(len(IOUS)), np.zeros(len(IOUS))
+def _areas(ranked: _Ranked, weights: np.ndarray) -> np.ndarray:
+    """Return average precision and recall of a class, (2, n_thresholds, n_resamples)."""
+    n_true = weights[ranked.image_of_true].sum(axis=0)
     weight = weights[ranked.image].astype(float)
-    right = np.cumsum(ranked.is_right * weight, axis=1)
-    wrong = np.cumsum(ranked.is_wrong * weight, axis=1)
-    recall = right / n_true
-    precision = right / np.maximum(right + wrong, np.spacing(1))
-    # From the right, so that precision never rises with recall.
-    precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    areas = []
-    for line, reached in zip(precision, recall, strict=True):
-        places = np.searchsorted(reached, RECALLS, side="left")
-        areas.append(line[places[places < len(line)]].sum() / len(RECALLS))
-    return np.array(areas), recall[:, -1]
+    areas = np.zeros((2, len(IOUS), weights.shape[1]))
+    for place, (counts, right) in enumerate(zip(ranked.counts, ranked.right, strict=True)):
+        if not len(right):
+            continue
+        # Where a box is wrong, recall stands still, so that precision is read where boxes are right.
+        taken = np.cumsum(weight[counts], axis=0)[right]
+        found = np.cumsum(weight[counts[right]], axis=0)
+        precision = found / np.maximum(taken, np.spacing(1))
+        # From the right, so that precision never rises with recall.
+        precision = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
+        recall = found / np.maximum(n_true, np.spacing(1))
+        n_reached = np.searchsorted(RECALLS, recall, side="right")
+        areas[0, place] = (precision * np.diff(n_reached, prepend=0, axis=0)).sum(axis=0) / len(RECALLS)
+        areas[1, place] = recall[-1]
+    return np.where(n_true > 0, areas, np.nan)

@@ -68,9 +68,9 @@ def test_images_with_weights_equal_repeated_images(case, seed):
         item["scores"] = item["scores"] + (np.arange(len(item["scores"])) + 20 * number) / 1e4
     weights = np.random.default_rng(seed).integers(0, 3, len(case[0]))
     repeated = [[image for image, weight in zip(y, weights, strict=True) for _ in range(weight)] for y in case]
-    means = WeightedPrecision(BoxPredictions.from_arrays(*case)).means(weights)
+    means = WeightedPrecision(BoxPredictions.from_arrays(*case)).means(weights[:, None])
     expected = detection_frame(*repeated)["value"] if weights.sum() else pd.Series(np.nan, index=list(means))
-    np.testing.assert_allclose(list(means.values()), expected[list(means)], atol=1e-6)
+    np.testing.assert_allclose(np.concatenate(list(means.values())), expected[list(means)], atol=1e-6)
 
 
 def test_intervals_hold_the_value_and_follow_the_seed():
