@@ -22,6 +22,8 @@ from skcnn.metrics._calibration import calibration_frame
 from skcnn.metrics._comparison import compare_predictions
 from skcnn.metrics._confusion import confusion_frame, most_confused
 from skcnn.metrics._intervals import bootstrap_intervals
+from skcnn.metrics._plot.box_curves import BoxPrecisionRecallDisplay
+from skcnn.metrics._plot.box_grid import BoxGridDisplay
 from skcnn.metrics._plot.confusion import ConfusionDisplay
 from skcnn.metrics._plot.curves import OneVsRestPrecisionRecallDisplay, OneVsRestRocDisplay
 from skcnn.metrics._plot.error_grid import ErrorGridDisplay
@@ -34,6 +36,8 @@ from skcnn.metrics._tables import classification_frame, headline_frame, top_k_fr
 from skcnn.metrics._thresholds import operating_point, threshold_table
 
 __all__ = [
+    "BoxGridDisplay",
+    "BoxPrecisionRecallDisplay",
     "ConfusionDisplay",
     "ErrorGridDisplay",
     "ImageGridDisplay",
