@@ -213,13 +213,11 @@ class BoxGridDisplay:
             outside = [row for row in rows if not 0 <= row < len(images)]
             if outside:
                 raise ValueError(f"rows has {outside[0]}; expected positions in X, which has {len(images)} images.")
-            counts = pd.crosstab(errors["image"], errors["kind"]).reindex(
-                index=list(rows)[:n_images], columns=list(KINDS)
-            )
-            counts = counts.fillna(0).astype(int).rename_axis(index="image", columns=None).reset_index()
-        frame, shown = with_images(
-            counts.rename(columns={"image": "row"}), images, size=int(size), max_pixels=max_pixels
-        )
+            counts = pd.crosstab(errors["image"], errors["kind"])
+            counts = counts.reindex(index=list(rows)[:n_images], columns=list(KINDS)).fillna(0)
+            counts = counts.astype(int).rename_axis(index="image", columns=None).reset_index()
+        counts = counts.rename(columns={"image": "row"})
+        frame, shown = with_images(counts, images, size=int(size), max_pixels=max_pixels)
         of_image = dict(list(errors.groupby("image")))
         drawn = [
             image if image is None else _with_boxes(image, of_image.get(row), _scale(images, row, image))
