@@ -21,7 +21,7 @@ from skcnn.engines import clear_engines
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 #: Pages with code that runs in about a second.
-QUICK = ("backbones.md", "what_x_may_be.md")
+QUICK = ("backbones.md", "boxes.md", "what_x_may_be.md")
 
 FENCE = re.compile(r"^```(?P<language>[^\n]*)\n(?P<code>.*?)^```[ ]*$", re.DOTALL | re.MULTILINE)
 
@@ -97,6 +97,7 @@ def test_pages_have_code():
         "report",
         "inspection",
         "imbalance",
+        "boxes",
     ]
     for name in ("README.md", *(f"docs/{page}.md" for page in pages)):
         assert any(language == "python" for language, _, _ in blocks(ROOT / name))
