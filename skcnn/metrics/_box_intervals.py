@@ -151,7 +151,9 @@ class WeightedPrecision:
                 places = np.flatnonzero(label == number)
                 places = places[np.argsort(-predictions.score[matches.rows[places]], kind="stable")]
                 found, ignored = matches.true[:, places] >= 0, matches.is_ignored[:, places]
-                counting = [np.flatnonzero(~line) for line in ignored]
+                everything = np.arange(len(places))
+                # The same array where all count, of which sums are then taken once for all thresholds.
+                counting = [np.flatnonzero(~line) if line.any() else everything for line in ignored]
                 self.ranked[size].append(
                     _Ranked(
                         predicted.image[matches.rows[places]],
@@ -193,11 +195,14 @@ def _areas(ranked: _Ranked, weights: np.ndarray) -> np.ndarray:
     n_true = weights[ranked.image_of_true].sum(axis=0)
     weight = weights[ranked.image].astype(float)
     areas = np.zeros((2, len(IOUS), weights.shape[1]))
+    summed = None
     for place, (counts, right) in enumerate(zip(ranked.counts, ranked.right, strict=True)):
         if not len(right):
             continue
+        if counts is not summed:
+            summed, sums = counts, np.cumsum(weight[counts], axis=0)
         # Where a box is wrong, recall stands still, so that precision is read where boxes are right.
-        taken = np.cumsum(weight[counts], axis=0)[right]
+        taken = sums[right]
         found = np.cumsum(weight[counts[right]], axis=0)
         precision = found / np.maximum(taken, np.spacing(1))
         # From the right, so that precision never rises with recall.

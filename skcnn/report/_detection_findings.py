@@ -122,10 +122,9 @@ class DetectionFindings(Findings):
         said = f"AP {values[0]} and AP50 {values[1]} {on}."
         if n_predicted:
             found, right = (percent_text(round(totals["right"] / n, 3)) for n in (n_true, n_predicted))
-            said += (
-                f" At a score of {self.score_threshold:.3g} or more, {found} of the true boxes are found, and {right} "
-            )
-            said += "of the predicted ones are right."
+            threshold = f"{self.score_threshold:.3g}"
+            said += f" At a score of {threshold} or more, {found} of the true boxes are found, and {right} of the "
+            said += "predicted ones are right."
         by_class = self.class_frame["average_precision"].dropna()
         if len(by_class) > 1:
             lowest = by_class.idxmin()
