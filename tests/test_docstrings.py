@@ -14,6 +14,8 @@ import skcnn
 ANY_NAMES = {
     "X": "array-like of images, paths, bytes or a column of any kind of frame",
     "y": "labels of any type",
+    "y_true": "boxes of any form",
+    "y_pred": "boxes of any form",
     "classes": "labels of any type, in any sequence",
     "pos_label": "a label of any type",
     "target": "labels of any type",

@@ -1,15 +1,23 @@
 """What reports are made of: tables and Displays of predictions that were checked once.
 
 For authors of tools. Users have the functions and Displays of :mod:`skcnn.metrics`, which take arrays. Here
-:class:`Predictions` (of classes) and :class:`NumberPredictions` hold checked arrays, and a function whose name ends in
-``_of`` makes from them the table of the public function of that name, if there is one, or a Display.
+:class:`Predictions` (of classes), :class:`NumberPredictions` and :class:`BoxPredictions` hold checked arrays, and a
+function whose name ends in ``_of`` makes from them the table of the public function of that name, if there is one, or
+a Display.
 """
 
+from skcnn.metrics._average_precision import class_detection_frame_of, detection_frame_of
+from skcnn.metrics._box_curves import best_score_threshold
+from skcnn.metrics._box_errors import KINDS, detection_errors_of
+from skcnn.metrics._box_intervals import detection_intervals_of
+from skcnn.metrics._box_predictions import BoxPredictions
 from skcnn.metrics._calibration import calibration_of
 from skcnn.metrics._comparison import check_same_samples, mcnemar_of
 from skcnn.metrics._confusion import confusion_of, most_confused_of
 from skcnn.metrics._intervals import bootstrap_intervals_of, percentiles, threshold_intervals_of
 from skcnn.metrics._numbers import NumberPredictions
+from skcnn.metrics._plot.box_curves import box_precision_recall_display_of
+from skcnn.metrics._plot.box_grid import box_grid_display_of, said_of
 from skcnn.metrics._plot.confusion import MAX_LABELLED, confusion_display_of
 from skcnn.metrics._plot.curves import curve_displays_of, singled_out
 from skcnn.metrics._plot.error_grid import error_grid_display_of
@@ -25,20 +33,29 @@ from skcnn.metrics._thresholds import operating_point_of, threshold_table_of
 
 __all__ = [
     "CONFIDENCE_LEVEL",
+    "KINDS",
     "MANY_CLASSES",
     "MAX_LABELLED",
     "METRIC_LABELS",
     "N_RESAMPLES",
     "RESIDUAL_LABEL",
+    "BoxPredictions",
     "NumberPredictions",
     "Predictions",
+    "best_score_threshold",
     "bootstrap_intervals_of",
+    "box_grid_display_of",
+    "box_precision_recall_display_of",
     "calibration_of",
     "check_same_samples",
+    "class_detection_frame_of",
     "class_metrics_of",
     "confusion_display_of",
     "confusion_of",
     "curve_displays_of",
+    "detection_errors_of",
+    "detection_frame_of",
+    "detection_intervals_of",
     "error_grid_display_of",
     "headline_of",
     "image_grid_display_of",
@@ -52,6 +69,7 @@ __all__ = [
     "resampled_headlines",
     "residual_histogram_display_of",
     "root_of",
+    "said_of",
     "singled_out",
     "target_metrics_of",
     "threshold_display_of",

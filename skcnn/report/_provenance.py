@@ -15,7 +15,7 @@ import pandas as pd
 from sklearn.frozen import FrozenEstimator
 
 from skcnn.images import Images, as_images
-from skcnn.metrics.parts import NumberPredictions, Predictions
+from skcnn.metrics.parts import BoxPredictions, NumberPredictions, Predictions
 
 _PACKAGES = ("skcnn", "scikit-learn", "keras", "numpy", "pandas", "matplotlib")
 _HEAD = 65_536
@@ -54,6 +54,18 @@ def digest_of_numbers(predictions: NumberPredictions) -> str:
         (predictions.true, "<f8"),
         (predictions.predicted, "<f8"),
         (predictions.sample_weight, "<f8"),
+    )
+
+
+def digest_of_boxes(predictions: BoxPredictions) -> str:
+    """Return the SHA-256 over images, labels, corners and scores of boxes, as hexadecimal digits."""
+    true, predicted = predictions.true, predictions.predicted
+    return _digest(
+        [str(predictions.n_images), *map(str, predictions.classes)],
+        *((column, "<i8") for boxes in (true, predicted) for column in (boxes.image, boxes.label)),
+        (true.xyxy, "<f8"),
+        (predicted.xyxy, "<f8"),
+        (predictions.score, "<f8"),
     )
 
 
