@@ -1,0 +1,139 @@
+"""Pairs of boxes that overlap, and the best one-to-one choice among them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from skcnn.boxes._iou import pairwise_iou
+
+#: Entries of a table of scores that is held at once: 32 MB.
+_MOST_ENTRIES = 4_000_000
+
+#: Entries up to which the Hungarian method takes the whole table: less work than to look for parts of it.
+_FEW_ENTRIES = 10_000
+
+
+class Pairs(NamedTuple):
+    """Pairs of rows of one thing with rows of another one, each with a score.
+
+    Attributes
+    ----------
+    first, second : ndarray of shape (n_pairs,), int64
+        Rows of either.
+    score : ndarray of shape (n_pairs,), float64
+        How well they fit.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    score: np.ndarray
+
+
+def overlapping_pairs(first: np.ndarray, second: np.ndarray, *, at_least: float = 0.0) -> Pairs:
+    """Return the pairs of boxes that overlap; memory follows the number of pairs, not that of all combinations.
+
+    Parameters
+    ----------
+    first : ndarray of shape (n, 4)
+        Boxes as xmin, ymin, xmax, ymax.
+    second : ndarray of shape (k, 4)
+        Other boxes.
+    at_least : float, default=0.0
+        Smallest intersection over union of a pair, in [0, 1]. With 0 a pair has any overlap above 0.
+
+    Returns
+    -------
+    Pairs
+        With the intersection over union as score, ordered by ``first``, then ``second``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcnn.boxes import overlapping_pairs
+    >>> first = np.array([[0, 0, 10, 10], [20, 0, 30, 10]])
+    >>> overlapping_pairs(first, np.array([[5, 0, 15, 10]])).score.round(3).tolist()
+    [0.333]
+    """
+    found = []
+    rows = max(1, _MOST_ENTRIES // max(1, len(second)))
+    for start in range(0, len(first), rows):
+        iou = pairwise_iou(first[start : start + rows], second)
+        row, column = np.nonzero((iou > 0) & (iou >= at_least))
+        found.append((row + start, column, iou[row, column]))
+    if not found:
+        return Pairs(np.empty(0, int), np.empty(0, int), np.empty(0))
+    return Pairs(*map(np.concatenate, zip(*found, strict=True)))
+
+
+def best_pairs(pairs: Pairs) -> Pairs:
+    """Choose pairs with the largest sum of scores such that no row is in two of them.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        Those to choose from; their scores are finite and > 0.
+
+    Returns
+    -------
+    Pairs
+        The chosen ones, in their order.
+
+    Notes
+    -----
+    By the Hungarian method [1]_, in each part of the pairs that is connected for itself: ten thousand boxes of a frame
+    that hardly overlap take as little time as a thousand frames with ten.
+
+    References
+    ----------
+    .. [1] H. W. Kuhn, "The Hungarian method for the assignment problem", Naval Research Logistics Quarterly 2, 1955,
+       pages 83-97.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcnn.boxes import Pairs, best_pairs
+    >>> pairs = Pairs(np.array([0, 0, 1]), np.array([0, 1, 0]), np.array([0.9, 0.5, 0.8]))
+    >>> best_pairs(pairs).second.tolist()
+    [1, 0]
+    """
+    if len(pairs.first) < 2:
+        return pairs
+    n_first, n_second = int(pairs.first.max()) + 1, int(pairs.second.max()) + 1
+    if n_first * n_second <= _FEW_ENTRIES:
+        chosen = _best(*pairs)
+    else:
+        parts = [members[_best_of_part(pairs, members)] for members in _connected(pairs, n_first, n_second)]
+        chosen = np.concatenate(parts)
+    chosen.sort()
+    return Pairs(*(values[chosen] for values in pairs))
+
+
+def _connected(pairs: Pairs, n_first: int, n_second: int) -> list[np.ndarray]:
+    """Return the positions of the pairs of each connected part."""
+    size = n_first + n_second
+    graph = coo_array((np.ones(len(pairs.first)), (pairs.first, pairs.second + n_first)), shape=(size, size))
+    part = connected_components(graph, directed=False)[1][pairs.first]
+    order = np.argsort(part, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(part[order])) + 1)
+
+
+def _best_of_part(pairs: Pairs, members: np.ndarray) -> np.ndarray:
+    """Return which of the pairs at the positions ``members`` are the best ones."""
+    row = np.unique(pairs.first[members], return_inverse=True)[1]
+    column = np.unique(pairs.second[members], return_inverse=True)[1]
+    return _best(row, column, pairs.score[members])
+
+
+def _best(row: np.ndarray, column: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Return the positions of the best pairs by the Hungarian method; what is not a pair gains nothing."""
+    shape = (row.max() + 1, column.max() + 1)
+    gains, position = np.zeros(shape), np.full(shape, -1)
+    gains[row, column] = score
+    position[row, column] = np.arange(len(row))
+    taken = position[linear_sum_assignment(gains, maximize=True)]
+    return taken[taken >= 0]

@@ -1,0 +1,169 @@
+"""What a video may be: one table, in which each row is a box in a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_EXPECTED = (
+    "expected a sequence of tables, one per video, with the columns 'frame', 'xmin', 'ymin', 'xmax' and 'ymax' (and, "
+    "where there are some, 'label', 'score', 'track' and 'image')"
+)
+#: The label of boxes whose table has none.
+NO_LABEL = "object"
+
+
+@dataclass(frozen=True, eq=False)
+class Video:
+    """The boxes of a video, checked, in the order of frames.
+
+    Made by :func:`as_videos`.
+
+    Parameters
+    ----------
+    frames : ndarray of shape (n_boxes,), int64
+        Number of the frame of each box; ascending.
+    boxes : ndarray of shape (n_boxes, 4), float64
+        xmin, ymin, xmax, ymax in pixels.
+    labels : ndarray of shape (n_boxes,), object
+        "object" where the table has no labels.
+    scores : ndarray of shape (n_boxes,), float64
+        1 where the table has no scores.
+    tracks : ndarray of shape (n_boxes,), object or None
+        Which object a box belongs to; None where the table has none.
+    images : ndarray of shape (n_boxes,), object or None
+        The image, or the path of the image, of the frame of each box; None where the table has none.
+    rows : ndarray of shape (n_boxes,), int64
+        Position of each box in its table.
+    """
+
+    frames: np.ndarray
+    boxes: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+    tracks: np.ndarray | None
+    images: np.ndarray | None
+    rows: np.ndarray
+
+    def by_frame(self) -> list[tuple[int, slice]]:
+        """Return number and rows of each frame that has boxes, in order."""
+        starts = np.flatnonzero(np.diff(self.frames, prepend=self.frames[:1] - 1))
+        ends = [*starts[1:], len(self.frames)]
+        return [(int(self.frames[start]), slice(start, end)) for start, end in zip(starts, ends, strict=True)]
+
+
+def as_videos(X: Any, *, name: str = "X", tracked: bool = False) -> list[Video]:
+    """Check tables of the boxes of videos, one table per video.
+
+    Parameters
+    ----------
+    X : sequence of DataFrames, of length n_videos
+        Each with a row per box and the columns "frame" (whole numbers, one more per frame), "xmin", "ymin", "xmax" and
+        "ymax" (pixels), and those of "label", "score", "track" and "image" that there are. The order of the rows is
+        free. A frame without boxes has no row, and a video without boxes an empty table. Tables of polars and dicts of
+        columns are taken as well.
+    name : str, default="X"
+        What errors call it.
+    tracked : bool, default=False
+        Whether the column "track" is needed; a track has at most one box per frame.
+
+    Returns
+    -------
+    list of Video
+
+    Raises
+    ------
+    TypeError
+        If ``X`` is not a sequence of tables.
+    ValueError
+        If a table lacks a column or has invalid values; the message names the video and the row.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skcnn.boxes import as_videos
+    >>> video = pd.DataFrame({"frame": [2, 1], "xmin": 0, "ymin": 0, "xmax": [9, 8], "ymax": 5})
+    >>> as_videos([video])[0].boxes.tolist()
+    [[0.0, 0.0, 8.0, 5.0], [0.0, 0.0, 9.0, 5.0]]
+    """
+    if hasattr(X, "columns") or isinstance(X, dict):
+        raise TypeError(f"{name} is one table; {_EXPECTED}. For one video: [{name}].")
+    if isinstance(X, str) or not isinstance(X, (Sequence, np.ndarray, pd.Series)):
+        raise TypeError(f"{name} is a {type(X).__name__}; {_EXPECTED}.")
+    if isinstance(X, np.ndarray) and X.ndim != 1:
+        raise TypeError(
+            f"{name} has the shape {X.shape}; {_EXPECTED}. np.asarray joins tables of one length: keep a list, or fill "
+            "np.empty(n, dtype=object)."
+        )
+    return [_checked(table, f"{name}[{number}]", tracked) for number, table in enumerate(X)]
+
+
+def _checked(table: Any, name: str, tracked: bool) -> Video:
+    if hasattr(table, "to_pandas"):
+        table = table.to_pandas()
+    if not isinstance(table, (pd.DataFrame, dict)):
+        raise TypeError(f"{name} is a {type(table).__name__}; {_EXPECTED}.")
+    table = pd.DataFrame(table)
+    needed = ("frame", *CORNERS, *(("track",) if tracked else ()))
+    if missing := [column for column in needed if column not in table.columns]:
+        raise ValueError(
+            f"{name} has no column {', '.join(map(repr, missing))}, but {', '.join(map(str, table.columns)) or 'none'};"
+            f" {_EXPECTED}."
+        )
+    values = np.empty((len(table), 5))
+    for place, column in enumerate(("frame", *CORNERS)):
+        values[:, place] = _numbers(table[column], f"column {column!r} of {name}")
+    frames, boxes = values[:, 0], values[:, 1:]
+    _refuse(
+        np.isnan(frames) | (frames != np.rint(frames)) | (np.abs(frames) > 2**53),
+        frames,
+        f"frame in {name}",
+        "a whole number",
+    )
+    _refuse(~(np.abs(boxes) < 1e9).all(axis=1), boxes, f"box in {name}", "four finite numbers, in pixels")
+    _refuse((boxes[:, 2:] <= boxes[:, :2]).any(axis=1), boxes, f"box in {name}", "xmin < xmax and ymin < ymax")
+    order = np.argsort(frames, kind="stable")
+    labels, tracks, images = (_objects(table, column) for column in ("label", "track", "image"))
+    scores = np.ones(len(table))
+    if "score" in table.columns:
+        scores = _numbers(table["score"], f"column 'score' of {name}")
+        _refuse(~np.isfinite(scores), scores, f"score in {name}", "a finite number")
+    for column, found in (("label", labels), ("track", tracks if tracked else None)):
+        if found is not None:
+            _refuse(pd.isna(found), found, f"{column} in {name}", f"a {column} for each box")
+    if tracked and tracks is not None:
+        twice = pd.DataFrame({"frame": frames, "track": tracks}).duplicated().to_numpy()
+        _refuse(twice, tracks, f"track in {name}", "one box per track and frame")
+    return Video(
+        frames=frames[order].astype(np.int64),
+        boxes=boxes[order],
+        labels=np.full(len(table), NO_LABEL, dtype=object) if labels is None else labels[order],
+        scores=scores[order],
+        tracks=None if tracks is None else tracks[order],
+        images=None if images is None else images[order],
+        rows=order,
+    )
+
+
+def _numbers(column: pd.Series, name: str) -> np.ndarray:
+    try:
+        return column.to_numpy(dtype=float, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} holds {column.dtype} values; expected numbers.") from error
+
+
+def _objects(table: pd.DataFrame, column: str) -> np.ndarray | None:
+    return table[column].to_numpy(dtype=object) if column in table.columns else None
+
+
+def _refuse(bad: np.ndarray, values: np.ndarray, name: str, expected: str) -> None:
+    """Raise the error about the first bad row, if there is one."""
+    if len(rows := np.flatnonzero(bad)):
+        given = values[rows[0]].tolist() if isinstance(values[rows[0]], np.ndarray) else values[rows[0]]
+        others = f" ({len(rows):,} rows are like it)" if len(rows) > 1 else ""
+        raise ValueError(f"{name}, row {rows[0]}: {given!r}; expected {expected}{others}.")
