@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +33,43 @@ class Pairs(NamedTuple):
     first: np.ndarray
     second: np.ndarray
     score: np.ndarray
+
+    def only(self, which: np.ndarray) -> Pairs:
+        """Return some of the pairs.
+
+        Parameters
+        ----------
+        which : ndarray of shape (n_pairs,), bool, or of ints
+            Which ones, as an index of arrays.
+
+        Returns
+        -------
+        Pairs
+        """
+        return Pairs(self.first[which], self.second[which], self.score[which])
+
+
+def joined(pairs: Iterable[Pairs]) -> Pairs:
+    """Return all pairs of several in one, in their order; of none, no pairs.
+
+    Parameters
+    ----------
+    pairs : iterable of Pairs
+        The pairs to join.
+
+    Returns
+    -------
+    Pairs
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcnn.boxes import Pairs, joined
+    >>> joined([Pairs(np.array([0]), np.array([1]), np.array([0.5]))] * 2).first.tolist()
+    [0, 0]
+    """
+    nothing = Pairs(np.empty(0, int), np.empty(0, int), np.empty(0))
+    return Pairs(*map(np.concatenate, zip(nothing, *pairs, strict=True)))
 
 
 def overlapping_pairs(first: np.ndarray, second: np.ndarray, *, at_least: float = 0.0) -> Pairs:
@@ -64,10 +102,8 @@ def overlapping_pairs(first: np.ndarray, second: np.ndarray, *, at_least: float 
     for start in range(0, len(first), rows):
         iou = pairwise_iou(first[start : start + rows], second)
         row, column = np.nonzero((iou > 0) & (iou >= at_least))
-        found.append((row + start, column, iou[row, column]))
-    if not found:
-        return Pairs(np.empty(0, int), np.empty(0, int), np.empty(0))
-    return Pairs(*map(np.concatenate, zip(*found, strict=True)))
+        found.append(Pairs(row + start, column, iou[row, column]))
+    return joined(found)
 
 
 def best_pairs(pairs: Pairs) -> Pairs:
@@ -110,7 +146,7 @@ def best_pairs(pairs: Pairs) -> Pairs:
         parts = [members[_best_of_part(pairs, members)] for members in _connected(pairs, n_first, n_second)]
         chosen = np.concatenate(parts)
     chosen.sort()
-    return Pairs(*(values[chosen] for values in pairs))
+    return pairs.only(chosen)
 
 
 def _connected(pairs: Pairs, n_first: int, n_second: int) -> list[np.ndarray]:

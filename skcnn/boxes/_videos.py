@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from skcnn.boxes._pairs import Pairs, overlapping_pairs
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _EXPECTED = (
@@ -103,62 +105,96 @@ def as_videos(X: Any, *, name: str = "X", tracked: bool = False) -> list[Video]:
     return [_checked(table, f"{name}[{number}]", tracked) for number, table in enumerate(X)]
 
 
+def overlaps_by_frame(first: Video, second: Video) -> Iterator[Pairs]:
+    """Find the boxes of two videos that overlap.
+
+    Parameters
+    ----------
+    first, second : Video
+        True and found boxes, say.
+
+    Yields
+    ------
+    Pairs
+        For each frame in which both videos have boxes: the positions in the two videos of those that have the same
+        label and overlap, with their intersection over union.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skcnn.boxes import as_videos, overlaps_by_frame
+    >>> video = pd.DataFrame({"frame": [1, 2], "xmin": 0, "ymin": 0, "xmax": 10, "ymax": [5, 10]})
+    >>> first, second = as_videos([video, video.assign(ymax=5)])
+    >>> [pairs.score.tolist() for pairs in overlaps_by_frame(first, second)]
+    [[1.0], [0.5]]
+    """
+    others = dict(second.by_frame())
+    for frame, rows in first.by_frame():
+        if (columns := others.get(frame)) is None:
+            continue
+        found = overlapping_pairs(first.boxes[rows], second.boxes[columns])
+        pairs = Pairs(found.first + rows.start, found.second + columns.start, found.score)
+        yield pairs.only(np.asarray(first.labels[pairs.first] == second.labels[pairs.second], bool))
+
+
 def _checked(table: Any, name: str, tracked: bool) -> Video:
-    if hasattr(table, "to_pandas"):
-        table = table.to_pandas()
-    if not isinstance(table, (pd.DataFrame, dict)):
-        raise TypeError(f"{name} is a {type(table).__name__}; {_EXPECTED}.")
-    table = pd.DataFrame(table)
+    columns = _columns(table, name)
     needed = ("frame", *CORNERS, *(("track",) if tracked else ()))
-    if missing := [column for column in needed if column not in table.columns]:
+    if missing := [column for column in needed if column not in columns]:
         raise ValueError(
-            f"{name} has no column {', '.join(map(repr, missing))}, but {', '.join(map(str, table.columns)) or 'none'};"
+            f"{name} has no column {', '.join(map(repr, missing))}, but {', '.join(map(str, columns)) or 'none'};"
             f" {_EXPECTED}."
         )
-    values = np.empty((len(table), 5))
-    for place, column in enumerate(("frame", *CORNERS)):
-        values[:, place] = _numbers(table[column], f"column {column!r} of {name}")
-    frames, boxes = values[:, 0], values[:, 1:]
-    _refuse(
-        np.isnan(frames) | (frames != np.rint(frames)) | (np.abs(frames) > 2**53),
-        frames,
-        f"frame in {name}",
-        "a whole number",
-    )
+    frames = _numbers(columns["frame"], f"column 'frame' of {name}")
+    boxes = np.column_stack([_numbers(columns[column], f"column {column!r} of {name}") for column in CORNERS])
+    is_whole = (frames == np.rint(frames)) & (np.abs(frames) < 2**53)
+    _refuse(~is_whole, frames, f"frame in {name}", "a whole number")
     _refuse(~(np.abs(boxes) < 1e9).all(axis=1), boxes, f"box in {name}", "four finite numbers, in pixels")
     _refuse((boxes[:, 2:] <= boxes[:, :2]).any(axis=1), boxes, f"box in {name}", "xmin < xmax and ymin < ymax")
-    order = np.argsort(frames, kind="stable")
-    labels, tracks, images = (_objects(table, column) for column in ("label", "track", "image"))
-    scores = np.ones(len(table))
-    if "score" in table.columns:
-        scores = _numbers(table["score"], f"column 'score' of {name}")
+    scores, labels, tracks = np.ones(len(frames)), np.full(len(frames), NO_LABEL, dtype=object), None
+    if "score" in columns:
+        scores = _numbers(columns["score"], f"column 'score' of {name}")
         _refuse(~np.isfinite(scores), scores, f"score in {name}", "a finite number")
-    for column, found in (("label", labels), ("track", tracks if tracked else None)):
-        if found is not None:
-            _refuse(pd.isna(found), found, f"{column} in {name}", f"a {column} for each box")
+    if "label" in columns:
+        labels = columns["label"].astype(object)
+        _refuse(pd.isna(labels), labels, f"label in {name}", "a label for each box")
+    if "track" in columns:
+        tracks = columns["track"].astype(object)
     if tracked and tracks is not None:
+        _refuse(pd.isna(tracks), tracks, f"track in {name}", "a track for each box")
         twice = pd.DataFrame({"frame": frames, "track": tracks}).duplicated().to_numpy()
         _refuse(twice, tracks, f"track in {name}", "one box per track and frame")
+    order = np.argsort(frames, kind="stable")
     return Video(
         frames=frames[order].astype(np.int64),
         boxes=boxes[order],
-        labels=np.full(len(table), NO_LABEL, dtype=object) if labels is None else labels[order],
+        labels=labels[order],
         scores=scores[order],
         tracks=None if tracks is None else tracks[order],
-        images=None if images is None else images[order],
+        images=columns["image"].astype(object)[order] if "image" in columns else None,
         rows=order,
     )
 
 
-def _numbers(column: pd.Series, name: str) -> np.ndarray:
+def _columns(table: Any, name: str) -> dict[str, np.ndarray]:
+    """Return the columns of a table as arrays."""
+    if hasattr(table, "to_pandas"):
+        table = table.to_pandas()
+    if isinstance(table, dict) and all(isinstance(column, np.ndarray) for column in table.values()):
+        return table
+    if not isinstance(table, (pd.DataFrame, dict)):
+        raise TypeError(f"{name} is a {type(table).__name__}; {_EXPECTED}.")
+    table = pd.DataFrame(table)
+    if len(twice := table.columns[table.columns.duplicated()]):
+        raise ValueError(f"{name} has several columns {twice[0]!r}; expected one of each name.")
+    return {column: table[column].to_numpy() for column in table.columns}
+
+
+def _numbers(column: np.ndarray, name: str) -> np.ndarray:
     try:
-        return column.to_numpy(dtype=float, na_value=np.nan)
+        return pd.to_numeric(column).astype(float) if column.dtype.kind == "O" else column.astype(float)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} holds {column.dtype} values; expected numbers.") from error
-
-
-def _objects(table: pd.DataFrame, column: str) -> np.ndarray | None:
-    return table[column].to_numpy(dtype=object) if column in table.columns else None
 
 
 def _refuse(bad: np.ndarray, values: np.ndarray, name: str, expected: str) -> None:

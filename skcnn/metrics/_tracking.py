@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from numbers import Real
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,10 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from skcnn.boxes import Pairs, Video, as_videos, best_pairs, overlapping_pairs
+from skcnn.boxes import Pairs, Video, as_videos, best_pairs, joined, overlaps_by_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
 #: The thresholds over which HOTA is a mean.
 HOTA_THRESHOLDS = np.arange(1, 20) * 0.05
@@ -47,10 +46,12 @@ def tracking_frame(
         - "idf1", "id_precision", "id_recall" [2]_: boxes whose track is the one that the true track is assigned to, in
           the best assignment of whole tracks.
         - "hota" [3]_: geometric mean of the accuracy of detection, "deta", and of association, "assa", averaged over
-          the thresholds 0.05, 0.10, ..., 0.95; "loca" is the mean overlap of its matches.
+          the thresholds 0.05, 0.10, ..., 0.95; "loca" is the mean overlap of its matches, over those thresholds that have
+          some.
         - "recall" and "precision" of boxes.
         - "false_positives", "misses" and "matches" of boxes; "switches": matches of a true track with another predicted
-          track than the last time; "fragmentations": how often a true track is found again after a gap.
+          track than the last time; "fragmentations": how often a true track is found again
+          after it was missed.
         - "mostly_tracked" and "mostly_lost": true tracks that are matched in at least 80 % or less than 20 % of their
           boxes.
         - "n_true" and "n_pred" boxes, "n_true_tracks" and "n_pred_tracks".
@@ -255,37 +256,19 @@ def match_tracks(true: Video, predicted: Video, iou_threshold: float) -> TrackMa
         free = (
             enough & ~np.isin(overlaps.first, overlaps.first[stays]) & ~np.isin(overlaps.second, overlaps.second[stays])
         )
-        chosen = [_taken(overlaps, stays), best_pairs(_taken(overlaps, free))]
-        pairs = Pairs(*map(np.concatenate, zip(*chosen, strict=True)))
+        chosen = [overlaps.only(stays), best_pairs(overlaps.only(free))]
+        pairs = joined(chosen)
         before = dict(zip(true_code[pairs.first].tolist(), predicted_code[pairs.second].tolist(), strict=True))
         switched += [last.get(code, other) != other for code, other in before.items()]
         last |= before
         matched.append(pairs)
-    if not matched:
-        matched = [Pairs(np.empty(0, int), np.empty(0, int), np.empty(0))]
-    return TrackMatches(*map(np.concatenate, zip(*matched, strict=True)), np.array(switched, bool))
+    return TrackMatches(*joined(matched), np.array(switched, bool))
 
 
 def codes_of(video: Video) -> tuple[np.ndarray, int]:
     """Return the track of each box as a number from 0, and how many tracks there are."""
     codes, tracks = pd.factorize(video.tracks)
     return codes, len(tracks)
-
-
-def overlaps_by_frame(true: Video, predicted: Video) -> Iterator[Pairs]:
-    """Yield, for each frame in which both videos have boxes, the pairs of boxes of one label that overlap."""
-    others = dict(predicted.by_frame())
-    for frame, rows in true.by_frame():
-        if (columns := others.get(frame)) is None:
-            continue
-        found = overlapping_pairs(true.boxes[rows], predicted.boxes[columns])
-        first, second = found.first + rows.start, found.second + columns.start
-        same = true.labels[first] == predicted.labels[second]
-        yield _taken(Pairs(first, second, found.score), np.asarray(same, bool))
-
-
-def _taken(pairs: Pairs, which: np.ndarray) -> Pairs:
-    return Pairs(*(values[which] for values in pairs))
 
 
 @dataclass
@@ -329,7 +312,7 @@ class TrackCounts:
             "hota": float(np.mean(np.sqrt(deta * assa))),
             "deta": float(np.mean(deta)),
             "assa": float(np.mean(assa)),
-            "loca": float(np.mean(loca)) if not np.isnan(loca).all() else np.nan,
+            "loca": float(np.nanmean(loca)) if self.hota_matches.any() else np.nan,
             "recall": float(_ratio(self.matches, self.n_true)),
             "precision": float(_ratio(self.matches, self.n_pred)),
             "false_positives": false_positives,
@@ -387,7 +370,7 @@ def _fragmentations(codes: np.ndarray, found: np.ndarray) -> int:
 
 def _identical(overlaps: list[Pairs], true_code: np.ndarray, predicted_code: np.ndarray, iou_threshold: float) -> int:
     """Count the boxes that match in the best assignment of whole tracks."""
-    enough = [_taken(pairs, pairs.score >= iou_threshold - _ROUNDING) for pairs in overlaps]
+    enough = [pairs.only(pairs.score >= iou_threshold - _ROUNDING) for pairs in overlaps]
     common = _common(enough, true_code, predicted_code)
     return int(best_pairs(common).score.sum())
 
@@ -424,10 +407,10 @@ def _hota_sums(overlaps: list[Pairs], true_code: np.ndarray, predicted_code: np.
             found.first * (1 + len(predicted_code)) + found.second,
             chosen.first * (1 + len(predicted_code)) + chosen.second,
         )
-        matched.append(_taken(found, kept))
+        matched.append(found.only(kept))
     sums = np.zeros((3, len(HOTA_THRESHOLDS)))
     for place, threshold in enumerate(HOTA_THRESHOLDS):
-        counted = [_taken(found, found.score >= threshold - _ROUNDING) for found in matched]
+        counted = [found.only(found.score >= threshold - _ROUNDING) for found in matched]
         common = _common(counted, true_code, predicted_code)
         union = n_true[common.first] + n_pred[common.second] - common.score
         overlap = sum(float(found.score.sum()) for found in counted)
@@ -438,8 +421,7 @@ def _hota_sums(overlaps: list[Pairs], true_code: np.ndarray, predicted_code: np.
 def _compared(
     y_true: Sequence[pd.DataFrame], y_pred: Sequence[pd.DataFrame], iou_threshold: float
 ) -> list[TrackCounts]:
-    if not isinstance(iou_threshold, Real) or not 0 < iou_threshold <= 1:
-        raise ValueError(f"iou_threshold={iou_threshold!r}; expected a number in (0, 1].")
+    check_iou_threshold(iou_threshold)
     true, predicted = (
         as_videos(tables, name=name, tracked=True) for name, tables in (("y_true", y_true), ("y_pred", y_pred))
     )
@@ -450,6 +432,12 @@ def _compared(
     if not true:
         raise ValueError("y_true has no videos; expected at least one.")
     return [count_tracks(*videos, float(iou_threshold)) for videos in zip(true, predicted, strict=True)]
+
+
+def check_iou_threshold(iou_threshold: float) -> None:
+    """Raise an error unless it is a number in (0, 1]."""
+    if not isinstance(iou_threshold, Real) or not 0 < iou_threshold <= 1:
+        raise ValueError(f"iou_threshold={iou_threshold!r}; expected a number in (0, 1].")
 
 
 def _total(counts: list[TrackCounts]) -> TrackCounts:

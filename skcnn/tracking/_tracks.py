@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import chi2
 
-from skcnn.boxes import Pairs, best_pairs, overlapping_pairs
+from skcnn.boxes import Pairs, best_pairs, joined, overlapping_pairs
 from skcnn.tracking import _kalman
 from skcnn.tracking._noise import TrackNoise
 
@@ -110,10 +110,9 @@ class Tracks:
         self, boxes: np.ndarray, measured: np.ndarray, labels: np.ndarray, appearance: np.ndarray | None
     ) -> Pairs:
         """Return which detection continues which track."""
-        nothing = Pairs(np.empty(0, int), np.empty(0, int), np.empty(0))
         if not len(self) or not len(boxes):
-            return nothing
-        known = nothing if appearance is None else self._matched_by_appearance(measured, labels, appearance)
+            return joined([])
+        known = joined([]) if appearance is None else self._matched_by_appearance(measured, labels, appearance)
         # What moved little is found again wherever appearance says nothing; an old prediction overlaps by chance.
         free = (self.missed == 0) | ~self.confirmed if appearance is not None else np.ones(len(self), bool)
         free[known.first] = False
@@ -125,8 +124,7 @@ class Tracks:
         )
         found = found._replace(first=tracks[found.first], second=rows[found.second])
         same = np.asarray(self.labels[found.first] == labels[found.second], bool)
-        found = best_pairs(Pairs(*(values[same] for values in found)))
-        return Pairs(*map(np.concatenate, zip(known, found, strict=True)))
+        return joined([known, best_pairs(found.only(same))])
 
     def _matched_by_appearance(self, measured: np.ndarray, labels: np.ndarray, appearance: np.ndarray) -> Pairs:
         """Match confirmed tracks by their galleries, those first that were found last: DeepSORT's cascade.
@@ -135,7 +133,7 @@ class Tracks:
         just found has the better claim.
         """
         free = np.ones(len(measured), bool)
-        chosen = [Pairs(np.empty(0, int), np.empty(0, int), np.empty(0))]
+        chosen = []
         for missed in np.unique(self.missed[self.confirmed]):
             tracks = np.flatnonzero(self.confirmed & (self.missed == missed))
             distance = np.array([1 - (self.galleries[track] @ appearance.T).max(axis=0) for track in tracks])
@@ -150,7 +148,7 @@ class Tracks:
             found = best_pairs(Pairs(tracks[row], column, closeness))
             free[found.second] = False
             chosen.append(found)
-        return Pairs(*map(np.concatenate, zip(*chosen, strict=True)))
+        return joined(chosen)
 
     def _update(self, pairs: Pairs, measured: np.ndarray, appearance: np.ndarray | None) -> None:
         tracks, rows = pairs.first, pairs.second
