@@ -55,7 +55,7 @@ class Video:
     def by_frame(self) -> list[tuple[int, slice]]:
         """Return number and rows of each frame that has boxes, in order."""
         starts = np.flatnonzero(np.diff(self.frames, prepend=self.frames[:1] - 1))
-        ends = [*starts[1:], len(self.frames)]
+        ends = [*starts[1:], len(self.frames)][: len(starts)]
         return [(int(self.frames[start]), slice(start, end)) for start, end in zip(starts, ends, strict=True)]
 
 

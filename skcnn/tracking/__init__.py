@@ -14,3 +14,6 @@ from skcnn.tracking._object_tracker import ObjectTracker
 from skcnn.tracking._video import read_frames, save_frames
 
 __all__ = ["ObjectTracker", "TrackNoise", "read_frames", "read_mot", "save_frames", "write_mot"]
+
+# Saved files know both by their public place.
+ObjectTracker.__module__ = TrackNoise.__module__ = __name__

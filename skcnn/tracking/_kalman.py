@@ -71,10 +71,12 @@ def update(states: np.ndarray, measured: np.ndarray, noise: np.ndarray) -> np.nd
     corrected = states.copy()
     corrected[:, MEAN] += states[:, VARIANCE] * missed
     corrected[:, CHANGE] += states[:, COVARIANCE] * missed
-    # Variances as products, which rounding cannot make negative.
-    corrected[:, VARIANCE] *= noise / spread
-    corrected[:, COVARIANCE] *= noise / spread
-    corrected[:, CHANGE_VARIANCE] -= states[:, COVARIANCE] ** 2 / spread
+    # Variances as products, which rounding cannot make negative; the last one is never below its product.
+    kept = noise / spread
+    corrected[:, VARIANCE] *= kept
+    corrected[:, COVARIANCE] *= kept
+    rest = states[:, CHANGE_VARIANCE] - states[:, COVARIANCE] ** 2 / spread
+    corrected[:, CHANGE_VARIANCE] = np.maximum(rest, states[:, CHANGE_VARIANCE] * kept)
     return corrected
 
 

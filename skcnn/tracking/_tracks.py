@@ -113,8 +113,9 @@ class Tracks:
         if not len(self) or not len(boxes):
             return joined([])
         known = joined([]) if appearance is None else self._matched_by_appearance(measured, labels, appearance)
-        # What moved little is found again wherever appearance says nothing; an old prediction overlaps by chance.
-        free = (self.missed == 0) | ~self.confirmed if appearance is not None else np.ones(len(self), bool)
+        # What appearance does not find again may still be where it was expected: DeepSORT asks this of tracks that were
+        # found in the last frame, and all do better.
+        free = np.ones(len(self), bool)
         free[known.first] = False
         unknown = np.ones(len(boxes), bool)
         unknown[known.second] = False

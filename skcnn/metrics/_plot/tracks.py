@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _KINDS = ("time", "paths")
+_GOLDEN = (5**0.5 - 1) / 2
 _MOST_NAMED, _LONGEST_NAME = 40, 18
 
 
@@ -195,7 +196,10 @@ class TrackDisplay:
         if kind not in _KINDS:
             raise ValueError(f"kind={kind!r}; expected {' or '.join(map(repr, _KINDS))}.")
         tracks = [track for track in self.boxes["track"].unique() if not pd.isna(track)]
-        colors = {track: color for track, (color, _) in zip(tracks, class_colors(len(tracks)), strict=True)}
+        # Tracks that follow each other get colours that are far apart.
+        places = np.argsort(np.arange(len(tracks)) * _GOLDEN % 1).argsort()
+        every = class_colors(len(tracks))
+        colors = {track: every[place][0] for track, place in zip(tracks, places, strict=True)}
         draw = self._plot_time if kind == "time" else self._plot_paths
         self.ax_ = draw(ax, colors)
         self.figure_ = self.ax_.figure
