@@ -25,6 +25,7 @@ __version__ = "0.1.0"
 _LAZY = {"load": "skcnn.persistence", "save": "skcnn.persistence"}
 _MODULES = (
     "backbones",
+    "boxes",
     "cache",
     "datasets",
     "decomposition",

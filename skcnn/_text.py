@@ -127,8 +127,8 @@ def shorter_counts(value: float) -> list[str]:
 
 
 def counted(count: int, noun: str) -> str:
-    """Return a count with its noun: "1 sample", "1,797 samples", "12 classes"."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}{'es' if noun.endswith('s') else 's'}"
+    """Return a count with its noun: "1 sample", "1,797 samples", "12 classes", "2 boxes"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}{'es' if noun.endswith(('s', 'x')) else 's'}"
 
 
 def label_text(label: Any, width: int | None = None) -> str:

@@ -17,6 +17,7 @@ from skcnn.images._decode import (
 )
 from skcnn.images._digests import ImageDigests
 from skcnn.images._dropping import drop_bad_images
+from skcnn.images._geometry import Geometry, image_sizes, upright_boxes
 from skcnn.images._input import Images, as_images
 from skcnn.images._once import fetched_once, one_pass, remembered
 from skcnn.images._reading import Batch, check_images, map_ahead, read_batches
@@ -29,6 +30,7 @@ __all__ = [
     "BadImageWarning",
     "BadRow",
     "Batch",
+    "Geometry",
     "ImageDigests",
     "Images",
     "as_image_size",
@@ -38,6 +40,7 @@ __all__ = [
     "decode_bytes",
     "drop_bad_images",
     "fetched_once",
+    "image_sizes",
     "map_ahead",
     "one_pass",
     "read_batches",
@@ -45,5 +48,6 @@ __all__ = [
     "remembered",
     "resize_image",
     "to_rgb",
+    "upright_boxes",
     "warn_if_shrunk",
 ]

@@ -227,14 +227,18 @@ def _reason(error: Exception) -> str:
     return f"broken image data ({type(error).__name__}: {error})"
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Apply the EXIF orientation, the one thing of the metadata that changes pixels."""
+def orientation_of(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8, the one thing of the metadata that changes pixels; 1 where it is unknown."""
     try:
         orientation = image.getexif().get(_ORIENTATION, 1)
     except Exception:
         # Whatever is broken in the metadata, the pixels are good.
-        return image
-    method = _TRANSPOSED.get(orientation) if isinstance(orientation, int) else None
+        return 1
+    return orientation if isinstance(orientation, int) and orientation in _TRANSPOSED else 1
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    method = _TRANSPOSED.get(orientation_of(image))
     return image if method is None else image.transpose(method)
 
 
@@ -356,16 +360,23 @@ def resize_image(image: Image.Image, size: tuple[int, int], resize: str = "stret
 
 
 def _padded(image: Image.Image, target: tuple[int, int]) -> Image.Image:
-    # As ImageOps.pad, whose rounding leaves no pixel of a very narrow image.
-    width, height = target
-    if image.width * height > width * image.height:
-        height = max(1, round(image.height / image.width * width))
-    else:
-        width = max(1, round(image.width / image.height * height))
+    (width, height), offset = padded_place(image.size, target)
     canvas = Image.new("RGB", target)
-    offset = round((target[0] - width) * 0.5), round((target[1] - height) * 0.5)
     canvas.paste(image.resize((width, height), Image.Resampling.BILINEAR), offset)
     return canvas
+
+
+def padded_place(original: tuple[int, int], target: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the size to which an image is resized within a target, and its offset there; all as (width, height).
+
+    As :func:`PIL.ImageOps.pad`, whose rounding leaves no pixel of a very narrow image.
+    """
+    width, height = target
+    if original[0] * height > width * original[1]:
+        height = max(1, round(original[1] / original[0] * width))
+    else:
+        width = max(1, round(original[0] / original[1] * height))
+    return (width, height), (round((target[0] - width) * 0.5), round((target[1] - height) * 0.5))
 
 
 def as_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:

@@ -13,7 +13,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from skcnn.images._decode import check_range, decoded, plain_errors, resize_image, to_rgb_array
+from skcnn.images._decode import (
+    check_range,
+    decoded,
+    open_image,
+    orientation_of,
+    plain_errors,
+    resize_image,
+    to_rgb_array,
+)
 
 ACCEPTED = (
     "Accepted: an array (n, height, width) or (n, height, width, 1|3|4) of uint8 or of floats in [0, 255]; or a list, "
@@ -214,6 +222,50 @@ class Images:
             width, height = (max(1, round(side * scale)) for side in image.size)
             with plain_errors():
                 return np.asarray(resize_image(image, (height, width)))
+
+    def size(self, row: int) -> tuple[int, int]:
+        """Return the height and width of a row as it is upright, before any resizing.
+
+        Parameters
+        ----------
+        row : int
+            Position in X.
+
+        Returns
+        -------
+        tuple of (height, width)
+            In pixels. Nothing is decoded where the head of a file says it.
+
+        Raises
+        ------
+        OSError
+            If the row cannot be read; the message is the reason alone.
+        TypeError
+            If the row is of another type.
+        ValueError
+            If the row is missing or empty.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skcnn.images import as_images
+        >>> as_images(np.zeros((1, 24, 32, 3), np.uint8)).size(0)
+        (24, 32)
+        """
+        item = self.items[row]
+        content = item if isinstance(item, Image.Image) else self.read(row)
+        if isinstance(content, np.ndarray):
+            if content.ndim < 2:
+                raise ValueError(f"an array of shape {content.shape} is not an image (height, width[, 1|3|4])")
+            return content.shape[0], content.shape[1]
+        if not isinstance(content, Image.Image):
+            if not content:
+                raise ValueError("empty file")
+            with plain_errors():
+                content = open_image(content)
+        width, height = content.size
+        # These four lay the image on its side.
+        return (width, height) if orientation_of(content) >= 5 else (height, width)
 
     @contextmanager
     def _image(self, row: int, size: tuple[int, int], max_pixels: int | None) -> Iterator[Image.Image]:

@@ -1,0 +1,60 @@
+"""All boxes of all images in a few arrays, and the tables that are made of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from skcnn.boxes._iou import COORDINATES
+
+
+class BoxArrays(NamedTuple):
+    """All boxes of y, one after the other: what is fast to check, to match and to count.
+
+    Attributes
+    ----------
+    image : ndarray of shape (n_boxes,), int
+        Position in y of the image that a box belongs to, in order.
+    label : ndarray of shape (n_boxes,), object
+        Labels.
+    xyxy : ndarray of shape (n_boxes, 4), float64
+        ``xmin, ymin, xmax, ymax`` in pixels.
+    score : ndarray of shape (n_boxes,), float64, or None
+        Scores; NaN for the boxes of images that have none. None where no image has scores.
+    n_images : int
+        Length of y, images without objects included.
+    """
+
+    image: np.ndarray
+    label: np.ndarray
+    xyxy: np.ndarray
+    score: np.ndarray | None
+    n_images: int
+
+    def take(self, rows: np.ndarray) -> BoxArrays:
+        """Return the boxes at ``rows`` (indices or a mask), of the same images."""
+        score = None if self.score is None else self.score[rows]
+        return self._replace(image=self.image[rows], label=self.label[rows], xyxy=self.xyxy[rows], score=score)
+
+    def tables(self) -> np.ndarray:
+        """Return the canonical form: a 1-D object array with one DataFrame per image."""
+        y = np.empty(self.n_images, object)
+        order = np.argsort(self.image, kind="stable")
+        ends = np.searchsorted(self.image[order], np.arange(self.n_images), side="right")
+        start = 0
+        for row, end in enumerate(ends):
+            rows = order[start:end]
+            y[row] = box_table(self.label[rows], self.xyxy[rows], None if self.score is None else self.score[rows])
+            start = end
+        return y
+
+
+def box_table(label: np.ndarray, xyxy: np.ndarray, score: np.ndarray | None = None) -> pd.DataFrame:
+    """Return the table of one image; labels are of dtype object, so that tables with and without boxes are alike."""
+    columns = {"label": pd.Series(label, dtype=object)}
+    columns.update({name: xyxy[:, place] for place, name in enumerate(COORDINATES)})
+    if score is not None:
+        columns["score"] = score
+    return pd.DataFrame(columns)
