@@ -4,11 +4,11 @@
     python benchmarks/tracking.py faces_orl/ --weights mobilenet_v2.weights.h5
 
 The folder has one folder of images per person. Half of the people walk in the videos to fit on, the other half in those
-to score on. A person's image changes every few frames, as heads turn; pillars hide people for up to half a second or so,
-people hide each other, a simulated detector misses some boxes, blurs all, and invents some.
+to score on. A person's image changes every few frames, as heads turn; pillars hide people for
+half a second or so, people hide each other, and a simulated detector misses some boxes, blurs all, and invents some.
 
-Each tracker has a line with its mean over the test videos, 95 % intervals by a bootstrap over videos (10,000 resamples),
-and the mean difference from SORT's model with the same patience, video by video.
+Each tracker has a line with its mean over the test videos and 95 % intervals by a bootstrap over videos (10,000
+resamples), and one with the mean difference from SORT's model with the same patience, video by video.
 """
 
 from __future__ import annotations
@@ -155,7 +155,8 @@ def main(arguments: list[str] | None = None) -> None:
             )
     boxes = sum(map(len, X_test))
     print(
-        f"{n} videos of {options.frames} frames, {boxes:,} detections; {time.perf_counter() - started:.0f} s; {describe(machine())}\n"
+        f"{n} videos of {options.frames} frames, {boxes:,} detections; {time.perf_counter() - started:.0f} s; "
+        f"{describe(machine())}\n"
     )
     print(table(["mean per video", *METRICS], rows))
     print("\nDifferences from patient SORT, video by video:\n")

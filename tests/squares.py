@@ -29,7 +29,9 @@ def squares(seed=0, n_frames=40, jitter=1.0, pillar=(90, 130), with_images=True)
                 found.append((frame, *(box + generator.normal(0, jitter, 4)), image))
     names = ["frame", *CORNERS]
     detections = pd.DataFrame(found, columns=[*names, "image"])
-    return detections if with_images else detections.drop(columns="image"), pd.DataFrame(true, columns=[*names, "track"])
+    return detections if with_images else detections.drop(columns="image"), pd.DataFrame(
+        true, columns=[*names, "track"]
+    )
 
 
 def mean_colour(crops):

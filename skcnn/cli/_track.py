@@ -46,11 +46,16 @@ def add_to(commands: Any) -> None:
     track.add_argument(
         "--appearance", action="store_true", help="compare what objects look like, by the features below; needs frames"
     )
-    track.add_argument("--max-age", type=count, metavar="N", help="frames that an object may be missing (default: 1, or 30)")
+    track.add_argument(
+        "--max-age", type=count, metavar="N", help="frames that an object may be missing (default: 1, or 30)"
+    )
     track.add_argument("--min-hits", type=count, default=3, metavar="N", help="(default: %(default)s)")
     track.add_argument("--iou-threshold", type=at_most_one, default=0.3, metavar="IOU", help="(default: %(default)s)")
     track.add_argument(
-        "--score-threshold", type=float, metavar="SCORE", help="leave out detections with smaller scores (default: none)"
+        "--score-threshold",
+        type=float,
+        metavar="SCORE",
+        help="leave out detections with smaller scores (default: none)",
     )
     add_features(track)
 

@@ -46,8 +46,7 @@ def tracking_frame(
         - "idf1", "id_precision", "id_recall" [2]_: boxes whose track is the one that the true track is assigned to, in
           the best assignment of whole tracks.
         - "hota" [3]_: geometric mean of the accuracy of detection, "deta", and of association, "assa", averaged over
-          the thresholds 0.05, 0.10, ..., 0.95; "loca" is the mean overlap of its matches, over those thresholds that have
-          some.
+          the thresholds 0.05, 0.10, ..., 0.95; "loca" is the mean overlap of its matches, over those thresholds with any.
         - "recall" and "precision" of boxes.
         - "false_positives", "misses" and "matches" of boxes; "switches": matches of a true track with another predicted
           track than the last time; "fragmentations": how often a true track is found again

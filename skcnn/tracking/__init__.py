@@ -1,8 +1,8 @@
 """Objects through the frames of a video: detections in, tracks out.
 
 :class:`ObjectTracker` is SORT, and with an embedder DeepSORT, as an estimator of scikit-learn whose samples are videos.
-It takes the boxes of any detector. :func:`read_mot` and :func:`write_mot` read and write the text files of MOTChallenge,
-and :func:`read_frames` and :func:`save_frames` take the frames out of a video file.
+It takes the boxes of any detector. :func:`read_mot` and :func:`write_mot` read and write the text files of
+MOTChallenge, and :func:`read_frames` and :func:`save_frames` take the frames out of a video file.
 
 :func:`skcnn.metrics.tracking_frame` says how good tracks are, and :class:`skcnn.metrics.TrackDisplay` where they go
 wrong.

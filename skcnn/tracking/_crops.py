@@ -32,8 +32,7 @@ def crops_of_video(video: Video, name: str) -> Iterator[np.ndarray]:
     """Yield the pixels of each box, in the order of the video; a frame is decoded once."""
     if video.images is None:
         raise ValueError(
-            f"{name} has no column 'image', which the embedder needs: the path of the image of each box's frame (or its "
-            "pixels)."
+            f"{name} has no column 'image', which the embedder needs: the path of each box's frame (or its pixels)."
         )
     for _, rows in video.by_frame():
         images = as_images([video.images[rows.start]])

@@ -41,7 +41,7 @@ def boxes_of(measured: np.ndarray) -> np.ndarray:
 
 
 def begin(measured: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """Return states (n, 5, 4) of boxes that were just seen; ``noise`` (n, 2, 4) has variances of numbers and changes."""
+    """Return states (n, 5, 4) of boxes that were just seen; ``noise`` (n, 2, 4) has the first variances."""
     states = np.zeros((len(measured), 5, N_MEASURED))
     states[:, MEAN] = measured
     states[:, VARIANCE], states[:, CHANGE_VARIANCE] = noise[:, 0], noise[:, 1]

@@ -15,7 +15,7 @@ _EXPECTED = "lines of 'frame,track,left,top,width,height,score,...', as MOTChall
 
 
 def read_mot(path: str | os.PathLike[str], *, label: str = "object") -> pd.DataFrame:
-    """Read detections or tracks of a video from a text file of MOTChallenge [1]_.
+    r"""Read detections or tracks of a video from a text file of MOTChallenge [1]_.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def read_mot(path: str | os.PathLike[str], *, label: str = "object") -> pd.DataF
     >>> import os, tempfile
     >>> from skcnn.tracking import read_mot
     >>> path = os.path.join(tempfile.mkdtemp(), "gt.txt")
-    >>> _ = open(path, "w").write("1,3,10,20,30,40,1,-1,-1,-1\\n")
+    >>> _ = open(path, "w").write("1,3,10,20,30,40,1,-1,-1,-1\n")
     >>> read_mot(path)[["frame", "xmin", "xmax", "track"]].to_dict("records")
     [{'frame': 1, 'xmin': 10.0, 'xmax': 40.0, 'track': 3}]
     """
@@ -74,8 +74,8 @@ def read_mot(path: str | os.PathLike[str], *, label: str = "object") -> pd.DataF
         box = (left, top, left + width, top + height, score)
         if not (np.isfinite(box).all() and frame.is_integer() and track.is_integer() and width > 0 and height > 0):
             raise ValueError(
-                f"{path}, line {number}: {line.strip()[:80]!r}; expected {_EXPECTED}, whole numbers of frame and track, "
-                "and a width and a height > 0."
+                f"{path}, line {number}: {line.strip()[:80]!r}; expected {_EXPECTED}, whole numbers of frame and "
+                "track, and a width and a height > 0."
             )
         frames.append(int(frame))
         tracks.append(int(track))
@@ -87,7 +87,7 @@ def read_mot(path: str | os.PathLike[str], *, label: str = "object") -> pd.DataF
 
 
 def write_mot(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:
-    """Write tracks or detections of a video as a text file of MOTChallenge.
+    r"""Write tracks or detections of a video as a text file of MOTChallenge.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def write_mot(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     >>> path = os.path.join(tempfile.mkdtemp(), "tracks.txt")
     >>> write_mot(pd.DataFrame({"frame": [1], "xmin": 1, "ymin": 2, "xmax": 5, "ymax": 9, "track": 7}), path)
     >>> open(path).read()
-    '1,7,1.00,2.00,4.00,7.00,1,-1,-1,-1\\n'
+    '1,7,1.00,2.00,4.00,7.00,1,-1,-1,-1\n'
     """
     (video,) = as_videos([table], name="table", tracked="track" in table)
     tracks = np.full(len(video.frames), -1)

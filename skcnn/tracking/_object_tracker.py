@@ -71,8 +71,8 @@ class ObjectTracker(BaseEstimator):
     gallery_size : int, default=100
         Vectors that a track keeps, those of the last times it was found, >= 1.
     noise : TrackNoise, {"sort", "relative"} or None, default=None
-        Variances of the Kalman filter. "sort" has those of SORT's program, in pixels; "relative" is close to DeepSORT's,
-        fractions of the size of each box. None is what ``fit`` learned; without labels "sort", or "relative" with an
+        Variances of the Kalman filter. "sort" has those of SORT's program, in pixels; "relative" is close to those of
+        DeepSORT, fractions of the size of each box. None is what ``fit`` learned; without labels "sort", or "relative" with an
         embedder, whose gate needs variances that are about right.
     score_threshold : float or None, default=None
         Detections with smaller scores are left out. None takes all.
@@ -101,8 +101,10 @@ class ObjectTracker(BaseEstimator):
 
     Objects of different labels are never of one track.
 
-    Written from the papers. The prediction stays within arrays of all tracks, and overlapping boxes are paired in groups
-    that touch, so that time grows with the number of boxes.
+    Written from the papers, with one addition: what is not found again by what it looks like may be found by its
+    overlap, however long it was missing (DeepSORT does this only for what was found in the last frame). All tracks are
+    predicted at once, and overlapping boxes are paired in groups that touch, so that time grows with the number of
+    boxes.
 
     References
     ----------

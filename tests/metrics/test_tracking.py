@@ -38,9 +38,11 @@ def wandering(seed):
 def test_by_hand():
     true = boxes([(f, 0, "a") for f in range(1, 6)] + [(f, 100, "b") for f in range(1, 6)])
     predicted = boxes(
-        [(1, 0, 1), (2, 0, 1), (4, 0, 2), (5, 0, 2)]  # a: missed once, and found again as another
-        + [(1, 100, 3), (2, 102, 3), (3, 100, 3), (4, 100, 3)]  # b: missed at the end
-        + [(3, 300, 4)]  # nothing is there
+        [
+            *[(1, 0, 1), (2, 0, 1), (4, 0, 2), (5, 0, 2)],  # a: missed once, and found again as another
+            *[(1, 100, 3), (2, 102, 3), (3, 100, 3), (4, 100, 3)],  # b: missed at the end
+            (3, 300, 4),  # nothing is there
+        ]
     )
     row = tracking_frame([true], [predicted]).loc["all"]
     counts = ["n_true", "n_pred", "matches", "misses", "false_positives", "switches", "fragmentations"]

@@ -5,13 +5,13 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from squares import CORNERS, mean_colour, squares
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import estimator_checks
 from sklearn.utils.validation import check_is_fitted
+from squares import CORNERS, mean_colour, squares
 
 import skcnn
 from skcnn.images import BadImageError
@@ -228,7 +228,11 @@ def test_it_survives_clone_pickle_and_a_file(four_videos, tmp_path):
     tracker = ObjectTracker(**PATIENT).fit(X, y)
     expected = tracker.predict(X[:1])[0]
     skcnn.save(tracker, tmp_path / "tracker.skcnn")
-    for other in (clone(tracker).fit(X, y), pickle.loads(pickle.dumps(tracker)), skcnn.load(tmp_path / "tracker.skcnn")):
+    for other in (
+        clone(tracker).fit(X, y),
+        pickle.loads(pickle.dumps(tracker)),
+        skcnn.load(tmp_path / "tracker.skcnn"),
+    ):
         pd.testing.assert_frame_equal(other.predict(X[:1])[0], expected)
 
 
