@@ -10,10 +10,10 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from skcnn.boxes._iou import pairwise_iou
+from skcnn.boxes._iou import paired_iou, pairwise_iou
 
-#: Entries of a table of scores that is held at once: 32 MB.
-_MOST_ENTRIES = 4_000_000
+#: Candidates for pairs that are looked at together: some arrays of 8 MB.
+_MOST_ENTRIES = 1_000_000
 
 #: Entries up to which the Hungarian method takes the whole table: less work than to look for parts of it.
 _FEW_ENTRIES = 10_000
@@ -73,7 +73,9 @@ def joined(pairs: Iterable[Pairs]) -> Pairs:
 
 
 def overlapping_pairs(first: np.ndarray, second: np.ndarray, *, at_least: float = 0.0) -> Pairs:
-    """Return the pairs of boxes that overlap; memory follows the number of pairs, not that of all combinations.
+    """Return the pairs of boxes that overlap.
+
+    Time and memory follow the number of boxes that lie above each other, not that of all combinations.
 
     Parameters
     ----------
@@ -97,22 +99,39 @@ def overlapping_pairs(first: np.ndarray, second: np.ndarray, *, at_least: float 
     >>> overlapping_pairs(first, np.array([[5, 0, 15, 10]])).score.round(3).tolist()
     [0.333]
     """
-    found = []
-    rows = max(1, _MOST_ENTRIES // max(1, len(second)))
-    for start in range(0, len(first), rows):
-        iou = pairwise_iou(first[start : start + rows], second)
+    if len(first) * len(second) <= _FEW_ENTRIES:
+        iou = pairwise_iou(first, second)
         row, column = np.nonzero((iou > 0) & (iou >= at_least))
-        found.append(Pairs(row + start, column, iou[row, column]))
+        return Pairs(row, column, iou[row, column])
+    # Of the boxes ordered by where they begin, those that can meet a box follow each other.
+    order = np.argsort(second[:, 0], kind="stable")
+    begins = second[order, 0]
+    widest = (second[:, 2] - second[:, 0]).max()
+    start, end = np.searchsorted(begins, first[:, 0] - widest), np.searchsorted(begins, first[:, 2])
+    n_candidates = np.maximum(end - start, 0)
+    found = []
+    part = np.cumsum(n_candidates) // _MOST_ENTRIES
+    for rows in np.split(np.arange(len(first)), np.flatnonzero(np.diff(part)) + 1):
+        counts = n_candidates[rows]
+        row = np.repeat(rows, counts)
+        place = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(start[rows], counts)
+        column = order[place]
+        iou = paired_iou(first[row], second[column])
+        kept = np.flatnonzero((iou > 0) & (iou >= at_least))
+        kept = kept[np.lexsort([column[kept], row[kept]])]
+        found.append(Pairs(row[kept], column[kept], iou[kept]))
     return joined(found)
 
 
-def best_pairs(pairs: Pairs) -> Pairs:
+def best_pairs(pairs: Pairs, gains: np.ndarray | None = None) -> Pairs:
     """Choose pairs with the largest sum of scores such that no row is in two of them.
 
     Parameters
     ----------
     pairs : Pairs
-        Those to choose from; their scores are finite and > 0.
+        Those to choose from.
+    gains : ndarray of shape (n_pairs,) or None, default=None
+        What is summed instead of the scores. Scores or gains are finite and > 0.
 
     Returns
     -------
@@ -139,11 +158,12 @@ def best_pairs(pairs: Pairs) -> Pairs:
     """
     if len(pairs.first) < 2:
         return pairs
+    gains = pairs.score if gains is None else gains
     n_first, n_second = int(pairs.first.max()) + 1, int(pairs.second.max()) + 1
     if n_first * n_second <= _FEW_ENTRIES:
-        chosen = _best(*pairs)
+        chosen = _best(pairs.first, pairs.second, gains)
     else:
-        parts = [members[_best_of_part(pairs, members)] for members in _connected(pairs, n_first, n_second)]
+        parts = [members[_best_of_part(pairs, gains, members)] for members in _connected(pairs, n_first, n_second)]
         chosen = np.concatenate(parts)
     chosen.sort()
     return pairs.only(chosen)
@@ -158,18 +178,18 @@ def _connected(pairs: Pairs, n_first: int, n_second: int) -> list[np.ndarray]:
     return np.split(order, np.flatnonzero(np.diff(part[order])) + 1)
 
 
-def _best_of_part(pairs: Pairs, members: np.ndarray) -> np.ndarray:
+def _best_of_part(pairs: Pairs, gains: np.ndarray, members: np.ndarray) -> np.ndarray:
     """Return which of the pairs at the positions ``members`` are the best ones."""
     row = np.unique(pairs.first[members], return_inverse=True)[1]
     column = np.unique(pairs.second[members], return_inverse=True)[1]
-    return _best(row, column, pairs.score[members])
+    return _best(row, column, gains[members])
 
 
-def _best(row: np.ndarray, column: np.ndarray, score: np.ndarray) -> np.ndarray:
+def _best(row: np.ndarray, column: np.ndarray, gain: np.ndarray) -> np.ndarray:
     """Return the positions of the best pairs by the Hungarian method; what is not a pair gains nothing."""
     shape = (row.max() + 1, column.max() + 1)
     gains, position = np.zeros(shape), np.full(shape, -1)
-    gains[row, column] = score
+    gains[row, column] = gain
     position[row, column] = np.arange(len(row))
     taken = position[linear_sum_assignment(gains, maximize=True)]
     return taken[taken >= 0]

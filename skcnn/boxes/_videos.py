@@ -52,8 +52,36 @@ class Video:
     images: np.ndarray | None
     rows: np.ndarray
 
+    def only(self, which: np.ndarray) -> Video:
+        """Return some of the boxes.
+
+        Parameters
+        ----------
+        which : ndarray of shape (n_boxes,), bool
+            Which ones.
+
+        Returns
+        -------
+        Video
+        """
+        return Video(
+            self.frames[which],
+            self.boxes[which],
+            self.labels[which],
+            self.scores[which],
+            None if self.tracks is None else self.tracks[which],
+            None if self.images is None else self.images[which],
+            self.rows[which],
+        )
+
     def by_frame(self) -> list[tuple[int, slice]]:
-        """Return number and rows of each frame that has boxes, in order."""
+        """Find the frames.
+
+        Returns
+        -------
+        list of (int, slice)
+            Number and rows of each frame that has boxes, in order.
+        """
         starts = np.flatnonzero(np.diff(self.frames, prepend=self.frames[:1] - 1))
         ends = [*starts[1:], len(self.frames)][: len(starts)]
         return [(int(self.frames[start]), slice(start, end)) for start, end in zip(starts, ends, strict=True)]
@@ -147,8 +175,8 @@ def _checked(table: Any, name: str, tracked: bool) -> Video:
         )
     frames = _numbers(columns["frame"], f"column 'frame' of {name}")
     boxes = np.column_stack([_numbers(columns[column], f"column {column!r} of {name}") for column in CORNERS])
-    is_whole = (frames == np.rint(frames)) & (np.abs(frames) < 2**53)
-    _refuse(~is_whole, frames, f"frame in {name}", "a whole number")
+    is_broken = np.asarray((frames != np.rint(frames)) | ~(np.abs(frames) < 2**53))
+    _refuse(is_broken, frames, f"frame in {name}", "a whole number")
     _refuse(~(np.abs(boxes) < 1e9).all(axis=1), boxes, f"box in {name}", "four finite numbers, in pixels")
     _refuse((boxes[:, 2:] <= boxes[:, :2]).any(axis=1), boxes, f"box in {name}", "xmin < xmax and ymin < ymax")
     scores, labels, tracks = np.ones(len(frames)), np.full(len(frames), NO_LABEL, dtype=object), None
@@ -200,6 +228,7 @@ def _numbers(column: np.ndarray, name: str) -> np.ndarray:
 def _refuse(bad: np.ndarray, values: np.ndarray, name: str, expected: str) -> None:
     """Raise the error about the first bad row, if there is one."""
     if len(rows := np.flatnonzero(bad)):
-        given = values[rows[0]].tolist() if isinstance(values[rows[0]], np.ndarray) else values[rows[0]]
+        value = values[rows[0]]
+        given = value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
         others = f" ({len(rows):,} rows are like it)" if len(rows) > 1 else ""
         raise ValueError(f"{name}, row {rows[0]}: {given!r}; expected {expected}{others}.")

@@ -72,8 +72,8 @@ class ObjectTracker(BaseEstimator):
         Vectors that a track keeps, those of the last times it was found, >= 1.
     noise : TrackNoise, {"sort", "relative"} or None, default=None
         Variances of the Kalman filter. "sort" has those of SORT's program, in pixels; "relative" is close to those of
-        DeepSORT, fractions of the size of each box. None is what ``fit`` learned; without labels "sort", or "relative" with an
-        embedder, whose gate needs variances that are about right.
+        DeepSORT, fractions of the size of each box. None is what ``fit`` learned; without labels "sort", or
+        "relative" with an embedder, whose gate needs variances that are about right.
     score_threshold : float or None, default=None
         Detections with smaller scores are left out. None takes all.
     output : {"state", "detection"}, default="state"
@@ -275,17 +275,16 @@ class ObjectTracker(BaseEstimator):
         >>> tracks[["frame", "track"]].to_dict("records")
         [{'frame': 3, 'track': 1}]
         """
-        if not hasattr(self, "_online"):
-            self.reset()
-        if self._online is None:
+        online: Tracks | None = getattr(self, "_online", None)
+        if online is None:
             self._validate_params()
-            self._online = Tracks(self._rules())
-        number = self._online.frames_seen + 1
+            online = self._online = Tracks(self._rules())
+        number = online.frames_seen + 1
         video = _one_frame(frame_boxes, number, image)
         if self.score_threshold is not None:
-            video = _only(video, video.scores >= self.score_threshold)
+            video = video.only(video.scores >= self.score_threshold)
         appearance = self._appearance(video, "frame_boxes")
-        reported = self._online.step(video.boxes, video.labels, appearance)
+        reported = online.step(video.boxes, video.labels, appearance)
         return self._table(video, [(np.arange(len(video.frames))[reported.rows], reported)])
 
     def reset(self) -> Self:
@@ -296,7 +295,7 @@ class ObjectTracker(BaseEstimator):
         ObjectTracker
             Itself.
         """
-        self._online: Tracks | None = None
+        self.__dict__.pop("_online", None)
         return self
 
     def score(self, X: Sequence[pd.DataFrame], y: Sequence[pd.DataFrame]) -> float:
@@ -338,7 +337,7 @@ class ObjectTracker(BaseEstimator):
         videos = as_videos(X)
         if self.score_threshold is None:
             return videos
-        return [_only(video, video.scores >= self.score_threshold) for video in videos]
+        return [video.only(video.scores >= self.score_threshold) for video in videos]
 
     def _published(self) -> tuple[TrackNoise, float]:
         """Return what is used where nothing was learned."""
@@ -389,7 +388,8 @@ class ObjectTracker(BaseEstimator):
 
         The second half of each track is compared with the first halves of all: the same object some time later.
         """
-        same, others = [], []
+        same: list[np.ndarray] = []
+        others: list[np.ndarray] = []
         for number, (video, truth, pair) in enumerate(zip(videos, truths, pairs, strict=True)):
             vectors = self._appearance(video, f"X[{number}]")
             codes = pd.factorize(truth.tracks)[0][pair.first]
@@ -450,11 +450,6 @@ class ObjectTracker(BaseEstimator):
                 "track": tracks[order],
             }
         )
-
-
-def _only(video: Video, which: np.ndarray) -> Video:
-    parts = {name: None if part is None else part[which] for name, part in vars(video).items()}
-    return Video(**parts)
 
 
 def _pairs_of(truth: Video, video: Video) -> Pairs:

@@ -103,7 +103,7 @@ def save_frames(path: str | os.PathLike[str], folder: str | os.PathLike[str], *,
         raise ValueError(f"every={every!r}; expected an int >= 1.")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    paths = []
+    paths: list[str] = []
     for number, frame in enumerate(read_frames(path)):
         if number % every == 0:
             target = folder / f"{len(paths) + 1:06d}.png"

@@ -45,7 +45,7 @@ def test_what_is_not_a_video_is_refused_by_name(clip, tmp_path, monkeypatch):
     bad.write_bytes(b"no video")
     with pytest.raises(ValueError, match=r"bad\.mp4 is not a video"):
         next(read_frames(bad))
-    with pytest.raises(FileNotFoundError, match="none.mp4"):
+    with pytest.raises(FileNotFoundError, match=r"none\.mp4"):
         next(read_frames(tmp_path / "none.mp4"))
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(ImportError, match=r"skcnn\[video\]"):
