@@ -74,7 +74,7 @@ class Finder(BaseEstimator):
 
 
 def test_frames_with_a_detector(frames, tmp_path, monkeypatch):
-    monkeypatch.setattr("skcnn.load", lambda path: Finder(), raising=False)
+    monkeypatch.setattr("skcnn.persistence.load", lambda path: Finder())
     monkeypatch.setattr("skcnn.persistence.read_manifest", lambda path: {})
     model = tmp_path / "finder.skcnn"
     model.touch()

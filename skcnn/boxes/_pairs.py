@@ -163,7 +163,10 @@ def best_pairs(pairs: Pairs, gains: np.ndarray | None = None) -> Pairs:
     if n_first * n_second <= _FEW_ENTRIES:
         chosen = _best(pairs.first, pairs.second, gains)
     else:
-        parts = [members[_best_of_part(pairs, gains, members)] for members in _connected(pairs, n_first, n_second)]
+        parts = [
+            members if len(members) == 1 else members[_best_of_part(pairs, gains, members)]
+            for members in _connected(pairs, n_first, n_second)
+        ]
         chosen = np.concatenate(parts)
     chosen.sort()
     return pairs.only(chosen)

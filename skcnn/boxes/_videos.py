@@ -175,10 +175,10 @@ def _checked(table: Any, name: str, tracked: bool) -> Video:
         )
     frames = _numbers(columns["frame"], f"column 'frame' of {name}")
     boxes = np.column_stack([_numbers(columns[column], f"column {column!r} of {name}") for column in CORNERS])
-    is_broken = np.asarray((frames != np.rint(frames)) | ~(np.abs(frames) < 2**53))
+    is_broken = (frames != np.rint(frames)) | ~(np.abs(frames) < 2**53)
     _refuse(is_broken, frames, f"frame in {name}", "a whole number")
     _refuse(~(np.abs(boxes) < 1e9).all(axis=1), boxes, f"box in {name}", "four finite numbers, in pixels")
-    _refuse((boxes[:, 2:] <= boxes[:, :2]).any(axis=1), boxes, f"box in {name}", "xmin < xmax and ymin < ymax")
+    _refuse(np.any(boxes[:, 2:] <= boxes[:, :2], axis=1), boxes, f"box in {name}", "xmin < xmax and ymin < ymax")
     scores, labels, tracks = np.ones(len(frames)), np.full(len(frames), NO_LABEL, dtype=object), None
     if "score" in columns:
         scores = _numbers(columns["score"], f"column 'score' of {name}")

@@ -150,13 +150,13 @@ def _detected(options: argparse.Namespace) -> pd.DataFrame:
     """Return what a saved detector finds in frames."""
     import pandas as pd
 
-    import skcnn
+    from skcnn.persistence import load
 
     if not options.detector:
         options.parser.error(
             f"{options.source} is neither .txt nor .csv with detections; frames need a --detector that finds boxes"
         )
-    detector = skcnn.load(options.detector)
+    detector = load(options.detector)
     if os.path.isdir(options.source):
         paths = _frame_paths(options.source)
         found = detector.predict(list(paths))

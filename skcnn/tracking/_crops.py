@@ -30,6 +30,8 @@ def crop(frame: np.ndarray, box: np.ndarray) -> np.ndarray:
 
 def crops_of_video(video: Video, name: str) -> Iterator[np.ndarray]:
     """Yield the pixels of each box, in the order of the video; a frame is decoded once."""
+    if not len(video.frames):
+        return
     if video.images is None:
         raise ValueError(
             f"{name} has no column 'image', which the embedder needs: the path of each box's frame (or its pixels)."

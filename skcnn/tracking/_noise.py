@@ -102,7 +102,7 @@ RELATIVE_NOISE = TrackNoise(
 
 
 def learned_noise(truths: list[np.ndarray], found: np.ndarray, true: np.ndarray) -> TrackNoise | None:
-    """Estimate relative noise by the moments of labelled tracks; None where there is too little to learn from.
+    """Estimate relative noise by the moments of labelled tracks; None where there is too little of them.
 
     ``truths`` has for each stretch of a labelled track in consecutive frames its boxes (n_frames, 4); ``found`` and
     ``true`` (n, 4) are detections and the labelled boxes that they were matched to.

@@ -166,7 +166,7 @@ class ObjectTracker(BaseEstimator):
         self.output = output
 
     def fit(self, X: Sequence[pd.DataFrame], y: Sequence[pd.DataFrame] | None = None) -> Self:
-        """Learn from labelled tracks.
+        """Estimate noise and distances on labelled tracks.
 
         Parameters
         ----------
