@@ -32,6 +32,7 @@ def test_text_in_and_text_out(detections, tmp_path, capsys):
     assert f"tracks.txt: 4 tracks, {len(expected)} boxes in 12 frames" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_table_with_appearance(detections, frames, tmp_path):
     source, out = tmp_path / "det.csv", tmp_path / "tracks.csv"
     detections.drop(columns="image").assign(label="square").to_csv(source, index=False)

@@ -93,6 +93,7 @@ def test_pages_have_code():
         "once_and_fast",
         "fine_tuning",
         "decomposition",
+        "tracking",
         "splits",
         "report",
         "inspection",
