@@ -119,7 +119,7 @@ def write_mot(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     if video.tracks is not None:
         is_whole = all(isinstance(track, (int, np.integer)) for track in video.tracks)
         tracks = video.tracks if is_whole else pd.factorize(video.tracks)[0] + 1
-    with replacing(path) as unfinished, open(unfinished, "w", encoding="utf-8", newline="\n") as file:
+    with replacing(path, durable=False) as unfinished, open(unfinished, "w", encoding="utf-8", newline="\n") as file:
         for frame, track, box, score in zip(video.frames, tracks, video.boxes, video.scores, strict=True):
             xmin, ymin, xmax, ymax = box
             size = f"{xmin:.2f},{ymin:.2f},{xmax - xmin:.2f},{ymax - ymin:.2f}"

@@ -87,7 +87,7 @@ def test_a_match_stays_while_it_overlaps_enough():
     assert row["motp"] == pytest.approx((1 + 7 / 13) / 2)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(st.integers(0, 10_000))
 def test_properties(seed):
     true, predicted = wandering(seed)

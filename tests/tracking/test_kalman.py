@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -13,6 +13,7 @@ finite = st.floats(1, 500)
 boxes = arrays(float, (5, 4), elements=finite).map(lambda a: np.concatenate([a[:, :2], a[:, :2] + a[:, 2:]], axis=1))
 
 
+@settings(max_examples=25, deadline=None)
 @given(boxes)
 def test_measurements_and_boxes_are_inverse(given_boxes):
     np.testing.assert_allclose(
@@ -20,6 +21,7 @@ def test_measurements_and_boxes_are_inverse(given_boxes):
     )
 
 
+@settings(max_examples=25, deadline=None)
 @given(boxes, arrays(float, (6, 5, 4), elements=st.floats(-30, 30)))
 def test_variances_stay_positive(first, moves):
     measured = _kalman.measurements_of(first)
@@ -64,7 +66,7 @@ def test_noise_is_learned_back():
     """Tracks drawn from the model itself give about the variances that they were drawn with."""
     generator = np.random.default_rng(1)
     truths, size = [], np.array([100.0, 100.0])
-    for _ in range(300):
+    for _ in range(150):
         velocity, place = generator.normal(0, 2, 2), generator.uniform(0, 500, 2)
         places = []
         for _ in range(40):
@@ -75,9 +77,9 @@ def test_noise_is_learned_back():
     true = np.concatenate(truths)
     noise = learned_noise(truths, true + np.tile(generator.normal(0, 3, (len(true), 2)), 2), true)
     assert noise.relative
-    np.testing.assert_allclose(np.sqrt(noise.measurement[:2]), 0.03, rtol=0.05)
-    np.testing.assert_allclose(np.sqrt(noise.process[:2]), 0.01, rtol=0.1)
-    np.testing.assert_allclose(np.sqrt(noise.process[4:6]), 0.005, rtol=0.1)
+    np.testing.assert_allclose(np.sqrt(noise.measurement[:2]), 0.03, rtol=0.06)
+    np.testing.assert_allclose(np.sqrt(noise.process[:2]), 0.01, rtol=0.15)
+    np.testing.assert_allclose(np.sqrt(noise.process[4:6]), 0.005, rtol=0.15)
     assert learned_noise([true[:2]], true[:2], true[:2]) is None
 
 

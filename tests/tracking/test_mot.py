@@ -34,7 +34,7 @@ def test_a_bad_line_is_named(line, tmp_path):
 boxes = st.tuples(st.integers(1, 99), *[st.integers(0, 20_000)] * 2, *[st.integers(1, 20_000)] * 2)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.lists(boxes, max_size=8))
 def test_a_round_trip(rows):
     import tempfile

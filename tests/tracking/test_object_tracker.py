@@ -196,7 +196,7 @@ def test_cross_validation_and_search(four_videos):
     predicted = cross_val_predict(ObjectTracker(), X, y, cv=2)
     assert predicted.shape == (4,)
     assert isinstance(predicted[0], pd.DataFrame)
-    search = GridSearchCV(ObjectTracker(reconfirm=False), {"max_age": [1, 20]}, cv=2).fit(X, y)
+    search = GridSearchCV(ObjectTracker(reconfirm=False), {"max_age": [1, 20]}, cv=2).fit(X[:2], y[:2])
     assert search.best_params_["max_age"] == 20
     as_array = np.empty(4, dtype=object)
     as_array[:] = X
