@@ -51,10 +51,11 @@ def read_mot(path: str | os.PathLike[str], *, label: str = "object") -> pd.DataF
 
     Examples
     --------
-    >>> import os, tempfile
+    >>> import tempfile
+    >>> from pathlib import Path
     >>> from skcnn.tracking import read_mot
-    >>> path = os.path.join(tempfile.mkdtemp(), "gt.txt")
-    >>> _ = open(path, "w").write("1,3,10,20,30,40,1,-1,-1,-1\n")
+    >>> path = Path(tempfile.mkdtemp()) / "gt.txt"
+    >>> _ = path.write_text("1,3,10,20,30,40,1,-1,-1,-1\n")
     >>> read_mot(path)[["frame", "xmin", "xmax", "track"]].to_dict("records")
     [{'frame': 1, 'xmin': 10.0, 'xmax': 40.0, 'track': 3}]
     """
@@ -106,12 +107,13 @@ def write_mot(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:
 
     Examples
     --------
-    >>> import os, tempfile
+    >>> import tempfile
+    >>> from pathlib import Path
     >>> import pandas as pd
     >>> from skcnn.tracking import write_mot
-    >>> path = os.path.join(tempfile.mkdtemp(), "tracks.txt")
+    >>> path = Path(tempfile.mkdtemp()) / "tracks.txt"
     >>> write_mot(pd.DataFrame({"frame": [1], "xmin": 1, "ymin": 2, "xmax": 5, "ymax": 9, "track": 7}), path)
-    >>> open(path).read()
+    >>> path.read_text()
     '1,7,1.00,2.00,4.00,7.00,1,-1,-1,-1\n'
     """
     (video,) = as_videos([table], name="table", tracked="track" in table)
