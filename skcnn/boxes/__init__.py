@@ -11,15 +11,23 @@ Of a video there is one table, which has a column ``frame``: :func:`as_videos` c
 Nothing here needs Keras.
 """
 
-from skcnn.boxes._arrays import BoxArrays, box_table
-from skcnn.boxes._checks import as_boxes, check_boxes
+from skcnn.boxes._arrays import BoxArrays, box_table, sorted_labels
+from skcnn.boxes._checks import INVALID, as_boxes, check_boxes
+from skcnn.boxes._coco import boxes_from_coco, boxes_to_coco
+from skcnn.boxes._dicts import boxes_to_supervision, boxes_to_torchvision
 from skcnn.boxes._forms import box_arrays
 from skcnn.boxes._frame import boxes_from_frame, boxes_to_frame
-from skcnn.boxes._iou import paired_iou, pairwise_iou
+from skcnn.boxes._iou import COORDINATES, paired_iou, pairwise_iou
 from skcnn.boxes._pairs import Pairs, best_pairs, joined, overlapping_pairs
+from skcnn.boxes._strata import stratify_by_boxes
+from skcnn.boxes._suppression import non_max_suppression
 from skcnn.boxes._videos import Video, as_videos, overlaps_by_frame
+from skcnn.boxes._voc import boxes_from_voc, boxes_to_voc
+from skcnn.boxes._yolo import boxes_from_yolo, boxes_to_yolo
 
 __all__ = [
+    "COORDINATES",
+    "INVALID",
     "BoxArrays",
     "Pairs",
     "Video",
@@ -28,12 +36,23 @@ __all__ = [
     "best_pairs",
     "box_arrays",
     "box_table",
+    "boxes_from_coco",
     "boxes_from_frame",
+    "boxes_from_voc",
+    "boxes_from_yolo",
+    "boxes_to_coco",
     "boxes_to_frame",
+    "boxes_to_supervision",
+    "boxes_to_torchvision",
+    "boxes_to_voc",
+    "boxes_to_yolo",
     "check_boxes",
     "joined",
+    "non_max_suppression",
     "overlapping_pairs",
     "overlaps_by_frame",
     "paired_iou",
     "pairwise_iou",
+    "sorted_labels",
+    "stratify_by_boxes",
 ]

@@ -58,3 +58,8 @@ def box_table(label: np.ndarray, xyxy: np.ndarray, score: np.ndarray | None = No
     if score is not None:
         columns["score"] = score
     return pd.DataFrame(columns)
+
+
+def sorted_labels(label: np.ndarray) -> list:
+    """Return the labels that occur, each once: numbers by size, and then text by its letters."""
+    return sorted(set(label.tolist()), key=lambda value: (isinstance(value, str), value))

@@ -94,6 +94,7 @@ def check_boxes(
     *,
     classes: Sequence[Any] | None = None,
     sources: Sequence[str] | None = None,
+    name: str = "y",
 ) -> BoxArrays:
     """Return boxes in arrays, checked as :func:`as_boxes` checks y.
 
@@ -105,6 +106,8 @@ def check_boxes(
         See :func:`as_boxes`.
     sources : sequence of str or None, default=None
         The file that describes the boxes of each image, for the message. None names the images of X.
+    name : str, default="y"
+        What the message calls y.
 
     Returns
     -------
@@ -122,7 +125,7 @@ def check_boxes(
         images = as_images(X)
         if len(images) != boxes.n_images:
             raise ValueError(
-                f"y has boxes of {counted(boxes.n_images, 'image')} and X has {counted(len(images), 'image')}; "
+                f"{name} has boxes of {counted(boxes.n_images, 'image')} and X has {counted(len(images), 'image')}; "
                 "expected one table per image."
             )
         sizes = image_sizes(images)
@@ -133,7 +136,7 @@ def check_boxes(
     if good.all():
         return boxes
     if invalid == "raise":
-        raise ValueError(_message(boxes, np.flatnonzero(~good), reasons, sources))
+        raise ValueError(_message(boxes, np.flatnonzero(~good), reasons, sources, name))
     return boxes.take(good)
 
 
@@ -173,7 +176,12 @@ def _faults(boxes: BoxArrays, sizes: np.ndarray | None, classes: Sequence[Any] |
 
 
 def _message(
-    boxes: BoxArrays, rows: np.ndarray, reasons: list[str | None], sources: Sequence[str] | None, shown: int = 3
+    boxes: BoxArrays,
+    rows: np.ndarray,
+    reasons: list[str | None],
+    sources: Sequence[str] | None,
+    name: str,
+    shown: int = 3,
 ) -> str:
     lines = []
     for row in rows[:shown]:
@@ -185,7 +193,7 @@ def _message(
     more = f" And {len(rows) - shown:,} more." if len(rows) > shown else ""
     one = len(rows) == 1
     return (
-        f"{counted(len(rows), 'box')} of y {'is' if one else 'are'} invalid. {' '.join(lines)}{more} Correct "
+        f"{counted(len(rows), 'box')} of {name} {'is' if one else 'are'} invalid. {' '.join(lines)}{more} Correct "
         f"{'it' if one else 'them'}, or give invalid='drop' to leave {'it' if one else 'them'} out ('clip' cuts boxes "
         "at the edges of the image)."
     )

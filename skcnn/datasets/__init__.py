@@ -3,12 +3,24 @@
 ``load_*`` reads what is local, ``fetch_*`` downloads. Every one returns a :class:`sklearn.utils.Bunch` with ``data``,
 ``target`` and ``target_names``. Images in files stay in their files: ``data`` then is a table with a column ``path``,
 which every estimator of skcnn takes as X.
+
+:func:`load_voc`, :func:`load_coco` and :func:`load_yolo` read images with boxes, and return X and y.
 """
 
+from skcnn.datasets._boxes import load_coco, load_voc, load_yolo
 from skcnn.datasets._digits import load_digit_images
 from skcnn.datasets._flowers import fetch_flowers
 from skcnn.datasets._folder import load_image_folder
 from skcnn.datasets._table import load_image_table
 from skcnn.datasets._walk import walk_images
 
-__all__ = ["fetch_flowers", "load_digit_images", "load_image_folder", "load_image_table", "walk_images"]
+__all__ = [
+    "fetch_flowers",
+    "load_coco",
+    "load_digit_images",
+    "load_image_folder",
+    "load_image_table",
+    "load_voc",
+    "load_yolo",
+    "walk_images",
+]

@@ -13,10 +13,18 @@ import importlib
 import warnings
 from typing import Any
 
+from skcnn.metrics._average_precision import average_precision, average_recall, class_detection_frame, detection_frame
+from skcnn.metrics._box_curves import detection_curve_frame
+from skcnn.metrics._box_errors import detection_errors
+from skcnn.metrics._box_intervals import detection_intervals
+from skcnn.metrics._box_overlap import localization_accuracy, mean_iou
+from skcnn.metrics._box_scorers import box_scorers
 from skcnn.metrics._calibration import calibration_frame
 from skcnn.metrics._comparison import compare_predictions
 from skcnn.metrics._confusion import confusion_frame, most_confused
 from skcnn.metrics._intervals import bootstrap_intervals
+from skcnn.metrics._plot.box_curves import BoxPrecisionRecallDisplay
+from skcnn.metrics._plot.box_grid import BoxGridDisplay
 from skcnn.metrics._plot.confusion import ConfusionDisplay
 from skcnn.metrics._plot.curves import OneVsRestPrecisionRecallDisplay, OneVsRestRocDisplay
 from skcnn.metrics._plot.error_grid import ErrorGridDisplay
@@ -31,6 +39,8 @@ from skcnn.metrics._thresholds import operating_point, threshold_table
 from skcnn.metrics._tracking import hota_score, idf1_score, mota_score, motp_score, tracking_frame
 
 __all__ = [
+    "BoxGridDisplay",
+    "BoxPrecisionRecallDisplay",
     "ConfusionDisplay",
     "ErrorGridDisplay",
     "ImageGridDisplay",
@@ -41,14 +51,24 @@ __all__ = [
     "ThresholdDisplay",
     "TrackDisplay",
     "TrainingCurveDisplay",
+    "average_precision",
+    "average_recall",
     "bootstrap_intervals",
+    "box_scorers",
     "calibration_frame",
+    "class_detection_frame",
     "classification_frame",
     "compare_predictions",
     "confusion_frame",
+    "detection_curve_frame",
+    "detection_errors",
+    "detection_frame",
+    "detection_intervals",
     "headline_frame",
     "hota_score",
     "idf1_score",
+    "localization_accuracy",
+    "mean_iou",
     "most_confused",
     "mota_score",
     "motp_score",

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -18,6 +18,7 @@ def proper(boxes):
     return np.concatenate([start, start + 1 + np.abs(boxes[:, :2] - boxes[:, 2:])], axis=1)
 
 
+@settings(max_examples=50, deadline=None)
 @given(corners, corners)
 def test_it_equals_pycocotools(a, b):
     mask = pytest.importorskip("pycocotools.mask")
@@ -29,6 +30,7 @@ def test_it_equals_pycocotools(a, b):
         np.testing.assert_allclose(found, mask.iou(*widths, [0] * len(b)), atol=1e-12)
 
 
+@settings(max_examples=30, deadline=None)
 @given(corners)
 def test_a_box_agrees_with_itself_and_pairs_are_the_diagonal(a):
     a = proper(a)
@@ -43,8 +45,8 @@ def test_boxes_without_an_area_overlap_nothing():
 
 def test_tables_and_many_boxes():
     table = pd.DataFrame({"label": ["a"], "xmax": [10.0], "ymax": [10.0], "xmin": [0.0], "ymin": [0.0]})
-    many = np.tile([0.0, 0.0, 5.0, 10.0], (3000, 1))
-    np.testing.assert_array_equal(pairwise_iou(many, table), np.full((3000, 1), 0.5))
+    many = np.tile([0.0, 0.0, 5.0, 10.0], (1200, 1))
+    np.testing.assert_array_equal(pairwise_iou(many, table), np.full((1200, 1), 0.5))
     assert pairwise_iou(many, many).min() == 1
     assert pairwise_iou([], table).shape == (0, 1)
 

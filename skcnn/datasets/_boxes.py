@@ -1,0 +1,311 @@
+"""Images with boxes around their objects, as Pascal VOC, COCO and YOLO keep them."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from skcnn._files import check_regular
+from skcnn._text import counted, did_you_mean, listing
+from skcnn.boxes import box_arrays, boxes_from_coco, boxes_from_voc, boxes_from_yolo, check_boxes
+from skcnn.datasets._folder import image_extensions, text_column
+from skcnn.datasets._natural import natural_key
+from skcnn.images import as_images, image_sizes
+
+
+def load_voc(
+    root: str | os.PathLike[str],
+    *,
+    split: str | None = None,
+    invalid: Literal["raise", "clip", "drop"] = "raise",
+    difficult: bool = True,
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Load images with boxes from a folder of Pascal VOC.
+
+    Parameters
+    ----------
+    root : str or path-like
+        A folder with ``Annotations/`` (an XML file per image), ``JPEGImages/`` and perhaps ``ImageSets/Main/``; or one
+        in which XML files and images lie side by side, as labelImg writes them. An image and its XML file have the same
+        name but for the extension.
+    split : str or None, default=None
+        Name of a list of images in ``ImageSets/Main``, such as "train". None takes all images with an XML file.
+    invalid : {"raise", "clip", "drop"}, default="raise"
+        How to handle boxes that cannot be right: see :func:`skcnn.boxes.as_boxes`.
+    difficult : bool, default=True
+        Whether to keep objects that are marked as difficult.
+
+    Returns
+    -------
+    X : DataFrame of shape (n_images, 1)
+        Column "path", in natural order or that of the list. An image whose XML file has no object is among them.
+    y : ndarray of shape (n_images,), object
+        One table of boxes per image, in pixels from 0 (VOC counts from 1): see :func:`skcnn.boxes.boxes_from_voc`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a folder, a list, an image or an XML file is missing.
+    ValueError
+        If an XML file is not an annotation of VOC, or a box is invalid; the message names the file.
+
+    Warns
+    -----
+    UserWarning
+        If there are images without an XML file, and no ``split``: they are left out, since nobody has said that
+        they show no object.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skcnn.boxes import as_boxes, boxes_to_voc
+    >>> from skcnn.datasets import load_voc
+    >>> root = Path(tempfile.mkdtemp())
+    >>> for name, boxes in zip(["1", "2"], as_boxes([[[0, 0, 8, 8]], []])):
+    ...     Image.new("RGB", (16, 16)).save(root / f"{name}.png")
+    ...     _ = (root / f"{name}.xml").write_text(boxes_to_voc(boxes, (16, 16)))
+    >>> X, y = load_voc(root)
+    >>> [len(table) for table in y]
+    [1, 0]
+    """
+    folder = _folder(root)
+    xml_folder = folder / "Annotations" if (folder / "Annotations").is_dir() else folder
+    image_folder = folder / "JPEGImages" if (folder / "JPEGImages").is_dir() else folder
+    by_stem = _images_by_stem(image_folder)
+    if split is None:
+        stems = sorted((path.stem for path in xml_folder.glob("*.xml")), key=natural_key)
+        _check_found(stems, xml_folder, "XML file")
+        _warn_unlabelled(sorted(set(by_stem) - set(stems)), "XML file")
+    else:
+        stems = _split(folder / "ImageSets" / "Main", split)
+    _check_there([stem for stem in stems if stem not in by_stem], image_folder, "image")
+    sources = [str(xml_folder / f"{stem}.xml") for stem in stems]
+    tables = [_read(source, lambda content: boxes_from_voc(content, difficult=difficult)) for source in sources]
+    return _checked([by_stem[stem] for stem in stems], tables, invalid, sources)
+
+
+def load_coco(
+    annotations: str | os.PathLike[str],
+    root: str | os.PathLike[str] | None = None,
+    *,
+    invalid: Literal["raise", "clip", "drop"] = "raise",
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Load images with boxes from a JSON file of COCO.
+
+    Parameters
+    ----------
+    annotations : str or path-like
+        The JSON file.
+    root : str or path-like or None, default=None
+        Folder that file names start from. None is the folder of the JSON file.
+    invalid : {"raise", "clip", "drop"}, default="raise"
+        How to handle boxes that cannot be right: see :func:`skcnn.boxes.as_boxes`.
+
+    Returns
+    -------
+    X : DataFrame of shape (n_images, 1)
+        Column "path", in the order of the file, images without annotations included.
+    y : ndarray of shape (n_images,), object
+        One table of boxes per image, without those that surround crowds: see :func:`skcnn.boxes.boxes_from_coco`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file or an image is missing.
+    ValueError
+        If the file is not JSON of COCO's form, or a box is invalid.
+
+    Examples
+    --------
+    >>> import json
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skcnn.boxes import boxes_to_coco
+    >>> from skcnn.datasets import load_coco
+    >>> root = Path(tempfile.mkdtemp())
+    >>> Image.new("RGB", (16, 16)).save(root / "1.png")
+    >>> coco = boxes_to_coco([[[0, 0, 8, 8]]], [str(root / "1.png")])
+    >>> _ = (root / "boxes.json").write_text(json.dumps(coco))
+    >>> X, y = load_coco(root / "boxes.json")
+    >>> y[0]["xmax"].tolist()
+    [8.0]
+    """
+    path = Path(os.path.expanduser(os.fspath(annotations)))
+    folder = path.parent if root is None else _folder(root)
+
+    def read(content: bytes) -> tuple[list[str], np.ndarray]:
+        coco = json.loads(content)
+        if not isinstance(coco, dict):
+            raise ValueError(f"a JSON {type(coco).__name__}; expected COCO's object of images, categories, annotations")
+        return boxes_from_coco(coco)
+
+    names, tables = _read(str(path), read)
+    files = [os.path.join(folder, name) for name in names]
+    _check_there([name for name, file in zip(names, files, strict=True) if not os.path.exists(file)], folder, "image")
+    return _checked(files, tables, invalid, None)
+
+
+def load_yolo(
+    images: str | os.PathLike[str],
+    labels: str | os.PathLike[str] | None = None,
+    *,
+    classes: Sequence[Any] | Mapping[int, Any] | None = None,
+    invalid: Literal["raise", "clip", "drop"] = "raise",
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Load images with boxes from a folder of images and one of YOLO's text files.
+
+    Parameters
+    ----------
+    images : str or path-like
+        Folder of the images, such as "data/images/train".
+    labels : str or path-like or None, default=None
+        Folder of the text files, with the names of the images. None takes the folder whose path has "labels" in place
+        of the last "images", if there is one, and else the folder of the images.
+    classes : sequence or mapping or None, default=None
+        Labels by number: ``names`` of the ``data.yaml`` that such data sets have. None takes the lines of a
+        ``classes.txt`` among the text files, and else the numbers.
+    invalid : {"raise", "clip", "drop"}, default="raise"
+        How to handle boxes that cannot be right: see :func:`skcnn.boxes.as_boxes`.
+
+    Returns
+    -------
+    X : DataFrame of shape (n_images, 1)
+        Column "path", in natural order.
+    y : ndarray of shape (n_images,), object
+        One table of boxes per image. An image without a text file has no object: such is YOLO's convention.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a folder is missing, there are no images, or none of them has a text file.
+    ValueError
+        If a text file has another form, or a box is invalid; the message names the file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skcnn.datasets import load_yolo
+    >>> root = Path(tempfile.mkdtemp())
+    >>> Image.new("RGB", (16, 16)).save(root / "1.png")
+    >>> _ = (root / "1.txt").write_text("0 0.25 0.25 0.5 0.5")
+    >>> X, y = load_yolo(root, classes=["cat"])
+    >>> y[0]
+      label  xmin  ymin  xmax  ymax
+    0   cat   0.0   0.0   8.0   8.0
+    """
+    image_folder = _folder(images)
+    text_folder = _beside(image_folder) if labels is None else _folder(labels)
+    by_stem = _images_by_stem(image_folder)
+    stems = sorted(by_stem, key=natural_key)
+    _check_found(stems, image_folder, "image")
+    sources = [str(text_folder / f"{stem}.txt") for stem in stems]
+    if not any(map(os.path.exists, sources)):
+        raise FileNotFoundError(
+            f"None of the {counted(len(stems), 'image')} of {str(image_folder)!r} has a text file in "
+            f"{str(text_folder)!r}; the first would be {sources[0]!r}. Give their folder as labels=."
+        )
+    listed = text_folder / "classes.txt"
+    if classes is None and listed.is_file():
+        classes = listed.read_text(encoding="utf-8").split("\n")
+        classes = [name.strip() for name in classes if name.strip()]
+    files = [by_stem[stem] for stem in stems]
+    sizes = image_sizes(as_images(files)).tolist()
+
+    def read(source: str, size: tuple[int, int]) -> pd.DataFrame:
+        if not os.path.exists(source):
+            return boxes_from_yolo("", size)
+        return _read(source, lambda content: boxes_from_yolo(content.decode("utf-8"), size, classes))
+
+    tables = [read(source, tuple(size)) for source, size in zip(sources, sizes, strict=True)]
+    return _checked(files, tables, invalid, sources)
+
+
+def _checked(files: list[str], tables: Any, invalid: str, sources: list[str] | None) -> tuple[pd.DataFrame, np.ndarray]:
+    y = check_boxes(box_arrays(tables), files, invalid, sources=sources).tables()
+    return pd.DataFrame({"path": text_column(files)}), y
+
+
+def _folder(path: str | os.PathLike[str]) -> Path:
+    folder = Path(os.path.expanduser(os.fspath(path)))
+    if not folder.is_dir():
+        raise FileNotFoundError(f"There is no folder {str(folder)!r} (searched from {os.getcwd()!r}).")
+    return folder
+
+
+def _images_by_stem(folder: Path) -> dict[str, str]:
+    extensions = image_extensions()
+    found: dict[str, str] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in extensions and not path.name.startswith("."):
+            if path.stem in found:
+                raise ValueError(
+                    f"{found[path.stem]!r} and {str(path)!r} have the same name but for the extension, so that "
+                    "annotations may belong to either; rename or remove one."
+                )
+            found[path.stem] = str(path)
+    return found
+
+
+def _split(folder: Path, split: str) -> list[str]:
+    path = folder / f"{split}.txt"
+    if not path.is_file():
+        known = sorted(file.stem for file in folder.glob("*.txt")) if folder.is_dir() else []
+        raise FileNotFoundError(
+            f"split={split!r}, and there is no {str(path)!r}; lists there: {listing(known) or 'none'}."
+            f"{did_you_mean(split, known)}"
+        )
+    # Lists of one class have a second column: 1, 0 or -1.
+    lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+    return [parts[0] for parts in lines if parts]
+
+
+def _beside(images: Path) -> Path:
+    places = [place for place, part in enumerate(images.parts) if part == "images"]
+    if places:
+        other = Path(*images.parts[: places[-1]], "labels", *images.parts[places[-1] + 1 :])
+        if other.is_dir():
+            return other
+    return images
+
+
+def _read(source: str, read: Any) -> Any:
+    """Return what ``read`` makes of the content of a file; its errors name the file."""
+    check_regular(source, "a file of annotations")
+    try:
+        return read(Path(source).read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{source!r}: {error}") from None
+
+
+def _check_found(stems: list[str], folder: Path, what: str) -> None:
+    if not stems:
+        raise FileNotFoundError(f"There is no {what} in {str(folder)!r}.")
+
+
+def _check_there(missing: list[str], folder: Path, what: str) -> None:
+    if missing:
+        raise FileNotFoundError(
+            f"{counted(len(missing), what)} not found in {str(folder)!r}: {listing(missing)}. Put them there, or "
+            "remove their annotations."
+        )
+
+
+def _warn_unlabelled(stems: list[str], what: str) -> None:
+    if stems:
+        warnings.warn(
+            f"{counted(len(stems), 'image')} without an {what} left out: {listing(stems)}. An image without objects "
+            f"has one that lists none.",
+            stacklevel=3,
+        )

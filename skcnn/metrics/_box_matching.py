@@ -1,0 +1,124 @@
+"""Which predicted box finds which true one, by COCO's rule: the best score chooses first, the best IoU is chosen."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from skcnn.boxes import pairwise_iou
+from skcnn.metrics._box_predictions import BoxPredictions
+
+#: Areas in square pixels: of all boxes, and of those that COCO calls small, medium and large.
+SIZES = {
+    "all": (0.0, 1e10),
+    "small": (0.0, 32.0**2),
+    "medium": (32.0**2, 96.0**2),
+    "large": (96.0**2, 1e10),
+}
+
+NONE = -1
+
+
+class Matches(NamedTuple):
+    """What became of predicted boxes at several thresholds of IoU.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n_ranked,), int
+        Positions of the predicted boxes that count (at most ``max_detections`` per image and class): image by image
+        and class by class, by decreasing score.
+    true : ndarray of shape (n_thresholds, n_ranked), int
+        Position of the true box that each has found, or -1.
+    is_ignored : ndarray of shape (n_thresholds, n_ranked), bool
+        Whether it neither counts as right nor as wrong, since it is of another size.
+    true_is_ignored : ndarray of shape (n_true,), bool
+        Whether a true box is of another size.
+    """
+
+    rows: np.ndarray
+    true: np.ndarray
+    is_ignored: np.ndarray
+    true_is_ignored: np.ndarray
+
+
+def match_boxes(
+    predictions: BoxPredictions,
+    thresholds: np.ndarray,
+    *,
+    size: str = "all",
+    max_detections: int = 100,
+) -> Matches:
+    """Match predicted boxes with true ones of the same class, image by image.
+
+    Parameters
+    ----------
+    predictions : BoxPredictions
+        True and predicted boxes.
+    thresholds : ndarray of shape (n_thresholds,)
+        IoU from which on a true box is found.
+    size : {"all", "small", "medium", "large"}, default="all"
+        Boxes of which size count: see ``SIZES``.
+    max_detections : int, default=100
+        Predicted boxes that count per image and class.
+
+    Returns
+    -------
+    Matches
+    """
+    true, predicted = predictions.true, predictions.predicted
+    is_other, other_size = (_is_other(boxes.xyxy, size) for boxes in (true, predicted))
+    # A stable order, so that of equal scores the first comes first, as in pycocotools.
+    order = np.lexsort((-predictions.score, predicted.label, predicted.image))
+    n_classes = max(len(predictions.classes), 1)
+    pairs_true, pairs_predicted = (boxes.image * n_classes + boxes.label for boxes in (true, predicted))
+    true_order = np.argsort(pairs_true, kind="stable")
+    starts = np.flatnonzero(np.diff(pairs_predicted[order], prepend=-1))
+    rows, found, ignored = [], [], []
+    for start, end in pairwise([*starts.tolist(), len(order)]):
+        ranked = order[start:end][:max_detections]
+        left, right = np.searchsorted(pairs_true[true_order], pairs_predicted[ranked[0]] + np.array([0, 1]))
+        candidates = true_order[left:right]
+        # Boxes that count come first.
+        candidates = candidates[np.argsort(is_other[candidates], kind="stable")]
+        places = _greedy(pairwise_iou(predicted.xyxy[ranked], true.xyxy[candidates]), is_other[candidates], thresholds)
+        here = np.where(places >= 0, candidates[places] if len(candidates) else NONE, NONE)
+        rows.append(ranked)
+        found.append(here)
+        of_other = is_other[here] & (here >= 0) if len(is_other) else np.zeros(here.shape, bool)
+        ignored.append(of_other | ((here < 0) & other_size[ranked]))
+    n = len(thresholds)
+    return Matches(
+        np.concatenate([np.empty(0, int), *rows]),
+        np.concatenate([np.empty((n, 0), int), *found], axis=1),
+        np.concatenate([np.empty((n, 0), bool), *ignored], axis=1),
+        is_other,
+    )
+
+
+def _greedy(overlaps: np.ndarray, is_other: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Return for each threshold and predicted box the place of the true box that it takes, or -1."""
+    n_ranked, n_true = overlaps.shape
+    places = np.full((len(thresholds), n_ranked), NONE)
+    free = np.ones((len(thresholds), n_true), bool)
+    least = np.minimum(thresholds, 1 - 1e-10)[:, None]
+    each = np.arange(len(thresholds))
+    for rank in np.flatnonzero((overlaps >= least.min()).any(axis=1)) if n_true else ():
+        possible = free & (overlaps[rank] >= least)
+        counting = possible & ~is_other
+        # A box of another size is taken only where none that counts is to be had.
+        possible = np.where(counting.any(axis=1, keepdims=True), counting, possible)
+        value = np.where(possible, overlaps[rank], -1.0)
+        # Of equal overlaps the last, as in pycocotools.
+        best = n_true - 1 - value[:, ::-1].argmax(axis=1)
+        taken = possible[each, best]
+        places[taken, rank] = best[taken]
+        free[each[taken], best[taken]] = False
+    return places
+
+
+def _is_other(xyxy: np.ndarray, size: str) -> np.ndarray:
+    low, high = SIZES[size]
+    area = (xyxy[:, 2] - xyxy[:, 0]) * (xyxy[:, 3] - xyxy[:, 1])
+    return (area < low) | (area > high)

@@ -1,0 +1,315 @@
+"""Display of images with true and predicted boxes drawn on them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageDraw
+
+from skcnn._plot.image_grid import Cell, Group, Line, draw_grid
+from skcnn._plot.theme import SERIES
+from skcnn._text import label_text
+from skcnn.boxes import COORDINATES
+from skcnn.images import Images, as_images, image_sizes
+from skcnn.metrics._box_errors import KINDS, detection_errors_of, worst_images_of
+from skcnn.metrics._box_predictions import BoxPredictions
+from skcnn.metrics._plot.image_grid import check_sizes, root_of, with_data_uris, with_images
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Of the lines around boxes, by what they are: right, wrong in whatever way, or missed.
+RIGHT, WRONG, MISSED = SERIES[0], SERIES[1], "#e5a100"
+
+_COLORS = dict.fromkeys(KINDS, WRONG) | {"right": RIGHT, "missed": MISSED}
+
+
+class BoxGridDisplay:
+    """A grid of images with their boxes: blue where a predicted box is right, red where it is wrong, yellow if missed.
+
+    By default the images with the most errors: the quickest way to find missing labels in y, and what the detector does
+    not see. Only the images shown are read. One that cannot be read is an empty frame with the reason in it.
+
+    Make it with :meth:`from_estimator` or :meth:`from_predictions`.
+
+    Parameters
+    ----------
+    rows : DataFrame of shape (n_images, 9)
+        What :meth:`frame` returns.
+    images : list of (ndarray of shape (height, width, 3), uint8) or None
+        The image of each row with its boxes; None where there is none.
+    name : str or None, default=None
+        Title of the image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcnn.metrics import BoxGridDisplay
+    >>> X = np.full((2, 64, 64, 3), 200, np.uint8)
+    >>> y = [[[8, 8, 40, 40, 1]], []]
+    >>> found = {"boxes": [[8, 8, 40, 38], [50, 50, 60, 60]], "labels": [1, 1], "scores": [0.9, 0.8]}
+    >>> display = BoxGridDisplay.from_predictions(y, [found, []], X=X, score_threshold=0.5)
+    >>> display.frame()[["row", "right", "background", "missed"]]
+       row  right  background  missed
+    0    0      1           1       0
+    >>> figure = display.plot().figure_
+    """
+
+    def __init__(self, rows: pd.DataFrame, images: list[np.ndarray | None], *, name: str | None = None) -> None:
+        self.rows = rows
+        self.images = images
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        *,
+        rows: Sequence[int] | None = None,
+        iou: float = 0.5,
+        score_threshold: float | None = None,
+        n_images: int = 12,
+        size: int = 256,
+        root: str | os.PathLike[str] | None = None,
+        max_pixels: int | None = None,
+        name: str | None = None,
+    ) -> Self:
+        """Make the Display from a fitted detector.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted detector: its ``predict`` returns boxes with scores.
+        X : array-like of n_images images
+            See :func:`skcnn.images.as_images`.
+        y : array-like of length n_images
+            True boxes: see :func:`skcnn.boxes.as_boxes`.
+        rows, iou, score_threshold, n_images, size, max_pixels, name
+            Which images, what is right, how many, how large, and the title: see :meth:`from_predictions`.
+        root : path-like or None, default=None
+            Folder or URL that relative paths in X start from. None takes the estimator's own ``root``.
+
+        Returns
+        -------
+        BoxGridDisplay
+            Not drawn yet; call :meth:`plot`.
+
+        Raises
+        ------
+        TypeError
+            If the estimator does not predict, or X is of another type.
+        ValueError
+            If boxes, X or a parameter are invalid.
+        """
+        images = as_images(X, root=root_of(estimator) if root is None else root)
+        predictions = BoxPredictions.from_estimator(estimator, X, y)
+        return cls._from_checked(
+            predictions,
+            images,
+            rows=rows,
+            iou=iou,
+            score_threshold=score_threshold,
+            n_images=n_images,
+            size=size,
+            max_pixels=max_pixels,
+            name=name,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true: Any,
+        y_pred: Any,
+        *,
+        X: Any,
+        rows: Sequence[int] | None = None,
+        iou: float = 0.5,
+        score_threshold: float | None = None,
+        n_images: int = 12,
+        size: int = 256,
+        root: str | os.PathLike[str] | None = None,
+        max_pixels: int | None = None,
+        name: str | None = None,
+    ) -> Self:
+        """Make the Display from predicted boxes.
+
+        Parameters
+        ----------
+        y_true, y_pred : array-like of length n_images
+            True and predicted boxes: see :func:`average_precision`.
+        X : array-like of n_images images
+            The images, in the same order: see :func:`skcnn.images.as_images`.
+        rows : sequence of int or None, default=None
+            Positions in X of the images to show. None takes those with the most errors, and none without.
+        iou : float, default=0.5
+            Intersection over union from which on a predicted box is right, in (0, 1].
+        score_threshold : float or None, default=None
+            Predicted boxes of a lower score are not drawn. None takes the score of the highest F1: see
+            :func:`detection_errors`.
+        n_images : int, default=12
+            How many at most.
+        size : int, default=256
+            Pixels of the longer side of a thumbnail; smaller images are kept as they are.
+        root : path-like or None, default=None
+            Folder or URL that relative paths in X start from. None is the current folder.
+        max_pixels : int or None, default=None
+            Larger images are not decoded; None stands for Pillow's own limit.
+        name : str or None, default=None
+            Title of the image.
+
+        Returns
+        -------
+        BoxGridDisplay
+            Not drawn yet; call :meth:`plot`.
+
+        Raises
+        ------
+        TypeError
+            If X is of another type.
+        ValueError
+            If boxes, X or a parameter are invalid.
+        """
+        predictions = BoxPredictions.from_arrays(y_true, y_pred)
+        return cls._from_checked(
+            predictions,
+            as_images(X, root=root),
+            rows=rows,
+            iou=iou,
+            score_threshold=score_threshold,
+            n_images=n_images,
+            size=size,
+            max_pixels=max_pixels,
+            name=name,
+        )
+
+    @classmethod
+    def _from_checked(
+        cls,
+        predictions: BoxPredictions,
+        images: Images,
+        *,
+        rows: Sequence[int] | None = None,
+        iou: float = 0.5,
+        score_threshold: float | None = None,
+        n_images: int = 12,
+        size: int = 256,
+        max_pixels: int | None = None,
+        name: str | None = None,
+    ) -> Self:
+        """Make the Display from checked boxes."""
+        check_sizes(n_images, size)
+        if len(images) != predictions.n_images:
+            raise ValueError(f"X has {len(images)} images; expected {predictions.n_images}, the number of tables of y.")
+        errors = detection_errors_of(predictions, iou=iou, score_threshold=score_threshold)
+        if rows is None:
+            counts = worst_images_of(errors, int(n_images))
+        else:
+            outside = [row for row in rows if not 0 <= row < len(images)]
+            if outside:
+                raise ValueError(f"rows has {outside[0]}; expected positions in X, which has {len(images)} images.")
+            counts = pd.crosstab(errors["image"], errors["kind"]).reindex(
+                index=list(rows)[:n_images], columns=list(KINDS)
+            )
+            counts = counts.fillna(0).astype(int).rename_axis(index="image", columns=None).reset_index()
+        frame, shown = with_images(
+            counts.rename(columns={"image": "row"}), images, size=int(size), max_pixels=max_pixels
+        )
+        of_image = dict(list(errors.groupby("image")))
+        drawn = [
+            image if image is None else _with_boxes(image, of_image.get(row), _scale(images, row, image))
+            for row, image in zip(frame["row"], shown, strict=True)
+        ]
+        return cls(frame, drawn, name=name)
+
+    def frame(self) -> pd.DataFrame:
+        """Return what is said of each image.
+
+        Returns
+        -------
+        DataFrame of shape (n_images, 9)
+            Columns "row" (position in X), "path" (None where X holds images), the numbers of boxes that are "right",
+            "wrong class", "bad box", "double", "background" and "missed" (see :func:`detection_errors`), and "reason"
+            (why there is no image; None where there is one).
+        """
+        return self.rows.copy()
+
+    def thumbnails(self, *, quality: int = 80) -> pd.DataFrame:
+        """Return the images as data URIs, for a web page.
+
+        Parameters
+        ----------
+        quality : int, default=80
+            Of the JPEG files, 1 to 95.
+
+        Returns
+        -------
+        DataFrame of shape (n_images, 12)
+            :meth:`frame`, and the columns "data_uri" ("data:image/jpeg;base64,...", None where there is no image),
+            "width" and "height" (in pixels; 0 where there is no image).
+        """
+        return with_data_uris(self.rows, self.images, quality)
+
+    def plot(self, ax: Axes | None = None) -> Self:
+        """Draw the images in a grid, with the numbers of errors below each.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
+
+        Returns
+        -------
+        BoxGridDisplay
+            Itself, with the attributes ``ax_`` and ``figure_``.
+        """
+        groups = [
+            Group([Cell(image, row["reason"], [Line(text, color=color) for text, color in said_of(row)])])
+            for image, row in zip(self.images, self.rows.to_dict("records"), strict=True)
+        ]
+        self.ax_ = draw_grid(groups, nothing="Every box is right.", name=self.name, ax=ax)
+        self.figure_ = self.ax_.figure
+        return self
+
+
+def said_of(row: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the lines below an image and their colours: how many boxes are right, wrong and missed."""
+    wrong = [f"{row[kind]} {kind}" for kind in KINDS[1:-1] if row[kind]]
+    lines = [(f"{row['right']} right", RIGHT), (", ".join(wrong), WRONG), (f"{row['missed']} missed", MISSED)]
+    return [line for line in lines if line[0] and not line[0].startswith("0 ")]
+
+
+def _scale(images: Images, row: int, thumbnail: np.ndarray) -> np.ndarray:
+    """Return by how much x and y of an image were multiplied."""
+    ((height, width),) = image_sizes(images.take([row]))
+    return np.array([thumbnail.shape[1] / width, thumbnail.shape[0] / height])
+
+
+def _with_boxes(image: np.ndarray, boxes: pd.DataFrame | None, scale: np.ndarray) -> np.ndarray:
+    """Return an image with boxes drawn on it, wrong ones on top, and labels where there is room for them."""
+    canvas = Image.fromarray(image)
+    if boxes is None:
+        return image
+    draw = ImageDraw.Draw(canvas)
+    width = max(1, round(max(image.shape[:2]) / 160))
+    edges = np.array([image.shape[1] - 1, image.shape[0] - 1] * 2)
+    order = boxes["kind"].map({kind: place for place, kind in enumerate(("right", "missed"))}).fillna(2)
+    for row in boxes.iloc[np.argsort(order.to_numpy(), kind="stable")].to_dict("records"):
+        xmin, ymin, xmax, ymax = np.clip(np.array([row[name] for name in COORDINATES]) * np.tile(scale, 2), 0, edges)
+        color = _COLORS[row["kind"]]
+        draw.rectangle((xmin, ymin, max(xmax, xmin), max(ymax, ymin)), outline=color, width=width)
+        label = label_text(row["true_label"] if row["kind"] == "missed" else row["predicted_label"], 16)
+        # The font that comes with Pillow knows Latin letters alone.
+        if label.isascii() and draw.textlength(label) + 2 * width <= xmax - xmin and ymax - ymin > 24:
+            draw.text((xmin + width + 1, ymin + width), label, fill=color)
+    return np.asarray(canvas)
+
+
+def box_grid_display_of(predictions: BoxPredictions, images: Images, *, n_images: int = 12) -> BoxGridDisplay:
+    """Make the Display of the worst images from checked boxes and their images."""
+    return BoxGridDisplay._from_checked(predictions, images, n_images=n_images)
