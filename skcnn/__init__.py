@@ -39,6 +39,7 @@ _MODULES = (
     "neural_network",
     "persistence",
     "report",
+    "tracking",
 )
 
 __all__ = ["__version__", "load", "save", *_MODULES]

@@ -329,3 +329,19 @@ def test_collages_have_what_their_tags_say(script, tmp_path):
         assert 2 <= tag.sum() <= 4
         for is_there, colour in zip(tag, colours.values(), strict=True):
             assert (image == colour).all(axis=-1).sum() == 64 * is_there
+
+
+def test_tracking(script, tmp_path, capsys):
+    generator = np.random.default_rng(0)
+    for person in range(12):
+        folder = tmp_path / "faces" / f"s{person}"
+        folder.mkdir(parents=True)
+        coarse = generator.integers(0, 256, (6, 5, 3), dtype=np.uint8)
+        for number in range(2):
+            Image.fromarray(coarse).resize((46, 56)).save(folder / f"{number}.png")
+    script("tracking").main([str(tmp_path / "faces"), "--videos", "2", "--frames", "30"])
+    out = capsys.readouterr().out
+    assert out.startswith("2 videos of 30 frames, ")
+    rows = [line for line in out.splitlines() if line.startswith(("| patient SORT", "| pixels"))]
+    assert len(rows) == 5 + 4
+    assert all(0.3 < float(row.split("|")[3].split("(")[0]) <= 1 for row in rows[:5])

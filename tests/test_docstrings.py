@@ -23,6 +23,7 @@ ANY_NAMES = {
     "transformer": "an estimator of any package, by its methods",
     "classifier": "an estimator of any package, by its methods",
     "random_state": "scikit-learn's: int, RandomState or None",
+    "image": "an image in any of its forms",
     "backbone": "a Keras model; Keras is imported only when it is needed",
     "model": "a Keras model",
     "network": "a Keras model",

@@ -5,6 +5,9 @@ for predictions, ``score``. Coordinates are pixels of the upright image, measure
 whole image is ``0, 0, width, height``, and a box is ``xmax - xmin`` wide. An image without objects has an empty table.
 :func:`as_boxes` makes this of other forms and checks it.
 
+Of a video there is one table, which has a column ``frame``: :func:`as_videos` checks it. :func:`overlapping_pairs` and
+:func:`best_pairs` match boxes one to one.
+
 Nothing here needs Keras.
 """
 
@@ -15,8 +18,10 @@ from skcnn.boxes._dicts import boxes_to_supervision, boxes_to_torchvision
 from skcnn.boxes._forms import box_arrays
 from skcnn.boxes._frame import boxes_from_frame, boxes_to_frame
 from skcnn.boxes._iou import COORDINATES, paired_iou, pairwise_iou
+from skcnn.boxes._pairs import Pairs, best_pairs, joined, overlapping_pairs
 from skcnn.boxes._strata import stratify_by_boxes
 from skcnn.boxes._suppression import non_max_suppression
+from skcnn.boxes._videos import Video, as_videos, overlaps_by_frame
 from skcnn.boxes._voc import boxes_from_voc, boxes_to_voc
 from skcnn.boxes._yolo import boxes_from_yolo, boxes_to_yolo
 
@@ -24,7 +29,11 @@ __all__ = [
     "COORDINATES",
     "INVALID",
     "BoxArrays",
+    "Pairs",
+    "Video",
     "as_boxes",
+    "as_videos",
+    "best_pairs",
     "box_arrays",
     "box_table",
     "boxes_from_coco",
@@ -38,7 +47,10 @@ __all__ = [
     "boxes_to_voc",
     "boxes_to_yolo",
     "check_boxes",
+    "joined",
     "non_max_suppression",
+    "overlapping_pairs",
+    "overlaps_by_frame",
     "paired_iou",
     "pairwise_iou",
     "sorted_labels",

@@ -28,6 +28,7 @@ from skcnn.cli import (
     _predict,
     _similar,
     _split,
+    _track,
 )
 from skcnn.cli._arguments import Parser
 from skcnn.cli._demo import demo_search
@@ -132,6 +133,7 @@ def _parser() -> Parser:
             "  skcnn extract flowers/ -o f.parquet --cache features/    each image through the network once, ever\n"
             "  skcnn split flowers/ --train train.csv --test test.csv   near duplicates stay together\n"
             "  skcnn duplicates train/ test/                            do they share images?\n"
+            "  skcnn track det.txt -o tracks.txt                        follow detected objects through a video\n"
             "  skcnn backbones                                          list the networks\n"
             "  skcnn cache info features/                               describe a cache directory\n\n"
             "`skcnn COMMAND --help` lists the options of a command."
@@ -154,6 +156,7 @@ def _parser() -> Parser:
         _check,
         _duplicates,
         _split,
+        _track,
         _backbones,
         _cache,
     ):

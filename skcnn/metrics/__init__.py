@@ -3,7 +3,8 @@
 Everything here takes the predictions of any scikit-learn classifier, in one of two ways: ``from_estimator(estimator, X,
 y)`` runs the estimator, ``from_predictions(y_true, y_score)`` takes what it returned. Metrics are scikit-learn's. A
 metric that is not defined (the recall of a class that has no sample, say) is NaN with a reason, never 0.
-:class:`ErrorGridDisplay` and :class:`ResidualHistogramDisplay` take the predictions of a regressor.
+:class:`ErrorGridDisplay` and :class:`ResidualHistogramDisplay` take the predictions of a regressor, and
+:func:`tracking_frame`, the scores beside it and :class:`TrackDisplay` tracks of objects in videos.
 
 :mod:`skcnn.report` has all of it in one report.
 """
@@ -31,9 +32,11 @@ from skcnn.metrics._plot.image_grid import ImageGridDisplay
 from skcnn.metrics._plot.reliability import ReliabilityDisplay
 from skcnn.metrics._plot.residuals import ResidualHistogramDisplay
 from skcnn.metrics._plot.thresholds import ThresholdDisplay
+from skcnn.metrics._plot.tracks import TrackDisplay
 from skcnn.metrics._plot.training_curve import TrainingCurveDisplay
 from skcnn.metrics._tables import classification_frame, headline_frame, top_k_frame
 from skcnn.metrics._thresholds import operating_point, threshold_table
+from skcnn.metrics._tracking import hota_score, idf1_score, mota_score, motp_score, tracking_frame
 
 __all__ = [
     "BoxGridDisplay",
@@ -46,6 +49,7 @@ __all__ = [
     "ReliabilityDisplay",
     "ResidualHistogramDisplay",
     "ThresholdDisplay",
+    "TrackDisplay",
     "TrainingCurveDisplay",
     "average_precision",
     "average_recall",
@@ -61,12 +65,17 @@ __all__ = [
     "detection_frame",
     "detection_intervals",
     "headline_frame",
+    "hota_score",
+    "idf1_score",
     "localization_accuracy",
     "mean_iou",
     "most_confused",
+    "mota_score",
+    "motp_score",
     "operating_point",
     "threshold_table",
     "top_k_frame",
+    "tracking_frame",
 ]
 
 #: What stood here before there was skcnn.report. Nothing here needs it, so it is not imported before it is asked for.

@@ -49,6 +49,8 @@ TRUSTED_CLASSES = frozenset(
         "skcnn.neural_network.CNNRegressor",
         "skcnn.neural_network.ImageNetClassifier",
         "skcnn.persistence._distributions.StoredDistribution",
+        "skcnn.tracking.ObjectTracker",
+        "skcnn.tracking.TrackNoise",
         "sklearn.calibration._CalibratedClassifier",
         "sklearn.calibration._SigmoidCalibration",
         "sklearn.calibration._TemperatureScaling",
