@@ -94,7 +94,7 @@ def pads(model: Any) -> bool:
         elif type(layer).__name__.startswith("ZeroPadding"):
             return True
         elif getattr(layer, "padding", "valid") != "valid":
-            size = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", (2,))
+            size = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None) or (2,)
             if max(size) > 1:
                 return True
     return False
