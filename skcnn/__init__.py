@@ -29,6 +29,7 @@ _MODULES = (
     "cache",
     "datasets",
     "decomposition",
+    "detection",
     "engines",
     "ensemble",
     "feature_extraction",

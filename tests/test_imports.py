@@ -73,6 +73,7 @@ MAY_IMPORT = {
         "cache",
         "feature_extraction",
     },
+    "detection": {"_keras", "_image_input", "boxes", "images", "metrics"},
     "decomposition": {"_keras", "_training", "_image_input", "_plot", "images"},
     "inspection": {
         "_keras",

@@ -97,6 +97,14 @@ def match_boxes(
     )
 
 
+def right_boxes_of(predictions: BoxPredictions, iou: float) -> np.ndarray:
+    """Return for each predicted box (n_boxes,) whether it has found a true one of its class."""
+    matches = match_boxes(predictions, np.array([iou]), max_detections=len(predictions.score) or 1)
+    is_right = np.zeros(len(predictions.score), bool)
+    is_right[matches.rows] = matches.true[0] >= 0
+    return is_right
+
+
 def _greedy(overlaps: np.ndarray, is_other: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     """Return for each threshold and predicted box the place of the true box that it takes, or -1."""
     n_ranked, n_true = overlaps.shape

@@ -10,6 +10,7 @@ from skcnn.metrics._average_precision import class_detection_frame_of, detection
 from skcnn.metrics._box_curves import best_score_threshold
 from skcnn.metrics._box_errors import KINDS, detection_errors_of
 from skcnn.metrics._box_intervals import detection_intervals_of
+from skcnn.metrics._box_matching import right_boxes_of
 from skcnn.metrics._box_predictions import BoxPredictions
 from skcnn.metrics._calibration import calibration_of
 from skcnn.metrics._comparison import check_same_samples, mcnemar_of
@@ -68,6 +69,7 @@ __all__ = [
     "reliability_display_of",
     "resampled_headlines",
     "residual_histogram_display_of",
+    "right_boxes_of",
     "root_of",
     "said_of",
     "singled_out",

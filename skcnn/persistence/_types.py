@@ -42,6 +42,8 @@ TRUSTED_CLASSES = frozenset(
     {
         "skcnn.decomposition.ConvAutoencoder",
         "skcnn.decomposition.VariationalAutoencoder",
+        "skcnn.detection.CalibratedDetector",
+        "skcnn.detection.SlidingWindowDetector",
         "skcnn.ensemble.BaggedSGDClassifier",
         "skcnn.feature_extraction.BottleneckFeatures",
         "skcnn.images._digests.ImageDigests",

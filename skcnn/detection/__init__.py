@@ -1,0 +1,11 @@
+"""Detectors of objects as scikit-learn estimators.
+
+X is images in any form that :func:`skcnn.images.as_images` takes, and y one table of boxes per image
+(:func:`skcnn.boxes.as_boxes`). ``predict`` returns the same with scores.
+"""
+
+from skcnn.detection._calibrated import CalibratedDetector
+from skcnn.detection._fully_convolutional import to_fully_convolutional
+from skcnn.detection._sliding_window import SlidingWindowDetector
+
+__all__ = ["CalibratedDetector", "SlidingWindowDetector", "to_fully_convolutional"]
