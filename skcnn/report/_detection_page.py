@@ -12,8 +12,8 @@ from skcnn.report._svg import WIDTH, inline_svg
 if TYPE_CHECKING:
     import pandas as pd
 
+    from skcnn.report._detection_displays import DetectionDisplays
     from skcnn.report._detection_findings import DetectionFindings
-    from skcnn.report._detection_report import DetectionReport
 
 _ROWS_SHOWN = 10
 
@@ -36,10 +36,10 @@ class ClassRow(NamedTuple):
 
 
 def render_detection_report(
-    findings: DetectionFindings, report: DetectionReport, frame: pd.DataFrame, *, n_images: int
+    findings: DetectionFindings, displays: DetectionDisplays, frame: pd.DataFrame, *, n_images: int
 ) -> str:
     """Return the HTML of a report; ``frame`` has its metrics with their intervals."""
-    galleries = _galleries(report, n_images) if n_images else []
+    galleries = _galleries(displays, n_images) if n_images else []
     return render_report(
         findings,
         frame,
@@ -50,7 +50,7 @@ def render_detection_report(
             "curves": "Precision and recall",
         },
         classes=findings.predictions.classes,
-        images=_images(findings, report),
+        images=_images(findings, displays),
         galleries=galleries,
         rows=_rows(findings),
         kinds=KINDS,
@@ -58,14 +58,14 @@ def render_detection_report(
     )
 
 
-def render_detection_for_notebook(findings: DetectionFindings, report: DetectionReport, frame: pd.DataFrame) -> str:
+def render_detection_for_notebook(findings: DetectionFindings, displays: DetectionDisplays, frame: pd.DataFrame) -> str:
     """Return a report as HTML for the output of a cell; ``frame`` has its metrics with their intervals."""
     rows = sorted(_rows(findings), key=lambda row: (row.metrics[0] != row.metrics[0], row.metrics[0]))
     return render_for_notebook(
         findings,
         frame,
         "detection_notebook.html",
-        images=_images(findings, report, scope=scope_of(findings)),
+        images=_images(findings, displays, scope=scope_of(findings)),
         rows=rows[:_ROWS_SHOWN],
         heading="Classes" if len(rows) <= _ROWS_SHOWN else f"Lowest AP, {_ROWS_SHOWN} of {len(rows):,} classes",
         kinds=KINDS,
@@ -81,8 +81,8 @@ def _rows(findings: DetectionFindings) -> list[ClassRow]:
     ]
 
 
-def _images(findings: DetectionFindings, report: DetectionReport, *, scope: str = "") -> list[dict[str, Any]]:
-    display = report.precision_recall_display()
+def _images(findings: DetectionFindings, displays: DetectionDisplays, *, scope: str = "") -> list[dict[str, Any]]:
+    display = displays.precision_recall_display()
     images = []
     for by, title, caption in _CURVES:
         if by == "label" and len(findings.predictions.classes) < 2:
@@ -93,11 +93,11 @@ def _images(findings: DetectionFindings, report: DetectionReport, *, scope: str 
     return images
 
 
-def _galleries(report: DetectionReport, n_images: int) -> list[dict[str, Any]]:
+def _galleries(displays: DetectionDisplays, n_images: int) -> list[dict[str, Any]]:
     hint = "Blue: right. Red: wrong. Yellow: missed. Those with the most errors first."
     looks = ("right", "wrong", "")
     galleries = []
-    for display in report.image_displays(n_images):
+    for display in displays.image_displays(n_images):
         shown = []
         for image in display.thumbnails().to_dict("records"):
             said = [text for text, _ in said_of(image)]

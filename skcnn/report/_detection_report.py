@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import pandas as pd
 
-from skcnn.metrics.parts import (
-    BoxPredictions,
-    box_grid_display_of,
-    box_precision_recall_display_of,
-    detection_intervals_of,
-)
+from skcnn.metrics.parts import BoxPredictions, detection_intervals_of
+from skcnn.report._detection_displays import DetectionDisplays
 from skcnn.report._detection_findings import DetectionFindings
 from skcnn.report._detection_text import detection_tables_of
-from skcnn.report._displays import drawn_together
 from skcnn.report._origin import images_of, name_of
-from skcnn.report._report import Report
-
-if TYPE_CHECKING:
-    from skcnn.metrics import BoxGridDisplay, BoxPrecisionRecallDisplay
 
 
-class DetectionReport(Report):
+class DetectionReport(DetectionDisplays):
     """The evaluation of a detector on a test set.
 
     What :class:`ClassifierReport` is for classes. Make it with :meth:`from_estimator` or :meth:`from_predictions`;
@@ -88,8 +78,6 @@ class DetectionReport(Report):
     >>> report.error_frame[["right", "missed"]].to_numpy().tolist()
     [[1, 0], [1, 0]]
     """
-
-    _findings: DetectionFindings
 
     def __init__(self, predictions: BoxPredictions, *, name: str, estimator: Any = None, X: Any = None) -> None:
         super().__init__()
@@ -187,47 +175,6 @@ class DetectionReport(Report):
     def score_threshold(self) -> float:
         """The score of the highest F1, at which errors are counted."""
         return self._findings.score_threshold
-
-    def plot(self) -> Self:
-        """Draw precision and recall by IoU and by class in one figure.
-
-        Returns
-        -------
-        DetectionReport
-            Itself, with the attributes ``axes_`` (an array: these are two) and ``figure_``.
-        """
-        display = self.precision_recall_display()
-        draw = [partial(display.plot, by="iou"), partial(display.plot, by="label")]
-        self.figure_, self.axes_ = drawn_together(draw, self._findings.name)
-        return self
-
-    def precision_recall_display(self) -> BoxPrecisionRecallDisplay:
-        """Return the Display of precision and recall.
-
-        Returns
-        -------
-        BoxPrecisionRecallDisplay
-            Not drawn yet.
-        """
-        return box_precision_recall_display_of(self._findings.predictions)
-
-    def image_displays(self, n_images: int = 12) -> list[BoxGridDisplay]:
-        """Return the Display of the images with the most errors.
-
-        Parameters
-        ----------
-        n_images : int, default=12
-            How many images at most.
-
-        Returns
-        -------
-        list of BoxGridDisplay
-            One; empty where the report has no images.
-        """
-        images = self._findings.images
-        if images is None:
-            return []
-        return [box_grid_display_of(self._findings.predictions, images, n_images=n_images)]
 
     def _intervals(
         self, *, confidence_level: float, n_resamples: int, random_state: int | None, n_jobs: int | None
