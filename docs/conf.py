@@ -24,7 +24,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "examples"]
 templates_path = ["_templates"]
 myst_heading_anchors = 3
 
@@ -43,7 +43,7 @@ suppress_warnings = ["ref.python"]
 
 copybutton_exclude = ".linenos, .gp, .go"  # what is copied has no prompts and no output
 sphinx_gallery_conf = {
-    "examples_dirs": "../examples",
+    "examples_dirs": "examples",
     "gallery_dirs": "gallery",
     "filename_pattern": "/plot_",
     "within_subsection_order": "FileNameSortKey",

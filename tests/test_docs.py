@@ -23,7 +23,7 @@ from skcnn.engines import clear_engines
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "how_to").glob("*.md"))]
-EXAMPLES = sorted((ROOT / "examples").glob("plot_*.py"))
+EXAMPLES = sorted((ROOT / "docs" / "examples").glob("plot_*.py"))
 #: Pages with code that runs in about a second.
 QUICK = ("backbones.md", "boxes.md", "what_x_may_be.md")
 

@@ -8,4 +8,7 @@ from skcnn.detection._calibrated import CalibratedDetector
 from skcnn.detection._fully_convolutional import to_fully_convolutional
 from skcnn.detection._sliding_window import SlidingWindowDetector
 
+# Saved files know them by their public place.
+CalibratedDetector.__module__ = SlidingWindowDetector.__module__ = to_fully_convolutional.__module__ = __name__
+
 __all__ = ["CalibratedDetector", "SlidingWindowDetector", "to_fully_convolutional"]

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import cross_val_predict
+from sklearn.model_selection import BaseCrossValidator, BaseShuffleSplit, cross_val_predict
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -72,7 +72,14 @@ class CalibratedDetector(BaseEstimator):
         "cv": ["cv_object"],
     }
 
-    def __init__(self, detector: BaseEstimator, *, method: str = "isotonic", iou: float = 0.5, cv: Any = 5) -> None:
+    def __init__(
+        self,
+        detector: BaseEstimator,
+        *,
+        method: str = "isotonic",
+        iou: float = 0.5,
+        cv: int | BaseCrossValidator | BaseShuffleSplit = 5,
+    ) -> None:
         self.detector = detector
         self.method = method
         self.iou = iou

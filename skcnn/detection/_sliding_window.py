@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
@@ -154,7 +155,7 @@ class SlidingWindowDetector(ImageInputMixin, BaseEstimator):
         score_threshold: float = 0.5,
         iou_threshold: float = 0.3,
         max_detections: int = 100,
-        root: Any = None,
+        root: str | os.PathLike[str] | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.estimator = estimator
@@ -199,7 +200,7 @@ class SlidingWindowDetector(ImageInputMixin, BaseEstimator):
         boxes = check_boxes(box_arrays(y), images)
         labels = sorted_labels(boxes.label)
         if not labels:
-            raise ValueError("y has no boxes; expected at least one to learn from.")
+            raise ValueError("y has no boxes; expected at least one to train on.")
         if self.background in labels:
             raise ValueError(
                 f"y has boxes with the label {self.background!r}, which stands for windows without an object; give "
@@ -277,7 +278,7 @@ class SlidingWindowDetector(ImageInputMixin, BaseEstimator):
         Raises
         ------
         BadImageError
-            If this is no image.
+            If it cannot be read.
         """
         check_is_fitted(self)
         images = self._check_input([image], reset=False)
