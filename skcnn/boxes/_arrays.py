@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -42,12 +43,11 @@ class BoxArrays(NamedTuple):
         """Return the canonical form: a 1-D object array with one DataFrame per image."""
         y = np.empty(self.n_images, object)
         order = np.argsort(self.image, kind="stable")
-        ends = np.searchsorted(self.image[order], np.arange(self.n_images), side="right")
-        start = 0
-        for row, end in enumerate(ends):
-            rows = order[start:end]
-            y[row] = box_table(self.label[rows], self.xyxy[rows], None if self.score is None else self.score[rows])
-            start = end
+        ends = np.searchsorted(self.image[order], np.arange(self.n_images), side="right").tolist()
+        # Cut from one table, which is several times as fast as to make each of them.
+        whole = box_table(self.label[order], self.xyxy[order], None if self.score is None else self.score[order])
+        for row, (start, end) in enumerate(pairwise([0, *ends])):
+            y[row] = whole.iloc[start:end].reset_index(drop=True)
         return y
 
 

@@ -63,10 +63,30 @@ def box_arrays(y: Any) -> BoxArrays:
         raise TypeError(f"y is a {type(y).__name__}; expected one table of boxes per image. {ACCEPTED}.")
     if isinstance(y, np.ndarray) and y.ndim not in (1, 3):
         raise ValueError(f"y is an array of shape {y.shape} and dtype {y.dtype}. {ACCEPTED}.")
-    return _joined([_parts(item, row) for row, item in enumerate(y)])
+    items = list(y)
+    return _of_tables(items) or _joined([_parts(item, row) for row, item in enumerate(items)])
 
 
 _Parts = tuple[np.ndarray, np.ndarray, "np.ndarray | None"]
+
+
+def _of_tables(items: list[Any]) -> BoxArrays | None:
+    """Return the boxes of tables that all have the same columns at once, or None: there may be many thousand of them.
+
+    What is wrong is left to those who look at the images one by one, and name them.
+    """
+    if not items or not all(isinstance(item, pd.DataFrame) for item in items):
+        return None
+    columns = items[0].columns
+    if not all(columns.equals(item.columns) for item in items[1:]) or not columns.is_unique:
+        return None
+    counts = [len(item) for item in items]
+    filled = [item for item in items if len(item)] or items[:1]
+    try:
+        label, xyxy, score = _parts_of_frame(pd.concat(filled, ignore_index=True), "y")
+    except ValueError:
+        return None
+    return BoxArrays(np.repeat(np.arange(len(items)), counts), _composed(label), xyxy, score, len(items))
 
 
 def _joined(parts: list[_Parts]) -> BoxArrays:
@@ -111,7 +131,8 @@ def _parts_of_frame(frame: pd.DataFrame, where: str) -> _Parts:
             f"{where} has no column {', '.join(map(repr, missing))}; its columns are {list(frame.columns)}. {ACCEPTED}."
         )
     score = _numbers(frame["score"], f"the scores of {where}") if "score" in frame.columns else None
-    return _objects(frame["label"]), _numbers(frame[COORDINATES], f"the boxes of {where}"), score
+    columns = [_numbers(frame[name], f"the boxes of {where}") for name in COORDINATES]
+    return _objects(frame["label"]), np.stack(columns, axis=1), score
 
 
 def _parts_of_dict(item: dict[str, Any], where: str) -> _Parts:
@@ -178,7 +199,7 @@ def _four_columns(boxes: Any, where: str) -> np.ndarray:
 
 def _numbers(values: Any, what: str) -> np.ndarray:
     try:
-        if isinstance(values, (pd.DataFrame, pd.Series)):
+        if isinstance(values, pd.Series):
             return np.asarray(values.to_numpy(dtype=float, na_value=np.nan))
         return np.asarray(values, dtype=float)
     except (TypeError, ValueError) as error:
@@ -189,7 +210,8 @@ def _objects(labels: Any) -> np.ndarray:
     """Return labels as a 1-D array of Python objects; missing ones, of whichever kind, are None."""
     values = labels.tolist() if hasattr(labels, "tolist") else list(labels)
     array = np.empty(len(values), object)
-    array[:] = [None if pd.api.types.is_scalar(value) and pd.isna(value) else value for value in values]
+    array[:] = values
+    array[pd.isna(array)] = None
     return array
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +27,7 @@ class Matches(NamedTuple):
     ----------
     rows : ndarray of shape (n_ranked,), int
         Positions of the predicted boxes that count (at most ``max_detections`` per image and class): image by image
-        and class by class, by decreasing score.
+        and by decreasing score.
     true : ndarray of shape (n_thresholds, n_ranked), int
         Position of the true box that each has found, or -1.
     is_ignored : ndarray of shape (n_thresholds, n_ranked), bool
@@ -69,32 +68,36 @@ def match_boxes(
     """
     true, predicted = predictions.true, predictions.predicted
     is_other, other_size = (_is_other(boxes.xyxy, size) for boxes in (true, predicted))
-    # A stable order, so that of equal scores the first comes first, as in pycocotools.
-    order = np.lexsort((-predictions.score, predicted.label, predicted.image))
-    n_classes = max(len(predictions.classes), 1)
-    pairs_true, pairs_predicted = (boxes.image * n_classes + boxes.label for boxes in (true, predicted))
-    true_order = np.argsort(pairs_true, kind="stable")
-    starts = np.flatnonzero(np.diff(pairs_predicted[order], prepend=-1))
-    rows, found, ignored = [], [], []
-    for start, end in pairwise([*starts.tolist(), len(order)]):
-        ranked = order[start:end][:max_detections]
-        left, right = np.searchsorted(pairs_true[true_order], pairs_predicted[ranked[0]] + np.array([0, 1]))
-        candidates = true_order[left:right]
+    rows = _ranked(predictions, max_detections)
+    n = len(thresholds)
+    found, ignored = np.full((n, len(rows)), NONE), np.zeros((n, len(rows)), bool)
+    images = np.arange(predictions.n_images + 1)
+    ends, true_ends = np.searchsorted(predicted.image[rows], images), np.searchsorted(true.image, images)
+    for image in np.unique(predicted.image):
+        here = slice(ends[image], ends[image + 1])
+        ranked, candidates = rows[here], np.arange(true_ends[image], true_ends[image + 1])
         # Boxes that count come first.
         candidates = candidates[np.argsort(is_other[candidates], kind="stable")]
-        places = _greedy(pairwise_iou(predicted.xyxy[ranked], true.xyxy[candidates]), is_other[candidates], thresholds)
-        here = np.where(places >= 0, candidates[places] if len(candidates) else NONE, NONE)
-        rows.append(ranked)
-        found.append(here)
-        of_other = is_other[here] & (here >= 0) if len(is_other) else np.zeros(here.shape, bool)
-        ignored.append(of_other | ((here < 0) & other_size[ranked]))
-    n = len(thresholds)
-    return Matches(
-        np.concatenate([np.empty(0, int), *rows]),
-        np.concatenate([np.empty((n, 0), int), *found], axis=1),
-        np.concatenate([np.empty((n, 0), bool), *ignored], axis=1),
-        is_other,
-    )
+        overlaps = pairwise_iou(predicted.xyxy[ranked], true.xyxy[candidates])
+        # What is of another class is out of reach, so that all classes of an image are matched at once.
+        overlaps[predicted.label[ranked, None] != true.label[None, candidates]] = 0
+        places = _greedy(overlaps, is_other[candidates], thresholds)
+        if len(candidates):
+            found[:, here] = np.where(places >= 0, candidates[places], NONE)
+            ignored[:, here] = (places >= 0) & is_other[candidates[places]]
+        ignored[:, here] |= (places < 0) & other_size[ranked]
+    return Matches(rows, found, ignored, is_other)
+
+
+def _ranked(predictions: BoxPredictions, max_detections: int) -> np.ndarray:
+    """Return the predicted boxes that count, image by image and by decreasing score."""
+    predicted, score = predictions.predicted, predictions.score
+    # Stable orders, so that of equal scores the first comes first, as in pycocotools.
+    by_class = np.lexsort((-score, predicted.label, predicted.image))
+    pair = predicted.image[by_class] * max(len(predictions.classes), 1) + predicted.label[by_class]
+    rank = np.arange(len(pair)) - np.searchsorted(pair, pair, side="left")
+    counts = np.sort(by_class[rank < max_detections])
+    return counts[np.lexsort((-score[counts], predicted.image[counts]))]
 
 
 def right_boxes_of(predictions: BoxPredictions, iou: float) -> np.ndarray:

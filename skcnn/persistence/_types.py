@@ -107,7 +107,7 @@ def denial(name: str) -> str | None:
 
 @cache
 def trusted_functions() -> frozenset[str]:
-    """Return the names of functions of arrays: metrics behind scikit-learn's scorers, and scores of features."""
+    """Return the names of functions of arrays: metrics behind scikit-learn's scorers and ours, scores of features."""
     from sklearn.metrics import get_scorer, get_scorer_names
 
     metrics = (get_scorer(name)._score_func for name in get_scorer_names())
@@ -119,6 +119,10 @@ def trusted_functions() -> frozenset[str]:
             "numpy.median",
             "numpy.min",
             "numpy.sum",
+            "skcnn.metrics._average_precision.average_precision",
+            "skcnn.metrics._average_precision.average_recall",
+            "skcnn.metrics._box_overlap.localization_accuracy",
+            "skcnn.metrics._box_overlap.mean_iou",
             *(f"{metric.__module__}.{metric.__name__}" for metric in metrics),
             *(f"sklearn.feature_selection._univariate_selection.{score}" for score in scores[:3]),
             *(f"sklearn.feature_selection._mutual_info.{score}" for score in scores[3:]),

@@ -45,7 +45,7 @@ def named(rows):
     return y
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(image_boxes(), min_size=1, max_size=3))
 def test_there_and_back(rows):
     y, classes = named(rows), ["cat", "dog", "é"]

@@ -18,7 +18,7 @@ def proper(boxes):
     return np.concatenate([start, start + 1 + np.abs(boxes[:, :2] - boxes[:, 2:])], axis=1)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(corners, corners)
 def test_it_equals_pycocotools(a, b):
     mask = pytest.importorskip("pycocotools.mask")
@@ -30,7 +30,7 @@ def test_it_equals_pycocotools(a, b):
         np.testing.assert_allclose(found, mask.iou(*widths, [0] * len(b)), atol=1e-12)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(corners)
 def test_a_box_agrees_with_itself_and_pairs_are_the_diagonal(a):
     a = proper(a)

@@ -17,7 +17,7 @@ def detections(draw):
     return boxes, generator.integers(0, 6, count) / 5, generator.integers(0, 2, count)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(detections(), st.sampled_from([0.0, 0.3, 0.5, 1.0]))
 def test_what_stays_is_what_the_definition_says(case, threshold):
     boxes, scores, labels = case
@@ -31,7 +31,7 @@ def test_what_stays_is_what_the_definition_says(case, threshold):
     np.testing.assert_array_equal(kept_scores, scores[rows])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(detections())
 def test_soft_methods_lower_scores_and_lose_nothing_without_a_threshold(case):
     boxes, scores, labels = case

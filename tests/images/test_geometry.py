@@ -30,7 +30,7 @@ def test_a_rectangle_is_where_the_geometry_says(resize):
         np.testing.assert_allclose(geometry.forth([box])[0], found, atol=1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(SIZES, SIZES, st.sampled_from(["stretch", "crop", "pad"]))
 def test_there_and_back(original, size, resize):
     geometry = Geometry.of_resize(original, size, resize)

@@ -44,7 +44,7 @@ def of_pycocotools(y_true, y_pred):
     return np.where(evaluation.stats < 0, np.nan, evaluation.stats), np.where(by_class < 0, np.nan, by_class)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(box_predictions())
 def test_all_twelve_equal_pycocotools(case):
     stats, by_class = of_pycocotools(*case)
@@ -57,7 +57,7 @@ def test_all_twelve_equal_pycocotools(case):
     assert (frame["note"] != "").tolist() == np.isnan(stats).tolist()
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(box_predictions(), st.integers(0, 100))
 def test_images_with_weights_equal_repeated_images(case, seed):
     from skcnn.metrics._box_intervals import WeightedPrecision

@@ -61,7 +61,7 @@ def test_the_default_threshold_has_the_highest_f1():
     assert detection_errors(Y_TRUE, Y_PRED)["kind"].tolist() == ["right", "missed", "missed"]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(box_predictions())
 def test_every_box_is_counted_once(case):
     errors = detection_errors(*case, score_threshold=0)
@@ -73,7 +73,7 @@ def test_every_box_is_counted_once(case):
     assert (right["iou"] >= 0.5).all()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(box_predictions())
 def test_the_area_of_a_curve_is_average_precision(case):
     curves = detection_curve_frame(*case, ious=[0.5, 0.75])

@@ -16,7 +16,12 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.gaussian_process import GaussianProcessClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import make_scorer, recall_score
-from sklearn.model_selection import FixedThresholdClassifier, RandomizedSearchCV, TunedThresholdClassifierCV
+from sklearn.model_selection import (
+    FixedThresholdClassifier,
+    GridSearchCV,
+    RandomizedSearchCV,
+    TunedThresholdClassifierCV,
+)
 from sklearn.multiclass import OneVsRestClassifier, OutputCodeClassifier
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors, RadiusNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
@@ -26,6 +31,7 @@ from sklearn.svm import SVC
 from sklearn.utils import all_estimators
 
 import skcnn
+from skcnn.metrics import box_scorers
 from skcnn.persistence import ModelFileError, UntrustedTypesError
 from skcnn.persistence._checks import checked
 
@@ -334,3 +340,10 @@ def test_own_types_are_named_by_save_and_given_to_load(path):
 def test_functions_of_arrays(path):
     skcnn.save(FunctionTransformer(np.log1p), path)
     assert skcnn.load(path).func is np.log1p
+
+
+def test_scorers_of_boxes(path):
+    search = GridSearchCV(LogisticRegression(), {"C": [1.0]}, scoring=box_scorers("average_precision_50", "mean_iou"))
+    search.scoring |= box_scorers("average_recall", "localization_accuracy")
+    skcnn.save(search, path)
+    assert list(skcnn.load(path).scoring) == list(search.scoring)
