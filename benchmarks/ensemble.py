@@ -8,7 +8,7 @@ One command, on folders of images (one folder per class) or on features that wer
 The folds are the same for all (stratified, shuffled with seed 0). A round is one fold and one seed; in it the
 classifiers are fitted one after the other, in an order that turns with the rounds, so that whatever else the machine
 does falls on all alike. ``minibatch`` and ``sklearn`` have the defaults and that solver; ``sklearn 0.1`` is the recipe
-of the field to the letter, with a variance threshold of 0.1. Accuracy and log-loss are means over folds and seeds;
+that is common, to the letter, with a variance threshold of 0.1. Accuracy and log-loss are means over folds and seeds;
 times are medians of one fit; a ratio is the median over the rounds of a classifier's time to that of ``minibatch`` in
 the same round.
 

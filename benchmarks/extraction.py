@@ -243,7 +243,7 @@ def as_markdown(report: dict[str, Any]) -> str:
     ]
     if calls:
         parts += ["**Seconds to the features of 8 images in a new process** (imports of Keras included)"]
-        parts += [table(["backbone", "engine", "nothing at hand", "second process (export at hand)"], calls)]
+        parts += [table(["backbone", "engine", "no export yet", "second process (export is there)"], calls)]
     skipped = [f"- {one['backbone']}, {line}" for one in report["backbones"] for line in one["skipped"]]
     return "\n\n".join(parts + (["Skipped:\n\n" + "\n".join(skipped)] if skipped else []))
 

@@ -62,7 +62,7 @@ def search(paths: list[str], parameters: dict[str, Any], n_candidates: int) -> d
 
 
 def fit(paths: list[str], parameters: dict[str, Any], n_fits: int) -> dict[str, float]:
-    """Fit anew and anew; return what the first left behind, the growth over the others, and seconds."""
+    """Fit again and again; return what the first left behind, the growth over the others, and seconds."""
     y = np.arange(len(paths)) % 2
     sizes, seconds = [], []
     for seed in range(n_fits):

@@ -8,7 +8,7 @@ One command::
 trained the shipped weights, with seed 0. The schedule is that of 24 epochs, whatever ``--epochs`` are run. The network
 starts from the very weights that the script draws from the same seed, as they decide much of the first epoch: over its
 first 130 steps the script itself reaches an accuracy of 0.361 from one seed, and of 0.247 from the next. Order, shifts
-and flips are drawn anew. A run that is killed goes on from its last epoch.
+and flips are drawn again. A run that is killed goes on from its last epoch.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 r"""Pretrained Keras CNNs as scikit-learn estimators: for tables that have a column of images.
 
-Images become features, features become a classifier, and a report tells how good it is; every file lies on this way::
+Images become features, features become a classifier, and a report evaluates it. Every file has its place on this path::
 
     datasets -> images -> backbones, engines -> feature_extraction -> ensemble -> metrics, report
                                        \-> cache (an image goes through a network once)
@@ -9,8 +9,8 @@ Or the network is fine-tuned::
 
     datasets -> images -> neural_network (head on cached features, then layers unfrozen) -> metrics, report
 
-``inspection`` shows where in an image either of them looked. ``decomposition`` has autoencoders, which learn without
-labels.
+``inspection`` shows where in an image either of them looked. ``decomposition`` has autoencoders, which are trained
+without labels.
 
 Importing ``skcnn`` loads neither Keras nor matplotlib: these come when something needs them.
 """

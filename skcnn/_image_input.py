@@ -37,7 +37,7 @@ class ImageInputMixin:
         return super(ImageInputMixin, rest).__sklearn_clone__().set_params(**shared)  # type: ignore[misc]
 
     def __sklearn_tags__(self) -> Tags:
-        """Return the tags that tell scikit-learn what X may be."""
+        """Return the tags by which scikit-learn knows what X may be."""
         tags = super().__sklearn_tags__()  # type: ignore[misc]
         tags.input_tags.two_d_array = False
         tags.input_tags.one_d_array = True

@@ -322,7 +322,7 @@ def copy_model(
         whose name is that in the model. None calls the operation.
     copy_weights : bool, default=True
         Whether the copy gets the weights of the model, or is left with its first ones: for copies whose weights
-        differ in shape, or are to be drawn anew.
+        differ in shape, or are to be drawn again.
     seed : int, default=0
         Of the first weights.
 
@@ -335,7 +335,7 @@ def copy_model(
     def clone(operation: Any) -> Any:
         config = {**operation.get_config(), **changed(operation)}
         if isinstance(operation, keras.layers.Lambda):
-            # From its configuration Keras would make a function anew: it refuses to, or does it without its globals.
+            # From its configuration Keras would rebuild a function: it refuses to, or does it without its globals.
             given = {name: getattr(operation, name) for name in ("function", "mask", "arguments")}
             if isinstance(config.get("output_shape"), dict):  # a function as well
                 given["output_shape"] = operation.compute_output_shape
@@ -416,7 +416,7 @@ def _lambdas(model: Any) -> Iterator[Any]:
 
 
 def _content_of(value: Any, seen: set[int]) -> Any:
-    """Return what a function computes, as far as can be seen: its code, and the values and functions that it uses."""
+    """Return what a function computes, as far as it is visible: its code, and the values and functions that it uses."""
     if isinstance(value, functools.partial):
         return [_content_of(part, seen) for part in (value.func, value.args, value.keywords)]
     if isinstance(value, MethodType):

@@ -268,7 +268,7 @@ def check_hdf5(content: bytes) -> int:
                     n_numbers += part.size or 0
                     n_bytes += part.nbytes
                 else:
-                    raise ValueError(f"its weights {name!r} are no array")
+                    raise ValueError(f"its weights {name!r} are not an array")
     if n_bytes > (accepted := MAX_RATIO * len(content) + SLACK):
         raise ValueError(f"its weights declare {n_bytes:,} bytes; expected at most {accepted:,}")
     return n_numbers

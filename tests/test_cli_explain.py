@@ -67,7 +67,7 @@ def test_the_name_says_the_format(folder, tmp_path, suffix):
 @pytest.mark.parametrize(
     ("steps", "message"),
     [
-        ([KNeighborsClassifier()], "KNeighborsClassifier is no linear classifier. Accepted: a fitted CNNClassifier"),
+        ([KNeighborsClassifier()], "KNeighborsClassifier is not a linear classifier. Accepted: a fitted CNNClassifier"),
         ([Normalizer(), LogisticRegression()], "(Normalizer) are not affine"),
         ([], "The estimator is BottleneckFeatures. Accepted"),
     ],

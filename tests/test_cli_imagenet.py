@@ -71,7 +71,7 @@ def test_a_file_of_this_name_wins(there, capsys):
     assert lines(capsys) == expected(weights="a.weights.h5")
     with pytest.raises(SystemExit, match="2"):
         main(["predict", "ToyImageNet", "0.png", "--weights", "a.weights.h5"])
-    assert "--weights goes with the name of a network; ToyImageNet is a file" in capsys.readouterr().err
+    assert "--weights needs the name of a network; ToyImageNet is a file" in capsys.readouterr().err
 
 
 def test_a_folder_of_this_name_does_not(there, capsys):

@@ -240,7 +240,7 @@ def test_a_table_that_is_none(there, tmp_path, capsys):
         ["extract", f"{tmp_path}/empty.csv", "-o", f"{tmp_path}/f.csv"],
     ):
         assert main(command) == 1
-        assert "no CSV table with a header line" in capsys.readouterr().err
+        assert "not a CSV table with a header line" in capsys.readouterr().err
 
 
 # --- bad images -----------------------------------------------------------------------------------------------------

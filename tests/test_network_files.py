@@ -136,7 +136,7 @@ def virtual(file):
             lambda file: file.create_dataset("x", (10**9,), "f4", chunks=(10**6,), compression=9),
             "declare 4,000,000,000",
         ),
-        (lambda file: file.__setitem__("x", np.dtype("f4")), "are no array"),
+        (lambda file: file.__setitem__("x", np.dtype("f4")), "are not an array"),
     ],
 )
 def test_weights_lie_in_their_file(fill, message):

@@ -1,5 +1,6 @@
 """One word per thing, everywhere that people read: the glossary, and a test that holds the package to it."""
 
+import ast
 import re
 import subprocess
 from pathlib import Path
@@ -43,6 +44,24 @@ GLOSSARY = {
     r"\bfigure_text\b|\bclass_figures\b|\bhow sure the figures\b": "metric",
 }
 
+#: The same for what users read of the package: docstrings, messages and help, not comments. Home-made idioms and
+#: inversions that readers stumbled over.
+IN_STRINGS = {
+    r"\banew\b": "again",
+    r"\bfor good\b": "permanently",
+    r"\bwhoever\b": "who it is: the caller, a process",
+    r"\bat hand\b": "available, known or installed",
+    r"\b(speaks?|spoke) for\b": "supports",
+    r"\bthe field\b": "what is common",
+    r"\bmend(s|ed)?\b": "correct, or repair",
+    r"(?<!there\s)\b(is|are) no (array|HDF5|Keras|linear|part|report|table)\b": "is not a",
+    r"\b(threads?|process(es)?|bytes|kB|KB|MB) an? (core|image|row|machine)\b": "per",
+    r"\bas (can be|ever)\b": "as possible, or as usual",
+    r"\bleast price\b|\bcosts log-loss\b": "lowest cost; worsens log-loss",
+    r"\bhow sure (the|that|they)\b": "intervals",
+    r"\bmost bytes\b": "maximum size in bytes",
+}
+
 #: (file, what is written there) -> the reason why it stays.
 EXCEPTIONS = {
     ("tests/test_words.py", ""): "the glossary itself",
@@ -63,7 +82,18 @@ def shown_files():
     return [name for name in listed if name.endswith((".py", ".md", ".html", ".js"))]
 
 
-def found(text, name=""):
+def strings(text):
+    """Return the strings of a module, each at the line where it begins; the rest is empty lines."""
+    lines = [""] * (text.count("\n") + 1)
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            for number, line in enumerate(node.value.split("\n"), node.lineno - 1):
+                # A string with escapes may have more lines than its source.
+                lines[min(number, len(lines) - 1)] += " " + line
+    return "\n".join(lines)
+
+
+def found(text, name="", glossary=GLOSSARY):
     """Return, for each word that is not to be written, its line and the better word.
 
     A rule also sees a phrase that the end of a line, or of a string, cuts in two.
@@ -73,7 +103,7 @@ def found(text, name=""):
     flat = joined.replace("\n", " ")
     lines = text.split("\n")
     places = []
-    for pattern, better in GLOSSARY.items():
+    for pattern, better in glossary.items():
         spaced = pattern.replace(" ", r"\s+")
         for match in re.finditer(spaced, flat, re.IGNORECASE):
             number = text.count("\n", 0, match.start())
@@ -87,6 +117,41 @@ def found(text, name=""):
 def test_words_are_those_of_the_glossary(name):
     text = (ROOT / name).read_text("utf-8")
     assert not (places := found(text, name)), "\n".join(places)
+
+
+@pytest.mark.parametrize("name", [name for name in shown_files() if name.startswith("skcnn/") and name.endswith(".py")])
+def test_strings_are_plain_english(name):
+    text = strings((ROOT / name).read_text("utf-8"))
+    assert not (places := found(text, name, IN_STRINGS)), "\n".join(places)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "It is computed anew.",
+        "Kept for good.",
+        "Whoever reads it sees the old page.",
+        "Both engines are at hand.",
+        "Which regions speak for the class.",
+        "As in the field.",
+        "Drop these rows or mend the scores.",
+        "A str is no Keras model.",
+        "There is a thread a core.",
+        "As few false positives as can be.",
+        "The threshold at the least price.",
+        "How sure that is.",
+        "Most bytes of memory.",
+    ],
+)
+def test_every_rule_for_strings_can_fail(sentence):
+    assert found(strings(f"# {sentence}\nx = f'{{x}} {sentence}'"), glossary=IN_STRINGS)
+    assert not found(strings(f"# {sentence}\nx = 1"), glossary=IN_STRINGS)
+
+
+def test_every_rule_for_strings_is_tried():
+    sentences = " ".join(test_every_rule_for_strings_can_fail.pytestmark[0].args[1])
+    untried = [pattern for pattern in IN_STRINGS if not re.search(pattern, sentences, re.IGNORECASE)]
+    assert not untried
 
 
 @pytest.mark.parametrize(

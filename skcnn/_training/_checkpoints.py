@@ -62,7 +62,7 @@ class Checkpoint:
                 if state["format"] != FORMAT or state["run_id"] != self.run_id:
                     raise CheckpointError(
                         f"{self.path} is the checkpoint of another run, or of another version of skcnn: give another "
-                        "folder as checkpoint=, or delete the file to begin anew."
+                        "folder as checkpoint=, or delete the file to start again."
                     )
                 lists = {
                     name: [archive[f"{name}/{index}"] for index in range(length)]
@@ -77,7 +77,9 @@ class Checkpoint:
         except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             if isinstance(error, CheckpointError):
                 raise
-            raise CheckpointError(f"The checkpoint {self.path} is damaged: {error}. Delete it to begin anew.") from None
+            raise CheckpointError(
+                f"The checkpoint {self.path} is damaged: {error}. Delete it to start again."
+            ) from None
 
     def save(self, progress: Progress) -> None:
         """Save the state of the run."""

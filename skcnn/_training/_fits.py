@@ -25,7 +25,7 @@ class FitMemory:
     Parameters
     ----------
     max_bytes : int, default=512 MiB
-        Most bytes of weights: some 40 fits of MobileNetV2 with all of its layers, thousands of a head.
+        Maximum size of the weights in bytes: about 40 fits of MobileNetV2 with all of its layers, thousands of a head.
     """
 
     def __init__(self, max_bytes: int = 2**29):
@@ -85,7 +85,7 @@ class RememberedFit:
         """Return the end of the run, or None where it is not known."""
         found = _memory.get(self.run_id)
         if found is None and self.file is not None and _memory.max_bytes:
-            with suppress(CheckpointError):  # a damaged file is written anew
+            with suppress(CheckpointError):  # a damaged file is written again
                 found = self.file.load()
         return found
 
@@ -108,7 +108,7 @@ def _copy(progress: Progress) -> Progress:
 
 
 def _prune(folder: Path) -> None:
-    """Remove the oldest files of a directory beyond the most bytes that it keeps."""
+    """Remove the oldest files of a directory beyond its maximum size."""
     total = 0
     for path in sorted(folder.glob("*.npz"), key=lambda path: path.stat().st_mtime_ns, reverse=True):
         total += path.stat().st_size

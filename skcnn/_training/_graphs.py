@@ -104,7 +104,7 @@ def get_graph(key: tuple[Any, ...], build: Callable[[], Graph]) -> Iterator[Grap
     Parameters
     ----------
     key : tuple
-        All that decides the form of the graph. What is put in (weights, rates, seeds) is no part of it.
+        All that decides the form of the graph. What is put in (weights, rates, seeds) is not part of it.
     build : callable
         Makes the graph, in a block of :func:`~skcnn._keras.building`.
 

@@ -1,11 +1,12 @@
 """The table of pretrained convolutional networks: their sizes, preprocessing, bottleneck layers and weights.
 
-A network takes an image apart, from edges to objects; what its last layers hold before the classifier describes images
-that it was never trained on. :func:`list_backbones` shows what there is; :class:`Backbone` knows how to build one and
-where its features come from.
+The first layers of a network respond to edges, the last ones to objects. The activations just before the classifier
+(the bottleneck) are good features for new images. :func:`list_backbones` lists the networks; a :class:`Backbone` builds
+one, and knows which layers features are taken from.
 """
 
 from skcnn.backbones._backbone import Backbone, BottleneckLayer
+from skcnn.backbones._backbone import Weights as Weights  # for type hints
 from skcnn.backbones._errors import WeightsDownloadError, WrongWeightsError
 from skcnn.backbones._fetch import fetch_weights, list_weights_files
 from skcnn.backbones._from_model import as_backbone, backbone_from_model

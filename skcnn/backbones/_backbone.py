@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skcnn._keras import building, copy_model, import_keras, model_digest
 from skcnn._text import listing
@@ -31,6 +31,9 @@ from skcnn.backbones._weights import (
 )
 from skcnn.images import as_image_size
 
+if TYPE_CHECKING:
+    import keras
+
 #: Weights of a network, or of several ones by name.
 Weights = str | os.PathLike[str] | WeightsFile | PartialWeights | Mapping[str, Any] | None
 
@@ -42,15 +45,15 @@ _FIXED_SIZE = ("keras.applications.VGG16", "keras.applications.VGG19")
 
 @dataclass(frozen=True)
 class BottleneckLayer:
-    """A place in a network that features are taken from.
+    """A layer of a network that features are taken from.
 
     Parameters
     ----------
     name : str
-        What ``layers=`` and feature names call it. Keras's own name where that is an explicit one.
+        Name in ``layers=`` and in the names of features: Keras's own, unless that is an automatic one.
     keras_name : str or int
         The layer's name in the Keras network without a classifier; or, where Keras gives it an automatic name (these
-        change from build to build), its position in ``model.operations``, which counts operations that are no layers
+        change from build to build), its position in ``model.operations``, which counts operations that are not layers
         too. -1 is the network's output.
     n_features : int
         Number of channels.
@@ -71,7 +74,7 @@ class Backbone:
     Parameters
     ----------
     name : str
-        What people call it, such as ``"MobileNetV2"``.
+        Its usual name, such as ``"MobileNetV2"``.
     image_size : tuple of (height, width)
         The size in pixels that the network was made for.
     preprocessing : {"none", "tf", "torch", "caffe"}
@@ -94,11 +97,11 @@ class Backbone:
     Raises
     ------
     ValueError
-        If the fields do not fit together.
+        If fields contradict each other.
 
     See Also
     --------
-    get_backbone : The backbones that are there, by name.
+    get_backbone : Get a backbone by its name.
     register_backbone : Add one.
 
     Examples
@@ -189,13 +192,13 @@ class Backbone:
             )
         return replace(self, layers=(BottleneckLayer("predictions", -1, N_CLASSES),), has_classifier=True)
 
-    def choose_weights(self, weights: Any) -> Any:
-        """Return the weights of this network, out of those of several networks.
+    def choose_weights(self, weights: Weights) -> Weights:
+        """Select the weights of this network from a dict of several networks.
 
         Parameters
         ----------
         weights : dict, str, path-like, WeightsFile or None
-            From names of backbones to their weights; anything else is meant for every network.
+            A dict maps names of backbones to weights; anything else applies to every network.
 
         Returns
         -------
@@ -228,7 +231,7 @@ class Backbone:
         image_size: int | tuple[int, int] | None = None,
         weights: Weights = "pretrained",
         random_state: int = 0,
-    ) -> Any:
+    ) -> keras.Model:
         """Build the network.
 
         Parameters
@@ -238,8 +241,8 @@ class Backbone:
         weights : {"pretrained"}, str, path-like, WeightsFile, dict or None, default="pretrained"
             ``"pretrained"`` or one of ``self.weights``: the published ones, always those of the backbone's own size,
             whatever ``image_size`` is. A path (``.h5`` or ``.weights.h5``): a file that Keras saved from this network,
-            with or without its classifier (with it if :attr:`has_classifier`). None: random ones. A dict has these by
-            the names of backbones. :class:`PartialWeights`: those of some layers.
+            with or without its classifier (with it if :attr:`has_classifier`). None: random ones. A dict: any of these,
+            by the name of the backbone. :class:`PartialWeights`: those of some layers.
         random_state : int, default=0
             Seed of ``weights=None``.
 
@@ -349,7 +352,7 @@ class Backbone:
         except TypeError:
             raise TypeError(f"layer={layer!r}; expected {self._layers_hint}") from None
 
-    def layer_output(self, model: Any, name: str) -> Any:
+    def layer_output(self, model: keras.Model, name: str) -> keras.KerasTensor:
         """Return the output of a bottleneck layer in a network of :meth:`build`.
 
         Parameters
@@ -366,15 +369,16 @@ class Backbone:
         Raises
         ------
         ValueError
-            If the network has no such layer, if it gives no features, or if Keras numbered it anew.
+            If the network has no such layer, if its output is not features, or if this version of Keras orders layers
+            differently.
         """
         return self._locate(model, name)[1]
 
-    def pooled_output(self, model: Any, name: str, pooling: str | None) -> Any:
+    def pooled_output(self, model: keras.Model, name: str, pooling: str | None) -> keras.KerasTensor:
         """Return the features of a bottleneck layer: its output, pooled over the image.
 
         The same as ``keras.applications`` gives with ``include_top=False`` and this ``pooling``. Mostly that is
-        :meth:`layer_output` pooled; ConvNeXt normalises after the pooling, which makes other numbers.
+        :meth:`layer_output` pooled; ConvNeXt normalises after the pooling, which gives other values.
 
         Parameters
         ----------
@@ -388,12 +392,12 @@ class Backbone:
         Returns
         -------
         keras.KerasTensor of shape (n, n_features) or (n, height, width, n_features)
-            Pooled in float32, whatever the network computes in: a mean over bfloat16 would lose what is left.
+            Pooled in float32, whatever the network computes in: a mean in bfloat16 would lose precision.
 
         Raises
         ------
         ValueError
-            If ``pooling`` is none of these, and as :meth:`layer_output` does.
+            If ``pooling`` is none of these, or for the reasons of :meth:`layer_output`.
         """
         layers = import_keras().layers
         kinds = {"avg": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D}
@@ -449,9 +453,8 @@ class Backbone:
             return weights
         if isinstance(weights, UnsavedWeights):
             raise ValueError(
-                "A saved model that was fine-tuned holds the trained weights, and not those that it began with. To fit "
-                f"it again, give these as the parameter weights: the file that has the SHA-256 {weights.sha256}, or "
-                "others."
+                "A saved model that was fine-tuned holds its trained weights, not its initial ones. To fit it again, "
+                f"set the parameter weights: to the file with the SHA-256 {weights.sha256}, or to other weights."
             )
         if weights == "pretrained" and self.weights:
             return self.weights[0]
@@ -488,7 +491,7 @@ class Backbone:
             raise ValueError(f"{self.name} has no layer {name!r}; there are {self._layers_hint}.") from None
         if listed is None and not index and has_automatic_name(operation):
             raise ValueError(
-                f"{name!r} is a name that Keras made up: another build may give it to another layer. Give the layer's "
+                f"{name!r} is an automatic name, which Keras may give to another layer the next time. Give the layer's "
                 f"index instead: {model.layers.index(operation)}."
             )
         if listed is None:
@@ -496,14 +499,13 @@ class Backbone:
                 import_keras().Model(model.inputs, output)
             except ValueError:
                 raise ValueError(
-                    f"Layer {name!r} of {self.name} is a network of its own, or was part of another one before: its "
-                    "output there has no way from the images here. Give a layer around it, or that network itself as "
-                    "backbone=."
+                    f"Layer {name!r} of {self.name} is itself a network, or is part of another one: its output is not "
+                    "computed from the images here. Give a layer that uses it, or that network itself as backbone=."
                 ) from None
         if len(getattr(output, "shape", ())) not in (2, 4):
             raise ValueError(
-                f"Layer {name!r} of {self.name} gives no features: its output is {output!r}, and neither a map "
-                "(n, height, width, channels) nor a vector (n, features)."
+                f"Layer {name!r} of {self.name} does not give features: its output is {output!r}; expected a map "
+                "(n, height, width, channels) or a vector (n, features)."
             )
         if listed is not None and output.shape[-1] != listed.n_features:
             raise ValueError(
@@ -535,7 +537,7 @@ def has_automatic_name(layer: Any) -> bool:
     return re.fullmatch(rf"{re.escape(stem)}(_\d+)?", layer.name) is not None
 
 
-# Remembered, as building takes seconds and whoever transforms asks every time.
+# Remembered, as building takes seconds and transformers ask every time.
 @lru_cache(maxsize=32)
 def _built_digest(backbone: Backbone) -> str:
     return model_digest(backbone.build(weights=None))

@@ -15,7 +15,7 @@ Say = Callable[[str, str | dict[str, str]], str | None]
 
 
 class _InCallersWords:
-    """An error that names parameters as whoever reads it gives them."""
+    """An error that names parameters as its reader gives them."""
 
     def __str__(self) -> str:
         return self._explain(lambda name, value: f"{name}={value!r}")
@@ -95,7 +95,7 @@ class WeightsDownloadError(_InCallersWords, OSError):
 
 
 class WrongWeightsError(_InCallersWords, ValueError):
-    """A weights file holds the weights of another network, or none that Keras saved.
+    """A weights file holds the weights of another network, or was not saved by Keras.
 
     Parameters
     ----------

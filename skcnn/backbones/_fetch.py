@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 def fetch_weights(backbones: object, weights: Weights = "pretrained") -> dict[str, Path]:
     """Download the weights of networks now, or raise one error that names all that are missing.
 
-    Nothing is downloaded that is there already, and neither Keras is imported nor a network built. Call it before a
-    search over backbones: :class:`~sklearn.model_selection.GridSearchCV` scores a fit that raises as NaN, and goes on.
+    Files that are there are not downloaded again. Keras is not imported, and no network is built. Call it before a
+    search over backbones: :class:`~sklearn.model_selection.GridSearchCV` scores a fit that raises an error as NaN, and
+    continues.
 
     Parameters
     ----------
     backbones : str, iterable of str, or anything else that ``backbone=`` may be
-        Names of :func:`list_backbones`. Keras models, paths and callables bring their weights along and are passed
-        over. The files are those without a classifier; a :meth:`Backbone.with_classifier` needs the other one.
+        Names of :func:`list_backbones`. Keras models, paths and callables have their own weights and are skipped. The
+        files are those without a classifier; a :meth:`Backbone.with_classifier` needs the other one.
     weights : {"pretrained"}, str, path-like, WeightsFile, dict or None, default="pretrained"
         What is given as ``weights=``: see :meth:`Backbone.build`.
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skcnn._archives import DAMAGE
 from skcnn._files import check_regular
@@ -18,14 +18,21 @@ from skcnn.backbones._backbone import N_CLASSES, Backbone, BottleneckLayer, has_
 from skcnn.backbones._registry import get_backbone
 from skcnn.backbones._weights import PartialWeights
 
+if TYPE_CHECKING:
+    import keras
+
 #: The size of networks that leave it open.
 OPEN_SIZE = (224, 224)
 
 _LEGACY = (".h5", ".hdf5")
 
 
-def as_backbone(backbone: Any, *, image_size: tuple[int, int] | None = None) -> Backbone:
-    """Return the backbone that a parameter means.
+def as_backbone(
+    backbone: str | os.PathLike[str] | Backbone | keras.Model | Callable[..., keras.Model],
+    *,
+    image_size: tuple[int, int] | None = None,
+) -> Backbone:
+    """Return the backbone that a ``backbone`` parameter refers to.
 
     Parameters
     ----------
@@ -34,7 +41,7 @@ def as_backbone(backbone: Any, *, image_size: tuple[int, int] | None = None) -> 
         ``build(input_shape=(height, width, 3))`` that returns a Keras model. Models take pixels in [0, 255] and do
         their own preprocessing.
     image_size : tuple of (height, width) or None, default=None
-        Size in pixels to give to a callable, and to a model that leaves it open. None stands for (224, 224) there.
+        Size in pixels for a callable, and for a model whose size is not fixed. None is (224, 224).
 
     Returns
     -------
@@ -72,7 +79,7 @@ def as_backbone(backbone: Any, *, image_size: tuple[int, int] | None = None) -> 
     )
 
 
-def backbone_from_model(model: Any, *, image_size: tuple[int, int] | None = None) -> Backbone:
+def backbone_from_model(model: keras.Model, *, image_size: tuple[int, int] | None = None) -> Backbone:
     """Make a backbone of a Keras model.
 
     Parameters
@@ -81,7 +88,7 @@ def backbone_from_model(model: Any, *, image_size: tuple[int, int] | None = None
         Functional or Sequential and built; from pixels (n, height, width, 3) in [0, 255], uint8 or float, to a feature
         map (n, height, width, channels) or features (n, n_features). Its own weights are used.
     image_size : tuple of (height, width) or None, default=None
-        Size in pixels for a model that leaves it open. None stands for (224, 224) there.
+        Size in pixels for a model whose size is not fixed. None is (224, 224).
 
     Returns
     -------
@@ -92,7 +99,7 @@ def backbone_from_model(model: Any, *, image_size: tuple[int, int] | None = None
     Raises
     ------
     TypeError
-        If it is no Keras model, or one without a graph (subclassed, or not built).
+        If it is not a Keras model, or one without a graph (subclassed, or not built).
     ValueError
         If it takes or gives something else.
 
@@ -195,13 +202,13 @@ class CallableBackbone(Backbone):
 def _own_weights(weights: Any) -> str:
     if weights != "pretrained":
         raise ValueError(
-            f"weights={weights!r}, but the backbone is a network of your own, which brings its weights along: leave "
+            f"weights={weights!r}, but the backbone is a network of your own, which has its own weights: leave "
             "weights='pretrained', and load others into the model itself (keras.Model.load_weights)."
         )
     return "pretrained"
 
 
-# Remembered, as building takes seconds and whoever transforms asks every time.
+# Remembered, as building takes seconds and transformers ask every time.
 @lru_cache(maxsize=32)
 def _backbone_from_callable(build: Callable[..., Any], image_size: tuple[int, int]) -> Backbone:
     with building(0):
@@ -219,7 +226,9 @@ def _built_digest(build: Callable[..., Any], image_size: tuple[int, int], random
 def _call(build: Any, size: tuple[int, int]) -> Any:
     model = build(input_shape=(*size, 3))
     if not is_keras_model(model):
-        raise TypeError(f"{build!r} was called as a backbone and returned {type(model).__name__}, and no Keras model")
+        raise TypeError(
+            f"{build!r} was called as a backbone and returned {type(model).__name__}; expected a Keras model"
+        )
     return model
 
 
@@ -229,8 +238,8 @@ def _load_model(path: Path) -> Any:
         raise FileNotFoundError(f"There is no Keras model {str(path)!r} (current folder: {Path.cwd()}).")
     if path.suffix in _LEGACY:
         raise ValueError(
-            f"{str(path)!r} is in Keras's legacy format, which is loaded by running what is in it. If you trust where "
-            "it is from, load it by keras.saving.load_model(path, compile=False) and give the model as backbone=. A "
+            f"{str(path)!r} is in Keras's legacy format, which runs code when it is loaded. If you trust its "
+            "source, load it with keras.saving.load_model(path, compile=False) and give the model as backbone=. A "
             "file of weights alone is given as weights=, beside the name of its network."
         )
     status = path.stat()
@@ -239,7 +248,7 @@ def _load_model(path: Path) -> Any:
     except (TypeError, *DAMAGE) as error:
         raise ValueError(
             f"{str(path)!r} cannot be loaded as a Keras model (.keras) without running code: {error}. If you trust "
-            "where it is from, load it by keras.saving.load_model(path, compile=False, safe_mode=False) and give the "
+            "its source, load it with keras.saving.load_model(path, compile=False, safe_mode=False) and give the "
             "model as backbone=."
         ) from error
 
@@ -252,7 +261,7 @@ def _loaded_model(path: str, size: int, mtime_ns: int) -> Any:
 def _describe(model: Any, image_size: tuple[int, int] | None) -> dict[str, Any]:
     """Return the fields of a backbone for a Keras model, once it is known to be one."""
     if not is_keras_model(model):
-        raise TypeError(f"{type(model).__name__} is no Keras model")
+        raise TypeError(f"{type(model).__name__} is not a Keras model")
     try:
         inputs, outputs = list(model.inputs or []), list(model.outputs or [])
     except AttributeError:

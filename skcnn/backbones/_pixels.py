@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from skcnn._keras import import_keras, pinned
+
+if TYPE_CHECKING:
+    import keras
+    from numpy.typing import ArrayLike
 
 Preprocessing = Literal["none", "tf", "torch", "caffe"]
 PREPROCESSING: tuple[str, ...] = get_args(Preprocessing)
@@ -15,10 +19,10 @@ _TORCH_STD = (0.229, 0.224, 0.225)
 _CAFFE_MEAN = (123.68, 116.779, 103.939)
 
 
-def scale_pixels(x: Any, mode: Preprocessing) -> Any:
-    """Scale RGB pixels to what a network wants.
+def scale_pixels(x: keras.KerasTensor | ArrayLike, mode: Preprocessing) -> keras.KerasTensor:
+    """Scale RGB pixels to the range that a network was trained with.
 
-    The same numbers as ``keras.applications.imagenet_utils.preprocess_input``, but from Keras layers (``Rescaling``
+    Gives the same values as ``keras.applications.imagenet_utils.preprocess_input``, but by Keras layers (``Rescaling``
     and a flip of the channels), so that they become part of a model that any backend runs and exports, and may start
     from uint8.
 

@@ -130,7 +130,7 @@ def fetch(files: Mapping[str, PublishedFile], *, with_classifier: bool = False) 
     """
     if all(file.path.is_file() for file in files.values()):
         return
-    # Imported late: they take a while, and whoever only names a backbone needs none of them.
+    # Imported late: they take a while, and naming a backbone needs none of them.
     from http.client import HTTPException
     from urllib.error import URLError
 

@@ -87,7 +87,7 @@ def get_backbone(name: str) -> Backbone:
     Raises
     ------
     ValueError
-        If there is none of this name; the message gives those that come close.
+        If there is no such backbone; the message suggests similar names.
 
     Examples
     --------
@@ -115,7 +115,7 @@ def register_backbone(backbone: Backbone) -> None:
     Raises
     ------
     TypeError
-        If it is no :class:`Backbone`.
+        If it is not a :class:`Backbone`.
     ValueError
         If there is a backbone of this name.
 
@@ -129,8 +129,8 @@ def register_backbone(backbone: Backbone) -> None:
     """
     if not isinstance(backbone, Backbone):
         raise TypeError(
-            f"{type(backbone).__name__} is no Backbone; a Keras model needs no registration: give it as backbone=, or "
-            "make a Backbone of it with skcnn.backbones.backbone_from_model"
+            f"{type(backbone).__name__} is not a Backbone; a Keras model needs no registration: give it as backbone=, "
+            "or make a Backbone of it with skcnn.backbones.backbone_from_model"
         )
     with _lock:
         if backbone.name in TABLE or backbone.name in _registered:

@@ -37,13 +37,11 @@ class ShippedBackbone(Backbone):
 
     def _build_published(self, name: str, size: tuple[int, int]) -> Any:
         if not self.path.is_file():
-            raise FileNotFoundError(
-                f"{self.path} is missing: this installation of skcnn is incomplete. Install it anew."
-            )
+            raise FileNotFoundError(f"{self.path} is missing: this installation of skcnn is incomplete. Reinstall it.")
         if (found := file_sha256(self.path)) != self.sha256:
             raise OSError(
                 f"{self.path} is not the file that skcnn ships: its SHA-256 is {found}, and not {self.sha256}. It is "
-                "damaged or was changed: install skcnn anew, or give a weights file of your own."
+                "damaged or was changed: reinstall skcnn, or give a weights file of your own."
             )
         return self._build_from_file(self.path, size)
 

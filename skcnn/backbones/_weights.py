@@ -10,7 +10,7 @@ import sys
 import tempfile
 import textwrap
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -41,7 +41,7 @@ class WeightsFile:
     content : bytes
         What the file holds.
     suffix : {".weights.h5", ".h5", ".hdf5"}
-        Which of Keras's two formats it is in: the first is Keras 3's own, the others are the legacy one.
+        Its format: the first is that of Keras 3, the others are Keras's legacy one.
     """
 
     content: bytes = field(repr=False)
@@ -55,14 +55,14 @@ class WeightsFile:
 
 @dataclass(frozen=True)
 class UnsavedWeights:
-    """Weights that a fine-tuned network began with, and that its file does not hold: it has the trained ones.
+    """Initial weights of a fine-tuned network, which its file does not hold, since it holds the trained ones.
 
-    A loaded estimator has them as ``weights``. It predicts without; to fit it again, give it others.
+    A loaded estimator has this as ``weights``. It predicts without them; to fit it again, set other ``weights``.
 
     Parameters
     ----------
     sha256 : str
-        Of the weights file, in hexadecimal.
+        SHA-256 of the weights file, in hexadecimal.
 
     Examples
     --------
@@ -70,7 +70,7 @@ class UnsavedWeights:
     >>> get_backbone("ResNet20").build(weights=UnsavedWeights("0c1f"))
     Traceback (most recent call last):
     ...
-    ValueError: A saved model that was fine-tuned holds the trained weights, and not those that it began with. ...
+    ValueError: A saved model that was fine-tuned holds its trained weights, not its initial ones. ...
     """
 
     sha256: str
@@ -95,12 +95,12 @@ class PartialWeights:
     >>> network = get_backbone("ResNet20").build(weights=PartialWeights("pretrained", ("stem*", "stage1_*")))
     """
 
-    weights: Any
+    weights: str | os.PathLike[str] | WeightsFile | Mapping[str, Any]
     layers: tuple[str, ...]
 
 
-def as_weights_file(weights: Any) -> WeightsFile | None:
-    """Read a ``weights`` parameter that means a file.
+def as_weights_file(weights: object) -> WeightsFile | None:
+    """Return the file that a ``weights`` parameter refers to.
 
     Parameters
     ----------
@@ -206,9 +206,7 @@ def load_weights(
 
     url, has_classifier = published and published.url, build_with_top is None
     if not h5py.is_hdf5(path):
-        raise WrongWeightsError(
-            path, name, "it is no HDF5 file, as Keras writes them. Is it damaged?", url, has_classifier
-        )
+        raise WrongWeightsError(path, name, "it is not an HDF5 file of Keras. Is it damaged?", url, has_classifier)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:

@@ -45,7 +45,7 @@ def as_boxes(
         lie inside.
     invalid : {"raise", "clip", "drop"}, default="raise"
         How to handle boxes that cannot be right. ``"raise"`` names the first of them. ``"clip"`` cuts boxes at the
-        edges of their image and drops what cannot be mended so. ``"drop"`` leaves all of them out. The image
+        edges of their image and drops boxes for which that does not help. ``"drop"`` leaves all of them out. The image
         stays, whether it has a box left or not.
     classes : sequence or None, default=None
         Labels that are known; boxes of another label are invalid. None takes all labels but missing ones.

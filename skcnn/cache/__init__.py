@@ -1,11 +1,11 @@
-"""The memory of what a network has already said about an image, by the image's content.
+"""Caches of what networks compute for images, by the images' content.
 
 A record is everything that one pass of an image through a network gives: the pooled outputs of all the bottleneck
-layers that its table names. It is filed under what the network is (weights, image size, precision ...) and under a
-digest of the image's content, so that order, batch size, duplicates, file names and cross-validation folds do not
-matter. :class:`MemoryCache` keeps records for a process, :class:`FeatureCache` in a directory, for good and for any
-number of processes at once; both are used in the same way. :class:`ActivationCache` keeps what the frozen layers of a
-network give while others are trained: large records, whose room is reserved before they come.
+layers that its table names. Its key is the network (weights, image size, precision ...) and a digest of the image's
+content, so that order, batch size, duplicates, file names and cross-validation folds do not matter.
+:class:`MemoryCache` keeps records for a process, :class:`FeatureCache` in a directory, permanently and for any number
+of processes at once; both are used in the same way. :class:`ActivationCache` keeps what the frozen layers of a network
+give while others are trained: large records, for which space is reserved in advance.
 """
 
 from skcnn.cache._activations import ActivationCache, activation_cache

@@ -52,35 +52,35 @@ class ActivationCache(ProcessCache):
     """Activations of images inside a network, in memory or in a temporary file, for as long as a process lives.
 
     What the frozen layers of a network give for an image takes 31 kB to 1 MB, and a training reads it in every epoch,
-    fold and candidate. A cache that lets single records go would run most images through the network in every epoch,
-    so here the room for all of them is reserved before (:meth:`reserve`), and none of them leaves while the network is
-    in use (:meth:`using`). Where there is no room for all, none is kept, and the network runs in every epoch.
+    fold and candidate. A cache that evicts single records would run most images through the network in every epoch. So
+    space for all of them is reserved in advance (:meth:`reserve`), and none is evicted while the network is in use
+    (:meth:`using`). Where there is no room for all, none is kept, and the network runs in every epoch.
 
     Parameters
     ----------
     max_bytes : int or None, default=None
-        Most bytes of memory. None is a quarter of what is available at the time, 4 GiB at most: images, the network
-        and its training need memory as well. Processes do not know of each other: give a bound where many of them
-        train at once.
+        Maximum memory in bytes. None is a quarter of what is available at the time, 4 GiB at most: images, the network
+        and its training need memory as well. Processes do not know of each other: give a bound where many of them train
+        at once.
     max_disk_bytes : int or None, default=None
-        Most bytes of temporary files. None is half of what is free at the time on the disk of ``folder``, 32 GiB at
-        most. 0 is no files.
+        Maximum size of temporary files in bytes. None is half of what is free at the time on the disk of ``folder``, 32
+        GiB at most. 0 allows no files.
     folder : path-like or None, default=None
-        Where temporary files lie, made at first use. None is the folder of the system for them
+        Folder of temporary files, created at first use. None is the folder of the system for them
         (:func:`tempfile.gettempdir`); where that is kept in memory, name one on a disk.
 
     See Also
     --------
-    MemoryCache : Smaller records, of which the least recently used leave one by one.
+    MemoryCache : Smaller records, of which the least recently used are evicted one by one.
     activation_cache : The one of this process.
 
     Notes
     -----
-    A file has no name by which others could find it, and is gone when its network leaves or its process ends, however
-    it ends. Its place on the disk is taken before anything is written to it. Copies, pickles and forked processes begin
-    with an empty cache that has the same parameters.
+    A file has no name by which others could find it, and is deleted when its network is evicted or its process ends,
+    even if it is killed. Its place on the disk is taken before anything is written to it. Copies, pickles and forked
+    processes begin with an empty cache that has the same parameters.
 
-    Records are views of what the cache holds: whoever keeps one keeps the memory or the file of all that were reserved
+    Records are views of what the cache holds: a reference to one keeps the memory or the file of all that were reserved
     with it. :meth:`read` returns copies.
 
     Examples
@@ -145,10 +145,10 @@ class ActivationCache(ProcessCache):
         Parameters
         ----------
         network : str
-            What the network is: its fingerprint.
+            Fingerprint of the network.
         """
         with self._lock:
-            in_use = self._in_use  # a child that is forked within the block counts anew
+            in_use = self._in_use  # a child that is forked within the block starts its own count
             in_use[network] += 1
         try:
             yield
@@ -162,13 +162,13 @@ class ActivationCache(ProcessCache):
         """Keep room for the records of all these contents, or say that there is none.
 
         What already has its place keeps it and needs no more: the folds of a search add up to the images that there
-        are. The others go to memory if all of them fit, else to a temporary file. Where they fit into neither, whole
-        other networks that are not in use leave, the least recently used first.
+        are. The others go to memory if all of them fit, else to a temporary file. If they fit into neither, the records
+        of other networks that are not in use are evicted, the least recently used network first.
 
         Parameters
         ----------
         network : str
-            What the network is: its fingerprint.
+            Fingerprint of the network.
         digests : sequence of bytes
             Contents that will be put.
         n_values : int
@@ -280,7 +280,7 @@ class ActivationCache(ProcessCache):
         return sum(held.n_bytes[place] for held in self._networks.values())
 
     def _bound(self, place: str) -> int:
-        """Return the most bytes that may be held in a place, now."""
+        """Return how many bytes may be held in a place, now."""
         if place == "memory":
             if self.max_bytes is not None:
                 return int(self.max_bytes)
@@ -295,9 +295,9 @@ class ActivationCache(ProcessCache):
         Parameters
         ----------
         network : str
-            What the network is: its fingerprint.
+            Fingerprint of the network.
         digests : sequence of bytes
-            Contents wanted.
+            Digests of the contents.
 
         Returns
         -------
@@ -309,7 +309,7 @@ class ActivationCache(ProcessCache):
             return [digest for digest in dict.fromkeys(digests) if held is None or digest not in held.records]
 
     def claim(self, network: str, digests: Sequence[bytes]) -> list[bytes]:
-        """Return what is :meth:`missing`. Nothing is leased: in a process, who extracts has the lock of the network."""
+        """Return what is :meth:`missing`; nothing is leased, since extraction holds the lock of the network."""
         return self.missing(network, digests)
 
     def get_many(self, network: str, digests: Sequence[bytes]) -> Iterator[tuple[bytes, np.ndarray]]:
@@ -330,9 +330,9 @@ class ActivationCache(ProcessCache):
         Parameters
         ----------
         network : str
-            What the network is: its fingerprint.
+            Fingerprint of the network.
         digests : sequence of bytes
-            Contents wanted, at least one, all of which have a record.
+            Digests of the contents, at least one, all of which have a record.
 
         Returns
         -------
@@ -354,13 +354,13 @@ class ActivationCache(ProcessCache):
     def put_many(self, network: str, digests: Sequence[bytes], records: Iterable[np.ndarray]) -> None:
         """Keep records where room is reserved for them, and count one pass each.
 
-        Others are kept in memory where it has room, for which nothing leaves, unless :meth:`reserve` has refused them.
-        A record that is there stays as it is.
+        Others are kept in memory if there is space without evicting any, unless :meth:`reserve` has refused them. A
+        record that is there stays as it is.
 
         Parameters
         ----------
         network : str
-            What the network is: its fingerprint.
+            Fingerprint of the network.
         digests : sequence of bytes
             Contents, one for each record.
         records : iterable of ndarray of shape (n_values,)
@@ -396,7 +396,7 @@ class ActivationCache(ProcessCache):
                 row.flags.writeable = False
 
     def info(self) -> CacheInfo:
-        """Return the counts and sizes of this moment, a :class:`CacheInfo`."""
+        """Return the current counts and sizes, as a :class:`CacheInfo`."""
         with self._lock:
             n_records = sum(len(held.records) for held in self._networks.values())
             try:

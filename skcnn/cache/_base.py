@@ -16,7 +16,7 @@ Shapes = tuple[tuple[int, ...], ...]
 
 
 class CacheWarning(UserWarning):
-    """A cache directory, or a temporary file, cannot be used or written; results are right, only nothing is kept."""
+    """A cache directory, or a temporary file, cannot be used or written; results are correct, but not cached."""
 
 
 class CacheInfo(NamedTuple):
@@ -41,7 +41,7 @@ class CacheInfo(NamedTuple):
 class BaseCache(ABC):
     """A cache of records, by network and by the content of an image.
 
-    Whoever wants records asks for the :meth:`digests` of the rows and looks them up (:meth:`get_many`). What is
+    A caller asks for the :meth:`digests` of the rows and looks them up (:meth:`get_many`). What is
     missing is claimed (:meth:`claim`), computed, and put (:meth:`put_many`), or released if it cannot be computed
     (:meth:`release`). In the end :meth:`count_hits` counts the rows that were served without a pass.
     """
@@ -57,7 +57,7 @@ class BaseCache(ABC):
         images : Images
             From :func:`skcnn.images.as_images`.
         rows : iterable of int
-            The rows wanted.
+            Positions of the rows.
 
         Yields
         ------
@@ -81,9 +81,9 @@ class BaseCache(ABC):
         Parameters
         ----------
         network : str
-            What the network is: its fingerprint.
+            Fingerprint of the network.
         digests : sequence of bytes
-            Contents wanted.
+            Digests of the contents.
 
         Yields
         ------
@@ -103,7 +103,7 @@ class BaseCache(ABC):
         network : str
             What the network is.
         digests : sequence of bytes
-            Contents wanted.
+            Digests of the contents.
 
         Returns
         -------
@@ -153,7 +153,7 @@ class BaseCache(ABC):
 
     @abstractmethod
     def info(self) -> CacheInfo:
-        """Return the counts and sizes of this moment, a :class:`CacheInfo`."""
+        """Return the current counts and sizes, as a :class:`CacheInfo`."""
 
     @abstractmethod
     def clear(self) -> None:

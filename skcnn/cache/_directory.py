@@ -1,4 +1,4 @@
-"""The cache of a directory: for good, and for any number of processes at once."""
+"""The cache of a directory: permanent, and for any number of processes at once."""
 
 from __future__ import annotations
 
@@ -45,19 +45,19 @@ class FeatureCache(BaseCache):
     """Records in a directory: they outlive the process, and any number of processes share them.
 
     An image goes through a network once, whichever process asks for it. Rows are leased to the process that computes
-    them, and what it has stored stays, however it ends. A record is checked when it is read; one that was damaged is
-    computed anew. Where the directory cannot be used (not writable, disk full, damaged, of another format), one
+    them, and what it has stored stays, even if it is killed. A record is checked when it is read; a damaged one is
+    computed again. Where the directory cannot be used (not writable, disk full, damaged, of another format), one
     :class:`CacheWarning` says so and features are computed without it; it is tried again with every batch where the
     disk was full, and by every later extraction where anything else was wrong.
 
     Parameters
     ----------
     path : path-like
-        Directory, made at first use. It must lie on a disk of this machine: SQLite's way of sharing between processes
+        Directory, created at first use. It must be on a disk of this machine: SQLite's way of sharing between processes
         does not work over a network file system.
     max_bytes : int, default=10 GiB
-        Most bytes of records held: some 750,000 images of MobileNetV2, whose record takes 14 kB (17 kB on the disk).
-        Beyond it the least recently used leave.
+        Maximum size of the records in bytes: about 750,000 images of MobileNetV2, whose record takes 14 kB (17 kB on
+        the disk). Beyond it, the least recently used are evicted.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class FeatureCache(BaseCache):
 
     Notes
     -----
-    Nothing is opened or made until it is used; a copy and a pickle hold the path alone, and a process opens the
+    Nothing is opened or created until it is used; a copy and a pickle hold the path alone, and a process opens the
     database once, also after a fork.
 
     Examples
@@ -118,7 +118,7 @@ class FeatureCache(BaseCache):
     def digests(self, images: Images, rows: Iterable[int]) -> Iterator[tuple[int, bytes | BadRow]]:
         """Yield rows with the digests of their content, in the order given, as :meth:`MemoryCache.digests` does.
 
-        What was wrong with the directory may have been mended since: it is tried again.
+        A directory that could not be used is tried again, since it may have been repaired.
         """
         place = (os.getpid(), self._key)
         if place in _warned:
@@ -157,7 +157,7 @@ class FeatureCache(BaseCache):
     def get_many(self, network: str, digests: Sequence[bytes]) -> Iterator[tuple[bytes, np.ndarray]]:
         """Yield the records that there are; :meth:`count_hits` counts them and marks them as used.
 
-        A record that fails its checksum is removed, and so is a miss. A few records are in memory at a time.
+        A record that fails its checksum is removed and counts as a miss. A few records are in memory at a time.
         """
         digests = list(digests)
         for start in range(0, len(digests), CHUNK):
@@ -176,10 +176,10 @@ class FeatureCache(BaseCache):
         return self._attempt(partial(_records.claim, network=network, digests=unique), unique)
 
     def put_many(self, network: str, digests: Sequence[bytes], records: Iterable[np.ndarray]) -> None:
-        """Keep records, count one pass each and give their leases back, in one transaction.
+        """Keep records, count one pass each and release their leases, in one transaction.
 
-        Beyond ``max_bytes`` the least recently used leave, these included. Never fails: where nothing can be written,
-        nothing is kept.
+        Beyond ``max_bytes``, the least recently used are evicted, these included. Never fails: where nothing can be
+        written, nothing is kept.
         """
         contents = [np.asarray(record, "<f4").tobytes() for record in records]
         rows = list(zip(digests, contents, strict=True))
@@ -193,7 +193,7 @@ class FeatureCache(BaseCache):
             _warned[place] = True
 
     def release(self, network: str, digests: Sequence[bytes]) -> None:
-        """Give back what was claimed and will not be put: bad images, or after an exception."""
+        """Release claims that no record will follow: for bad images, or after an exception."""
 
         def write(store: Store) -> None:
             with store.writing() as connection:
@@ -239,7 +239,7 @@ class FeatureCache(BaseCache):
         self._attempt(write, None, writes=True)
 
     def info(self) -> CacheInfo:
-        """Return the counts and sizes of this moment, over all processes, a :class:`CacheInfo`.
+        """Return the current counts and sizes, over all processes, as a :class:`CacheInfo`.
 
         All zero where there is no cache yet, which makes none, or where it cannot be used.
         """
@@ -254,7 +254,7 @@ class FeatureCache(BaseCache):
         return self._attempt(look_up, nothing) if self.exists() else nothing
 
     def exists(self) -> bool:
-        """Tell whether the directory holds a cache, sound or not."""
+        """Return whether the directory holds a cache, valid or damaged."""
         return (self.folder / FILE_NAME).is_file()
 
     def clear(self) -> None:
@@ -273,7 +273,7 @@ class FeatureCache(BaseCache):
         Returns
         -------
         VerifyResult
-            Of a database that is damaged as such nothing is removed: ``damage`` tells what is wrong with it.
+            If the database itself is damaged, nothing is removed, and ``damage`` says what is wrong.
 
         Raises
         ------
@@ -351,7 +351,7 @@ def _reason(error: Exception) -> str:
 
 
 def as_cache(cache: str | os.PathLike[str] | FeatureCache | None) -> MemoryCache | FeatureCache | None:
-    """Return the cache that a parameter ``cache`` stands for.
+    """Return the cache that a ``cache`` parameter refers to.
 
     Parameters
     ----------

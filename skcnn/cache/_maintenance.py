@@ -11,7 +11,7 @@ from skcnn.cache._store import Store, checksum, is_sound
 class VerifyResult(NamedTuple):
     """What :meth:`FeatureCache.verify` returns.
 
-    ``n_records`` is how many sound ones there are, ``n_bad`` how many were not and were removed (records, and entries
+    ``n_records`` is how many valid ones there are, ``n_bad`` how many were not and were removed (records, and entries
     of the index of files); ``damage`` is None, or what is wrong with the database itself: then remove the directory.
     """
 
@@ -37,7 +37,7 @@ def evict(connection: sqlite3.Connection, max_bytes: int) -> None:
 
 
 def count(connection: sqlite3.Connection) -> None:
-    """Count records and bytes anew."""
+    """Count records and bytes again."""
     connection.execute(
         "UPDATE totals SET (n_records, n_bytes) = (SELECT count(*), coalesce(sum(n_bytes), 0) FROM records)"
     )

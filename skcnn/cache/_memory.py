@@ -12,12 +12,12 @@ from skcnn.cache._process import ProcessCache
 
 
 class MemoryCache(ProcessCache):
-    """Records of this process, the least recently used of which leave when ``max_bytes`` is reached.
+    """Records of this process; the least recently used are evicted when ``max_bytes`` is reached.
 
     Parameters
     ----------
     max_bytes : int, default=1 GiB
-        Most bytes of records held: some 75,000 images of MobileNetV2, whose record takes 14 kB.
+        Maximum size of the records in bytes: about 75,000 images of MobileNetV2, whose record takes 14 kB.
 
     See Also
     --------
@@ -59,14 +59,14 @@ class MemoryCache(ProcessCache):
     def claim(self, network: str, digests: Sequence[bytes]) -> list[bytes]:
         """Return those contents that have no record, each once: the caller is to compute them.
 
-        Nothing is leased: in a process, whoever extracts holds the lock of the network.
+        Nothing is leased: within a process, extraction holds the lock of the network.
         """
         with self._lock:
             return [digest for digest in dict.fromkeys(digests) if (network, digest) not in self._records]
 
     def put_many(self, network: str, digests: Sequence[bytes], records: Iterable[np.ndarray]) -> None:
-        """Keep records, and count one pass each; beyond ``max_bytes`` the least recently used leave."""
-        # A copy, lest a record keep its whole batch alive; read-only, since whoever gets it gets this very array.
+        """Keep records, and count one pass each; beyond ``max_bytes``, the least recently used are evicted."""
+        # A copy, lest a record keep its whole batch alive; read-only, since callers get this array itself.
         copies = [np.array(record, np.float32) for record in records]
         with self._lock:
             for digest, record in zip(digests, copies, strict=True):
@@ -79,7 +79,7 @@ class MemoryCache(ProcessCache):
                 self._n_bytes -= self._records.popitem(last=False)[1].nbytes
 
     def info(self) -> CacheInfo:
-        """Return the counts and sizes of this moment, a :class:`CacheInfo`."""
+        """Return the current counts and sizes, as a :class:`CacheInfo`."""
         with self._lock:
             return CacheInfo(self._passes, self._hits, len(self._records), self._n_bytes, self.max_bytes)
 

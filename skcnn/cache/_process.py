@@ -34,7 +34,7 @@ class ProcessCache(BaseCache):
                 self._files.popitem(last=False)
 
     def release(self, network: str, digests: Sequence[bytes]) -> None:
-        """Give up what was claimed and will not be put: nothing to do, since nothing is leased."""
+        """Release claims that no record will follow: nothing to do, since nothing is leased."""
 
     def count_hits(self, n: int) -> None:
         """Count ``n`` rows that were served without a pass."""

@@ -285,7 +285,7 @@ def open_store(key: str) -> Store:
 
 
 def reopen_for_writing(key: str) -> None:
-    """Open a directory anew that could only be read, if it can be written by now."""
+    """Open a directory again that could only be read, if it can be written by now."""
     if open_store(key).is_writable:
         return
     another = Store(Path(key))

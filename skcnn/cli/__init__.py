@@ -1,4 +1,4 @@
-"""The command ``skcnn``: the main job from a shell. One file per command."""
+"""The command ``skcnn``: train, evaluate and predict from a shell. One file per command."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         print("skcnn: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # Whoever read the output has had enough (`| head`). Python would complain once more at exit.
+        # The reader of the output has closed it (`| head`). Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
@@ -126,7 +126,7 @@ def _parser() -> Parser:
             "  skcnn evaluate flowers.skcnn test/ --html report.html    evaluate it on other images\n"
             "  skcnn compare old.skcnn new.skcnn test/                  which one is better? with intervals\n"
             "  skcnn predict flowers.skcnn a.jpg b.jpg --top 5          the most probable classes\n"
-            "  skcnn explain flowers.skcnn a.jpg -o heat.png            which regions speak for the class\n"
+            "  skcnn explain flowers.skcnn a.jpg -o heat.png            which regions support the class\n"
             "  skcnn map flowers/ -o map.html                           similar images close together, on a page\n"
             "  skcnn similar flowers/ query.jpg -k 9                    the most similar images\n"
             "  skcnn extract flowers/ -o features.parquet               only the features, as a table\n"

@@ -29,7 +29,7 @@ def add_to(commands: Any) -> None:
     )
     add_images(check)
     check.add_argument(
-        "-o", "--output", type=table_path, metavar="TABLE", help="write path and reason of all, such as bad.csv"
+        "-o", "--output", type=table_path, metavar="TABLE", help="write all of them to a table, such as bad.csv"
     )
     check.add_argument("--show", type=count, default=20, metavar="N", help="bad images to print (default: %(default)s)")
 

@@ -49,7 +49,7 @@ def add_to(commands: Any) -> None:
         "--cv",
         type=count,
         metavar="FOLDS",
-        help="estimate by cross-validation with so many folds; 0 for no estimate (default: 5)",
+        help="estimate by cross-validation with this number of folds; 0 for no estimate (default: 5)",
     )
     estimate.add_argument(
         "--test-size",
@@ -171,7 +171,7 @@ def run(options: argparse.Namespace) -> None:
         estimator.fit(X, y)
         if options.cv:
             report = _cross_validated(estimator, X, y, groups, options)
-    # Written before anything is printed: whoever reads the output may stop reading (`| head`).
+    # Written before anything is printed: a reader of the output may stop (`| head`).
     save(getattr(estimator, "best_estimator_", estimator), options.output, training_images=X)
     if options.html and report is not None:
         report.to_html(options.html)
@@ -222,8 +222,8 @@ def _fit_on_a_part(
     X_train, _, X_test, y_train, _, y_test = split.parts(X, y)
     if absent := sorted(set(y.tolist()) - set(y_test.tolist())):
         raise ValueError(
-            f"--test-size {options.test_size:g} holds out no image of {names_text(absent)}, so that nothing would be "
-            "known of these. Give a larger fraction, or --cv instead."
+            f"--test-size {options.test_size:g} holds out no image of {names_text(absent)}, so that these could "
+            "not be evaluated. Give a larger fraction, or --cv instead."
         )
     print(f"{len(X_train):,} for training, {len(X_test):,} held out")
     estimator.fit(X_train, y_train)

@@ -26,9 +26,9 @@ def add_to(commands: Any) -> None:
         "  skcnn predict flowers.skcnn new/ -o predictions.csv --skip-bad\n"
         "  skcnn predict flowers.skcnn new.csv --path-column file -o predictions.parquet\n"
         "  skcnn predict MobileNetV2 a.jpg --top 5\n\n"
-        "The table has the columns path, label (the predicted class) and one per class with its probability, called\n"
-        "as the class is; that of a class called path or label is probability_path or probability_label. That of a\n"
-        "model of numbers has the columns path and predicted; of several numbers per image predicted_0, predicted_1...",
+        "The table has the columns path, label (the predicted class) and one per class, named like the class, with\n"
+        "its probability (probability_path or probability_label if a class is called path or label). For a model of\n"
+        "numbers, the columns are path and predicted; with several numbers per image, predicted_0, predicted_1...",
     )
     predict.add_argument(
         "model",
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> None:
     if is_backbone(options.model):
         _find_weights(options)
     elif options.weights is not None:
-        options.parser.error(f"--weights goes with the name of a network; {options.model} is a file, and has its own")
+        options.parser.error(f"--weights needs the name of a network; {options.model} is a file with its own weights")
     dataset = list_images(options)
 
     from sklearn.base import is_regressor

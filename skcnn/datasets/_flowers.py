@@ -66,10 +66,10 @@ def fetch_flowers(
         Whether to return ``(data, target)`` instead of a Bunch.
 
     n_retries : int, default=3
-        Number of further tries when the connection fails.
+        Number of retries when the connection fails.
 
     delay : float, default=1.0
-        Seconds between tries.
+        Seconds between retries.
 
     Returns
     -------
@@ -86,13 +86,13 @@ def fetch_flowers(
     Raises
     ------
     OSError
-        If the images are not there and :func:`download_if_missing` is False, or the download fails, or what was
-        downloaded is not the archive whose SHA-256 digest TensorFlow Datasets publishes.
+        If the images are not there and ``download_if_missing`` is False, or the download fails, or what was downloaded
+        is not the archive whose SHA-256 digest TensorFlow Datasets publishes.
 
     Notes
     -----
     The folder ``flower_photos`` appears in one step, after the archive was checked and unpacked beside it: it is whole
-    or it is not there, whenever the process ends.
+    or it is not there, even if the process is killed.
 
     References
     ----------

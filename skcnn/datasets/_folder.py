@@ -103,8 +103,8 @@ def load_image_folder(
             The label of each image: the name of its class folder. Classifiers take strings as they are. Bytes of a
             name that are not UTF-8 are written as escapes; paths keep the true names. None if ``labels`` is None.
         target_names : list of str or None
-            The labels in natural order. ``classes_`` of a fitted classifier is ordered as text ('10' before '2');
-            where the order matters to a reader, hand on this list. None if ``labels`` is None.
+            The labels in natural order. ``classes_`` of a fitted classifier is ordered as text ('10' before '2'); where
+            the order matters to a reader, pass this list. None if ``labels`` is None.
         frame : DataFrame of shape (n_samples, 2)
             The columns ``path`` and ``label``; the former alone if ``labels`` is None.
         passed_over : dict of str to int
@@ -143,9 +143,9 @@ def load_image_folder(
     Notes
     -----
     A file is an image if its extension, in small or capital letters, is that of one of the formats in
-    :data:`skcnn.images.FORMATS`. The HEIC images of telephones are among them where ``pillow-heif`` is installed
-    (extra ``heif``). Whether a file can be decoded
-    is seen when it is read; :func:`skcnn.images.check_images` tells beforehand.
+    :data:`skcnn.images.FORMATS`. The HEIC images of telephones are among them where ``pillow-heif`` is installed (extra
+    ``heif``). Whether a file can be decoded is seen when it is read; :func:`skcnn.images.check_images` checks it
+    beforehand.
 
     Examples
     --------
@@ -380,7 +380,7 @@ def _nothing_to_load(root: str, names: list[str], empty: list[str], tree: _Tree)
     if stray:
         return (
             f"{root!r} has {counted(len(stray), 'image')} directly in it, such as {os.path.basename(stray[0])!r}, "
-            f"where nothing tells their class. If they are one class, give the folder above, {parent!r}; otherwise "
+            f"so that their class is not known. If they are one class, give the folder above, {parent!r}; otherwise "
             "move each into a folder named after its class, or list paths and labels in a table and use "
             "load_image_table. Images to be classified need no labels: labels=None."
         )

@@ -57,9 +57,9 @@ def fetch_archive(remote: RemoteArchive, home: Path, *, n_retries: int = 3, dela
     home : Path
         An existing folder.
     n_retries : int, default=3
-        Number of further tries when the connection fails.
+        Number of retries when the connection fails.
     delay : float, default=1.0
-        Seconds between tries.
+        Seconds between retries.
 
     Returns
     -------

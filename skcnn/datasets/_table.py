@@ -76,7 +76,7 @@ def load_image_table(
     TypeError
         If ``csv`` is neither a path nor a DataFrame, or a path in the table is not a string or path-like.
     ValueError
-        If the file is no table, a column is not there, a path or label is missing, or the table has no rows.
+        If the file is not a table, a column is not there, a path or label is missing, or the table has no rows.
 
     Warns
     -----
@@ -149,7 +149,7 @@ def _read(csv: str, path: str, label: str | None) -> pd.DataFrame:
             with pd.option_context("mode.string_storage", "python"):
                 frame = pd.read_csv(csv, dtype=types, encoding_errors="surrogateescape")
     except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
-        raise ValueError(f"{csv!r} is no CSV table with a header line: {str(error).rstrip('.')}.") from None
+        raise ValueError(f"{csv!r} is not a CSV table with a header line: {str(error).rstrip('.')}.") from None
     warnings.warn(
         f"{csv!r} is not UTF-8 throughout. Its paths are taken byte by byte, and labels are written with escapes such "
         "as \\udce9. If the table is in another encoding, read it with pandas.read_csv(..., encoding=...) and give the "
@@ -193,7 +193,7 @@ def _check_not_missing(column: pd.Series, name: str, shown: int = 10) -> None:
         raise ValueError(
             f"The column {column.name!r} of {name} has no value in {len(rows)} of {len(column)} rows: "
             f"{listing(map(str, rows), shown)} (the first is 0). Fill them in or drop them. pandas takes the texts "
-            "'NA', 'None', 'null' and the like for missing: if they are meant, read the table with "
+            "'NA', 'None', 'null' and others for missing: if they are meant, read the table with "
             "pandas.read_csv(..., keep_default_na=False) and give the DataFrame."
         )
 

@@ -1,4 +1,4 @@
-"""Images as a few numbers each, learned without labels: autoencoders, as transformers that can also go back."""
+"""Autoencoders as transformers: images become short codes, learned without labels, and codes become images."""
 
 from skcnn.decomposition._conv_autoencoder import ConvAutoencoder
 from skcnn.decomposition._displays import LatentSpaceDisplay, ReconstructionDisplay

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 #: Height and width of images that do not say it themselves.
 OPEN_SIZE = (64, 64)
 
-#: Images whose pixels take no more bytes are decoded once; those of larger sets in every epoch anew.
+#: Images whose pixels take no more bytes are decoded once; those of larger sets again in every epoch.
 MAX_DECODED_BYTES = 2**30
 
 _NOT_OF_THE_RUN = ("root", "checkpoint", "verbose")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -14,12 +14,15 @@ from sklearn.utils.validation import check_is_fitted
 from skcnn.decomposition._base import BaseAutoencoder
 from skcnn.decomposition._network import LOSSES, in_parts
 
+if TYPE_CHECKING:
+    import keras
+
 
 class ConvAutoencoder(BaseAutoencoder):
     """Convolutional autoencoder: images become a few numbers each, from which they can be reconstructed.
 
     An encoder gives each image a code, and a decoder makes an image of a code. Both are trained together, without
-    labels, so that the image of a code is like the one that the code was made of. It is to images what
+    labels, so that the image of a code resembles the one that the code was computed from. It is to images what
     :class:`sklearn.decomposition.PCA` is to tables, with networks in place of linear maps.
 
     Parameters
@@ -147,7 +150,7 @@ class ConvAutoencoder(BaseAutoencoder):
         epochs: int = 100,
         learning_rate: float = 1e-3,
         learning_rate_schedule: str = "cosine",
-        optimizer: Any = "adam",
+        optimizer: str | keras.optimizers.Optimizer = "adam",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
@@ -156,7 +159,7 @@ class ConvAutoencoder(BaseAutoencoder):
         on_error: str = "raise",
         max_pixels: int | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
         verbose: int | str = "auto",
     ):
         self.n_components = n_components
@@ -180,7 +183,7 @@ class ConvAutoencoder(BaseAutoencoder):
         self.random_state = random_state
         self.verbose = verbose
 
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
+    def sample(self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None) -> np.ndarray:
         """Return new images: of codes drawn from the normal distribution with mean and covariance of those of ``fit``.
 
         Parameters

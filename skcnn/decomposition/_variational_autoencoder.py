@@ -6,7 +6,7 @@ import os
 import zlib
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -16,6 +16,9 @@ from sklearn.utils.validation import check_is_fitted
 from skcnn._training import Weights
 from skcnn.decomposition._base import BaseAutoencoder
 from skcnn.decomposition._network import cross_entropy, targets_of
+
+if TYPE_CHECKING:
+    import keras
 
 
 class VariationalAutoencoder(BaseAutoencoder):
@@ -151,7 +154,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         epochs: int = 100,
         learning_rate: float = 1e-3,
         learning_rate_schedule: str = "cosine",
-        optimizer: Any = "adam",
+        optimizer: str | keras.optimizers.Optimizer = "adam",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
@@ -160,7 +163,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         on_error: str = "raise",
         max_pixels: int | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
         verbose: int | str = "auto",
     ):
         self.n_components = n_components
@@ -184,7 +187,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         self.random_state = random_state
         self.verbose = verbose
 
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
+    def sample(self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None) -> np.ndarray:
         """Return new images: of codes drawn from the standard normal distribution.
 
         Parameters

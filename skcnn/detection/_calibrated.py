@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from numbers import Real
 from typing import Any, Self
 
@@ -9,7 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import BaseCrossValidator, BaseShuffleSplit, cross_val_predict
+from sklearn.model_selection import BaseCrossValidator, cross_val_predict
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -78,7 +79,7 @@ class CalibratedDetector(BaseEstimator):
         *,
         method: str = "isotonic",
         iou: float = 0.5,
-        cv: int | BaseCrossValidator | BaseShuffleSplit = 5,
+        cv: int | BaseCrossValidator | Iterable[tuple[np.ndarray, np.ndarray]] = 5,
     ) -> None:
         self.detector = detector
         self.method = method

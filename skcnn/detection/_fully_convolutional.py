@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skcnn._keras import import_keras
+
+if TYPE_CHECKING:
+    import keras
 
 _GLOBAL = {"GlobalAveragePooling2D": "AveragePooling2D", "GlobalMaxPooling2D": "MaxPooling2D"}
 #: Layers that treat each number by itself: a vector or a map, they do the same.
@@ -24,7 +27,7 @@ _OF_EACH_NUMBER = (
 _OF_EACH_POSITION = (*_OF_EACH_NUMBER, "BatchNormalization", "LayerNormalization", "Softmax", "Rescaling")
 
 
-def to_fully_convolutional(model: Any) -> Any:
+def to_fully_convolutional(model: keras.Model) -> keras.Model:
     """Return a network that gives for a whole image what a classifier gives for each of its windows.
 
     Dense layers become convolutions: the first one after a flattened map of 7 x 7 positions a convolution of 7 x 7, the

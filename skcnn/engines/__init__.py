@@ -1,8 +1,8 @@
 """A network run over batches of pixels: a plan goes in, an engine comes out.
 
-Two engines run a network. ``"keras"`` is Keras on whichever backend it is configured for, ``"openvino"`` is OpenVINO
-on the CPU; ``"auto"`` measures which of them is faster. Both are handed 8-bit pixels and give float32 records, and
-there is one compiled network per process and configuration, whoever asks for it.
+Two engines run a network. ``"keras"`` is Keras on whichever backend it is configured for, ``"openvino"`` is OpenVINO on
+the CPU; ``"auto"`` measures which of them is faster. Both take 8-bit pixels and return float32 records, and there is
+one compiled network per process and configuration, shared by all callers.
 """
 
 from skcnn.engines._engine import TOLERANCES, Engine, Tolerance

@@ -1,4 +1,4 @@
-"""engine="auto": the fastest engine at hand, measured once for each network and machine."""
+"""engine="auto": the fastest engine available, measured once for each network and machine."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class AutoEngine:
         except (OSError, ValueError, KeyError, TypeError):
             return None
         if name == "openvino" and is_openvino_installed() and is_exported(self._plan, self._folder):
-            with suppress(Exception):  # damaged files, another OpenVINO: measured anew
+            with suppress(Exception):  # damaged files, another OpenVINO: measured again
                 return OpenVINOEngine(self._plan, self._folder)
         return self._keras_engine() if name == "keras" else None
 

@@ -35,7 +35,7 @@ class Engine(ABC):
     output_shapes : tuple of tuple of int
         Of each part of a record, without the batch.
     batch_size : int
-        How many images it likes to be given at a time.
+        Preferred number of images per call.
     """
 
     name: str

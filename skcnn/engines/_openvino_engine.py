@@ -203,7 +203,7 @@ def _exported(plan: Plan, folder: Path) -> _Exported:
 
 @contextmanager
 def _removed(path: Path) -> Iterator[None]:
-    """Remove a lock file in the end; whoever waits for it looks first whether the export is there."""
+    """Remove a lock file in the end; a process that waits for it first looks whether the export is there."""
     try:
         yield
     finally:

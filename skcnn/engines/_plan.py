@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from skcnn.backbones import Backbone
+from skcnn.backbones import Backbone, Weights
 
 ENGINES = ("auto", "keras", "openvino")
 """What the parameter ``engine`` may be."""
@@ -22,24 +22,24 @@ class Output(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """All that decides what comes out for an image; two equal fingerprints give equal records.
+    """Everything that determines the features of an image; equal fingerprints give equal records.
 
-    Which engine runs the network is no part of it: in float32 engines agree to five digits.
+    The engine is not part of it: in float32, engines agree to five digits.
 
     Parameters
     ----------
     backbone : Backbone
         The network.
-    weights : str or None
+    weights : str, path-like, WeightsFile, PartialWeights or None
         Weights of the network: see :meth:`skcnn.backbones.Backbone.build`.
     weights_id : str
-        What identifies these weights.
+        Identifier of these weights.
     random_state : int
         Seed of ``weights=None``.
     image_size : tuple of (height, width)
         In pixels.
     resize : {"stretch", "crop", "pad"}
-        How images are brought to that size.
+        How images are resized to that size.
     precision : {"float32", "bfloat16"}
         What the network computes in.
     outputs : tuple of Output
@@ -47,7 +47,7 @@ class Plan:
     """
 
     backbone: Backbone
-    weights: Any
+    weights: Weights
     weights_id: str
     random_state: int
     image_size: tuple[int, int]

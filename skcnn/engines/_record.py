@@ -143,7 +143,7 @@ def _folded_weights(convolution: Any, norm: Any) -> list[np.ndarray]:
 def with_precision(model: Any, precision: str) -> Any:
     """Return a copy of a Keras model whose layers compute in ``precision`` on float32 weights.
 
-    Pooling over the whole image stays in float32: a mean over bfloat16 would lose what is left.
+    Pooling over the whole image stays in float32: a mean in bfloat16 would lose precision.
     """
     keras = import_keras()
     pools = (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D)

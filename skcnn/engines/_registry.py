@@ -1,4 +1,4 @@
-"""One compiled network per process and configuration, whoever asks for it."""
+"""One compiled network per process and configuration, shared by all callers."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ _registry_lock = threading.Lock()
 
 
 def network_lock(plan: Plan) -> threading.RLock:
-    """Return the lock of a plan's network: who holds it extracts with it, so that no image is run twice."""
+    """Return the lock of a plan's network: extraction holds it, so that no image is run twice."""
     with _registry_lock:
         return _locks.setdefault(plan.network, threading.RLock())
 
 
 def get_engine(plan: Plan, name: str, folder: Path, n_images: int) -> Engine:
-    """Return the compiled network of a plan: built at the first call in this process, shared ever after.
+    """Return the compiled network of a plan: built at the first call in this process, and shared from then on.
 
     Parameters
     ----------
     plan : Plan
     name : {"auto", "keras", "openvino"}
     folder : Path
-        Where exported networks are kept; made when it is needed.
+        Where exported networks are kept; created when needed.
     n_images : int
-        How many images it is for, from which ``"auto"`` tells whether an export is worth it.
+        Number of images to run; ``"auto"`` decides by it whether an export pays off.
     """
     check_not_forked()  # a network that was compiled before the fork is there, and would hang
     # Not the network's lock: workers that are threads of this process get their engine while their caller holds that.
@@ -52,7 +52,7 @@ def get_engine(plan: Plan, name: str, folder: Path, n_images: int) -> Engine:
 
 
 def clear_engines() -> None:
-    """Forget all compiled networks of this process. Those in use elsewhere live on until their users are done."""
+    """Forget all compiled networks of this process. Those in use elsewhere are freed after their use."""
     with _registry_lock:
         _engines.clear()
 

@@ -45,9 +45,9 @@ def _has_partial_fit(estimator: BaggedSGDClassifier) -> bool:
 class BaggedSGDClassifier(AveragedLinearClassifier):
     r"""Linear classifiers trained by SGD on random patches of the data, their probabilities averaged.
 
-    The recipe of the field for features of a pretrained network: drop the features that hardly vary, then bag ten
-    elastic-net logistic regressions, each on half of the rows and half of the features, drawn with replacement. It is
-    one estimator here, so that a search reaches every part of it.
+    A common recipe for features of a pretrained network: drop the features that hardly vary, then bag ten elastic-net
+    logistic regressions, each on half of the rows and half of the features, drawn with replacement. It is one estimator
+    here, so that a search reaches every part of it.
 
     Every bag minimises
 
@@ -75,10 +75,10 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         median variance of the features that vary at all, whatever the scale of X.
     solver : {"minibatch", "sklearn"}, default="minibatch"
         ``"minibatch"``: softmax regression by mini-batch SGD on features divided by their standard deviation (and
-        centred where there is an intercept), the step found from the data; some fifty times faster.
-        ``"sklearn"``: :class:`~sklearn.ensemble.BaggingClassifier` of :class:`~sklearn.linear_model.SGDClassifier`,
-        one class against the rest, on the features as they are; with ``variance_threshold="auto"`` all multiplied by
-        one number, so that their median standard deviation is 0.5, as in the field, and the recipe works at any scale.
+        centred where there is an intercept), the step found from the data; some fifty times faster. ``"sklearn"``:
+        :class:`~sklearn.ensemble.BaggingClassifier` of :class:`~sklearn.linear_model.SGDClassifier`, one class against
+        the rest, on the features as they are; with ``variance_threshold="auto"`` all multiplied by one number, so that
+        their median standard deviation is 0.5, as is common, and the recipe works at any scale.
     penalty : {"elasticnet", "l2", "l1"} or None, default="elasticnet"
         The penalty on the coefficients.
     alpha : {"auto"} or float, default="auto"
@@ -89,15 +89,15 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         Whether to learn an intercept. The recipe has none: pooled features, none of them negative, do without one; a
         handful of columns does not.
     max_iter : int, default=1000
-        The most epochs; ``tol`` ends training far earlier.
+        Maximum number of epochs; ``tol`` usually ends training much earlier.
     tol : float or None, default=1e-3
-        Training of a bag ends when what it minimises no longer falls by this much an epoch (``solver="sklearn"``: when
+        Training of a bag ends when what it minimises no longer falls by this much per epoch (``solver="sklearn"``: when
         the loss alone does not). None runs all of ``max_iter``.
     batch_size : int, default=128
         Rows per step, for ``solver="minibatch"``.
     class_weight : dict, {"balanced"} or None, default=None
         Weights of the classes in the loss. ``"balanced"`` weights them inversely to their frequency: it helps the
-        recall of rare classes, and costs log-loss.
+        recall of rare classes, and worsens log-loss.
     n_jobs : int or None, default=None
         Bags that are trained at the same time (None is 1 unless a ``joblib.parallel_config`` says otherwise): by
         processes for ``solver="sklearn"``, by threads for ``"minibatch"``, which gains little from it. The result does
@@ -120,14 +120,14 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
     estimators_intercept_ : ndarray of shape (n_estimators, n_outputs)
         Intercepts of each bag, for X as it is; zeros without ``fit_intercept``.
     coef_ : ndarray of shape (n_outputs, n_features)
-        Mean of the bags' coefficients, 0 where no bag uses a feature. It tells which features speak for which class;
+        Mean of the bags' coefficients, 0 where no bag uses a feature. It shows which features support which class;
         ``predict_proba`` averages the bags' probabilities, which is not a function of this mean.
     intercept_ : ndarray of shape (n_outputs,)
         Mean of the bags' intercepts.
     bagging_ : BaggingClassifier
         The ensemble itself, for ``solver="sklearn"`` alone.
     n_iter_ : int
-        The most epochs that any bag took; 1 after ``partial_fit``.
+        Largest number of epochs of a bag; 1 after ``partial_fit``.
     class_count_ : ndarray of shape (n_classes,)
         Rows seen of each class, weighted, over all calls of ``partial_fit``.
     n_features_in_ : int
@@ -142,9 +142,8 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
 
     Notes
     -----
-    ``sample_weight`` sets the chances of being drawn, not the loss: a weight of 2 is as good as having the row twice,
-    as far as a random draw can tell. Scaling all weights changes nothing, and a row of weight 0 might as well be
-    absent.
+    ``sample_weight`` sets the chances of being drawn, not the loss: on average, a weight of 2 has the same effect as
+    having the row twice. Scaling all weights changes nothing, and a row of weight 0 is not used.
 
     References
     ----------
@@ -247,7 +246,7 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         y : array-like of shape (n_samples,)
             Labels: numbers or strings, at least two different ones.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weights of the rows, not negative. None weights all alike.
+            Weights of the rows, not negative. None weights all rows equally.
 
         Returns
         -------
@@ -281,13 +280,13 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
 
     @available_if(_has_partial_fit)
     def partial_fit(
-        self, X: Any, y: Any, classes: Any = None, sample_weight: ArrayLike | None = None
+        self, X: Any, y: Any, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> BaggedSGDClassifier:
         """Train on some more rows: online bagging, one epoch over them at a constant step.
 
         A bag sees a row as often as a Poisson variable of mean ``max_samples`` says (Oza 2005; without ``bootstrap``:
         once, with that probability). The first call draws the features, and freezes the variance filter and the units
-        of the features: give it rows that are like the rest. After ``fit``, training goes on from there.
+        of the features: give it rows that are representative. After ``fit``, training goes on from there.
 
         Parameters
         ----------
@@ -296,7 +295,7 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         y : array-like of shape (n_samples,)
             Labels, all of them in ``classes``.
         classes : array-like of shape (n_classes,) or None, default=None
-            All labels that will ever come. The first call needs it.
+            All labels that may occur. Required in the first call.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weights of the rows, relative to the other rows of this call.
 
@@ -307,8 +306,8 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         Raises
         ------
         ValueError
-            If y or the weights are invalid, and if ``class_weight="balanced"`` or a count as ``max_samples`` asks about
-            rows that are yet to come, or ``classes`` is missing, changes or lacks a label.
+            If y or the weights are invalid, and if ``class_weight="balanced"`` or a count as ``max_samples`` depends on
+            rows that have not been seen, or ``classes`` is missing, changes or lacks a label.
         AttributeError
             If the solver is not ``"minibatch"``.
         """

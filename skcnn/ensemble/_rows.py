@@ -56,7 +56,7 @@ def check_classes(classes: ArrayLike | None, known: np.ndarray | None) -> np.nda
     """Return the sorted labels that ``partial_fit`` works with; ``known`` are those of earlier calls."""
     if classes is None:
         if known is None:
-            raise ValueError("classes must name all labels that will ever come, on the first call of partial_fit.")
+            raise ValueError("classes must contain all labels that may occur, on the first call of partial_fit.")
         return known
     given = np.unique(np.asarray(classes))
     if known is None and len(given) < 2:
@@ -70,9 +70,9 @@ def check_streamable(class_weight: Any, max_samples: Any) -> None:
     """Refuse parameters that ask about rows that ``partial_fit`` has not seen yet."""
     if class_weight == "balanced":
         raise ValueError(
-            "class_weight='balanced' cannot be used with partial_fit, which does not know the rows to come. Give a "
+            "class_weight='balanced' cannot be used with partial_fit, which does not know later rows. Give a "
             "dict: sklearn.utils.class_weight.compute_class_weight('balanced', classes=..., y=...) on a large enough "
-            "sample of y tells the weights."
+            "sample of y computes the weights."
         )
     if isinstance(max_samples, Integral):
         raise ValueError(

@@ -16,7 +16,7 @@ from skcnn.images import BadImageError, BadRow, Images, bad_rows_frame
 
 
 class Activations:
-    """What layers of a network give for images, as training wants it: batches of rows, in any order, many times.
+    """Outputs of layers of a network for images, as training needs them: batches of rows, in any order, many times.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ class Activations:
     features : BottleneckFeatures
         Says which network, weights, size, precision and engine.
     layers : sequence of str
-        Layers whose outputs are wanted, by the names that :meth:`skcnn.backbones.Backbone.layer_output` takes.
+        Layers whose outputs are returned, by the names that :meth:`skcnn.backbones.Backbone.layer_output` takes.
     n_values : int
         Of all these outputs, per image.
     cache : ActivationCache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from numbers import Integral
@@ -23,7 +23,7 @@ from skcnn._image_input import ImageInputMixin
 from skcnn._keras import is_keras_model, model_digest, model_to_bytes
 from skcnn._network_files import check_archive, check_hdf5, network_from_archive
 from skcnn._progress import progress_bar
-from skcnn.backbones import Backbone, WeightsFile, as_backbone, as_weights_file
+from skcnn.backbones import Backbone, Weights, WeightsFile, as_backbone, as_weights_file
 from skcnn.cache import FeatureCache, as_cache
 from skcnn.engines import ENGINES, PRECISIONS, Output, Plan, get_engine, network_lock
 from skcnn.feature_extraction._extraction import Extraction, extract
@@ -40,6 +40,7 @@ from skcnn.images import (
 )
 
 if TYPE_CHECKING:
+    import keras
     from numpy.typing import ArrayLike
 
 POOLINGS = ("avg", "max")
@@ -72,8 +73,8 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
         Bottleneck layers, whose features are joined: names of the table's column ``layers``, or names or indices of
         layers of the Keras network. None is the last one, right before the classifier.
     pooling : {"avg", "max"} or None, default="avg"
-        How a feature map (height, width, channels) becomes channels. None flattens it instead: many features, which
-        know where in the image they are.
+        How a feature map (height, width, channels) becomes channels. None flattens it instead: many features, each of
+        which belongs to a place in the image.
     image_size : int, (height, width) or None, default=None
         Size in pixels that images are resized to. None is the size that the network was trained at.
     resize : {"stretch", "crop", "pad"}, default="stretch"
@@ -82,39 +83,39 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
     root : path-like or None, default=None
         Folder (or URL) that relative paths in X start from. None is the current folder.
     batch_size : int or None, default=None
-        Images that go through the network together. None is 32 on a CPU, where more bring little and take memory; on
-        a GPU it is found by trial.
+        Images that go through the network together. None is 32 on a CPU, where larger batches gain little and take
+        memory; on a GPU it is found by trial.
     precision : {"float32", "bfloat16"}, default="float32"
-        What the network computes in. The features are float32 in any case. ``"bfloat16"`` is some twice as fast on
-        processors that have it (and more on GPUs), at three digits: :data:`skcnn.engines.TOLERANCES`.
+        What the network computes in. The features are float32 in any case. ``"bfloat16"`` is about twice as fast on
+        processors that support it (and more on GPUs), with three digits: :data:`skcnn.engines.TOLERANCES`.
     engine : {"auto", "keras", "openvino"}, default="auto"
         What runs the network. ``"keras"`` is Keras on whichever backend it is configured for. ``"openvino"`` (extra
-        ``openvino``) is OpenVINO, on a CPU: the network is exported once, which takes some ten seconds, and kept
-        beside the cache or in the user's cache folder. ``"auto"`` measures both where both are at hand, once for a
-        network and a machine, and takes the faster one; jobs too small to earn the export back are run by Keras.
-        Their features differ in the sixth digit.
+        ``openvino``) is OpenVINO, on a CPU: the network is exported once, which takes about ten seconds, and kept
+        beside the cache or in the user's cache folder. ``"auto"`` measures both where both are installed, once per
+        network and machine, and takes the faster one; jobs too small for an export to pay off are run by Keras. Their
+        features differ in the sixth digit.
     cache : {"memory"}, path-like, FeatureCache or None, default="memory"
         Where features are kept by the content of the image. ``"memory"``: in the process, 1 GiB at most
-        (:func:`skcnn.cache.memory_cache`); k worker processes of a parallel search each keep their own and may pay for
-        an image k + 1 times. A directory (:class:`skcnn.cache.FeatureCache`, 10 GiB at most): for good, shared by any
-        number of processes, each image paid for once by all of them; what was extracted stays, whenever the run ends.
-        None: nowhere.
+        (:func:`skcnn.cache.memory_cache`); k worker processes of a parallel search each keep their own and may compute
+        an image k + 1 times. A directory (:class:`skcnn.cache.FeatureCache`, 10 GiB at most): permanent, and shared by
+        any number of processes, so that each image is computed once; what was computed stays, even if the run is
+        killed. None: no cache.
     on_error : {"raise", "nan"}, default="raise"
-        What to do about rows that give no image (missing, unreadable, too large). ``"raise"``: a
+        How to handle rows without an image (missing, unreadable, too large). ``"raise"``: a
         :class:`~skcnn.images.BadImageError` that names them all. ``"nan"``: a row of NaN each, and one
-        :class:`~skcnn.images.BadImageWarning`. Most classifiers refuse NaN: in front of one, in a pipeline, leave these
-        rows out with :func:`skcnn.images.drop_bad_images` instead.
+        :class:`~skcnn.images.BadImageWarning`. Most classifiers do not accept NaN: before a pipeline that ends with
+        one, remove these rows with :func:`skcnn.images.drop_bad_images` instead.
     max_pixels : int or None, default=None
-        Images with more pixels are refused before they are decoded. None stands for Pillow's limit, some 89
-        million, beyond which it warns of decompression bombs.
+        Images with more pixels are rejected before they are decoded. None is Pillow's limit, about 89 million, beyond
+        which it warns of decompression bombs.
     n_jobs : int or None, default=None
         Number of processes, each with a network of its own (joblib's meaning: None is 1 unless a
         ``joblib.parallel_config`` says otherwise). One process already uses all cores, for decoding and for the
         network, so this is for clusters (joblib's backends of Dask and Ray). On a machine with a GPU the processes of
-        joblib's own backend would pile their networks up on it: there it is this one process that runs.
+        joblib's own backend would each load the network there, so that a single process is used instead.
     random_state : int, default=0
-        Seed of ``weights=None``; nothing else is random. None is not accepted: all clones of a search are to have one
-        network, and the cache knows features by it.
+        Seed of ``weights=None``; nothing else is random. None is not accepted: all clones in a search must have the
+        same network, and the seed is part of the cache key.
     verbose : int or "auto", default="auto"
         Whether to show a progress bar of the images that go through the network. "auto" shows one in a terminal or a
         notebook where the job takes longer than 5 seconds, 1 from the first image on, 0 never.
@@ -171,9 +172,9 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        backbone: Any = "MobileNetV2",
+        backbone: str | os.PathLike[str] | Backbone | keras.Model | Callable[..., keras.Model] = "MobileNetV2",
         *,
-        weights: Any = "pretrained",
+        weights: Weights = "pretrained",
         layers: str | int | Sequence[str | int] | None = None,
         pooling: str | None = "avg",
         image_size: int | tuple[int, int] | None = None,
@@ -396,7 +397,7 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
         """Return the parameters that a saved file has otherwise; what they stand for goes into ``members``."""
         stored: dict[str, Any] = {}
         if isinstance(as_cache(self.cache), FeatureCache):
-            stored["cache"] = "memory"  # a directory of this machine is no part of a model that others load
+            stored["cache"] = "memory"  # a directory of this machine does not belong in a model that others load
         if isinstance(self.backbone, Backbone) or (callable(self.backbone) and not is_keras_model(self.backbone)):
             raise TypeError(
                 f"backbone={self.backbone!r} cannot be saved without its code: register it "
@@ -431,7 +432,7 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
         if isinstance(self.backbone, dict):
             given["backbone"] = network_from_archive(members[self.backbone["member"]])
         elif not isinstance(self.backbone, str) or self.backbone.endswith(".keras"):
-            raise ValueError(f"backbone={self.backbone!r} is no network in the file, and no name of one")
+            raise ValueError(f"backbone={self.backbone!r} is neither a network in the file nor the name of one")
         if self.weights == {}:
             pass  # was for other networks
         elif isinstance(self.weights, dict):
@@ -441,7 +442,7 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
         elif self.weights is not None and (
             not isinstance(self.weights, str) or self.weights.endswith((".h5", ".hdf5"))
         ):
-            raise ValueError(f"weights={self.weights!r} are none in the file, and no name of published ones")
+            raise ValueError(f"weights={self.weights!r} are neither in the file nor the name of published ones")
         return given
 
     def __sklearn_is_fitted__(self) -> bool:

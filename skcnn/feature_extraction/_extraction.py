@@ -142,7 +142,7 @@ def _compute(
 
 
 def _has_workers(n_jobs: int | None) -> bool:
-    """Tell whether joblib has other processes at hand that are worth a network each."""
+    """Return whether joblib has other processes that are worth a network each."""
     backend = get_active_backend()[0]
     if effective_n_jobs(n_jobs) == 1 or getattr(backend, "supports_sharedmem", False):
         return False  # one process, or threads of it: the network already uses all cores
@@ -152,7 +152,7 @@ def _has_workers(n_jobs: int | None) -> bool:
             "n_jobs > 1 with joblib's backend 'multiprocessing' forks, after which Keras hangs: use 'loky', joblib's "
             "default."
         )
-    # Processes of this machine would pile their networks up on the same GPU.
+    # Processes of this machine would all load their network onto the same GPU.
     return kind != "LokyBackend" or not has_gpu()
 
 
@@ -178,7 +178,7 @@ def _compute_here(
                 yield part
             found = work.look_up()
             yield from found
-            # Who claimed these computes them still, or has ended without: they are claimed anew.
+            # Who claimed these computes them still, or has ended without: they are claimed again.
             missing, n_images = work.elsewhere, 0
             if missing and not found:
                 time.sleep(PATIENCE)
@@ -259,7 +259,7 @@ def _run(images: Images, rows: Iterable[int], job: Extraction, n_images: int, sk
         images, rows, plan.image_size, batch_size=batch_size, resize=plan.resize, max_pixels=job.max_pixels
     )
     # A batch is begun before the last one is waited for: no core idles at the end of a batch, and a GPU has the next
-    # pixels at hand.
+    # these pixels.
     begun: tuple[list[int], Any] | None = None
     for batch in batches:
         if job.stop_at_error and batch.bad:

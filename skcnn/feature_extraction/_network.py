@@ -32,7 +32,7 @@ class FeatureNetwork(NamedTuple):
 
 
 def feature_network(features: BottleneckFeatures) -> FeatureNetwork:
-    """Build the network of a transformer, in float32. It is the caller's own.
+    """Build the network of a transformer, in float32. Each call returns a new one.
 
     Parameters
     ----------

@@ -1,8 +1,9 @@
 """What X may be, and how an image becomes pixels.
 
-One rule serves every estimator of skcnn: :func:`as_images` takes whatever a person has (arrays, paths, URLs, encoded
-bytes, PIL images, a column of a frame) and :class:`Images` decodes any row of it to 8-bit RGB of the size that a
-network wants. :func:`read_batches` does so in threads, ahead of the network, so that memory is flat however long X is.
+One rule serves every estimator of skcnn: :func:`as_images` takes images in all usual forms (arrays, paths, URLs,
+encoded bytes, PIL images, a column of a frame) and :class:`Images` decodes any row of it to 8-bit RGB of the size that
+a network takes. :func:`read_batches` does so in threads, ahead of the network, so that memory does not grow with the
+length of X.
 """
 
 from skcnn.images._bad_rows import BadImageError, BadImageWarning, BadRow, bad_rows_frame

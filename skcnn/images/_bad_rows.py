@@ -21,7 +21,7 @@ class BadRow(NamedTuple):
 
 #: What became of bad rows under on_error="nan". In a pipeline the classifier is what refuses them, in words of its own.
 NAN_OUTCOME = (
-    "Their features are NaN, which most classifiers refuse: in front of one, drop these rows with "
+    "Their features are NaN, which most classifiers do not accept: before one, drop these rows with "
     "X, y = skcnn.images.drop_bad_images(X, y)."
 )
 

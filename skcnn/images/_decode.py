@@ -63,9 +63,9 @@ def decode_bytes(content: bytes, max_pixels: int | None = None, size: tuple[int,
         ``PIL.Image.MAX_IMAGE_PIXELS``.
     size : tuple of (height, width) or None, default=None
         What the image will be resized to. A JPEG file of four times that size or more is then decoded at a half, a
-        quarter or an eighth of its size, never at less than twice ``size``: its coefficients hold the smaller
-        images, which takes much of the time off an image of many megapixels. Pixels after resizing differ by
-        one level of 255 on average, as between two decoders of JPEG.
+        quarter or an eighth of its size, never at less than twice ``size``: the file holds the smaller sizes, which
+        saves most of the time for large images. Pixels after resizing differ by one level of 255 on average, as between
+        two decoders of JPEG.
 
     Returns
     -------

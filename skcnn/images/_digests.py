@@ -17,10 +17,10 @@ _N_BYTES = 8
 
 @dataclass(frozen=True, eq=False)
 class ImageDigests:
-    """The contents of a set of images, as truncated digests: enough to find one that is at hand, and no more.
+    """The contents of a set of images, as truncated digests: enough to recognise an image, and no more.
 
-    A saved model knows by them which images it was trained on. They hold no path and no pixel; but whoever has an image
-    can test whether it is in the set. Two files with the same pixels in another encoding are two contents.
+    With them, a saved model knows which images it was trained on. They hold no path and no pixel; but anyone who has an
+    image can test whether it is in the set. Two files with the same pixels in another encoding are two contents.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class ImageDigests:
         return cls(np.unique(np.array(digests, np.uint64)))
 
     def contain(self, X: Any, *, root: str | os.PathLike[str] | None = None) -> np.ndarray:
-        """Tell of each image whether it is in the set.
+        """Return whether each image is in the set.
 
         Parameters
         ----------

@@ -22,7 +22,7 @@ def drop_bad_images(
     max_pixels: int | None = None,
     verbose: int | str = "auto",
 ) -> tuple[Any, Any]:
-    """Return X and y without the rows that give no image.
+    """Return X and y without the rows that have no image.
 
     A step of a scikit-learn :class:`~sklearn.pipeline.Pipeline` cannot remove rows, since y would keep them. So they
     are removed before the pipeline, once, and folds and candidates of a search never see them.
@@ -65,7 +65,7 @@ def drop_bad_images(
 
     See Also
     --------
-    check_images : The table of rows that give no image.
+    check_images : The table of rows without an image.
 
     Notes
     -----

@@ -50,7 +50,7 @@ class Images:
     Parameters
     ----------
     items : ndarray or list
-        A numeric array whose first axis runs over the images, or one object an image.
+        A numeric array whose first axis runs over the images, or one object per image.
     root : str or None
         Folder or URL that relative paths start from.
     """
@@ -62,7 +62,7 @@ class Images:
         return len(self.items)
 
     def take(self, rows: Sequence[int]) -> Images:
-        """Return the images at ``rows`` as Images of their own."""
+        """Return the images at ``rows`` as new Images."""
         if isinstance(self.items, np.ndarray):
             return Images(self.items[list(rows)], self.root)
         return Images([self.items[row] for row in rows], self.root)
@@ -120,10 +120,10 @@ class Images:
             raise OSError(error.strerror or str(error)) from None
 
     def digest(self, row: int) -> bytes:
-        """Return by what the content of a row is known: two rows with the same digest hold the same image.
+        """Return a digest of the content of a row: two rows with the same digest hold the same image.
 
-        It depends on the content alone, not on where the image lies or what its file is called. It does not tell that
-        two files hold the same pixels in another encoding.
+        It depends on the content alone, not on the path. Two files with the same pixels in different encodings have
+        different digests.
 
         Parameters
         ----------
@@ -193,7 +193,7 @@ class Images:
             return np.asarray(resize_image(image, size, resize))
 
     def thumbnail(self, row: int, size: int, *, max_pixels: int | None = None) -> np.ndarray:
-        """Return the pixels of a row, small and of the same aspect ratio: for people to look at.
+        """Return the pixels of a row, small and of the same aspect ratio, for display.
 
         Parameters
         ----------
@@ -317,8 +317,8 @@ def as_images(X: Any, *, root: str | os.PathLike[str] | None = None) -> Images:
     if hasattr(X, "columns"):
         if len(X.columns) != 1:
             raise ValueError(
-                f"X has {len(X.columns)} columns ({', '.join(map(str, X.columns))}), and one column of images is "
-                "wanted: choose it, X[['path']], or use a ColumnTransformer."
+                f"X has {len(X.columns)} columns ({', '.join(map(str, X.columns))}); expected one column of "
+                "images: choose it, X[['path']], or use a ColumnTransformer."
             )
         return Images([_plain_row(item) for item in X[X.columns[0]]], root)
     _check_is_no_loader(X)

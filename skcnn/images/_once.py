@@ -20,11 +20,11 @@ _said: ContextVar[list[tuple[object, Images, np.ndarray]] | None] = ContextVar("
 
 @contextmanager
 def one_pass() -> Iterator[None]:
-    """Let estimators that are asked about the same images again, within the block, answer from memory.
+    """Within the block, reuse what estimators returned for the same images.
 
-    Whoever needs the labels of a classifier and its scores calls ``predict`` and ``predict_proba`` inside: what is
-    between them and the network (pipelines, searches, thresholds, calibration) works as ever, and each image goes
-    through the network once.
+    To get both labels and scores of a classifier, call ``predict`` and ``predict_proba`` inside: everything between
+    them and the network (pipelines, searches, thresholds, calibration) works as usual, and each image goes through the
+    network once.
 
     Examples
     --------
@@ -44,22 +44,22 @@ def one_pass() -> Iterator[None]:
 
 
 def remembered(estimator: object, images: Images, compute: Callable[[], np.ndarray]) -> np.ndarray:
-    """Return what an estimator says about images: computed, or within :func:`one_pass` as it was before.
+    """Return what an estimator gives for images: computed, or within :func:`one_pass` as before.
 
     Parameters
     ----------
     estimator : object
-        Who says it, known by its identity.
+        The estimator, recognised by its identity.
     images : Images
-        What it is asked about.
+        Its input.
     compute : callable
         Computes it, an array of floats. Values that are not finite stand for rows without an image, and are not
-        remembered: the caller may have other plans for them the next time.
+        remembered: the caller may handle them differently the next time.
 
     Returns
     -------
     ndarray
-        The caller's own.
+        A new array.
     """
     said = _said.get()
     if said is None:
@@ -117,7 +117,7 @@ class FetchedOnce(Images):
     """Images whose URLs are fetched once, however often they are read: what came is kept in a temporary file.
 
     The file has no name, so that nothing is left of it, however the process ends. Where the disk has no room, a URL is
-    fetched anew.
+    fetched again.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ class FetchedOnce(Images):
             return bytes(self._file.read(length))
 
     def close(self) -> None:
-        """Give the disk its space back; what was fetched is fetched anew."""
+        """Give the disk its space back; what was fetched has to be fetched again."""
         self._places.clear()
         if self._file is not None:
             self._file.close()

@@ -1,4 +1,4 @@
-"""Reading and decoding many rows in threads, ahead of whoever wants them."""
+"""Reading and decoding many rows in threads, ahead of the caller."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Batch(NamedTuple):
 def map_ahead(function: Callable[[int], Any], rows: Iterable[int], ahead: int) -> Iterator[tuple[int, Any]]:
     """Yield ``(row, function(row))`` in order, computed in threads and at most ``ahead`` rows ahead.
 
-    An exception becomes the value, as a :class:`BadRow` without its path. There is a thread a core: Pillow, hashing
+    An exception becomes the value, as a :class:`BadRow` without its path. There is one thread per core: Pillow, hashing
     and reading files all release the interpreter's lock.
     """
 
@@ -72,7 +72,7 @@ def read_batches(
     images : Images
         From :func:`as_images`.
     rows : iterable of int
-        The rows wanted; asked for no further than two batches ahead.
+        Positions of the rows; read at most two batches ahead.
     size : tuple of (height, width)
         In pixels.
     batch_size : int, default=32
@@ -107,7 +107,7 @@ def read_batches(
 def check_images(
     X: Any, *, root: str | os.PathLike[str] | None = None, max_pixels: int | None = None, verbose: int | str = "auto"
 ) -> pd.DataFrame:
-    """Decode every row of X and tell which give no image.
+    """Decode every row of X and list the rows without an image.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ _LARGE = 128
 def warn_if_shrunk(images: Images, size: tuple[int, int], network: str) -> None:
     """Warn where images are much larger than the input of a network that was made for thumbnails.
 
-    Looks at the sizes of a few images that are at hand: nothing is decoded and no URL is fetched.
+    Reads the sizes of a few images: nothing is decoded and no URL is fetched.
 
     Parameters
     ----------

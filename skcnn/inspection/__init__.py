@@ -1,8 +1,8 @@
-"""Images as people look at them: where in an image a classifier looked, and a map of many images.
+"""Visual inspection: where in an image a classifier looked, and a map of many images.
 
-A network may be right for the wrong reason: the caption below the animal, the snow behind it.
-:class:`GradCAMDisplay` shows which parts of an image spoke for a class. :class:`ImageMapDisplay` draws thumbnails at
-two coordinates, so that clusters, wrong labels and images that do not belong are seen at a glance.
+A network may be right for the wrong reason: the caption below the animal, the snow behind it. :class:`GradCAMDisplay`
+shows which regions of an image supported a class. :class:`ImageMapDisplay` draws thumbnails at two coordinates, so that
+clusters, wrong labels and images that do not belong are seen at a glance.
 """
 
 from skcnn.inspection._grad_cam import GradCAMDisplay

@@ -1,4 +1,4 @@
-"""Grad-CAM: which parts of an image spoke for a class."""
+"""Grad-CAM: which regions of an image supported a class."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class GradCAMDisplay:
-    r"""Images with the parts that spoke for a class, by the gradients of a convolutional network (Grad-CAM).
+    r"""Images with the regions that supported a class, by the gradients of a convolutional network (Grad-CAM).
 
-    The feature maps :math:`A^k` of a layer are added up, each by how much the score :math:`y^c` of the class grows
-    with it, and what speaks against the class is left out:
+    The feature maps :math:`A^k` of a layer are added up, each weighted by how much the score :math:`y^c` of the class
+    grows with it; what counts against the class is left out:
 
     .. math:: L^c = \mathrm{ReLU}\Big(\sum_k \alpha_k^c A^k\Big), \qquad
               \alpha_k^c = \frac1Z \sum_{i,j} \frac{\partial y^c}{\partial A^k_{ij}},
@@ -30,8 +30,8 @@ class GradCAMDisplay:
     on averaged features of the last layer, :math:`\alpha_k^c` is its coefficient over :math:`Z`: the class activation
     map (CAM) of Zhou et al.
 
-    Heat tells where the evidence is and not that it is right, and each map is on a scale of its own. The maps are as
-    coarse as the layer: 7 x 7 places for most networks at their native size.
+    Heat shows where the evidence is, not whether it is right, and each map has its own scale. The maps are as coarse as
+    the layer: 7 x 7 places for most networks at their native size.
 
     Make it with :meth:`from_estimator`.
 
@@ -42,15 +42,15 @@ class GradCAMDisplay:
     images : ndarray of shape (n_samples, height, width, 3), uint8
         Images, as the network takes them.
     heatmaps : ndarray of shape (n_samples, height, width), float32
-        In [0, 1]: the part of the largest value in the same image.
+        In [0, 1]: fractions of the largest value in the same image.
     layer : str
         Name of the layer that the feature maps are from.
     name : str or None, default=None
-        Title of the image.
+        Title of the figure.
 
     See Also
     --------
-    skcnn.metrics.ImageGridDisplay : The images that are worth this look.
+    skcnn.metrics.ImageGridDisplay : The images that are worth explaining.
 
     References
     ----------
@@ -111,15 +111,16 @@ class GradCAMDisplay:
         X : array-like of n_samples images
             A few images: see :func:`skcnn.images.as_images`.
         target : label or array-like of shape (n_samples,) or None, default=None
-            The class to look for, or one for each image. None is the predicted class.
+            The class to explain, or one for each image. None is the predicted class.
         layer : str or int or None, default=None
-            Where to look: a name of the backbone's column ``layers`` in :func:`skcnn.backbones.list_backbones`, or the
-            name or the index of any layer of the Keras network that gives a feature map. None is the last feature map
-            that the features are made of: it knows the most of classes. Earlier ones are finer and know less.
+            The layer of the feature maps: a name of the backbone's column ``layers`` in
+            :func:`skcnn.backbones.list_backbones`, or the name or the index of any layer of the Keras network that
+            gives a feature map. None is the last feature map that the features are made of: it is the most specific to
+            classes. Earlier ones are finer, but less specific.
         batch_size : int, default=16
             Images that go through the network together: gradients take memory.
         name : str or None, default=None
-            Title of the image.
+            Title of the figure.
 
         Returns
         -------
@@ -131,7 +132,7 @@ class GradCAMDisplay:
         TypeError
             If the estimator is none of these; the message says what is accepted.
         ValueError
-            If the target is no class, if there is no such layer, if the steps before the classifier are not affine.
+            If the target is not a class, if there is no such layer, if the steps before the classifier are not affine.
         BadImageError
             If rows give no image.
         RuntimeError
@@ -183,14 +184,14 @@ class GradCAMDisplay:
         return cls(rows, pixels, heatmaps, layer=feature_map.name, name=name)
 
     def frame(self) -> pd.DataFrame:
-        """Return what was looked for in each image.
+        """Return the class that was explained in each image.
 
         Returns
         -------
         DataFrame of shape (n_samples, 5)
-            Columns "row" (position in X), "path" (None where X holds images), "target" (the class), "score" (its
-            score before the softmax) and "peak" (the largest value of the map before it was scaled to 1; 0 where
-            nothing in the image speaks for the class, and the heat map is 0 everywhere).
+            Columns "row" (position in X), "path" (None where X holds images), "target" (the class), "score" (its score
+            before the softmax) and "peak" (the largest value of the map before it was scaled to 1; 0 where nothing in
+            the image supports the class, and the heat map is 0 everywhere).
         """
         return self.rows.copy()
 
@@ -202,7 +203,8 @@ class GradCAMDisplay:
         alpha : float, default=0.6
             How much the heat covers, in [0, 1].
         cmap : str, default="inferno"
-            Name of a matplotlib colormap; the default gets lighter with heat and is the same to the colour-blind.
+            Name of a matplotlib colormap; the default gets lighter with heat, so that it is readable for the
+            colour-blind.
 
         Returns
         -------
@@ -216,7 +218,7 @@ class GradCAMDisplay:
         return np.rint((1 - alpha) * self.images + alpha * colors).astype(np.uint8)
 
     def plot(self, ax: Axes | None = None, *, alpha: float = 0.6, cmap: str = "inferno") -> Self:
-        """Draw each image, and beside it the same with the heat laid over it, below the class looked for.
+        """Draw each image, and beside it the same with the heat laid over it, below the name of the class.
 
         Parameters
         ----------

@@ -21,6 +21,7 @@ from skcnn.metrics.parts import root_of
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
+    from sklearn.base import BaseEstimator
 
 _LABEL = "label"
 """What labels are called that have no name."""
@@ -101,7 +102,7 @@ class ImageMapDisplay:
         X: Any,
         y: ArrayLike | None = None,
         *,
-        reducer: Literal["pca", "tsne"] | Any = "pca",
+        reducer: Literal["pca", "tsne"] | BaseEstimator = "pca",
         random_state: int | None = 0,
         max_thumbnails: int = 400,
         size: int = 112,
@@ -123,13 +124,13 @@ class ImageMapDisplay:
         y : array-like of shape (n_samples,) or None, default=None
             Labels or numbers of clusters, for the colours: see :meth:`from_coordinates`.
         reducer : {"pca", "tsne"} or transformer, default="pca"
-            How features become coordinates. ``"pca"`` is quick, and distances on the map are a part of those between
-            the features. ``"tsne"`` separates groups better, takes longer, and only says who the neighbours are:
-            distances and the sizes of groups mean nothing. It starts from 50 principal components, with perplexity
-            30, or a third of the number of images where that is less. A transformer of scikit-learn's form with two
+            How features become coordinates. ``"pca"`` is quick, and distances on the map approximate those between the
+            features. ``"tsne"`` separates groups better, takes longer, and only shows which images are neighbours:
+            distances and the sizes of groups mean nothing. It starts from 50 principal components, with perplexity 30,
+            or a third of the number of images where that is less. A transformer of scikit-learn's form with two
             outputs, such as ``umap.UMAP()``, is cloned and fitted.
         random_state : int or None, default=0
-            Seed of "pca" and "tsne". An int, as in all that is shown to people, so that they see the same each time.
+            Seed of "pca" and "tsne". An int, so that the map is the same each time.
         max_thumbnails, size, max_pixels, name
             Number and size of the thumbnails, the largest image to decode, and the title: see
             :meth:`from_coordinates`.
@@ -195,7 +196,7 @@ class ImageMapDisplay:
             Labels or numbers of clusters, for the colours. Missing ones are grey. The name of a Series is the title
             of the legend: ``pd.Series(clusters, name="cluster")``. None: all images have one colour.
         max_thumbnails : int, default=400
-            How many images have a thumbnail at most; the others are dots. So many take about 2 MB of a page.
+            Maximum number of thumbnails; the other images are dots. 400 take about 2 MB of a page.
         size : int, default=112
             Pixels of the longer side of a thumbnail; smaller images are kept as they are. The default is sharp on a
             screen of twice the usual density.
@@ -277,10 +278,10 @@ class ImageMapDisplay:
         Returns
         -------
         DataFrame of shape (n_samples, 7)
-            Columns "row" (position in X), "path" (None where X holds images), "label" (None where there is none),
-            "x" and "y" (coordinates; NaN where the image is not drawn), "spacing" (in the units of the coordinates:
+            Columns "row" (position in X), "path" (None where X holds images), "label" (None where there is none), "x"
+            and "y" (coordinates; NaN where the image is not drawn), "spacing" (in the units of the coordinates:
             thumbnails up to this width cover no other one; NaN where there is none) and "reason" (why an image could
-            not be read; None where it was, or had not to be).
+            not be read; None where it was read, or did not need to be).
         """
         return self.points.copy()
 
@@ -336,9 +337,9 @@ class ImageMapDisplay:
     def to_html(self, path: str | os.PathLike[str]) -> Path:
         """Write the map as one HTML page that loads nothing from elsewhere.
 
-        The name and the label of an image are shown on hover and on focus (arrow keys go from image to image). The
-        page zooms; a click on a class in the legend shows that class alone. Without JavaScript the map is there as a
-        whole, without zoom.
+        The name and the label of an image are shown on hover and on focus (arrow keys go from image to image). The page
+        zooms; a click on a class in the legend shows that class alone. Without JavaScript the whole map is shown,
+        without zoom.
 
         At most ``max_thumbnails`` images are inlined (400 take about 2 MB), and at most 10,000 images are drawn: of
         more, the thumbnails and a random sample of the others, and the page says so.
@@ -346,7 +347,7 @@ class ImageMapDisplay:
         Parameters
         ----------
         path : str or path-like
-            The file. One that exists is replaced, at once: whoever reads it meanwhile sees the old or the new page.
+            The file. An existing one is replaced in one step, so that it is always complete.
 
         Returns
         -------

@@ -27,7 +27,7 @@ def linear_scores(steps: Sequence[Any], classifier: Any, n_features: int) -> lis
     """Return the scores of a linear classifier behind affine steps, as a function of the features before these.
 
     Whether a step is affine, and which affine map it is, shows in what it makes of the unit vectors: so scalers,
-    projections and selections of features all do, whoever wrote them.
+    projections and selections of features all do, also of other packages.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def linear_scores(steps: Sequence[Any], classifier: Any, n_features: int) -> lis
         names = ", ".join(type(step).__name__ for step in steps)
         raise ValueError(
             f"The steps between the features and the classifier ({names}) are not affine, so that the classifier's "
-            "coefficients do not tell what a feature counts for; expected scalers, projections (PCA) or selections "
+            "coefficients do not apply to the features; expected scalers, projections (PCA) or selections "
             "of features."
         )
     return [weights.astype(np.float32), bias.astype(np.float32)]

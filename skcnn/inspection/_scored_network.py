@@ -80,7 +80,7 @@ def check_explainable(estimator: Any) -> None:
     Raises
     ------
     TypeError
-        If it is none that gradients can be had of; the message says what is.
+        If gradients cannot be computed for it; the message says what is accepted.
     ValueError
         If steps between features and classifier are not affine.
 
@@ -96,7 +96,7 @@ def check_explainable(estimator: Any) -> None:
     >>> check_explainable(pipe)
     Traceback (most recent call last):
     ...
-    TypeError: The estimator is BottleneckFeatures + KNeighborsClassifier, and KNeighborsClassifier is no linear ...
+    TypeError: The estimator is BottleneckFeatures + KNeighborsClassifier, and KNeighborsClassifier is not a ...
     """
     _parts(estimator)
 
@@ -107,7 +107,7 @@ def scored_network(estimator: Any) -> ScoredNetwork:
     Raises
     ------
     TypeError
-        If it is none that gradients can be had of; the message says what is.
+        If gradients cannot be computed for it; the message says what is accepted.
     ValueError
         If steps between features and classifier are not affine.
     """
@@ -129,7 +129,7 @@ def _parts(estimator: Any) -> tuple[BottleneckFeatures | CNNClassifier, list[np.
     if not isinstance(first, BottleneckFeatures) or len(steps) == 1:
         raise TypeError(f"The estimator is {names}. {_ACCEPTED}")
     if not is_linear_classifier(last):
-        raise TypeError(f"The estimator is {names}, and {type(last).__name__} is no linear classifier. {_ACCEPTED}")
+        raise TypeError(f"The estimator is {names}, and {type(last).__name__} is not a linear classifier. {_ACCEPTED}")
     return first, linear_scores(steps[1:-1], last, steps[1].n_features_in_), last.classes_
 
 
@@ -184,7 +184,7 @@ class FeatureMap:
                 except ValueError:  # a layer that is used several times
                     continue
             else:
-                asked = "no feature map of more than one place" if layer is None else f"no single use of {layer!r}"
+                asked = "no feature map larger than 1 x 1" if layer is None else f"no single use of {layer!r}"
                 raise ValueError(f"{scored.backbone.name} has {asked} on the way to the features of this classifier.")
             self._shape = tuple(feature_map.shape[1:])
             forward = keras.Model(pixels, feature_map)
@@ -227,7 +227,9 @@ def _candidates(scored: ScoredNetwork, base: Any, layer: str | int | None) -> It
     if name is not None and not any(listed.name == name and listed.pool_first for listed in backbone.layers):
         output = backbone.layer_output(scored.network, name)
         if len(output.shape) != 4:
-            raise ValueError(f"Layer {name!r} of {backbone.name} gives a vector and no map: nothing in it has a place.")
+            raise ValueError(
+                f"Layer {name!r} of {backbone.name} gives a vector; expected one that gives a feature map."
+            )
         if output._keras_history.operation not in base.operations:
             raise ValueError(
                 f"layer={layer!r} is not on the way to the features of this classifier: give an earlier one."

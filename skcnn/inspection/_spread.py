@@ -1,4 +1,4 @@
-"""Points in the order in which they cover a map: each as far as can be from those before it."""
+"""Points in the order in which they cover a map: each as far as possible from those before it."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def detection_intervals_of(
     max_detections: int = MAX_DETECTIONS,
     confidence_level: float = CONFIDENCE_LEVEL,
     n_resamples: int = N_RESAMPLES,
-    random_state: Any = None,
+    random_state: int | np.random.RandomState | None = None,
     n_jobs: int | None = None,
 ) -> pd.DataFrame:
     """Make the table of :func:`detection_intervals`; ``headline`` is that of :func:`detection_frame`."""

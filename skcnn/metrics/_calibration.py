@@ -90,7 +90,7 @@ def calibration_frame(
 
 
 def calibration_of(predictions: Predictions, n_bins: int = N_BINS, bins: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Make the table of :func:`calibration_frame`; ``bins`` are those of :func:`bins_of`, where they are at hand."""
+    """Make the table of :func:`calibration_frame`; ``bins`` are those of :func:`bins_of`, where they are known."""
     bins = bins_of(predictions, n_bins) if bins is None else bins
     weights = predictions.weights
     error = np.abs(bins["probability"] - bins["fraction"]) * bins["count"]
@@ -132,7 +132,7 @@ def bins_of(predictions: Predictions, n_bins: int = N_BINS) -> pd.DataFrame:
     """
     if not predictions.is_probability:
         raise ValueError(
-            f"Calibration is about probabilities, and there are none: {predictions.score_note}. Give those of "
+            f"Calibration needs probabilities, and there are none: {predictions.score_note}. Give those of "
             "predict_proba, or make some with sklearn.calibration.CalibratedClassifierCV."
         )
     check_count(n_bins, "n_bins", N_BINS)

@@ -36,9 +36,8 @@ def compare_predictions(
 ) -> pd.DataFrame:
     """Compare the headline metrics of two models on the same samples.
 
-    Both models are resampled together: what makes a resample hard for one makes it hard for the other, and falls out of
-    the difference. Two intervals of :func:`bootstrap_intervals` may overlap widely where the difference is beyond
-    doubt.
+    Both models are resampled together: a resample that is hard for one is hard for the other, which cancels in the
+    difference. Two intervals of :func:`bootstrap_intervals` may overlap widely where the difference is significant.
 
     Parameters
     ----------
@@ -63,7 +62,7 @@ def compare_predictions(
 
         =============================== ============================================================================
         a, b                            the metrics of the two models
-        difference                      b less a: above 0 model b is better, but for ``log_loss``, where it is worse
+        difference                      b minus a: above 0, b is better (for ``log_loss``, worse)
         difference_low, difference_high percentile interval of the difference [1]_; the difference is
                                         significant if it excludes 0
         p_value                         of McNemar's exact test [2]_, for ``accuracy`` only, NaN for the others
@@ -78,10 +77,9 @@ def compare_predictions(
 
     Notes
     -----
-    McNemar's test looks at the samples that one model has right and the other wrong. If the models are as good as each
-    other, either is the right one as often as not: the p-value is the probability, in tosses of a fair coin, of a split
-    at least as uneven. It is 1 where there is no such sample. With sample weights it is NaN, since the test
-    counts samples.
+    McNemar's test looks at the samples that one model has right and the other wrong. If the models are equally good,
+    each is the right one with probability 1/2: the p-value is the probability of a split at least as uneven. It is 1
+    where there is no such sample. With sample weights it is NaN, since the test counts samples.
 
     References
     ----------

@@ -48,7 +48,7 @@ def confusion_frame(
     See Also
     --------
     sklearn.metrics.confusion_matrix : The counts as an array. Its ``labels`` choose among the samples; ``classes`` name
-        all that there are, and a label that is none of them is an error.
+        all that there are, and any other label is an error.
 
     Examples
     --------

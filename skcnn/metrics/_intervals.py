@@ -1,4 +1,4 @@
-"""How sure the metrics of a test set are: bootstrap intervals, of one model and of the difference between two."""
+"""Bootstrap intervals of the metrics of a test set, of one model and of the difference between two."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ def bootstrap_intervals(
     random_state: int | RandomState | None = None,
     n_jobs: int | None = None,
 ) -> pd.DataFrame:
-    """Find between which values the metrics of :func:`headline_frame` would lie on other test sets of the same kind.
+    """Compute intervals of the metrics of :func:`headline_frame`: their range on other test sets of the same kind.
 
     The test set is resampled: as many samples of each true class as it has are drawn from that class, with replacement,
-    and the metrics computed again. The interval runs between the percentiles of what they come to.
+    and the metrics computed again. The interval runs between percentiles of these values.
 
     Parameters
     ----------
     y_true, y_score, y_pred, classes, sample_weight
         True labels, scores, predicted labels, labels of the classes and weights of the samples: see
-        :meth:`ClassifierReport.from_predictions`; a sample that is drawn takes its weight with it.
+        :meth:`ClassifierReport.from_predictions`; a sample that is drawn keeps its weight.
     top_k : int, default=5
         The k of the top-k accuracy: see :func:`headline_frame`.
     confidence_level : float, default=0.95
         Fraction of the resamples whose metric lies in the interval, in (0, 1).
     n_resamples : int, default=1000
-        How often to resample. The ends of a 95 % interval are made by the outermost 25 values at either side, few
-        enough as it is [1]_; 200 do for a first look.
+        Number of resamples. Each end of a 95 % interval depends on the outermost 25 of 1,000 values, so that fewer
+        resamples are imprecise [1]_; 200 are enough for a first look.
     random_state : int, RandomState instance or None, default=None
         Seed of the draws. With an int the intervals are the same in each run, whatever ``n_jobs``.
     n_jobs : int or None, default=None
@@ -56,7 +56,7 @@ def bootstrap_intervals(
     -------
     DataFrame of shape (7, 4)
         Index "metric" as in :func:`headline_frame`; columns "value" (of the test set itself), "low", "high" and "note":
-        why a value is NaN, or why an interval is not to be trusted.
+        why a value is NaN, or why an interval is unreliable.
 
     Raises
     ------
@@ -71,8 +71,8 @@ def bootstrap_intervals(
     but the resamples; [1]_ describes them in section 13.3, and the draws by class, as for two-sample problems, in 8.3.
 
     Draws are stratified so that every class keeps its number of samples: a rare one does not vanish from a resample.
-    The intervals are thus about test sets of the same make-up. They know of the luck of drawing test samples, not of
-    the luck of training, and are too narrow for a class with few samples (less than about 20).
+    The intervals are thus about test sets of the same composition. They reflect the randomness of the test samples, not
+    that of training, and are too narrow for a class with few samples (less than about 20).
 
     References
     ----------
@@ -117,7 +117,7 @@ def bootstrap_intervals_of(
     frame["low"], frame["high"] = percentiles(resampled, confidence_level)
     frame["note"] = headline["note"]
     same = (frame["low"] == frame["high"]) & (frame["note"] == "")
-    frame.loc[same, "note"] = "the same in all resamples: too few samples, or too few mistakes, to tell"
+    frame.loc[same, "note"] = "the same in all resamples: too few samples, or too few errors"
     return frame
 
 

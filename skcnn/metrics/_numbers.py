@@ -75,7 +75,7 @@ class NumberPredictions:
         target_names: Sequence[str] | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> NumberPredictions:
-        """Check what a user has at hand. See :meth:`RegressionReport.from_predictions`."""
+        """Check arrays. See :meth:`RegressionReport.from_predictions`."""
         true = _checked(y_true, "y_true")
         return cls._of(true, y_pred, "y_pred", _names(target_names, y_true, y_pred, true), sample_weight)
 

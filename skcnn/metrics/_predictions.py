@@ -81,7 +81,7 @@ class Predictions:
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> Predictions:
-        """Check and encode what a user has at hand. See :meth:`ClassifierReport.from_predictions`."""
+        """Check and encode arrays. See :meth:`ClassifierReport.from_predictions`."""
         if y_score is None and y_pred is None:
             raise ValueError(
                 "Neither y_score nor y_pred was given: pass scores (n_samples, n_classes), y_pred, or both."
@@ -112,7 +112,7 @@ class Predictions:
         if not hasattr(estimator, "predict") or not hasattr(estimator, "classes_"):
             raise TypeError(
                 f"{type(estimator).__name__} is not a fitted classifier: it lacks `predict` or `classes_`. A report "
-                "needs both; with predictions at hand, use from_predictions(y_true, y_score, classes=...)."
+                "needs both; if you have predictions, use from_predictions(y_true, y_score, classes=...)."
             )
         if isinstance(estimator.classes_, list):
             raise TypeError(
@@ -204,7 +204,7 @@ def _scores(values: Any, n_samples: int, what: str = "y_score") -> np.ndarray:
         raise ValueError(f"{what} has {len(score)} samples; expected {n_samples}, the number of true labels.")
     bad = np.flatnonzero(~np.isfinite(score.reshape(n_samples, -1)).all(axis=1))
     if len(bad):
-        raise ValueError(f"{what} has NaN or infinite values in {rows_text(bad)}; drop these rows or mend the scores.")
+        raise ValueError(f"{what} has NaN or infinite values in {rows_text(bad)}; drop or correct these rows.")
     return score
 
 
@@ -224,7 +224,7 @@ def _classes(classes: Any, y_true: np.ndarray, y_pred: np.ndarray | None, score:
         classes = np.unique(y_true if y_pred is None else np.concatenate([y_true, y_pred]))
     except TypeError:
         raise ValueError(
-            "The labels are of types that cannot be sorted together; pass classes= in order, or make all of them text."
+            "The labels are of types that cannot be sorted together; pass classes= in order, or make them all text."
         ) from None
     if n_columns is not None and n_columns != len(classes):
         raise ValueError(

@@ -1,8 +1,6 @@
-"""The metrics of predicted numbers, and how sure they are."""
+"""The metrics of predicted numbers, with intervals."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,7 +67,7 @@ def regression_intervals_of(
     *,
     confidence_level: float = CONFIDENCE_LEVEL,
     n_resamples: int = N_RESAMPLES,
-    random_state: Any = None,
+    random_state: int | np.random.RandomState | None = None,
     n_jobs: int | None = None,
 ) -> pd.DataFrame:
     """Find between which values the metrics would lie on other test sets of the same size.
@@ -107,7 +105,11 @@ def regression_intervals_of(
 
 
 def resampled_regression(
-    predictions: NumberPredictions, *, n_resamples: int, random_state: Any, n_jobs: int | None
+    predictions: NumberPredictions,
+    *,
+    n_resamples: int,
+    random_state: int | np.random.RandomState | None,
+    n_jobs: int | None,
 ) -> np.ndarray:
     """Return the metrics of bootstrap resamples, means over targets.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -26,7 +25,7 @@ _CHUNK = 2**19
 """Weights worked on at a time: 4 MB, which stay near the processor while all classes look at them."""
 
 _MANY_CLASSES = 500
-"""From more classes on more resamples are worked on at a time: samples are compared anew for each lot of them."""
+"""From more classes on more resamples are worked on at a time: samples are compared again for each batch of them."""
 
 
 def resampled_headlines(
@@ -34,7 +33,7 @@ def resampled_headlines(
     *,
     top_k: int,
     n_resamples: int,
-    random_state: Any,
+    random_state: int | np.random.RandomState | None,
     n_jobs: int | None,
 ) -> np.ndarray:
     """Return the headline metrics of bootstrap resamples, stratified by true class.
@@ -72,14 +71,16 @@ def resampled_headlines(
     return np.concatenate(list(done), axis=2)
 
 
-def weights_of_resamples(predictions: Predictions, n_resamples: int, random_state: Any) -> Iterator[np.ndarray]:
+def weights_of_resamples(
+    predictions: Predictions, n_resamples: int, random_state: int | np.random.RandomState | None
+) -> Iterator[np.ndarray]:
     """Yield the weights of resamples, (n_samples, n_at_once), some at a time: see :func:`resampled_headlines`."""
     seeds, n_at_once = seeds_of_resamples(n_resamples, random_state), resamples_at_once(predictions.n_samples)
     for start in range(0, n_resamples, n_at_once):
         yield resampled_weights(predictions, seeds[start : start + n_at_once])
 
 
-def seeds_of_resamples(n_resamples: int, random_state: Any) -> np.ndarray:
+def seeds_of_resamples(n_resamples: int, random_state: int | np.random.RandomState | None) -> np.ndarray:
     """Return a seed for each resample: it does not matter how they are shared out."""
     check_count(n_resamples, "n_resamples", N_RESAMPLES)
     return check_random_state(random_state).randint(np.iinfo(np.int32).max, size=n_resamples)

@@ -52,7 +52,7 @@ def headline_frame(
     -------
     DataFrame of shape (7, 2)
         Index "metric", named as scikit-learn's scorers are; columns "value" (float) and "note" (str): the reason where
-        the value is NaN, else what one has to know about it, else empty.
+        the value is NaN, or a remark, or empty.
 
         ============================ =======================================================================
         accuracy                     fraction of samples predicted correctly

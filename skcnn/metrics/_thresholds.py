@@ -37,16 +37,16 @@ def threshold_table(
         True labels. All but ``pos_label`` are negative, so that a task of many classes can be looked at one class
         against the rest.
     y_score : array-like of shape (n_samples,)
-        Scores of the positive class: higher means rather positive. Probabilities or values of a decision function, such
-        as ``predict_proba(X)[:, 1]``.
+        Scores of the positive class: higher means more likely positive. Probabilities or values of a decision function,
+        such as ``predict_proba(X)[:, 1]``.
     pos_label : label or None, default=None
-        The positive class. None takes 1 (or True) where the labels are 0 and 1, or -1 and 1, as scikit-learn does; of
-        other labels nothing tells which one is looked for.
+        The positive class. None takes 1 (or True) where the labels are 0 and 1, or -1 and 1, as scikit-learn does; it
+        is required for other labels.
     sample_weight : array-like of shape (n_samples,) or None, default=None
         Weights >= 0. With weights the counts are sums of weights.
     thresholds : array-like of shape (n_thresholds,) or None, default=None
         The thresholds to look at, in any order. None takes infinity (nothing is called positive) and every distinct
-        score of a sample that has a weight, from the highest down: all there is to choose between.
+        score of a sample that has a weight, from the highest down: all thresholds that make a difference.
 
     Returns
     -------
@@ -74,13 +74,13 @@ def threshold_table(
     --------
     operating_point : One row of it.
     classification_frame : Metrics at the predicted labels; there tpr is called recall and ppv precision, as in
-        scikit-learn. Here every ratio has the name that tells what it is made of.
+        scikit-learn. Here ratios are named as in ROC analysis.
     sklearn.metrics.roc_curve : Two of the columns.
     sklearn.metrics.confusion_matrix_at_thresholds : Four of them, at every distinct score.
 
     Examples
     --------
-    Of 100 images 2 show a defect. Whoever calls none of them a defect has an accuracy of 0.98, and no precision:
+    Of 100 images 2 show a defect. Calling none of them a defect gives an accuracy of 0.98, and no precision:
 
     >>> from skcnn.metrics import threshold_table
     >>> y_true, y_score = [0] * 98 + [1] * 2, [0.1] * 97 + [0.3, 0.2, 0.4]
@@ -103,37 +103,37 @@ def operating_point(
     min_precision: float | None = None,
     costs: ArrayLike | None = None,
 ) -> pd.Series:
-    """Find the threshold that meets a demand at the least price.
+    """Find the threshold that meets a requirement at the lowest cost.
 
-    Give one demand; in the columns of the table recall is ``tpr``, and precision is ``ppv``. Choose on a development
-    set: on the samples that a threshold was chosen on, its metrics flatter.
+    Give one requirement; in the columns of the table recall is ``tpr``, and precision is ``ppv``. Choose on a
+    development set: on the samples that a threshold was chosen on, its metrics are too optimistic.
 
     Parameters
     ----------
     y_true, y_score, pos_label, sample_weight
         True labels, scores, the positive class and weights of the samples: see :func:`threshold_table`.
     min_recall : float in [0, 1] or None, default=None
-        Find at least this fraction of the positive samples, with as few false positives as can be.
+        Find at least this fraction of the positive samples, with as few false positives as possible.
     max_fpr : float in [0, 1] or None, default=None
-        Call at most this fraction of the negative samples positive, and find as many positive ones as can be.
+        Call at most this fraction of the negative samples positive, and find as many positive ones as possible.
     min_precision : float in [0, 1] or None, default=None
         Minimum fraction of true positives among the predicted positives, with the highest recall possible.
     costs : array-like of shape (2, 2) or None, default=None
         What a sample costs: ``[[c_tn, c_fp], [c_fn, c_tp]]``, in the places of
-        :func:`sklearn.metrics.confusion_matrix`. The sum over all samples is made least. Negative costs are gains.
+        :func:`sklearn.metrics.confusion_matrix`. The sum over all samples is minimised. Negative costs are gains.
 
     Returns
     -------
     Series of shape (11,)
         The row of :func:`threshold_table` at every distinct score. Among thresholds that do equally well it is the one
         with the fewest false positives, then the one with the most true positives, then the highest. A threshold of
-        infinity means that to call nothing positive is best.
+        infinity means that predicting no sample as positive is best.
 
     Raises
     ------
     ValueError
-        If not exactly one demand is given, one is out of range, or no threshold meets it; the message says what can be
-        had.
+        If not exactly one requirement is given, one is out of range, or no threshold meets it; the message says what is
+        possible.
 
     See Also
     --------
@@ -214,7 +214,7 @@ def operating_point_of(
     given = [name for name, value in demands.items() if value is not None]
     if len(given) != 1:
         raise ValueError(
-            f"{' and '.join(given) or 'No demand'} {'were' if given else 'was'} given; exactly one of "
+            f"{' and '.join(given) or 'No requirement'} {'were' if given else 'was'} given; exactly one of "
             f"{', '.join(demands)} is accepted. For several, choose from the rows of threshold_table."
         )
     if costs is not None:
@@ -227,7 +227,7 @@ def operating_point_of(
         rows = table[table["fpr"] <= _fraction(max_fpr, "max_fpr") + _ROUNDING]
         rows = rows[rows["tp"] == rows["tp"].max()]
     else:
-        assert min_precision is not None  # One demand was given.
+        assert min_precision is not None  # One requirement was given.
         rows = table[table["ppv"] >= _fraction(min_precision, "min_precision") - _ROUNDING]
         rows = rows[rows["tp"] == rows["tp"].max()]
     if rows.empty:
@@ -265,8 +265,7 @@ def positive_label(labels: np.ndarray, pos_label: Any) -> Any:
     if labels.dtype.kind in "biuf" and any(set(known) <= usual for usual in ({0, 1}, {-1, 1})):
         return 1
     raise ValueError(
-        f"Got the labels {values_text(known)}; expected 0 and 1 or -1 and 1, or pos_label, which says which of them is "
-        "looked for."
+        f"Got the labels {values_text(known)}; expected 0 and 1 or -1 and 1, or pos_label, the positive one of them."
     )
 
 

@@ -1,9 +1,8 @@
-"""Splits of the rows, images that are in two parts of a split, a diagnosis of the errors, and another threshold.
+"""Splits, duplicates across the parts of a split, a diagnosis of the errors, and decision thresholds.
 
-What goes before and after a search: :func:`train_dev_test_split` makes the parts, :func:`find_duplicates` tells whether
-an image is in two of them, and :func:`diagnose_fit` tells from the errors on them what to do next.
-:func:`with_threshold` moves the threshold of a classifier that is fitted. Searches, folds and scores are scikit-learn's
-own.
+These come before and after a search: :func:`train_dev_test_split` makes the parts, :func:`find_duplicates` finds images
+that are in two of them, and :func:`diagnose_fit` suggests, from the errors on them, what to do next.
+:func:`with_threshold` changes the threshold of a fitted classifier. Searches, folds and scores are scikit-learn's.
 """
 
 from skcnn.model_selection._diagnosis import FitDiagnosis, diagnose_fit

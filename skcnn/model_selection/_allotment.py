@@ -32,7 +32,7 @@ def allot_rows(
         for name, size in counts.items():
             if size < len(names):
                 raise ValueError(
-                    f"{name} is to have {size:,} of {len(codes):,} rows, fewer than its {len(names):,} classes. "
+                    f"{name} would have {size:,} of {len(codes):,} rows, fewer than its {len(names):,} classes. "
                     "Give other sizes, or set stratify=False."
                 )
     part = np.zeros(len(codes), np.int64)
@@ -98,7 +98,7 @@ def _check_enough(available: np.ndarray, names: np.ndarray, counts: Mapping[str,
     rare = names[available < len(counts)]
     if len(rare):
         raise ValueError(
-            f"Each of the {len(counts)} parts ({', '.join(counts)}) is to have every class, but fewer {what} than that "
-            f"hold {', '.join(repr(name) for name in rare[:5].tolist())}{' and others' if len(rare) > 5 else ''}. Get "
-            "more of them, leave these classes out, or set stratify=False."
+            f"Each of the {len(counts)} parts ({', '.join(counts)}) needs every class, but fewer {what} than that "
+            f"contain {', '.join(repr(name) for name in rare[:5].tolist())}{' and others' if len(rare) > 5 else ''}. "
+            "Get more of them, leave these classes out, or set stratify=False."
         )

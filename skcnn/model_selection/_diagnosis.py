@@ -23,7 +23,7 @@ Error = float | tuple[int, int]
 class FitDiagnosis:
     """Where the error of a model comes from; made by :func:`diagnose_fit`.
 
-    ``print`` it for the whole in words.
+    ``print`` it for a summary in words.
 
     Attributes
     ----------
@@ -89,18 +89,16 @@ class FitDiagnosis:
             between = f"{NAMES[gap.first] if gap.first in known else 'none wrong'} to {NAMES[gap.second]}"
             lines.append(f"  {gap.name:20s}{between:20s}{100 * gap.difference:+6.1f} points{self._in_words(gap)}")
         if self.largest is None:
-            lines.append(
-                "No gap stands out: what is left is what people get wrong, or smaller than these sets can show."
-            )
+            lines.append("No gap stands out: the rest is the error of people, or smaller than these sets can show.")
         else:
             lines.append(f"Work on {self.largest.name} first: {ADVICE[self.largest.name]}.")
         if any(gap.verdict == "unknown" for gap in self.gaps):
-            lines.append("Give (number wrong, number of rows) in place of rates to learn what may be chance.")
+            lines.append("Give (number wrong, number of rows) in place of rates to see what may be due to chance.")
         if not self.human_known:
             lines.append("human= is not given: not all of the training error may be avoidable.")
         if "train_dev" not in self.rates:
             lines.append(
-                "If dev is of another source than train, give train_dev=: variance here holds the mismatch too."
+                "If dev is of another source than train, give train_dev=: variance here includes the mismatch."
             )
         return "\n".join(lines)
 
@@ -124,7 +122,7 @@ def diagnose_fit(
     human: Error | None = None,
     confidence_level: float = 0.95,
 ) -> FitDiagnosis:
-    """Tell avoidable bias, variance, data mismatch and overfitting to dev from the errors on the parts of a split.
+    """Distinguish avoidable bias, variance, data mismatch and overfitting to dev by the errors on the parts of a split.
 
     ========================  ====================================================================
     gap                       between
@@ -141,20 +139,20 @@ def diagnose_fit(
     Parameters
     ----------
     train, dev : float or tuple of (n_wrong, n_rows)
-        Error rates in [0, 1]; accuracy is 1 minus that. As counts, ``(12, 400)``, they come with how sure they are. A
-        rate without its count is taken as exact.
+        Error rates in [0, 1]; accuracy is 1 minus that. Counts, such as ``(12, 400)``, also give intervals. A rate
+        without its count is taken as exact.
     train_dev, test : float or tuple of (n_wrong, n_rows) or None, default=None
         Errors on the train-dev part (see :func:`train_dev_test_split`) and on the test part, where there are.
     human : float or tuple of (n_wrong, n_rows) or None, default=None
-        What people, or whatever is the best known, get wrong: a stand-in for the error that nothing can go below. None
-        is not known: the whole training error then counts as avoidable bias, which is the most that it can be.
+        Error of people, or of the best known system: an estimate of the lowest possible error. None if it is not known:
+        the whole training error then counts as avoidable bias, which is its upper bound.
     confidence_level : float, default=0.95
         Of the intervals of the gaps.
 
     Returns
     -------
     FitDiagnosis
-        ``print`` it; ``frame()`` is the same as a table, and ``plot()`` as an image.
+        ``print`` it; ``frame()`` is the same as a table, and ``plot()`` as a figure.
 
     Raises
     ------

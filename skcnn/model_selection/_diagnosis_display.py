@@ -28,7 +28,7 @@ class FitDiagnosisDisplay:
     confidence_level : float, default=0.95
         Of the intervals of the rates.
     name : str or None, default=None
-        Title of the image.
+        Title of the figure.
 
     Examples
     --------

@@ -33,7 +33,7 @@ def duplicate_groups(
     X : array-like of shape (n_samples,)
         Images in any form that :func:`skcnn.images.as_images` takes.
     min_similarity : float in (0, 1], default=0.75
-        How similar duplicates are at least: see :func:`find_duplicates`.
+        Minimum similarity of duplicates: see :func:`find_duplicates`.
     on_error : {"skip", "raise"}, default="skip"
         How to handle rows without an image. ``"skip"``: warn, and give each a group of its own. ``"raise"``: raise a
         :class:`~skcnn.images.BadImageError` that names them all.

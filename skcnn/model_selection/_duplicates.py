@@ -50,8 +50,8 @@ def find_duplicates(
     """Find images that are in X twice: copied, re-encoded, resized, mirrored, slightly cropped or recoloured.
 
     A test set that shares images with the training set makes every metric too optimistic. Give the parts of the split
-    as ``groups`` and look at the pairs across them; pairs within a group tell of copies in one part, or of copies that
-    lie under two labels.
+    as ``groups`` and look at the pairs across them; pairs within a group are copies in one part, or copies with two
+    labels.
 
     Parameters
     ----------
@@ -63,10 +63,10 @@ def find_duplicates(
     root : path-like or None, default=None
         Folder or URL that relative paths start from; None is the current folder.
     min_similarity : float, default=0.75
-        Pairs that are less alike are left out; in (0, 1]. Copies with JPEG quality 50, at half the size, mirrored,
-        with 5 % cut off each side, or all of these together, have 0.8 to 1; different images of flowers stay
-        below 0.65. Lower it to see series of one scene as well. Drawings of one symbol, prints of one form or things
-        before a white ground are more alike than that: raise it for these.
+        Pairs that are less alike are left out; in (0, 1]. Copies with JPEG quality 50, at half the size, mirrored, with
+        5 % cut off each side, or all of these together, have 0.8 to 1; different images of flowers stay below 0.65.
+        Lower it to see series of one scene as well. Drawings of one symbol, prints of one form or objects on a white
+        background are more alike than that: raise it for these.
     max_pixels : int or None, default=None
         Larger images are bad rows; None stands for Pillow's warning limit.
     on_error : {"raise", "skip"}, default="raise"
@@ -97,16 +97,16 @@ def find_duplicates(
 
     Notes
     -----
-    Each image is read and decoded once, to a grey thumbnail of 64 x 64 pixels; that and 64 numbers beside it, 4 KB
-    an image, are all that is kept. Pairs that agree at 8 x 8 pixels (as they are or mirrored) are laid over
-    each other by a stretch and a shift along each axis (Lucas and Kanade [1]_), and the details of what overlaps are
-    correlated. A hash of the whole image, the usual way, tells a crop from its original by its frame and finds few of
-    them; ``benchmarks/duplicates.py`` measures both.
+    Each image is read and decoded once, to a grey thumbnail of 64 x 64 pixels; only this thumbnail and 64 numbers, 4 KB
+    per image, are kept. Pairs that agree at 8 x 8 pixels (as they are or mirrored) are laid over each other by a
+    stretch and a shift along each axis (Lucas and Kanade [1]_), and the details of what overlaps are correlated. The
+    usual hash of the whole image changes with its frame, so that it finds few crops; ``benchmarks/duplicates.py``
+    measures both.
 
     Not found: crops of a tenth or more at one side, rotations, and vertical flips. An image of a single colour has no
     details: only its exact copies are found. The 8 x 8 stage compares all pairs (100,000 images: 1e10 products of
-    vectors of 64 numbers), and hands on at most 100 partners of an image: of hundreds of near copies of one image
-    not every pair is reported, but each copy with some other. Of more than 100 exact copies, each is reported with the
+    vectors of 64 numbers), and keeps at most 100 candidates per image: of hundreds of near copies of one image not
+    every pair is reported, but each copy with some other. Of more than 100 exact copies, each is reported with the
     first copy in every group.
 
     References

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -49,7 +49,7 @@ class TrainDevTestSplit:
         train_dev = {} if self.train_dev is None else {"train_dev": self.train_dev}
         return {"train": self.train, **train_dev, "dev": self.dev, "test": self.test}
 
-    def parts(self, *arrays: Any) -> list[Any]:
+    def parts(self, *arrays: Sequence[Any] | np.ndarray | pd.DataFrame | pd.Series) -> list[Any]:
         """Cut arrays into their parts.
 
         Parameters
@@ -67,7 +67,7 @@ class TrainDevTestSplit:
         Raises
         ------
         ValueError
-            If an array has not as many rows as X.
+            If the number of rows of an array is not that of X.
         """
         n_rows = sum(len(rows) for rows in self.rows().values()) + len(self.left_out)
         for array in arrays:
@@ -121,26 +121,26 @@ def train_dev_test_split(
     y : array-like of shape (n_samples,) or None, default=None
         Labels.
     groups : array-like of shape (n_samples,) or None, default=None
-        Rows of one group (a patient, a place, a burst of images) all go into one part. Sizes and fractions of
-        classes are then reached approximately: the groups are placed one by one, the largest first, each where it
-        brings the counts of its classes closest to what is wanted. Groups of a few rows land within a row or two; a
-        group larger than a part makes that part larger.
+        Rows of one group (a patient, a place, a burst of images) all go into one part. Sizes and fractions of classes
+        are then reached approximately: the groups are placed one by one, the largest first, each where it brings the
+        counts of its classes closest to their targets. Groups of a few rows land within a row or two; a group larger
+        than a part makes that part larger.
     from_target : array-like of bool of shape (n_samples,) or None, default=None
         Where rows come from two sources: True for those like the images that the model will meet. dev and test are
         taken from these only, and all other rows are for training. A train-dev part is then split off as well, so that
-        :func:`diagnose_fit` can distinguish variance from data mismatch. None is one source.
+        :func:`diagnose_fit` can distinguish variance from data mismatch. None means one source.
     dev_size, test_size : float or int or None, default=None
         A fraction of the rows (of those with ``from_target``, where it is given), in (0, 1), or a number of rows;
-        ``dev_size=0`` is no development set, where cross-validation on the training set takes its place. None
-        is 0.2 each below 100,000 rows and 0.01 from there on: 1 % of 100,000 rows are enough to distinguish models
-        that differ by two points, and the others are better used for training.
+        ``dev_size=0`` makes no development set, for cross-validation on the training set instead. None is 0.2 each
+        below 100,000 rows and 0.01 from there on: 1 % of 100,000 rows are enough to distinguish models that differ by
+        two points, and the others are better used for training.
     train_dev_size : float or int or None, default=None
         A fraction of the rows left for training, or a number of rows; drawn at random from these. None is 0 without
         ``from_target``, and with it as many as dev, but no more than a fifth of the rows for training.
     stratify : bool or array-like of shape (n_samples,), default=True
         Whether each part has the classes of ``y`` in the same proportions. An array is used in place of ``y``.
     random_state : int, RandomState or None, default=None
-        Of the shuffling; an int gives the same split again.
+        Seed of the shuffling; an int gives the same split each time.
 
     Returns
     -------

@@ -15,7 +15,7 @@ from skcnn._text import values_text
 
 
 def with_threshold(estimator: Any, threshold: float, *, pos_label: Any = None) -> FixedThresholdClassifier:
-    """Give a fitted classifier of two classes another threshold, without another fit.
+    """Change the threshold of a fitted classifier of two classes, without another fit.
 
     A sample is predicted as the positive class if its score is at or above the threshold, as in
     :func:`skcnn.metrics.threshold_table`. The score is the probability of the positive class, or the value of

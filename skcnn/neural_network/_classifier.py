@@ -31,7 +31,11 @@ from skcnn.neural_network._rows import (
 )
 
 if TYPE_CHECKING:
+    import keras
     from numpy.typing import ArrayLike
+
+    from skcnn.backbones import Backbone, Weights
+    from skcnn.cache import FeatureCache
 
 
 class CNNClassifier(ClassifierMixin, BaseCNN):
@@ -100,7 +104,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         and return pixels in [0, 255].
     augmentation_views : int or None, default=None
         Number of views to keep of each image, which differ by ``augmentation`` and are drawn from in each epoch. So
-        frozen layers run once per view, and not in every epoch. None changes images anew in every epoch. Of no effect
+        frozen layers run once per view, and not in every epoch. None draws new changes in every epoch. Without effect
         in :meth:`partial_fit`, and where no layer is frozen.
     early_stopping : bool, default=False
         Split off a validation set, end a phase when the validation loss has not fallen for ``n_iter_no_change`` epochs,
@@ -114,9 +118,9 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
     precision : {"float32", "bfloat16"}, default="float32"
         Precision of the network's computations; the weights and the head are always float32.
     cache : "memory", path or None, default="memory"
-        Where to cache features of the frozen network: see :class:`~skcnn.feature_extraction.BottleneckFeatures`. What a
-        fit gave is kept there as well, so that the same fit, with an integer ``random_state``, is not made again. The
-        outputs of the layers before the open ones are in :func:`~skcnn.cache.activation_cache`; with None they are
+        Where to cache features of the frozen network: see :class:`~skcnn.feature_extraction.BottleneckFeatures`.
+        Results of fits are kept there as well, so that the same fit, with an integer ``random_state``, is not repeated.
+        The outputs of the layers before the open ones are in :func:`~skcnn.cache.activation_cache`; with None they are
         forgotten after the fit.
     root : path-like or None, default=None
         Folder (or URL) that relative paths in X start from.
@@ -149,7 +153,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         Whether an image can have several classes: y was an indicator matrix.
     model_ : keras.Model
         From raw pixels (n, height, width, 3) in [0, 255] to probabilities: scaling is inside, so that
-        ``model_.save("x.keras")`` serves anywhere. Built at each access.
+        ``model_.save("x.keras")`` can be used without skcnn. Built at each access.
     history_ : DataFrame of shape (n_epochs, n_columns)
         One row per epoch: ``phase`` ("head", "fine", or "partial" for those of :meth:`partial_fit`), ``epoch`` (from
         1), ``loss``, ``accuracy``, ``learning_rate`` at the end of the epoch, and with early stopping ``val_loss`` and
@@ -221,9 +225,9 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
 
     def __init__(
         self,
-        backbone: Any = "MobileNetV2",
+        backbone: str | os.PathLike[str] | Backbone | keras.Model | Callable[..., keras.Model] = "MobileNetV2",
         *,
-        weights: Any = "pretrained",
+        weights: Weights = "pretrained",
         weight_layers: str | Sequence[str] | None = None,
         image_size: int | tuple[int, int] | None = None,
         resize: str = "stretch",
@@ -236,24 +240,24 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         learning_rate: float = 3e-5,
         unfreeze: str | float | None = 0.5,
         learning_rate_schedule: str = "cosine",
-        optimizer: Any = "adam",
-        loss: Any = "auto",
+        optimizer: str | keras.optimizers.Optimizer = "adam",
+        loss: str | keras.losses.Loss = "auto",
         batch_norm: str = "inference",
         class_weight: dict[Any, float] | str | None = None,
-        augmentation: Any = None,
+        augmentation: str | keras.layers.Layer | Sequence[keras.layers.Layer] | None = None,
         augmentation_views: int | None = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 5,
         batch_size: int = 32,
         precision: str = "float32",
-        cache: Any = "memory",
+        cache: str | os.PathLike[str] | FeatureCache | None = "memory",
         root: str | os.PathLike[str] | None = None,
         on_error: str = "raise",
         max_pixels: int | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
-        callbacks: Sequence[Callable[[], Any]] | None = None,
-        random_state: Any = None,
+        callbacks: Sequence[Callable[[], keras.callbacks.Callback]] | None = None,
+        random_state: int | np.random.RandomState | None = None,
         verbose: int | str = "auto",
     ):
         self.backbone = backbone
@@ -326,7 +330,9 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
             self._fit(images, labels.codes, weights, phases)
         return self
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: ArrayLike | None = None) -> CNNClassifier:
+    def partial_fit(
+        self, X: Any, y: Any, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> CNNClassifier:
         """Train for one epoch on the given rows, at ``learning_rate``, with the layers of ``unfreeze`` trainable.
 
         Parameters

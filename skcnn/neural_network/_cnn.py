@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -56,6 +56,9 @@ from skcnn.neural_network._recipe import (
 from skcnn.neural_network._scikeras import drive, fitted_wrapper
 from skcnn.neural_network._stages import Examples, Inputs, Trained, base_graph, head_graph, network_graph, suffix_graph
 from skcnn.neural_network._state import check_sizes, pack, unpack
+
+if TYPE_CHECKING:
+    from scikeras.wrappers import KerasClassifier, KerasRegressor
 
 
 class Source(NamedTuple):
@@ -124,7 +127,7 @@ class BaseCNN(ImageInputMixin, BaseEstimator, ABC):
         check_is_fitted(self)
         return pd.DataFrame(self._history)
 
-    def to_scikeras(self) -> Any:
+    def to_scikeras(self) -> KerasClassifier | KerasRegressor:
         """Return a plain SciKeras wrapper of the trained network, fitted, which predicts the same.
 
         It is for code that works with SciKeras's own estimators. It takes arrays of pixels of the network's size, and
@@ -308,7 +311,7 @@ class BaseCNN(ImageInputMixin, BaseEstimator, ABC):
         return phase.unfreeze is None and is_known and "base" not in self._weights
 
     def _keeps_views(self, phase: Phase) -> bool:
-        """Return whether images are trained on in a few views, instead of being changed anew in each epoch."""
+        """Return whether images are trained on in a few views, instead of new changes in each epoch."""
         # An epoch of partial_fit is of images that may not be seen again: nothing is kept of them.
         return self.augmentation is not None and self.augmentation_views is not None and phase.name != "partial"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,11 @@ from skcnn.neural_network._rows import check_labels
 from skcnn.neural_network._state import shared_features
 
 if TYPE_CHECKING:
+    import keras
     from numpy.typing import ArrayLike
+
+    from skcnn.backbones import Backbone, Weights
+    from skcnn.cache import FeatureCache
 
 #: How far the probabilities of an image may be from 1 in sum, as bfloat16 rounds them.
 _TOLERANCE = 0.1
@@ -58,19 +63,19 @@ class ImageNetClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
     batch_size : int or None, default=None
         Images that go through the network together. None is 32 on a CPU; on a GPU it is found by trial.
     precision : {"float32", "bfloat16"}, default="float32"
-        What the network computes in. ``"bfloat16"`` is quicker on processors that have it, and coarse: MobileNetV2's
-        highest probability moves by some 0.03.
+        What the network computes in. ``"bfloat16"`` is faster on processors that support it, but less precise:
+        MobileNetV2's highest probability changes by about 0.03.
     engine : {"auto", "keras", "openvino"}, default="auto"
         What runs the network: see :class:`~skcnn.feature_extraction.BottleneckFeatures`.
     cache : {"memory"}, path-like, FeatureCache or None, default="memory"
         Where probabilities are kept by the content of the image, so that an image goes through the network once: see
         :class:`~skcnn.feature_extraction.BottleneckFeatures`.
     on_error : {"raise", "nan"}, default="raise"
-        What ``predict_proba`` does about rows that give no image. ``"raise"``: a
-        :class:`~skcnn.images.BadImageError` that names them all. ``"nan"``: a row of NaN each, and one
-        :class:`~skcnn.images.BadImageWarning`. The other methods raise in any case.
+        How ``predict_proba`` handles rows without an image. ``"raise"``: a :class:`~skcnn.images.BadImageError` that
+        names them all. ``"nan"``: a row of NaN each, and one :class:`~skcnn.images.BadImageWarning`. The other methods
+        raise in any case.
     max_pixels : int or None, default=None
-        Images with more pixels are refused before they are decoded. None stands for Pillow's limit, some 89 million.
+        Images with more pixels are rejected before they are decoded. None is Pillow's limit, about 89 million.
     n_jobs : int or None, default=None
         Number of processes: see :class:`~skcnn.feature_extraction.BottleneckFeatures`.
     verbose : int or "auto", default="auto"
@@ -107,7 +112,7 @@ class ImageNetClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
     >>> [str(name) for name in classifier.classes_[:3]]
     ['tench', 'goldfish', 'great white shark']
 
-    With its weights at hand (here random ones):
+    With its weights (here random ones):
 
     >>> import numpy as np
     >>> images = np.zeros((2, 32, 32, 3), dtype="uint8")
@@ -136,16 +141,16 @@ class ImageNetClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        backbone: Any = "MobileNetV2",
+        backbone: str | os.PathLike[str] | Backbone | keras.Model | Callable[..., keras.Model] = "MobileNetV2",
         *,
-        weights: Any = "pretrained",
+        weights: Weights = "pretrained",
         image_size: int | tuple[int, int] | None = None,
         resize: str = "stretch",
         root: str | os.PathLike[str] | None = None,
         batch_size: int | None = None,
         precision: str = "float32",
         engine: str = "auto",
-        cache: Any = "memory",
+        cache: str | os.PathLike[str] | FeatureCache | None = "memory",
         on_error: str = "raise",
         max_pixels: int | None = None,
         n_jobs: int | None = None,
@@ -262,7 +267,7 @@ class ImageNetClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         X : array-like of n_samples images
             See :func:`skcnn.images.as_images`.
         k : int, default=5
-            Number of classes. 5 is what results on ImageNet are mostly given for.
+            Number of classes. 5 is the usual number for ImageNet.
 
         Returns
         -------
@@ -357,8 +362,8 @@ class ImageNetClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         known = ~np.isnan(sums[:, 0])
         if (np.abs(sums[known] - 1) > _TOLERANCE).any() or (outputs[known] < 0).any():
             raise ValueError(
-                f"backbone={self.backbone!r} gives no probabilities: numbers of an image are negative, or do not sum "
-                "to 1. Expected a model that ends in a softmax."
+                f"backbone={self.backbone!r} does not give probabilities: outputs are negative, or do not sum to 1; "
+                "expected a model that ends in a softmax."
             )
         return outputs / sums
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,9 +22,12 @@ from skcnn._training import (
     open_layers,
     split_network,
 )
-from skcnn.backbones import Backbone, as_backbone, scale_pixels
+from skcnn.backbones import Backbone, Weights, as_backbone, scale_pixels
 from skcnn.images import as_image_size
 from skcnn.neural_network._loss import Objective, classifying
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True)
@@ -266,8 +270,8 @@ def build_cnn(
     meta: dict[str, Any],
     compile_kwargs: dict[str, Any] | None = None,
     *,
-    backbone: Any = "MobileNetV2",
-    weights: Any = "pretrained",
+    backbone: str | os.PathLike[str] | Backbone | keras.Model | Callable[..., keras.Model] = "MobileNetV2",
+    weights: Weights = "pretrained",
     image_size: int | tuple[int, int] | None = None,
     pooling: str | None = "avg",
     hidden_layer_sizes: Sequence[int] = (),
@@ -275,7 +279,7 @@ def build_cnn(
     unfreeze: str | float | None = None,
     batch_norm: str = "inference",
     random_state: int = 0,
-) -> Any:
+) -> keras.Model:
     """Build a classifying network by the contract of SciKeras: for a plain ``scikeras.wrappers.KerasClassifier``.
 
     Parameters

@@ -192,7 +192,7 @@ def checkpoint_of(
 def remembered_fit_of(
     recipe: Recipe, design: Design, objective: Objective, images: Images, *arrays: np.ndarray
 ) -> RememberedFit | None:
-    """Return where the end of a run is remembered, or None where a fit is to be made anew.
+    """Return where the end of a run is remembered, or None where a fit is to be repeated.
 
     It is where the result may differ (``random_state`` is no integer), where more is wanted of a fit than its result
     (callbacks, a warning of each bad image), and with ``cache=None``.

@@ -24,7 +24,7 @@ def fitted_wrapper(model: Any, y: np.ndarray, *, optimizer: Any, loss: Any) -> A
     y : ndarray of shape (n, ) or (n, n_outputs)
         Targets that show what y is like: every class, indicators (int), or numbers (float).
     optimizer, loss
-        With which ``partial_fit`` and ``fit`` train it further, or anew.
+        With which ``partial_fit`` and ``fit`` train it further, or from the beginning.
     """
     from scikeras.wrappers import KerasClassifier, KerasRegressor
 

@@ -42,7 +42,7 @@ class TrainedNetwork(NamedTuple):
 
 
 def trained_network(classifier: CNNClassifier) -> TrainedNetwork:
-    """Build the network of a fitted classifier, in float32. It is the caller's own.
+    """Build the network of a fitted classifier, in float32. Each call returns a new one.
 
     Parameters
     ----------

@@ -181,7 +181,7 @@ class _Tree:
             is_node = isinstance(value.get("__loader__"), str) or not isinstance(value.get("__id__", {}), dict)
             parts: list[Any] = []
             for key, part in value.items():
-                if not (is_node and key in ("__id__", "file")):  # skops names the file of an object anew
+                if not (is_node and key in ("__id__", "file")):  # skops gives the file of an object a new name
                     parts += key, self.walk(part, depth + 1)
             shape = ("dict", *parts)
         elif isinstance(value, list):

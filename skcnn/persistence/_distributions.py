@@ -84,7 +84,7 @@ def stored(value: Any) -> Any:
     Raises
     ------
     TypeError
-        If it is none that can be rebuilt from a name and numbers.
+        If it cannot be rebuilt from a name and numbers.
     """
     if isinstance(value, type) or not type(value).__module__.startswith("scipy.stats."):
         return value
@@ -93,7 +93,7 @@ def stored(value: Any) -> Any:
     name = getattr(getattr(value, "dist", None), "name", None)
     if name not in DISTRIBUTIONS or type(value.dist) is not type(getattr(stats, name)):
         raise TypeError(
-            f"{value!r} cannot be saved: scipy rebuilds distributions by running text, which no file may hold. "
+            f"{value!r} cannot be saved: scipy rebuilds distributions by running text, which a file must not hold. "
             f"Expected one of scipy.stats: {', '.join(DISTRIBUTIONS)}; or a list of values."
         )
     args = [_plain(number) for number in value.args]

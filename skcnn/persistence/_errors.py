@@ -16,7 +16,7 @@ class UntrustedTypesError(ModelFileError, TypeError):
         self.path, self.types = path, types
         super().__init__(
             f"{path} holds types that skcnn does not know to be harmless: {', '.join(types)}. If you know that they "
-            f"are, and trust where the file is from: load(path, trusted={types!r})."
+            f"are, and trust the source of the file: load(path, trusted={types!r})."
         )
 
     def __reduce__(self) -> tuple[Any, ...]:

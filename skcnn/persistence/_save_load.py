@@ -47,7 +47,7 @@ def save(
 ) -> None:
     """Save an estimator, fitted or not, in one file.
 
-    Places on this machine are no part of it: ``cache`` becomes ``"memory"``, and ``checkpoint``, ``root`` and
+    Locations on this machine are not saved: ``cache`` becomes ``"memory"``, and ``checkpoint``, ``root`` and
     scikit-learn's ``memory`` become None, wherever in the estimator they are.
 
     Parameters
@@ -55,13 +55,13 @@ def save(
     estimator : estimator
         An estimator of skcnn, or a scikit-learn pipeline, search or ensemble of these.
     path : path-like
-        Where to; ``.skcnn`` is the customary ending. Written beside it first and then moved into place, so that there
-        is never half a file under this name.
+        Where to save it; the usual suffix is ``.skcnn``. The file is written under a temporary name and then moved into
+        place, so that it is always complete.
     training_images : array-like of images, ImageDigests or None, default=None
         What the estimator was trained on, in any form that :func:`skcnn.images.as_images` takes. Their truncated
         digests are stored, no paths and no pixels. :func:`load` returns them as ``estimator.training_images_``, and a
-        :class:`~skcnn.report.ClassifierReport` then says how many of its images the model was trained on. Whoever has
-        the file and an image can test whether it was among them; None, the default, leaves the digests out.
+        :class:`~skcnn.report.ClassifierReport` then says how many of its images the model was trained on. Anyone who
+        has the file and an image can test whether it was among them; None, the default, leaves the digests out.
 
     Warns
     -----
@@ -81,7 +81,7 @@ def save(
 
     See Also
     --------
-    load : The way back.
+    load : Load the file.
 
     Examples
     --------
@@ -144,14 +144,14 @@ def _state_of(estimator: Any, members: dict[str, bytes]) -> bytes:
     # Lambdas, and what is defined inside functions.
     if nameless := [other for other in audit.unknown if "<" in other]:
         raise TypeError(
-            f"{name} holds {', '.join(nameless)}, which cannot be found again without its "
-            "code: give a function or class that is defined at the top of a module, by its name."
+            f"{name} holds {', '.join(nameless)}, which cannot be saved without its "
+            "code: use a function or class that is defined at the top level of a module."
         )
     if audit.denied:
         raise TypeError(f"{name} cannot be saved: it holds {_listed(audit.denied)}. {_JOBLIB}")
     if audit.unknown:
         warnings.warn(
-            f"{name} holds types that skcnn does not know to be harmless: whoever loads the file has to name them, by "
+            f"{name} holds types that skcnn does not know to be harmless: to load the file, name them with "
             f"skcnn.load(path, trusted={audit.unknown!r}).",
             UserWarning,
             stacklevel=3,
@@ -163,9 +163,9 @@ def load(path: str | os.PathLike[str], *, trusted: Iterable[str] = ()) -> Any:
     """Load an estimator that :func:`save` wrote. No code from the file is run, and pickle is never used.
 
     What a file declares is checked before it is read: its members hold at most 64 MiB and 20 times its own size, its
-    networks ask for no more weights than it has, and types whose forged arrays can end the process (trees, kernel
-    SVMs) are refused. What a file may not choose is reset, as by :func:`save`: places on this machine (``cache``,
-    ``checkpoint``, ``root``, ``memory``).
+    networks ask for no more weights than it has, and types whose forged arrays can end the process (trees, kernel SVMs)
+    are refused. Settings that a file may not choose are reset, as by :func:`save`: locations on this machine
+    (``cache``, ``checkpoint``, ``root``, ``memory``).
 
     Parameters
     ----------
@@ -185,8 +185,8 @@ def load(path: str | os.PathLike[str], *, trusted: Iterable[str] = ()) -> Any:
     UntrustedTypesError
         If the file holds types that are not known to be harmless; the message lists them. It is a ModelFileError, too.
     ModelFileError
-        If the file was not written by :func:`save`, is damaged or forged, or comes from a newer version of skcnn. What
-        was raised on the way is its ``__cause__``.
+        If the file was not written by :func:`save`, is damaged or forged, or comes from a newer version of skcnn. The
+        original exception is its ``__cause__``.
     FileNotFoundError
         If there is no such file.
     OSError

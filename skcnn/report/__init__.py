@@ -1,8 +1,8 @@
 """One report of a classifier, a regressor or a detector, as text and as an HTML page; and several of the same samples.
 
 :class:`ClassifierReport` puts the tables and Displays of :mod:`skcnn.metrics` together, :class:`RegressionReport` does
-so for numbers, and :class:`DetectionReport` for boxes. :func:`compare_reports` tells which of several classifiers is
-better, and how sure that is.
+so for numbers, and :class:`DetectionReport` for boxes. :func:`compare_reports` shows which of several classifiers is
+better, with intervals.
 """
 
 from skcnn.report._classifier_report import ClassifierReport

@@ -81,7 +81,7 @@ class ClassifierFindings(Findings):
 
     @cached_property
     def calibration_frame(self) -> pd.DataFrame | None:
-        """How far probabilities are from what happens, of all classes and of each; None where there are none."""
+        """Calibration of the probabilities, of all classes and of each; None where there are none."""
         return calibration_of(self.predictions) if self.predictions.is_probability else None
 
     @cached_property

@@ -29,18 +29,18 @@ class ClassifierReport(ClassifierDisplays):
     predictions : Predictions
         Checked predictions, as the two constructors make them.
     name : str
-        What the report calls the classifier.
+        Name of the classifier in the report.
     top_k : int
         See :meth:`from_estimator`.
     estimator : estimator or None, default=None
-        What made the predictions, if that is known.
+        The estimator that made the predictions, if it is known.
     X : array-like of shape (n_samples, ...) or None, default=None
-        What they were made from, if that is known.
+        The input that they were made from, if it is known.
 
     Attributes
     ----------
     name : str
-        What the report calls the classifier.
+        Name of the classifier in the report.
     classes : ndarray of shape (n_classes,)
         Labels, in the order of the tables.
     n_samples : int
@@ -59,11 +59,11 @@ class ClassifierReport(ClassifierDisplays):
     confusion_frame : DataFrame of shape (n_classes, n_classes)
         Counts: rows are true classes, columns predicted ones. See the function :func:`confusion_frame`.
     calibration_frame : DataFrame of shape (1 + n_classes, 5) or None
-        How far probabilities are from what happens. See the function :func:`calibration_frame`.
+        Calibration of the probabilities. See the function :func:`calibration_frame`.
     top_k_frame : DataFrame of shape (n_k, 2) or None
         How often the true class is among the k highest scores. See the function :func:`top_k_frame`.
     notes : list of str
-        Why metrics are NaN, and what else one has to know about them: a sentence each.
+        Why metrics are NaN, and other remarks: a sentence each.
     summary : str
         Accuracy, lowest recall and most confused classes, in a sentence each.
     provenance : dict of str to str
@@ -136,7 +136,7 @@ class ClassifierReport(ClassifierDisplays):
             A sample counts for "top_k_accuracy" if its true class is among the ``top_k`` highest scores; 5 is the
             custom of image classification. :func:`headline_frame` says what happens with no more classes than that.
         name : str or None, default=None
-            What the report calls the classifier. None takes the name of its class, or of the steps of a pipeline.
+            Name of the classifier in the report. None takes the name of its class, or of the steps of a pipeline.
 
         Returns
         -------
@@ -191,7 +191,7 @@ class ClassifierReport(ClassifierDisplays):
         top_k : int, default=5
             The k of the top-k accuracy: see :meth:`from_estimator`.
         name : str or None, default=None
-            What the report calls the classifier. None says "Classifier".
+            Name of the classifier in the report. None says "Classifier".
 
         Returns
         -------
@@ -247,7 +247,7 @@ class ClassifierReport(ClassifierDisplays):
 
     @property
     def calibration_frame(self) -> pd.DataFrame | None:
-        """How far probabilities are from what happens, of all classes and of each; None where there are none."""
+        """Calibration of the probabilities, of all classes and of each; None where there are none."""
         return self._findings.calibration_frame
 
     @property

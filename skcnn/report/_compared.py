@@ -169,7 +169,7 @@ class ComparedFindings:
 
     @property
     def _verdict(self) -> str:
-        """What accuracy says of each report after the first, and which other metrics tell it from the first."""
+        """Whether the accuracy of each report differs from that of the first, and which other metrics do."""
         rows = self.frame.loc["accuracy"]
         sentences = []
         for name, row in list(rows.iterrows())[1:]:
@@ -189,7 +189,7 @@ class ComparedFindings:
         return " ".join(sentences)
 
     def _by_other_metrics(self, name: str) -> list[str]:
-        """Return a sentence for each of a pair of reports that metrics other than accuracy speak for beyond doubt."""
+        """Return a sentence per pair of reports of which one is significantly better by metrics beside accuracy."""
         better: dict[str, list[str]] = {name: [], self.names[0]: []}
         for metric, row in self.frame.xs(name, level="report").drop(index="accuracy").iterrows():
             if row["difference_low"] > 0 or row["difference_high"] < 0:

@@ -47,10 +47,10 @@ def compare_reports(
     Raises
     ------
     TypeError
-        If one of ``reports`` is no report.
+        If one of ``reports`` is not a report.
     ValueError
-        If there are less than two reports, if they are not of the same samples (the true labels, the weights or,
-        where both were made from files, the names of the files differ), or if their ``top_k`` differ.
+        If there are fewer than two reports, if they are not of the same samples (the true labels, the weights or, where
+        both were made from files, the names of the files differ), or if their ``top_k`` differ.
 
     Examples
     --------
@@ -97,7 +97,7 @@ class ReportComparison:
         "both_right", "only_first", "only_this", "both_wrong" (samples, also where they have weights) and "p_value" (of
         McNemar's exact test; NaN where samples have weights).
     summary : str
-        What accuracy says of each report after the first, and which other metrics tell it from the first.
+        Whether the accuracy of each report differs from that of the first, and which other metrics do.
 
     Examples
     --------
@@ -126,7 +126,7 @@ class ReportComparison:
         self.reports = list(reports) if isinstance(reports, Iterable) else [reports]
         strange = [type(report).__name__ for report in self.reports if not isinstance(report, ClassifierReport)]
         if strange:
-            raise TypeError(f"A comparison is of ClassifierReports, in a list; {listing(strange)} was given.")
+            raise TypeError(f"Got {listing(strange)}; expected a list of ClassifierReports.")
         self._compared = ComparedFindings.of(
             [report._findings for report in self.reports],
             confidence_level=confidence_level,
@@ -165,7 +165,7 @@ class ReportComparison:
         Parameters
         ----------
         metric : {"precision", "recall", "f1", "roc_auc", "average_precision"}, default="f1"
-            A column of :func:`classification_frame`. F1 is hurt by both kinds of mistakes about a class.
+            A column of :func:`classification_frame`. F1 falls with both kinds of errors.
 
         Returns
         -------
@@ -210,8 +210,8 @@ class ReportComparison:
         Returns
         -------
         list of ImageGridDisplay
-            Two for each report after the first, less those without an image: their ``name`` says who has them right,
-            and they tell what the other one said of them. Empty where no report has images.
+            Two for each report after the first, less those without an image: their ``name`` says which one is right,
+            and they show what the other one predicted. Empty where no report has images.
         """
         return self._compared.image_displays(n_images)
 
@@ -242,7 +242,7 @@ class ReportComparison:
 
     @property
     def summary(self) -> str:
-        """What accuracy says of each report after the first, and which other metrics tell it from the first."""
+        """Whether the accuracy of each report differs from that of the first, and which other metrics do."""
         return self._compared.summary
 
     def __repr__(self) -> str:

@@ -75,7 +75,7 @@ class Origin:
 
     @property
     def training_note(self) -> str:
-        """A sentence about the images that the estimator was trained on; "" where there are none."""
+        """A sentence about images that the estimator was trained on; "" where there are none."""
         if not self.n_trained_on:
             return ""
         of_all = f"{self.n_trained_on:,} of {counted(self.n_samples, 'image')}"

@@ -83,7 +83,7 @@ def _digest(names: list[str], *columns: tuple[np.ndarray | None, str]) -> str:
 
 
 def digest_of_input(X: Any) -> str:
-    """Return a digest of the samples, and what it was made from; or why there is none. A phrase either way.
+    """Return a phrase: a digest of the samples and what it covers, or why there is none.
 
     Files are read, up to 64 KiB of each; nothing is fetched from a URL.
     """

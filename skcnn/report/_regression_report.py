@@ -30,16 +30,16 @@ class RegressionReport(RegressionDisplays):
     predictions : NumberPredictions
         Checked predictions, as the two constructors make them.
     name : str
-        What the report calls the regressor.
+        Name of the regressor in the report.
     estimator : estimator or None, default=None
-        What made the predictions, if that is known.
+        The estimator that made the predictions, if it is known.
     X : array-like of shape (n_samples, ...) or None, default=None
-        What they were made from, if that is known.
+        The input that they were made from, if it is known.
 
     Attributes
     ----------
     name : str
-        What the report calls the regressor.
+        Name of the regressor in the report.
     target_names : list of str
         Names of the targets, in the order of the tables.
     n_samples : int
@@ -60,7 +60,7 @@ class RegressionReport(RegressionDisplays):
         samples that make half of the squared error. Of more than four targets, those of lowest R2 are looked at. But
         for the first, patterns are looked for in 20 samples or more.
     notes : list of str
-        Why metrics are NaN, and what else one has to know about them: a sentence each.
+        Why metrics are NaN, and other remarks: a sentence each.
     summary : str
         R2, and the error beside that of always predicting the mean.
     provenance : dict of str to str
@@ -120,7 +120,7 @@ class RegressionReport(RegressionDisplays):
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weights >= 0, for every metric and for the histogram.
         name : str or None, default=None
-            What the report calls the regressor. None takes the name of its class, or of the steps of a pipeline.
+            Name of the regressor in the report. None takes the name of its class, or of the steps of a pipeline.
 
         Returns
         -------
@@ -168,7 +168,7 @@ class RegressionReport(RegressionDisplays):
             The images in the same order, of which the page then shows the worst errors: see
             :func:`skcnn.images.as_images`.
         name : str or None, default=None
-            What the report calls the regressor. None says "Regressor".
+            Name of the regressor in the report. None says "Regressor".
 
         Returns
         -------

@@ -30,7 +30,7 @@ class Report(ABC):
     def _intervals(
         self, *, confidence_level: float, n_resamples: int, random_state: int | None, n_jobs: int | None
     ) -> pd.DataFrame:
-        """Return the metrics at the top with their intervals, worked out anew: see :meth:`frame`."""
+        """Return the metrics at the top with their intervals, computed again: see :meth:`frame`."""
 
     @abstractmethod
     def _tables(self) -> list[str]:
@@ -60,7 +60,7 @@ class Report(ABC):
             Level of the intervals, number of resamples and number of threads: see :func:`bootstrap_intervals`.
         random_state : int or None, default=0
             Seed of the draws. An int where :func:`bootstrap_intervals` has None, so that the frame of a report and its
-            page say the same, today and tomorrow; None draws anew.
+            page agree each time; None draws other resamples.
 
         Returns
         -------
@@ -86,7 +86,7 @@ class Report(ABC):
         Returns
         -------
         str
-            Lines. ``repr`` of a report leaves the intervals out, and is done at once.
+            Lines. ``repr`` of a report leaves the intervals out, and is fast.
         """
         return text_of(self._findings, type(self).__name__, self._tables(), self.frame())
 
@@ -99,9 +99,9 @@ class Report(ABC):
         Parameters
         ----------
         path : str or path-like
-            The file. One that exists is replaced, at once: whoever reads it meanwhile sees the old or the new page.
+            The file. An existing one is replaced in one step, so that it is always complete.
         n_images : int, default=12
-            Maximum number of images of each kind, such as the worst errors. 0 leaves images out, for a page to pass on.
+            Maximum number of images of each kind, such as the worst errors. 0 leaves images out, for a page to share.
 
         Returns
         -------

@@ -1,7 +1,7 @@
 """Checks of transformers and classifiers that take images.
 
-:func:`sklearn.utils.estimator_checks.check_estimator` feeds tables of numbers, so that on an estimator which takes
-only images it runs next to nothing. These checks feed images, in the forms that people have them in.
+:func:`sklearn.utils.estimator_checks.check_estimator` uses tables of numbers, so that it checks almost nothing of an
+estimator that takes only images. These checks use images, in all forms that are accepted.
 """
 
 from __future__ import annotations

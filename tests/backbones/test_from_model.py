@@ -116,7 +116,7 @@ def test_weights_of_a_model_are_known_by_their_digest():
 def test_weights_beside_a_network_of_ones_own(weights, given):
     backbone = as_backbone(given or build())
     for act in (lambda: backbone.build(weights=weights), lambda: backbone.weights_id(weights)):
-        with pytest.raises(ValueError, match="brings its weights along: leave weights='pretrained'"):
+        with pytest.raises(ValueError, match="has its own weights: leave weights='pretrained'"):
             act()
 
 
@@ -201,7 +201,7 @@ class Subclassed(keras.Model):
     ("given", "error", "message"),
     [
         (lambda: 3, TypeError, r"backbone=3; expected a name"),
-        (lambda: lambda input_shape: "no model", TypeError, "returned str, and no Keras model"),
+        (lambda: lambda input_shape: "no model", TypeError, "returned str; expected a Keras model"),
         (two_inputs, ValueError, r"expected one input \(n, height, width, 3\)"),
         (lambda: of((8, 8, 1), keras.layers.ReLU()), ValueError, "expected one input"),
         (lambda: of((8,), keras.layers.ReLU()), ValueError, "expected one input"),
@@ -216,7 +216,7 @@ def test_what_is_no_backbone(given, error, message):
 
 
 def test_only_models_are_models():
-    with pytest.raises(TypeError, match="str is no Keras model"):
+    with pytest.raises(TypeError, match="str is not a Keras model"):
         backbone_from_model("ResNet20")
 
 
@@ -225,7 +225,7 @@ def test_layer_that_gives_no_features():
     x = keras.layers.Reshape((64, 3), name="tokens")(inputs)
     model = keras.Model(inputs, keras.layers.Flatten()(x))
     backbone = as_backbone(model)
-    with pytest.raises(ValueError, match="Layer 'tokens' of functional gives no features"):
+    with pytest.raises(ValueError, match="Layer 'tokens' of functional does not give features"):
         backbone.layer_output(model, "tokens")
 
 
@@ -238,5 +238,5 @@ def test_network_within_a_network():
         np.testing.assert_allclose(run(backbone, images(8, 8), name), expected, rtol=1e-5)
     if tuple(map(int, keras.__version__.split(".")[:2])) < (3, 13):
         return  # it joins what it cannot run
-    with pytest.raises(ValueError, match="Layer 'inner' of sequential is a network of its own"):
+    with pytest.raises(ValueError, match="Layer 'inner' of sequential is itself a network"):
         backbone.layer_output(model, "inner")

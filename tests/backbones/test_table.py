@@ -93,7 +93,7 @@ def test_register(registry):
     for taken in ("Mine", "ResNet20"):
         with pytest.raises(ValueError, match=f"'{taken}' already"):
             register_backbone(replace(mine, name=taken))
-    with pytest.raises(TypeError, match="str is no Backbone"):
+    with pytest.raises(TypeError, match="str is not a Backbone"):
         register_backbone("ResNet20")
 
 
@@ -196,7 +196,7 @@ def test_names_that_keras_made_up_are_refused():
     inputs = keras.Input((8, 8, 3))
     network = keras.Model(inputs, keras.layers.Conv2D(2, 3)(keras.layers.ReLU()(inputs)))
     automatic = network.layers[-1].name
-    with pytest.raises(ValueError, match=f"'{automatic}' is a name that Keras made up.*index instead: 2"):
+    with pytest.raises(ValueError, match=f"'{automatic}' is an automatic name.*index instead: 2"):
         backbone.layer_output(network, automatic)
 
 

@@ -136,7 +136,7 @@ def test_paths_that_are_not_utf8(folder: Path):
 def test_a_image_is_no_table(folder: Path):
     # Its bytes are no UTF-8, and byte by byte it has rows of other lengths.
     (folder / "image.csv").write_bytes(b"\xff\xd8\n1,2,3,4\n5\n1,2,3,4,5,6\n")
-    with pytest.raises(ValueError, match=r"image.csv' is no CSV table with a header line"):
+    with pytest.raises(ValueError, match=r"image.csv' is not a CSV table with a header line"):
         load_image_table(folder / "image.csv")
 
 
@@ -181,7 +181,7 @@ def test_some_missing_files_are_left_to_the_estimator(folder: Path):
 @pytest.mark.parametrize("content", ["", "path,label\n1.png,a\n2.png,b,c,d\n"])
 def test_a_file_that_is_no_table(folder: Path, content: str):
     (folder / "table.csv").write_text(content)
-    with pytest.raises(ValueError, match=r"table\.csv' is no CSV table with a header line: "):
+    with pytest.raises(ValueError, match=r"table\.csv' is not a CSV table with a header line: "):
         load_image_table(folder / "table.csv")
 
 

@@ -114,7 +114,7 @@ def test_partial_fit_weights(digits):
 def test_partial_fit_refuses_what_it_cannot_know(digits):
     X, _, y, _ = digits
     labels = np.unique(y)
-    with pytest.raises(ValueError, match="classes must name all labels"):
+    with pytest.raises(ValueError, match="classes must contain all labels"):
         BaggedSGDClassifier().partial_fit(X, y)
     with pytest.raises(ValueError, match="at least two classes"):
         BaggedSGDClassifier().partial_fit(X, y, classes=["digit 1"])

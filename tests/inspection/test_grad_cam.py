@@ -291,8 +291,8 @@ def test_nothing_that_speaks_for_a_class_is_no_heat():
 @pytest.mark.parametrize(
     ("estimator", "message"),
     [
-        (make_pipeline(features(), RandomForestClassifier(2)), "RandomForestClassifier is no linear classifier"),
-        (make_pipeline(features(), SVC(kernel="linear")), "SVC is no linear classifier"),
+        (make_pipeline(features(), RandomForestClassifier(2)), "RandomForestClassifier is not a linear classifier"),
+        (make_pipeline(features(), SVC(kernel="linear")), "SVC is not a linear classifier"),
         (
             make_pipeline(StandardScaler(), LogisticRegression()),
             "The estimator is StandardScaler [+] LogisticRegression",

@@ -143,7 +143,7 @@ def test_no_mistake_at_all_is_no_certainty():
         1,
         1,
         1,
-        "the same in all resamples: too few samples, or too few mistakes, to tell",
+        "the same in all resamples: too few samples, or too few errors",
     ]
 
 

@@ -214,7 +214,7 @@ def test_sums_of_weights_are_rounded():
 @pytest.mark.parametrize(
     ("demand", "message"),
     [
-        ({}, "No demand was given; exactly one of min_recall, max_fpr, min_precision, costs is accepted"),
+        ({}, "No requirement was given; exactly one of min_recall, max_fpr, min_precision, costs is accepted"),
         ({"min_recall": 0.9, "max_fpr": 0.1}, "min_recall and max_fpr were given; exactly one"),
         ({"min_recall": 95}, r"min_recall is 95; expected a fraction in \[0, 1\]"),
         ({"costs": [1, 10]}, r"costs is \[1.0, 10.0\]; finite numbers \[\[c_tn, c_fp\], \[c_fn, c_tp\]\]"),

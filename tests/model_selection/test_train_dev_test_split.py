@@ -166,8 +166,11 @@ def test_stratify_by_something_else_or_not_at_all():
         ({"dev_size": -1}, "dev_size=-1"),
         ({"test_size": 1.5}, "test_size=1.5"),
         ({"test_size": True}, "test_size=True"),
-        ({"y": ["a"] * 18 + ["b"] * 2}, "fewer rows than that hold 'b'"),
-        ({"y": ["a"] * 10 + ["b"] * 10, "groups": [0] * 5 + [1] * 5 + list(range(2, 12))}, "fewer groups .* hold 'a'"),
+        ({"y": ["a"] * 18 + ["b"] * 2}, "fewer rows than that contain 'b'"),
+        (
+            {"y": ["a"] * 10 + ["b"] * 10, "groups": [0] * 5 + [1] * 5 + list(range(2, 12))},
+            "groups .* contain 'a'",
+        ),
         ({"groups": [0, 1] * 10}, "2 groups for 3 parts"),
         ({"groups": [0, 1]}, "inconsistent"),
         ({"y": ["a"]}, "X has 20 rows"),
@@ -199,7 +202,7 @@ def test_groups_of_mixed_types():
     [
         ({"stratify": None}, "stratify=None; expected True, False, or labels"),
         ({"y": np.array(["a", None] * 10, dtype=object)}, "y has missing values, first in row 1"),
-        ({"y": list(range(5)) * 4, "dev_size": 4}, "dev is to have 4 of 20 rows, fewer than its 5 classes"),
+        ({"y": list(range(5)) * 4, "dev_size": 4}, "dev would have 4 of 20 rows, fewer than its 5 classes"),
     ],
 )
 def test_labels_that_cannot_be_stratified_by(given, said):

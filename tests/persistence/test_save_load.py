@@ -165,7 +165,7 @@ def test_published_weights_are_named_not_copied(task, tmp_path):
 
 
 def test_functions_without_a_name_are_refused(tmp_path):
-    with pytest.raises(TypeError, match=r"Pipeline holds .*<lambda>, which cannot be found again without its code"):
+    with pytest.raises(TypeError, match=r"Pipeline holds .*<lambda>, which cannot be saved without its code"):
         skcnn.save(make_pipeline(FunctionTransformer(lambda X: X), LogisticRegression()), tmp_path / "m.skcnn")
     assert not list(tmp_path.iterdir())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -34,7 +35,7 @@ class ConfusionDisplay:
     confusion : DataFrame of shape (n_classes, n_classes)
         Counts: rows are true classes, columns predicted ones, in the same order.
     name : str or None, default=None
-        Title of the image.
+        Title of the figure.
 
     Examples
     --------
@@ -66,7 +67,7 @@ class ConfusionDisplay:
             A fitted classifier, its input, the true labels and weights of the samples: see
             :meth:`ClassifierReport.from_estimator`.
         name : str or None, default=None
-            Title of the image.
+            Title of the figure.
 
         Returns
         -------
@@ -100,7 +101,7 @@ class ConfusionDisplay:
             True labels, predicted labels, labels of the classes and weights of the samples: see
             :func:`confusion_frame`.
         name : str or None, default=None
-            Title of the image.
+            Title of the figure.
 
         Returns
         -------
@@ -141,7 +142,7 @@ class ConfusionDisplay:
         Parameters
         ----------
         n_classes : int or None, default=12
-            How many at most: as many as a telephone shows with their names and numbers. None orders all classes, those
+            How many at most: as many as fit on a phone with their names and numbers. None orders all classes, those
             that are confused with none at the end.
 
         Returns
@@ -155,7 +156,7 @@ class ConfusionDisplay:
             return confused + [label for label in every if label not in confused]
         return _neighbours(most_confused_in(self.confusion, len(every) * n_classes), n_classes)
 
-    def plot(self, ax: Axes | None = None, *, classes: Any = None) -> Self:
+    def plot(self, ax: Axes | None = None, *, classes: Iterable[Any] | None = None) -> Self:
         """Draw the matrix.
 
         Up to 12 classes every class is named and every cell that is not 0 has its number. With more, a dozen are named

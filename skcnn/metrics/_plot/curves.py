@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -190,7 +190,7 @@ class _OneVsRestDisplay(ABC):
         """
         return pd.DataFrame(columns=[self._x, self._y, "threshold"]) if self.micro is None else self.micro.copy()
 
-    def colors(self, classes: Any = None) -> dict[Any, str]:
+    def colors(self, classes: Iterable[Any] | None = None) -> dict[Any, str]:
         """Return the colour of each class that :meth:`plot` singles out.
 
         Parameters
@@ -220,7 +220,7 @@ class _OneVsRestDisplay(ABC):
             raise ValueError(f"classes names {len(classes)}; expected at most {len(SERIES)}, one colour per class.")
         return dict(zip(classes, SERIES, strict=False))
 
-    def plot(self, ax: Axes | None = None, *, classes: Any = None, legend: bool = True) -> Self:
+    def plot(self, ax: Axes | None = None, *, classes: Iterable[Any] | None = None, legend: bool = True) -> Self:
         """Draw the chosen classes in colour, the others in grey, and with three classes or more two averages.
 
         The macro average, bold, is the mean of the curves of all classes (:meth:`macro_curve`); the micro average,

@@ -39,7 +39,7 @@ class ErrorGridDisplay:
     n_targets : int, default=1
         Number of targets. With several, the name of the target stands below each image.
     name : str or None, default=None
-        Title of the image.
+        Title of the figure.
 
     See Also
     --------
@@ -143,17 +143,17 @@ class ErrorGridDisplay:
         target_names : sequence of str or None, default=None
             Names of the targets. None takes those of the columns of a DataFrame, else numbers them.
         n_images : int, default=12
-            How many at most. Of several targets, an image counts with the one that is the most wrong, in standard
-            deviations of its true numbers. Images whose numbers are predicted exactly are left out.
+            How many at most. Of several targets, an image counts with its most wrong one, in standard deviations of its
+            true numbers. Images whose numbers are predicted exactly are left out.
         size : int, default=128
-            Pixels of the longer side of a thumbnail; smaller images are kept as they are. The default is as much as
-            is seen in a grid.
+            Pixels of the longer side of a thumbnail; smaller images are kept as they are. The default is enough for a
+            grid.
         root : path-like or None, default=None
             Folder or URL that relative paths in X start from. None is the current folder.
         max_pixels : int or None, default=None
             Larger images are not decoded; None stands for Pillow's own limit.
         name : str or None, default=None
-            Title of the image.
+            Title of the figure.
 
         Returns
         -------
@@ -190,7 +190,7 @@ class ErrorGridDisplay:
         return cls(frame, shown, n_targets=predictions.n_targets, name=name)
 
     def frame(self) -> pd.DataFrame:
-        """Return what is said of each image.
+        """Return the rows of the grid.
 
         Returns
         -------

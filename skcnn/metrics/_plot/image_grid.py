@@ -48,7 +48,7 @@ class ImageGridDisplay:
     kind : {"worst_errors", "confident_right", "examples"}, default="worst_errors"
         What the rows are.
     name : str or None, default=None
-        Title of the image.
+        Title of the figure.
 
     Examples
     --------
@@ -166,17 +166,16 @@ class ImageGridDisplay:
         n_images : int or None, default=None
             How many at most; with ``kind="examples"`` of each class. None is 12, and 4 of each class.
         size : int, default=128
-            Pixels of the longer side of a thumbnail; smaller images are kept as they are. The default is as much as
-            is seen in a grid.
+            Pixels of the longer side of a thumbnail; smaller images are kept as they are. The default is enough for a
+            grid.
         root : path-like or None, default=None
             Folder or URL that relative paths in X start from. None is the current folder.
         max_pixels : int or None, default=None
             Larger images are not decoded; None stands for Pillow's own limit.
         random_state : int or None, default=0
-            Seed of the examples. An int, as in all that is shown to people, so that they see the same each time; None
-            draws anew.
+            Seed of the examples. An int, so that the grid is the same each time; None draws other ones.
         name : str or None, default=None
-            Title of the image.
+            Title of the figure.
 
         Returns
         -------
@@ -223,7 +222,7 @@ class ImageGridDisplay:
         return cls(frame, shown, kind=kind, name=name)
 
     def frame(self) -> pd.DataFrame:
-        """Return what is said of each image.
+        """Return the rows of the grid.
 
         Returns
         -------
@@ -364,7 +363,7 @@ def with_data_uris(frame: pd.DataFrame, images: list[np.ndarray | None], quality
     )
 
 
-def root_of(estimator: Any) -> Any:
+def root_of(estimator: Any) -> str | None:
     """Return the folder that an estimator reads relative paths from; None where it has none, or several."""
     roots = set(_roots_of(estimator))
     return roots.pop() if len(roots) == 1 else None

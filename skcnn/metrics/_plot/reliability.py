@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
@@ -145,7 +146,7 @@ class ReliabilityDisplay:
         frame.insert(0, "class", self.calibration.index[frame.pop("column").to_numpy()])
         return frame
 
-    def plot(self, ax: Axes | None = None, *, classes: Any = None, legend: bool = True) -> Self:
+    def plot(self, ax: Axes | None = None, *, classes: Iterable[Any] | None = None, legend: bool = True) -> Self:
         """Draw the diagram.
 
         Parameters
@@ -154,7 +155,7 @@ class ReliabilityDisplay:
             Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
         classes : sequence of labels or None, default=None
             The classes to draw, each against the rest, at most 6. None draws all classes together (the most probable
-            class of each sample), and with two classes the second, whose probability says all.
+            class of each sample), and with two classes the second, whose probability determines the other.
         legend : bool, default=True
             Whether to draw a legend with the expected calibration error (ECE) of each curve.
 

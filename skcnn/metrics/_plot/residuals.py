@@ -35,7 +35,7 @@ class ResidualHistogramDisplay:
     mean : float
         Mean of the residuals.
     name : str or None, default=None
-        Title of the image.
+        Title of the figure.
 
     Examples
     --------
@@ -75,7 +75,7 @@ class ResidualHistogramDisplay:
         n_bins : int or None, default=None
             Number of bins: see :meth:`from_predictions`.
         name : str or None, default=None
-            Title of the image.
+            Title of the figure.
 
         Returns
         -------
@@ -112,9 +112,9 @@ class ResidualHistogramDisplay:
             Weights >= 0.
         n_bins : int or None, default=None
             Number of bins of equal width. None takes the rule of Freedman and Diaconis [1]_, but at least 8 and at most
-            40 bins, which residuals far outside would make thousands of.
+            40 bins, since outliers would otherwise lead to thousands.
         name : str or None, default=None
-            Title of the image.
+            Title of the figure.
 
         Returns
         -------

@@ -31,7 +31,7 @@ _DRAWN = 1000
 
 
 class ThresholdDisplay:
-    """Recall, precision and the like as curves over the threshold.
+    """Recall, precision and other metrics as curves over the threshold.
 
     Make it with :meth:`from_estimator` or :meth:`from_predictions`.
 
