@@ -227,7 +227,7 @@ def test_a_model_of_ones_own(small):
     with pytest.raises(ValueError, match=r"gives \(None, 10\); expected \(None, 1000\)"):
         ImageNetClassifier(few).fit(small)
     scores = keras.Model(pixels, keras.layers.Dense(1000)(keras.layers.Flatten()(pixels)))
-    with pytest.raises(ValueError, match="Expected a model that ends in a softmax"):
+    with pytest.raises(ValueError, match="expected a model that ends in a softmax"):
         ImageNetClassifier(scores, engine="keras").predict(small)
 
 

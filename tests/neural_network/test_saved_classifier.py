@@ -78,7 +78,7 @@ def test_the_weights_that_fine_tuning_began_with_are_not_saved(task, tmp_path):
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert again.weights == UnsavedWeights(digest)
     same_after_a_trip(again, X, tmp_path)
-    with pytest.raises(ValueError, match=f"give these as the parameter weights: .* {digest}"):
+    with pytest.raises(ValueError, match=f"set the parameter weights: .* {digest}"):
         clone(again).fit(X, y)
     refitted = again.set_params(weights=path).fit(X, y)
     np.testing.assert_allclose(refitted.predict_proba(X), classifier.predict_proba(X), atol=1e-6)
