@@ -152,6 +152,7 @@ def test_cache(script, folder, tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore:ResNet20 sees images")  # chosen because it is quick
+@pytest.mark.filterwarnings("ignore:weights=None with unfreeze")  # time and memory are the same
 def test_memory(script, tmp_path, capsys, monkeypatch):
     memory = script("memory")
 
@@ -247,6 +248,7 @@ def test_full_disks_are_errors_and_leave_nothing(script):
     assert row.n_tried >= 8
 
 
+@pytest.mark.filterwarnings("ignore:weights=None with unfreeze")  # time and memory are the same
 def test_epochs_behind_frozen_layers(script, tmp_path, capsys):
     arguments = ["--unfreeze", "block_15_expand", "--images", "8", "--batch-size", "4"]
     report = run(script("frozen_prefix"), tmp_path, *arguments, "--rounds", "1")

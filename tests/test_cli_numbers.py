@@ -82,7 +82,6 @@ def test_evaluate_prints_and_writes_the_report(name, models, there, tmp_path, ca
     model = skcnn.load(f"{name}.skcnn")
     report = RegressionReport.from_estimator(model, paths, brightness, name=f"{name} on grey.csv")
     assert out == f"{report}\n\nReport: {page}\n"
-    print("R2", name, report.headline["r2"])
     assert report.headline["r2"] > 0.5
     assert "30 of 40 images were in the training set" in out
     html = page.read_text("utf-8")

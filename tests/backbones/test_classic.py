@@ -54,7 +54,7 @@ def test_lenet5_learns_digits():
 
     X, y = load_digit_images(return_X_y=True)
     classifier = CNNClassifier(
-        "LeNet5", weights=None, pooling=None, hidden_layer_sizes=(84,), head_epochs=0, epochs=8, learning_rate=0.003,
-        random_state=0,
+        "LeNet5", weights=None, pooling=None, hidden_layer_sizes=(84,), head_epochs=0, epochs=8, unfreeze="all",
+        learning_rate=0.003, random_state=0,
     )  # fmt: skip
     assert classifier.fit(X[:600], y[:600]).score(X[600:900], y[600:900]) > 0.8

@@ -147,7 +147,9 @@ def test_the_way_out_of_a_pipeline(paths):
         (BaggedSGDClassifier(random_state=0), r"NaN in all features of 2 of 8 rows.*skcnn\.images\.drop_bad_images"),
     ):
         with (
-            pytest.warns(BadImageWarning, match=r"(?s)row 1: .*\n.*before one, drop.*skcnn\.images\.drop_bad_images\(X, y\)"),
+            pytest.warns(
+                BadImageWarning, match=r"(?s)row 1: .*before one, drop.*skcnn\.images\.drop_bad_images\(X, y\)"
+            ),
             pytest.raises(ValueError, match=message),
         ):
             make_pipeline(features, classifier).fit(X, y)
