@@ -73,7 +73,17 @@ MAY_IMPORT = {
         "cache",
         "feature_extraction",
     },
-    "detection": {"_keras", "_image_input", "boxes", "images", "metrics"},
+    "detection": {
+        "_keras",
+        "_training",
+        "_image_input",
+        "backbones",
+        "boxes",
+        "cache",
+        "feature_extraction",
+        "images",
+        "metrics",
+    },
     "decomposition": {"_keras", "_training", "_image_input", "_plot", "images"},
     "inspection": {
         "_keras",

@@ -1,0 +1,69 @@
+"""Feature maps of a network, by how coarse they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log2
+from typing import TYPE_CHECKING
+
+from skcnn._text import listing
+from skcnn._wiring import tensors_by_position
+
+if TYPE_CHECKING:
+    import keras
+
+
+def feature_maps(
+    network: keras.Model, image_size: tuple[int, int], strides: Sequence[int] | None = None
+) -> dict[int, keras.KerasTensor]:
+    """Return the last feature map of each resolution: what a head for boxes or masks stands on.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Of :meth:`Backbone.build`, for images of ``image_size``.
+    image_size : tuple of (height, width)
+        In pixels.
+    strides : sequence of int or None, default=None
+        Pixels per cell of the maps that are wanted, powers of 2. None takes all that there are.
+
+    Returns
+    -------
+    dict of int to keras.KerasTensor
+        From the stride to a map (n, ceil(height / stride), ceil(width / stride), channels), in increasing order.
+
+    Raises
+    ------
+    ValueError
+        If the network has no map of a stride.
+
+    References
+    ----------
+    T.-Y. Lin, P. Dollár, R. Girshick, K. He, B. Hariharan and S. Belongie, "Feature Pyramid Networks for Object
+    Detection", CVPR 2017, section 3: the last layer of a stage should have the strongest features.
+
+    Examples
+    --------
+    >>> from skcnn.backbones import feature_maps, get_backbone
+    >>> network = get_backbone("ResNet20").build(weights=None)
+    >>> {stride: tensor.shape[1:] for stride, tensor in feature_maps(network, (32, 32)).items()}
+    {1: (32, 32, 16), 2: (16, 16, 32), 4: (8, 8, 64)}
+    """
+    found: dict[int, keras.KerasTensor] = {}
+    inputs = {id(tensor) for tensor in network.inputs}
+    for tensor in tensors_by_position(network).values():
+        shape = tensor.shape[1:-1]
+        if len(tensor.shape) != 4 or None in shape or id(tensor) in inputs or shape == (1, 1):
+            continue
+        stride = 2 ** max(0, round(log2(image_size[0] / shape[0])))
+        if tuple(-(-side // stride) for side in image_size) == tuple(shape):
+            found[stride] = tensor
+    if strides is None:
+        return dict(sorted(found.items()))
+    if missing := [stride for stride in strides if stride not in found]:
+        raise ValueError(
+            f"The network {network.name!r} has no feature map of stride {missing[0]} for images of {image_size[0]} x "
+            f"{image_size[1]} pixels; it has those of {listing(map(str, sorted(found)))}. Give one of these, or an "
+            f"image_size that is a multiple of {missing[0]}."
+        )
+    return {stride: found[stride] for stride in sorted(strides)}
