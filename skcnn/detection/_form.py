@@ -88,8 +88,8 @@ def grid_of(anchors: Any, strides: tuple[int, ...], image_size: tuple[int, int],
         found = np.asarray(anchors, dtype=float) if np.ndim(anchors) == 2 else np.empty((0, 2))
         if not len(found) or found.shape[1] != 2 or not (np.isfinite(found) & (found > 0)).all():
             raise ValueError(
-                f"anchors={anchors!r}; expected None, a number of anchors > 0, or an array (n_anchors, 2) of widths and "
-                "heights > 0, in pixels of the resized image"
+                f"anchors={anchors!r}; expected None, a number of anchors > 0, or an array (n_anchors, 2) of widths "
+                "and heights > 0, in pixels of the resized image"
             )
     if len(found) < len(strides):
         raise ValueError(
@@ -125,10 +125,10 @@ def coverage(grid: Grid, objects: Objects, radius: float) -> float:
         low, high = missed.min(axis=0), missed.max(axis=0)
         remedy = "more anchors, or None," if grid.has_anchors else "a finer level"
         warnings.warn(
-            f"{counted(len(missed), 'box')} of {len(sizes):,} in y ({1 - fraction:.0%}) cannot be learned: no slot of the "
-            f"grid of strides {grid.strides} finds them. They are {low[0]:.0f} to {high[0]:.0f} wide and {low[1]:.0f} to "
-            f"{high[1]:.0f} high, in pixels of images of {grid.image_size[0]} x {grid.image_size[1]}. Give a larger "
-            f"image_size, or {remedy} to find them.",
+            f"{counted(len(missed), 'box')} of {len(sizes):,} in y ({1 - fraction:.0%}) cannot be learned: no slot of "
+            f"the grid of strides {grid.strides} finds them. They are {low[0]:.0f} to {high[0]:.0f} wide and "
+            f"{low[1]:.0f} to {high[1]:.0f} high, in pixels of images of {grid.image_size[0]} x {grid.image_size[1]}. Give a "
+            f"larger image_size, or {remedy} to find them.",
             UserWarning,
             stacklevel=4,
         )

@@ -38,8 +38,9 @@ class CNNLocalizer(BaseBoxNetwork):
     """Class and box of the one object of an image, by a new head on a pretrained network.
 
     Every cell of the network's last maps guesses the box, and the guesses are averaged with weights that are learned as
-    well (attention), so that the cells that see the object decide. The network stays as it is unless ``epochs`` > 0, and
-    each image goes through it once, however many epochs, folds and candidates of a search there are.
+    well (attention), so that the cells that see the object decide. The network stays as it is unless ``epochs`` > 0:
+    each image, and its mirror image, goes through it once, however many epochs, folds and candidates of a search there
+    are.
 
     Parameters
     ----------
@@ -105,8 +106,8 @@ class CNNLocalizer(BaseBoxNetwork):
     random_state : int, RandomState instance or None, default=None
         Seed of initial weights, order, augmentation and the validation set. Global seeds are not changed.
     verbose : int or "auto", default="auto"
-        "auto" shows a progress bar where a phase takes longer than 5 seconds. 0 shows nothing, 1 Keras's progress bar, 2
-        one line per epoch.
+        "auto" shows a progress bar where a phase takes longer than 5 seconds. 0 shows nothing, 1 Keras's progress bar,
+        2 one line per epoch.
 
     Attributes
     ----------
@@ -301,7 +302,8 @@ class CNNLocalizer(BaseBoxNetwork):
         if (counts > 1).any():
             row = int(np.argmax(counts > 1))
             raise ValueError(
-                f"Image {row} of y has {counts[row]} boxes; expected at most one per image. CNNDetector finds any number."
+                f"Image {row} of y has {counts[row]} boxes; expected at most one per image. CNNDetector finds any "
+                "number."
             )
         return boxes
 
