@@ -75,6 +75,7 @@ MAY_IMPORT = {
     },
     "detection": {
         "_keras",
+        "_text",
         "_training",
         "_image_input",
         "backbones",

@@ -59,7 +59,7 @@ class CNNDetector(BaseBoxNetwork):
         Strides of the grid: sides of its cells, in pixels of the resized image. ``"auto"`` goes by the sizes of the
         boxes: cells of at most half of the typical box of each class, and further levels while the typical box of a
         class is longer than 16 cells.
-    anchors : None, int or array-like of shape (n_anchors, 2), default=None
+    anchors : int, array-like of shape (n_anchors, 2) or None, default=None
         None: an object is found by the cells around its centre [2]_. An int: so many sizes of boxes, by k-means on
         those of y; the anchor of the most similar size in the cell of its centre finds an object [3]_. An array: these
         widths and heights, in pixels of the resized image. None was better on blood cells, by 0.2 of AP50.
@@ -102,7 +102,7 @@ class CNNDetector(BaseBoxNetwork):
         ``augmentation_views`` is given.
     augmentation_views : int or None, default=None
         Number of changed views of each image, which are kept, so that frozen layers run once per view. None changes
-        images anew in each epoch.
+        images again in each epoch.
     early_stopping : bool, default=False
         Split off a validation set, end a phase when its loss has not fallen for ``n_iter_no_change`` epochs, and
         restore the weights of the best epoch.

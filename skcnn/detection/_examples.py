@@ -70,7 +70,7 @@ class Inputs(NamedTuple):
     n_views : int
         Of each image.
     change : callable or None, default=None
-        What is drawn anew in each epoch.
+        What is drawn again in each epoch.
     """
 
     read: Callable[[np.ndarray], np.ndarray]
@@ -125,7 +125,7 @@ def example_reader(inputs: Inputs, objects: Objects, targets: Callable[[np.ndarr
 
 
 def augmented_reader(augmentation: Any) -> Change:
-    """Return the function that changes pixels and boxes alike, anew each time."""
+    """Return the function that changes pixels and boxes alike, in another way each time."""
     layers = as_augmentation(augmentation)[0]
 
     def change(

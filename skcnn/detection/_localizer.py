@@ -81,7 +81,7 @@ class CNNLocalizer(BaseBoxNetwork):
         ``augmentation_views`` is given.
     augmentation_views : int or None, default=None
         Number of changed views of each image, which are kept, so that frozen layers run once per view. None changes
-        images anew in each epoch.
+        images again in each epoch.
     early_stopping : bool, default=False
         Split off a validation set, end a phase when its loss has not fallen for ``n_iter_no_change`` epochs, and
         restore the weights of the best epoch.
