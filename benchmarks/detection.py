@@ -5,10 +5,11 @@
 
 ``detector`` reads a folder of Pascal VOC, trains on its ``trainval`` images and measures its ``test`` images: with the
 default parameters, or with ``--best`` with those that were chosen on ``train`` and ``val`` (of blood cells, BCCD). With
-``--folds`` it cross-validates on ``trainval`` instead. ``--set name=value`` changes a parameter; with ``--validate`` the
-detector is trained on ``train`` and measured on ``val``, which is how parameters were chosen.
+``--folds`` it cross-validates on ``trainval`` instead. ``--set name=value`` changes a parameter; with ``--validate``
+the detector is trained on ``train`` and measured on ``val``, which is how parameters were chosen.
 
-``localizer`` reads ``index.csv`` (columns ``image_id``, ``species``, ``head_xmin`` ...) and cross-validates with 5 folds.
+``localizer`` reads ``index.csv`` (columns ``image_id``, ``species``, ``head_xmin`` ...) and cross-validates with 5
+folds.
 
 Without ``--weights`` the published weights are downloaded.
 """

@@ -60,16 +60,16 @@ class MapDesign:
 
     def initial_constants(self) -> str:
         """Return the digest of the weights that graphs hold as constants, of layers that compute with copies."""
-        return _initial(self).constants
+        return self._initial.constants
 
     def initial_base(self) -> list[np.ndarray]:
         """Return the weights that the network begins with."""
-        return list(_initial(self).network.get_weights())
+        return list(self._initial.network.get_weights())
 
     def initial_head(self) -> list[np.ndarray]:
         """Return the weights that the head begins with, which the seed decides."""
         keras = import_keras()
-        maps = feature_maps(_initial(self).network, self.image_size, self.strides)
+        maps = feature_maps(self._initial.network, self.image_size, self.strides)
         with building(self.seed):
             inputs = {stride: keras.Input(tensor.shape[1:]) for stride, tensor in maps.items()}
             layers = self.head(inputs)[1]
@@ -85,7 +85,7 @@ class MapDesign:
         key = (self.identity, unfreeze)
         with building():
             if key not in _cuts:  # each head that is built on a network stays in the memory of its layers
-                _cuts[key] = self._cut(_joined(self, _initial(self).network), unfreeze)
+                _cuts[key] = self._cut(_joined(self, self._initial.network), unfreeze)
                 while len(_cuts) > MAX_GRAPHS:
                     _cuts.popitem(last=False)
             cut = _cuts[key]
@@ -136,12 +136,16 @@ class MapDesign:
             start += len(layer.weights)
         return model
 
+    @property
+    def _initial(self) -> _Initial:
+        return _initial(self.backbone, self.weights, self.seed, self.image_size)
+
     def _built(self, unfreeze: Any) -> _Joined:
         """Build network and head with arbitrary weights; the layers that are not open are frozen."""
         with building():
             # Weights are put in later: published ones need not be available to use a fitted network.
             weights = self.weights if self.backbone.weights == ("pretrained",) else None
-            network = _build_network(self, weights)
+            network = _build_network(self.backbone, weights, self.seed, self.image_size)
             joined = _joined(self, network)
             names = set(self.open_names(network, unfreeze))
             for layer in network.layers:
@@ -178,15 +182,19 @@ _kept: OrderedDict[tuple[Any, ...], _Initial] = OrderedDict()
 _cuts: OrderedDict[tuple[Any, ...], Cut] = OrderedDict()
 
 
-def _initial(design: MapDesign) -> _Initial:
-    """Return the network of a design with its first weights. The last three are kept."""
+def map_strides(backbone: Backbone, weights: Any, seed: int, image_size: tuple[int, int]) -> tuple[int, ...]:
+    """Return the strides of all maps of a network, in increasing order; parameters as in :class:`MapDesign`."""
+    return tuple(feature_maps(_initial(backbone, weights, seed, image_size).network, image_size))
+
+
+def _initial(backbone: Backbone, weights: Any, seed: int, image_size: tuple[int, int]) -> _Initial:
+    """Return a network with its first weights. The last three are kept."""
     layers = import_keras().layers
-    backbone = design.backbone
     given = backbone if backbone.network is None else "a model"
-    key = (given, backbone.weights_id(design.weights, design.seed), design.image_size)
+    key = (given, backbone.weights_id(weights, seed), image_size)
     with building():
         if key not in _kept:
-            network = _build_network(design, design.weights)
+            network = _build_network(backbone, weights, seed, image_size)
             digest = hashlib.sha256()
             for layer in network.layers:
                 if isinstance(layer, layers.Normalization):  # computes with copies of its weights
@@ -199,11 +207,11 @@ def _initial(design: MapDesign) -> _Initial:
         return _kept[key]
 
 
-def _build_network(design: MapDesign, weights: Any) -> Any:
-    """Build a design's network: never the user's own model itself, which would be changed."""
+def _build_network(backbone: Backbone, weights: Any, seed: int, image_size: tuple[int, int]) -> Any:
+    """Build a network: never the user's own model itself, which would be changed."""
     with building():
-        network = design.backbone.build(image_size=design.image_size, weights=weights, random_state=design.seed)
-        return network if design.backbone.network is None else copy_model(network)
+        network = backbone.build(image_size=image_size, weights=weights, random_state=seed)
+        return network if backbone.network is None else copy_model(network)
 
 
 def _joined(design: MapDesign, network: Any) -> _Joined:

@@ -36,15 +36,17 @@ from skcnn._training import (
     batches_of_images,
     check_unfreeze,
     image_reader,
+    map_strides,
     report_bad_rows,
     run_identity,
     train,
     undecodable,
 )
-from skcnn.backbones import UnsavedWeights, as_backbone, feature_maps
+from skcnn.backbones import UnsavedWeights, as_backbone
 from skcnn.boxes import BoxArrays, box_arrays, check_boxes, sorted_labels
 from skcnn.cache import ActivationCache, activation_cache, as_cache
-from skcnn.detection._examples import Inputs, Objects, augmented_reader, example_reader, views_of
+from skcnn.detection._changes import changes_of
+from skcnn.detection._examples import Inputs, Objects, example_reader, views_of
 from skcnn.detection._state import pack, unpack
 from skcnn.feature_extraction import Activations, BottleneckFeatures
 from skcnn.images import RESIZE_RULES, Geometry, Images, as_image_size, fetched_once, image_sizes
@@ -80,6 +82,9 @@ class BaseBoxNetwork(ImageInputMixin, BaseEstimator, ABC):
     A subclass spells out the parameters, and says what the head is, what is learned (:class:`Objective`) and what the
     outputs of the network say.
     """
+
+    #: Fraction of images that are put together of parts of four, in training.
+    _mosaic = 0.0
 
     #: Parameters of ``predict`` alone: other values need no other fit.
     _of_prediction: tuple[str, ...] = ()
@@ -221,11 +226,7 @@ class BaseBoxNetwork(ImageInputMixin, BaseEstimator, ABC):
 
     def _strides(self) -> tuple[int, ...]:
         """Return the strides of all maps that the network has."""
-        network = self._backbone().build(image_size=self.image_size_, weights=self._unread_weights())
-        return tuple(feature_maps(network, self.image_size_))
-
-    def _unread_weights(self) -> Any:
-        return "pretrained" if self._backbone().weights == ("pretrained",) else None
+        return map_strides(self._backbone(), self.weights, self._seed, self.image_size_)
 
     def _described(self) -> str:
         """Return what the network is, beside its weights."""
@@ -357,7 +358,7 @@ class BaseBoxNetwork(ImageInputMixin, BaseEstimator, ABC):
             images, self._view_options(), self.augmentation, self.augmentation_views, self.flips, self._seed
         )
         plain = Flips(images, None, **self._view_options())
-        is_drawn = self.augmentation is not None and self.augmentation_views is None
+        is_drawn = self._drawn() is not None or self._mosaic > 0
         cut = None if is_drawn else design.frozen_prefix(phase.unfreeze)
         if cut is None:
             if check and (bad := undecodable(images, self.resize, self.max_pixels)):
@@ -365,7 +366,7 @@ class BaseBoxNetwork(ImageInputMixin, BaseEstimator, ABC):
             reader = self._pixels(views)
             inputs = Inputs(reader, views.boxes, views.n_views)
             if is_drawn:
-                inputs = Inputs(reader, views.boxes, views.n_views, augmented_reader(self.augmentation))
+                inputs = Inputs(reader, views.boxes, views.n_views, changes_of(self._drawn(), self._mosaic))
             return inputs, Inputs(self._pixels(plain), plain.boxes, 1), True
         activations = self._activations(views, cut)
         failed = activations.keep()
@@ -387,6 +388,10 @@ class BaseBoxNetwork(ImageInputMixin, BaseEstimator, ABC):
             Inputs(held_out.read, plain.boxes, 1),
             False,
         )
+
+    def _drawn(self) -> Any:
+        """Return the augmentation if it is drawn again in each epoch, and not kept in views."""
+        return self.augmentation if self.augmentation_views is None else None
 
     def _view_options(self) -> dict[str, Any]:
         return {"size": self.image_size_, "resize": self.resize, "max_pixels": self.max_pixels}

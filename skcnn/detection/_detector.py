@@ -78,7 +78,7 @@ class CNNDetector(BaseBoxNetwork):
     score_loss : {"binary_crossentropy", "focal", "quality_focal"}, default="quality_focal"
         Loss of whether there is an object. With ``"quality_focal"`` the score learns how well the box lies, so that of
         several boxes of an object the best one stays.
-    loss_weights : (float, float, float), default=(2.0, 1.0, 0.5)
+    loss_weights : (float, float, float), default=(4.0, 1.0, 0.5)
         Of boxes, objects and classes.
     head_epochs : int, default=20
         Epochs that train the head, with the network frozen.
@@ -103,6 +103,9 @@ class CNNDetector(BaseBoxNetwork):
     augmentation_views : int or None, default=None
         Number of changed views of each image, which are kept, so that frozen layers run once per view. None changes
         images again in each epoch.
+    mosaic : float in [0, 1], default=0.0
+        Fraction of images that are replaced by a mosaic of parts of four, in other ways in each epoch [6]_: objects in
+        other surroundings, and at edges. The network then runs in every epoch.
     early_stopping : bool, default=False
         Split off a validation set, end a phase when its loss has not fallen for ``n_iter_no_change`` epochs, and
         restore the weights of the best epoch.
@@ -192,6 +195,8 @@ class CNNDetector(BaseBoxNetwork):
     .. [4] J. Redmon and A. Farhadi, "YOLOv3: An Incremental Improvement", arXiv:1804.02767, section 2.
     .. [5] S. Gidaris and N. Komodakis, "Object detection via a multi-region and semantic segmentation-aware CNN model",
        ICCV 2015, section 4.3.
+    .. [6] A. Bochkovskiy, C.-Y. Wang and H.-Y. M. Liao, "YOLOv4: Optimal Speed and Accuracy of Object Detection",
+       arXiv:2004.10934, section 3.3.
 
     Examples
     --------
@@ -229,6 +234,7 @@ class CNNDetector(BaseBoxNetwork):
         "box_loss": [StrOptions(set(BOX_LOSSES))],
         "score_loss": [StrOptions(set(SCORE_LOSSES))],
         "loss_weights": "no_validation",
+        "mosaic": [Interval(Real, 0, 1, closed="both")],
         "score_threshold": [Interval(Real, 0, 1, closed="both")],
         "iou_threshold": [Interval(Real, 0, 1, closed="both")],
         "max_detections": [Interval(Integral, 1, None, closed="left")],
@@ -251,7 +257,7 @@ class CNNDetector(BaseBoxNetwork):
         n_convolutions: int = 3,
         box_loss: str = "giou",
         score_loss: str = "quality_focal",
-        loss_weights: tuple[float, float, float] = (2.0, 1.0, 0.5),
+        loss_weights: tuple[float, float, float] = (4.0, 1.0, 0.5),
         head_epochs: int = 20,
         head_learning_rate: float = 4e-3,
         epochs: int = 0,
@@ -262,6 +268,7 @@ class CNNDetector(BaseBoxNetwork):
         flips: str | None = "horizontal",
         augmentation: str | keras.layers.Layer | Sequence[keras.layers.Layer] | None = None,
         augmentation_views: int | None = None,
+        mosaic: float = 0.0,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 5,
@@ -302,6 +309,7 @@ class CNNDetector(BaseBoxNetwork):
         self.flips = flips
         self.augmentation = augmentation
         self.augmentation_views = augmentation_views
+        self.mosaic = mosaic
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -395,6 +403,10 @@ class CNNDetector(BaseBoxNetwork):
         """Widths and heights of the anchors of each level, in pixels of the resized image; None without anchors."""
         check_is_fitted(self)
         return [np.array(sizes) for sizes in self._priors] if self._has_anchors else None
+
+    @property
+    def _mosaic(self) -> float:  # type: ignore[override]
+        return float(self.mosaic)
 
     @property
     def _grid(self) -> Grid:

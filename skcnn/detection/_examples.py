@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skcnn._keras import building, import_keras
-from skcnn._training import Flips, Read, Views, as_augmentation, augmented_together, seed_layers
+from skcnn._training import Flips, Read, Views
 from skcnn.boxes import BoxArrays
 from skcnn.images import Images
 
@@ -36,7 +35,7 @@ class Objects:
         number_of = {label: number for number, label in enumerate(classes)}
         height, width = size
         xyxy = np.clip(boxes.xyxy, 0, [width, height, width, height])
-        left = _area(xyxy) >= MIN_LEFT * _area(boxes.xyxy)
+        left = area(xyxy) >= MIN_LEFT * area(boxes.xyxy)
         codes = np.array([number_of[label] for label in boxes.label], dtype=int)
         return cls(boxes._replace(xyxy=xyxy, label=codes).take(left))
 
@@ -54,8 +53,11 @@ class Objects:
         return [self.xyxy, self.codes, self._image]
 
 
-#: From pixels and the boxes of each image to both as they are after changes that a generator draws.
-Change = Callable[[np.ndarray, list[np.ndarray], np.random.Generator], tuple[np.ndarray, list[np.ndarray]]]
+#: Boxes (k, 4) and classes (k,) of each image of a batch.
+Scene = list[tuple[np.ndarray, np.ndarray]]
+
+#: From pixels, boxes and classes to the same after changes that a generator draws.
+Change = Callable[[np.ndarray, Scene, np.random.Generator], tuple[np.ndarray, Scene]]
 
 
 class Inputs(NamedTuple):
@@ -112,39 +114,19 @@ def example_reader(inputs: Inputs, objects: Objects, targets: Callable[[np.ndarr
 
     def read(rows: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         numbers = rows * inputs.n_views + generator.integers(inputs.n_views, size=len(rows))
-        values, boxes = inputs.read(numbers), [boxes_of(int(number)) for number in numbers]
+        values = inputs.read(numbers)
+        scene = [(boxes_of(int(number)), objects[row][1]) for number, row in zip(numbers, rows, strict=True)]
         if inputs.change is not None:
-            values, boxes = inputs.change(values, boxes, generator)
+            values, scene = inputs.change(values, scene, generator)
         wanted = []
-        for row, xyxy in zip(rows, boxes, strict=True):
-            there = _area(xyxy) > 0  # what left the image has no area
-            wanted.append(targets(xyxy[there], objects[row][1][there]))
+        for xyxy, codes in scene:
+            there = area(xyxy) > 0  # what left the image has no area
+            wanted.append(targets(xyxy[there], codes[there]))
         return values, np.stack(wanted), np.ones(len(rows), np.float32)
 
     return read
 
 
-def augmented_reader(augmentation: Any) -> Change:
-    """Return the function that changes pixels and boxes alike, in another way each time."""
-    layers = as_augmentation(augmentation)[0]
-
-    def change(
-        pixels: np.ndarray, boxes: list[np.ndarray], generator: np.random.Generator
-    ) -> tuple[np.ndarray, list[np.ndarray]]:
-        ops = import_keras().ops
-        padded = np.zeros((len(boxes), max(1, *map(len, boxes)), 4), np.float32)
-        for place, xyxy in enumerate(boxes):
-            padded[place, : len(xyxy)] = xyxy
-        with building():
-            seed_layers(layers, generator)
-            changed, found, _ = augmented_together(
-                ops.convert_to_tensor(pixels), layers, boxes=ops.convert_to_tensor(padded)
-            )
-            changed, found = (ops.convert_to_numpy(tensor) for tensor in (ops.round(changed), found))
-        return changed.astype(np.uint8), [xyxy[: len(given)] for xyxy, given in zip(found, boxes, strict=True)]
-
-    return change
-
-
-def _area(boxes: np.ndarray) -> np.ndarray:
+def area(boxes: np.ndarray) -> np.ndarray:
+    """Return the areas of boxes, (n_boxes,)."""
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])

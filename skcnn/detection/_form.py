@@ -127,8 +127,8 @@ def coverage(grid: Grid, objects: Objects, radius: float) -> float:
         warnings.warn(
             f"{counted(len(missed), 'box')} of {len(sizes):,} in y ({1 - fraction:.0%}) cannot be learned: no slot of "
             f"the grid of strides {grid.strides} finds them. They are {low[0]:.0f} to {high[0]:.0f} wide and "
-            f"{low[1]:.0f} to {high[1]:.0f} high, in pixels of images of {grid.image_size[0]} x {grid.image_size[1]}. Give a "
-            f"larger image_size, or {remedy} to find them.",
+            f"{low[1]:.0f} to {high[1]:.0f} high, in pixels of images of {grid.image_size[0]} x "
+            f"{grid.image_size[1]}. Give a larger image_size, or {remedy} to find them.",
             UserWarning,
             stacklevel=4,
         )

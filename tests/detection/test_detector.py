@@ -145,7 +145,7 @@ def test_levels_by_size(scenes):
     [
         {"epochs": 1, "unfreeze": "parts", "score_loss": "focal", "box_loss": "ciou"},
         {"augmentation": "light", "augmentation_views": 2, "flips": "both"},
-        {"augmentation": "light", "early_stopping": True, "validation_fraction": 0.25},
+        {"augmentation": "light", "mosaic": 0.5, "early_stopping": True, "validation_fraction": 0.25},
     ],
 )
 def test_options_train(scenes, parameters):

@@ -1,4 +1,4 @@
-"""A head on the feature maps of a pretrained network: what is frozen is not in the graph, and the result is the same."""
+"""A head on the feature maps of a pretrained network: what is frozen is not in the graph, and nothing else changes."""
 
 from dataclasses import dataclass
 
