@@ -202,6 +202,10 @@ class BaseBoxNetwork(ImageInputMixin, BaseEstimator, ABC):
     def _objective(self) -> Objective:
         """Return what is learned."""
 
+    @abstractmethod
+    def _check_head(self, n_weights: int) -> None:
+        """See that the head of a file has no more weights than these; raise ValueError if not."""
+
     def _phases(self) -> list[Phase]:
         phases = [
             Phase("head", int(self.head_epochs), float(self.head_learning_rate), None),
@@ -461,6 +465,7 @@ class BaseBoxNetwork(ImageInputMixin, BaseEstimator, ABC):
         """Return the parameters that :meth:`__skcnn_pack__` returned as they were."""
         if self.__sklearn_is_fitted__():
             as_image_size(self.image_size_)  # bounded, and so what is computed per image
+            self._check_head(sum(value.size for value in self._weights["head"]))
         return unpack(self.get_params(deep=False), members)
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -446,6 +446,14 @@ class CNNDetector(BaseBoxNetwork):
             self._grid, len(self.classes_), self._class_scores, int(self.n_channels), int(self.n_convolutions)
         )
 
+    def _check_head(self, n_weights: int) -> None:
+        self._head()  # its grid is checked
+        if 9 * self.n_channels**2 * self.n_convolutions > n_weights:
+            raise ValueError(
+                f"n_channels={self.n_channels} and n_convolutions={self.n_convolutions} ask for more than the "
+                f"{n_weights:,} weights of the head"
+            )
+
     def _objective(self) -> Objective:
         grid, n_classes, radius = self._grid, len(self.classes_), float(self.radius)
         slots = grid.slots()

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
+
+#: Slots of an image, at most: those of 2,048 x 2,048 pixels with 64 anchors in cells of 8 pixels.
+MAX_SLOTS = 2**22
 
 
 @dataclass(frozen=True)
@@ -24,12 +28,30 @@ class Grid:
     has_anchors : bool
         Whether prior boxes are anchors, which objects choose by their size; or an object is found by the cells around
         its centre.
+
+    Raises
+    ------
+    ValueError
+        If strides or sizes are no positive numbers, or there are too many slots.
     """
 
     image_size: tuple[int, int]
     strides: tuple[int, ...]
     priors: tuple[tuple[tuple[float, float], ...], ...]
     has_anchors: bool
+
+    def __post_init__(self) -> None:
+        sizes = [side for level in self.priors for size in level for side in size]
+        if not all(type(stride) is int and stride > 0 for stride in self.strides):
+            raise ValueError(f"The grid has strides {self.strides}; expected ints > 0.")
+        if len(self.priors) != len(self.strides) or not all(isfinite(side) and side > 0 for side in sizes):
+            raise ValueError(f"The grid has prior boxes of {self.priors}; expected finite sizes > 0 for each level.")
+        n_slots = sum(rows * columns * n for (rows, columns), n in zip(self.shapes, self.n_priors, strict=True))
+        if n_slots > MAX_SLOTS:
+            raise ValueError(
+                f"The grid of strides {self.strides} has {n_slots:,} places for boxes; expected at most {MAX_SLOTS:,}. "
+                "Use fewer anchors, coarser levels or a smaller image_size."
+            )
 
     @property
     def shapes(self) -> tuple[tuple[int, int], ...]:

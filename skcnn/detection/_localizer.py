@@ -322,6 +322,10 @@ class CNNLocalizer(BaseBoxNetwork):
     def _head(self) -> LocalizerHead:
         return LocalizerHead(len(self.classes_) + self._has_empty, int(self.n_channels))
 
+    def _check_head(self, n_weights: int) -> None:
+        if 9 * self.n_channels**2 > n_weights:
+            raise ValueError(f"n_channels={self.n_channels} asks for more than the {n_weights:,} weights of the head")
+
     def _objective(self) -> Objective:
         height, width = self.image_size_
         no_object = len(self.classes_)

@@ -1,5 +1,7 @@
 """CNNDetector: any number of objects per image."""
 
+import copy
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ from skcnn._training import fit_memory
 from skcnn.boxes import box_arrays
 from skcnn.detection import CNNDetector, _base
 from skcnn.metrics import average_precision, box_scorers
+from skcnn.persistence import ModelFileError
 
 NETWORK = build_toy(weights="toy", input_shape=(32, 48, 3))
 COLUMNS = ["label", "xmin", "ymin", "xmax", "ymax"]
@@ -154,6 +157,15 @@ def test_saved_and_loaded(fitted, scenes, tmp_path):
     loaded = skcnn.load(tmp_path / "detector.skcnn")
     same_boxes(loaded.predict(scenes[0][:4]), fitted.predict(scenes[0][:4]))
     assert loaded.levels_ == fitted.levels_
+
+
+@pytest.mark.parametrize("forged", [{"n_channels": 4096}, {"_priors": (((1e-3, np.nan),),)}, {"levels_": (0,)}])
+def test_forged_files_are_refused(fitted, tmp_path, forged):
+    copy_of = copy.copy(fitted)
+    vars(copy_of).update(forged)
+    skcnn.save(copy_of, tmp_path / "detector.skcnn")
+    with pytest.raises(ModelFileError, match=r"ask for more|sizes > 0|ints > 0"):
+        skcnn.load(tmp_path / "detector.skcnn")
 
 
 def test_batches_do_not_matter(fitted, scenes, monkeypatch):
