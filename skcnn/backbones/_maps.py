@@ -7,16 +7,23 @@ from math import log2
 from typing import TYPE_CHECKING
 
 from skcnn._text import listing
-from skcnn._wiring import tensors_by_position
+from skcnn._wiring import calls_behind, tensors_by_position
 
 if TYPE_CHECKING:
     import keras
+
+#: A map was widened if the one before it has at most one in so many of its channels.
+NARROWER = 4
 
 
 def feature_maps(
     network: keras.Model, image_size: tuple[int, int], strides: Sequence[int] | None = None
 ) -> dict[int, keras.KerasTensor]:
     """Return the last feature map of each resolution: what a head for boxes or masks stands on.
+
+    Some networks widen a map by a convolution of single cells before they halve it (MobileNet, EfficientNet), or before
+    they pool it. What it says is in the narrower map before; that one is returned, which has a quarter of the values or
+    less, and of which a head for few images learns more.
 
     Parameters
     ----------
@@ -58,6 +65,7 @@ def feature_maps(
         stride = 2 ** max(0, round(log2(image_size[0] / shape[0])))
         if tuple(-(-side // stride) for side in image_size) == tuple(shape):
             found[stride] = tensor
+    found = {stride: _before_widening(tensor) for stride, tensor in found.items()}
     if strides is None:
         return dict(sorted(found.items()))
     if missing := [stride for stride in strides if stride not in found]:
@@ -67,3 +75,18 @@ def feature_maps(
             f"image_size that is a multiple of {missing[0]}."
         )
     return {stride: found[stride] for stride in sorted(strides)}
+
+
+def _before_widening(tensor: keras.KerasTensor) -> keras.KerasTensor:
+    """Return the map that was widened to this one, or this one if it was not."""
+    widened = tensor
+    while len(inputs := calls_behind([tensor])[-1].inputs) == 1 and inputs[0].shape[:-1] == tensor.shape[:-1]:
+        kernels = [
+            weight.shape for weight in getattr(tensor._keras_history.operation, "weights", ()) if len(weight.shape) > 1
+        ]
+        if any(kernel[:2] != (1, 1) for kernel in kernels):
+            break
+        tensor = inputs[0]
+        if kernels:
+            return tensor if NARROWER * tensor.shape[-1] <= widened.shape[-1] else widened
+    return widened

@@ -33,6 +33,7 @@ def decoded_boxes(values: Any, slots: Any) -> Any:
         ``xmin, ymin, xmax, ymax`` in pixels of the resized image.
     """
     ops = import_keras().ops
+    slots = ops.convert_to_tensor(slots, "float32")
     centre = slots[:, :2] + values[..., :2] * slots[:, 4:]
     half = slots[:, 2:4] * ops.exp(ops.clip(values[..., 2:4], -MAX_LOG_SIZE, MAX_LOG_SIZE)) / 2
     return ops.concatenate([centre - half, centre + half], axis=-1)

@@ -90,8 +90,9 @@ class CNNDetector(BaseBoxNetwork):
         Learning rate of these epochs.
     unfreeze : str, int, float or None, default=0.5
         Layers that are open in these epochs: see :class:`~skcnn.neural_network.CNNClassifier`.
-    learning_rate_schedule : {"constant", "cosine", "plateau"}, default="cosine"
-        How learning rates decay within a phase.
+    learning_rate_schedule : {"constant", "cosine", "plateau", "warmup_cosine"}, default="warmup_cosine"
+        How learning rates change within a phase. The default rises from 0 in the first twentieth, since the first
+        losses of a grid are large, and decays to 0.
     optimizer : str or keras.optimizers.Optimizer, default="adam"
         Without a learning rate schedule of its own.
     flips : {"horizontal", "both"} or None, default="horizontal"
@@ -263,7 +264,7 @@ class CNNDetector(BaseBoxNetwork):
         epochs: int = 0,
         learning_rate: float = 1e-4,
         unfreeze: str | float | None = 0.5,
-        learning_rate_schedule: str = "cosine",
+        learning_rate_schedule: str = "warmup_cosine",
         optimizer: str | keras.optimizers.Optimizer = "adam",
         flips: str | None = "horizontal",
         augmentation: str | keras.layers.Layer | Sequence[keras.layers.Layer] | None = None,

@@ -69,7 +69,7 @@ class CNNLocalizer(BaseBoxNetwork):
         Learning rate of these epochs.
     unfreeze : str, int, float or None, default=0.5
         Layers that are open in these epochs: see :class:`~skcnn.neural_network.CNNClassifier`.
-    learning_rate_schedule : {"constant", "cosine", "plateau"}, default="cosine"
+    learning_rate_schedule : {"constant", "cosine", "plateau", "warmup_cosine"}, default="cosine"
         How learning rates decay within a phase.
     optimizer : str or keras.optimizers.Optimizer, default="adam"
         Without a learning rate schedule of its own.

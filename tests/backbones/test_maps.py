@@ -27,3 +27,14 @@ def test_a_missing_map_is_named():
     pixels = keras.Input((32, 32, 3))
     unpadded = keras.Model(pixels, keras.layers.Conv2D(3, 3, 2)(pixels), name="unpadded")
     assert feature_maps(unpadded, (32, 32)) == {}
+
+
+def test_the_map_before_it_was_widened_is_returned():
+    layers = keras.layers
+    pixels = keras.Input((32, 32, 3))
+    narrow = layers.Conv2D(4, 3, 2, padding="same", name="narrow")(pixels)
+    x = layers.ReLU(6.0)(layers.BatchNormalization()(layers.Conv2D(16, 1, name="wide")(narrow)))
+    x = layers.Conv2D(4, 3, 2, padding="same")(x)
+    x = layers.ReLU(name="last")(layers.Conv2D(8, 1)(x))  # twice as wide: it may say more
+    maps = feature_maps(keras.Model(pixels, x), (32, 32))
+    assert {stride: tensor._keras_history.operation.name for stride, tensor in maps.items()} == {2: "narrow", 4: "last"}
