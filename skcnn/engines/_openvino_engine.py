@@ -22,7 +22,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
@@ -33,6 +33,9 @@ from skcnn.engines._engine import Engine
 from skcnn.engines._keras_engine import frozen_function
 from skcnn.engines._plan import Plan
 from skcnn.engines._record import Shapes, build_record_model
+
+if TYPE_CHECKING:
+    import keras
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
@@ -248,7 +251,7 @@ def _export(plan: Plan, folder: Path | None) -> tuple[Path, Shapes]:
     return temporary, shapes
 
 
-def write_openvino(model: Any, path: Path) -> None:
+def write_openvino(model: keras.Model, path: Path) -> None:
     """Write a Keras model as a network of OpenVINO.
 
     Parameters
