@@ -40,6 +40,7 @@ _MODULES = (
     "model_selection",
     "neural_network",
     "persistence",
+    "programs",
     "report",
     "tracking",
 )

@@ -88,8 +88,19 @@ MAY_IMPORT = {
         "neural_network",
     },
     "utils": {"_keras", "images", "backbones", "cache", "engines", "feature_extraction", "neural_network"},
-    "exporting": {"", "_files", "_keras", "backbones", "engines", "ensemble", "feature_extraction", "neural_network"},
-    "persistence": {"", "_archives", "_files", "_members", "images"},
+    "exporting": {
+        "",
+        "_files",
+        "_keras",
+        "backbones",
+        "engines",
+        "ensemble",
+        "feature_extraction",
+        "neural_network",
+        "programs",
+    },
+    "programs": {"engines", "images"},
+    "persistence": {"", "exporting", "programs", "_archives", "_files", "_members", "images"},
 }
 MAY_IMPORT["cli"] = {"", *MAY_IMPORT, "persistence"}
 MAY_IMPORT["__main__"] = {"cli"}

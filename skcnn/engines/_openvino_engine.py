@@ -36,6 +36,7 @@ from skcnn.engines._record import Shapes, build_record_model
 
 if TYPE_CHECKING:
     import keras
+    import openvino
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
@@ -43,52 +44,37 @@ _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 IN_LINE = 4
 
 
-class OpenVINOEngine(Engine):
-    """An exported network, run by OpenVINO on the CPU.
+class OpenVINONetwork(Engine):
+    """A network of OpenVINO, compiled for the CPU.
 
     Every image is a request of its own, and a core works on one image at a time: its maps stay in the core's cache,
     and what comes out for an image does not depend on the others of its batch, to the last bit.
 
     Parameters
     ----------
-    plan : Plan
-    folder : Path
-        Where exported networks are kept. If this one is not there, it is exported.
-
-    Raises
-    ------
-    ImportError
-        If OpenVINO, or what the export needs, is not installed.
-    ValueError
-        If this CPU does not compute in the precision asked for.
+    network : openvino.Model
+        From pixels (n, height, width, 3) uint8 to one output (n, n_values). Its input is fixed to one image.
+    image_size : tuple of (height, width)
+        In pixels.
+    precision : {"float32", "bfloat16"}, default="float32"
+        What it computes in.
     """
 
     name = "openvino"
 
-    def __init__(self, plan: Plan, folder: Path):
-        if not is_openvino_installed():
-            raise ImportError("engine='openvino' needs OpenVINO: `pip install 'skcnn[openvino]'`, or engine='keras'.")
-        openvino = _import_openvino()
-        core = _core()
-        if not computes_in(plan.precision):
-            raise ValueError("precision='bfloat16': OpenVINO does not compute in bfloat16 on this CPU; use 'float32'.")
-        with _exported(plan, folder) as exported:
-            self.output_shapes = exported.output_shapes
-            self._n_values = int(sum(map(np.prod, self.output_shapes)))
-            network = core.read_model(exported.path)
-            # An export by Keras may have an output for each swish as well, kept for a gradient that nobody asks for:
-            # they would cost more than half of the time.
-            network = openvino.Model([network.outputs[0].node], network.get_parameters())
-            network.reshape([1, *plan.image_size, 3])
-            n_threads = _n_threads()
-            options = {
-                # OpenVINO's own default is bfloat16 wherever the CPU has it.
-                "INFERENCE_PRECISION_HINT": _HINTS[plan.precision],
-                "NUM_STREAMS": n_threads,
-                "INFERENCE_NUM_THREADS": n_threads,
-            }
-            compiled = core.compile_model(network, "CPU", options)
-        self._shape = (*plan.image_size, 3)
+    def __init__(self, network: openvino.Model, image_size: tuple[int, int], precision: str = "float32"):
+        network.reshape([1, *image_size, 3])
+        n_threads = _n_threads()
+        options = {
+            # OpenVINO's own default is bfloat16 wherever the CPU has it.
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+            "NUM_STREAMS": n_threads,
+            "INFERENCE_NUM_THREADS": n_threads,
+        }
+        compiled = _core().compile_model(network, "CPU", options)
+        self.output_shapes = (tuple(map(int, compiled.outputs[0].shape))[1:],)
+        self._n_values = int(np.prod(self.output_shapes[0]))
+        self._shape = (*image_size, 3)
         # Some images wait in line for each core, so that none is idle while Python does something else.
         self._requests = [_Request(compiled.create_infer_request()) for _ in range(IN_LINE * n_threads)]
         self._turns = itertools.cycle(self._requests)
@@ -113,6 +99,39 @@ class OpenVINOEngine(Engine):
             return records
 
         return finish
+
+
+class OpenVINOEngine(OpenVINONetwork):
+    """An exported network, run by OpenVINO on the CPU.
+
+    Parameters
+    ----------
+    plan : Plan
+    folder : Path
+        Where exported networks are kept. If this one is not there, it is exported.
+
+    Raises
+    ------
+    ImportError
+        If OpenVINO, or what the export needs, is not installed.
+    ValueError
+        If this CPU does not compute in the precision asked for.
+    """
+
+    def __init__(self, plan: Plan, folder: Path):
+        if not is_openvino_installed():
+            raise ImportError("engine='openvino' needs OpenVINO: `pip install 'skcnn[openvino]'`, or engine='keras'.")
+        openvino = _import_openvino()
+        core = _core()
+        if not computes_in(plan.precision):
+            raise ValueError("precision='bfloat16': OpenVINO does not compute in bfloat16 on this CPU; use 'float32'.")
+        with _exported(plan, folder) as exported:
+            network = core.read_model(exported.path)
+            # An export by Keras may have an output for each swish as well, kept for a gradient that nobody asks for:
+            # they would cost more than half of the time.
+            network = openvino.Model([network.outputs[0].node], network.get_parameters())
+            super().__init__(network, plan.image_size, plan.precision)
+            self.output_shapes = exported.output_shapes
 
 
 class _Request:
@@ -294,6 +313,32 @@ def _no_telemetry() -> Iterator[None]:
 @cache
 def _core() -> Any:
     return _import_openvino().Core()
+
+
+def read_openvino(graph: bytes, weights: bytes) -> openvino.Model:
+    """Read a network of OpenVINO from memory.
+
+    Parameters
+    ----------
+    graph : bytes
+        Content of an ``.xml`` file.
+    weights : bytes
+        Content of the ``.bin`` file beside it.
+
+    Returns
+    -------
+    openvino.Model
+
+    Raises
+    ------
+    ImportError
+        If OpenVINO is not installed.
+    RuntimeError
+        If it cannot read them.
+    """
+    if not is_openvino_installed():
+        raise ImportError("This needs OpenVINO: `pip install 'skcnn[openvino]'`.")
+    return _core().read_model(graph, weights)
 
 
 def _import_openvino() -> Any:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,9 @@ import numpy as np
 from skcnn import __version__
 from skcnn._files import replacing
 from skcnn._keras import pinned
-from skcnn.exporting._formats import WRITERS
+from skcnn.exporting._formats import WRITERS, write_openvino_ir
 from skcnn.exporting._graph import Prediction, prediction_of
+from skcnn.programs import MEMBERS, Program
 
 #: How far probabilities of the graph may be from those of the estimator, by its precision; numbers relative to the
 #: largest. The graph computes in float32.
@@ -82,14 +85,9 @@ def export(estimator: Any, path: str | os.PathLike[str]) -> None:
     if path.suffix not in WRITERS:
         raise ValueError(f"path={str(path)!r} has the suffix {path.suffix!r}; expected {', '.join(WRITERS)}.")
     prediction = prediction_of(estimator)
-    _check(estimator, prediction)
-    about = {
-        "classes": None if prediction.classes is None else prediction.classes.tolist(),
-        "image_size": list(prediction.image_size),
-        "resize": prediction.resize,
-        "estimator": type(estimator).__name__,
-        "skcnn": __version__,
-    }
+    with pinned():
+        _check(estimator, prediction, prediction.model.predict_on_batch)
+    about = _about(estimator, prediction)
     with tempfile.TemporaryDirectory() as folder, pinned():
         written = Path(folder, path.name)
         WRITERS[path.suffix](prediction.model, written, about)
@@ -99,14 +97,57 @@ def export(estimator: Any, path: str | os.PathLike[str]) -> None:
                 unfinished.write_bytes(file.read_bytes())
 
 
-def _check(estimator: Any, prediction: Prediction) -> None:
+def make_program(estimator: Any) -> dict[str, bytes]:
+    """Return the program of a fitted estimator, as members of a saved file: see :class:`skcnn.programs.Program`.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What :func:`export` takes.
+
+    Returns
+    -------
+    dict of str to bytes
+
+    Raises
+    ------
+    NotFittedError
+        If the estimator is not fitted.
+    TypeError
+        If a part of it has no graph, or its labels are neither text, numbers nor booleans.
+    ValueError
+        If the graph does not give what the estimator predicts.
+    ImportError
+        If OpenVINO is not installed.
+    """
+    prediction = prediction_of(estimator)
+    with tempfile.TemporaryDirectory() as folder, pinned():
+        write_openvino_ir(prediction.model, Path(folder, "network.xml"), {})
+        contents = [Path(folder, name).read_bytes() for name in ("network.xml", "network.bin")]
+    members = dict(zip(MEMBERS, [json.dumps(_about(estimator, prediction)).encode(), *contents], strict=True))
+    program = Program(members)
+    _check(estimator, prediction, program.predict if prediction.classes is None else program.predict_proba)
+    return members
+
+
+def _about(estimator: Any, prediction: Prediction) -> dict[str, Any]:
+    """Return what is to be known beside the graph."""
+    return {
+        "classes": None if prediction.classes is None else prediction.classes.tolist(),
+        "image_size": list(prediction.image_size),
+        "resize": prediction.resize,
+        "estimator": type(estimator).__name__,
+        "skcnn": __version__,
+    }
+
+
+def _check(estimator: Any, prediction: Prediction, run: Callable[[np.ndarray], Any]) -> None:
     """See that the graph gives what the estimator gives, on images of noise."""
     pixels = np.random.default_rng(0).integers(0, 256, (4, *prediction.image_size, 3), np.uint8)
     images = _as_input(estimator, pixels)
     method = estimator.predict_proba if prediction.output == "probabilities" else estimator.predict
     expected = np.asarray(method(images), np.float64).reshape(len(pixels), -1)
-    with pinned():
-        found = np.asarray(prediction.model.predict_on_batch(pixels), np.float64)
+    found = np.asarray(run(pixels), np.float64).reshape(len(pixels), -1)
     difference = np.abs(found - expected).max() / max(1.0, np.abs(expected).max())
     in_bfloat16 = any(
         name.endswith("precision") and value == "bfloat16" for name, value in estimator.get_params().items()

@@ -144,7 +144,7 @@ class _Graph:
             raise _no_graph(transformer, "takes images; expected BottleneckFeatures of one column")
         affine = transformer_as_affine(transformer, x.n_features)
         if affine is None:
-            raise _no_graph(transformer, "is no affine map of features")
+            raise _no_graph(transformer, "is not an affine map of features")
         return x.mapped(affine)
 
     def _network_features(self, transformer: BottleneckFeatures) -> Any:
@@ -171,7 +171,7 @@ class _Graph:
                 return self._network_output(estimator)
             raise _no_graph(estimator, "takes images; expected CNNRegressor, or a pipeline that begins with features")
         if not hasattr(estimator, "coef_"):
-            raise _no_graph(estimator, "is no linear model")
+            raise _no_graph(estimator, "is not a linear model")
         return x.mapped(linear(estimator.coef_, estimator.intercept_)).evaluated()
 
     def probabilities(self, estimator: Any, x: _Features | None) -> Any:
@@ -251,7 +251,7 @@ def _link_of(estimator: Any) -> str:
     Raises
     ------
     TypeError
-        If it is no linear classifier, or gives no probabilities that are known here.
+        If it is not a linear classifier, or gives no probabilities that are known here.
     """
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
     from sklearn.linear_model import LogisticRegression, SGDClassifier
@@ -265,7 +265,7 @@ def _link_of(estimator: Any) -> str:
         return "one against the rest"
     if hasattr(estimator, "coef_") and not hasattr(estimator, "predict_proba"):
         return "none"  # such as LinearSVC, under a calibration
-    raise _no_graph(estimator, "is no linear classifier")
+    raise _no_graph(estimator, "is not a linear classifier")
 
 
 def _linked(scores: Any, link: str) -> Any:

@@ -122,8 +122,8 @@ def test_numbers(images):
 def test_what_has_no_graph(images):
     X, y = images
     for head, message in (
-        ([RandomForestClassifier(2)], "RandomForestClassifier cannot be exported: it is no linear classifier"),
-        ([Normalizer(), LogisticRegression()], "Normalizer cannot be exported: it is no affine map"),
+        ([RandomForestClassifier(2)], "RandomForestClassifier cannot be exported: it is not a linear classifier"),
+        ([Normalizer(), LogisticRegression()], "Normalizer cannot be exported: it is not an affine map"),
         ([CalibratedClassifierCV(LogisticRegression(), method="isotonic", cv=2)], "expected method='sigmoid'"),
     ):
         with pytest.raises(TypeError, match=message):
