@@ -307,8 +307,8 @@ def test_detector_and_localizer(script, tmp_path, capsys):
         pixels[top : top + 16, left : left + 16] = 255
         for folder in ("JPEGImages", "images"):
             Image.fromarray(pixels).save(tmp_path / folder / f"{name}.jpg")
-        corners = [left + 1, top + 1, left + 16, top + 16]
-        box = "".join(f"<{tag}>{value}</{tag}>" for tag, value in zip(("xmin", "ymin", "xmax", "ymax"), corners))
+        sides, corners = ("xmin", "ymin", "xmax", "ymax"), [left + 1, top + 1, left + 16, top + 16]
+        box = "".join(f"<{tag}>{value}</{tag}>" for tag, value in zip(sides, corners, strict=True))
         (tmp_path / "Annotations" / f"{name}.xml").write_text(
             f"<annotation><filename>{name}.jpg</filename><size><width>32</width><height>32</height><depth>3</depth></size>"
             f"<object><name>square</name><bndbox>{box}</bndbox></object></annotation>"
