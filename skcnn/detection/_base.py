@@ -83,6 +83,9 @@ class BaseBoxNetwork(ImageInputMixin, BaseEstimator, ABC):
     outputs of the network say.
     """
 
+    #: Whether maps are taken as the network widens them.
+    _takes_wide_maps = False
+
     #: Fraction of images that are put together of parts of four, in training.
     _mosaic = 0.0
 
@@ -242,7 +245,7 @@ class BaseBoxNetwork(ImageInputMixin, BaseEstimator, ABC):
     def _design(self) -> MapDesign:
         return MapDesign(
             self._backbone(), self.weights, self._seed, self.image_size_, self._map_strides(), self._head(),
-            getattr(self, "_constants", ""),
+            self._takes_wide_maps, getattr(self, "_constants", ""),
         )  # fmt: skip
 
     def _objects(self, boxes: BoxArrays, sizes: np.ndarray) -> Objects:
