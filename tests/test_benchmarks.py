@@ -376,3 +376,17 @@ def test_tracking(script, tmp_path, capsys):
     rows = [line for line in out.splitlines() if line.startswith(("| patient SORT", "| pixels"))]
     assert len(rows) == 5 + 4
     assert all(0.3 < float(row.split("|")[3].split("(")[0]) <= 1 for row in rows[:5])
+
+
+def test_production(script, tmp_path, capsys):
+    pytest.importorskip("openvino")
+    generator = np.random.default_rng(0)
+    for number in range(30):
+        (tmp_path / "images" / "abc"[number % 3]).mkdir(parents=True, exist_ok=True)
+        pixels = generator.integers(0, 256, (32, 32, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "images" / "abc"[number % 3] / f"{number}.png")
+    arguments = ["--data", str(tmp_path / "images"), "--backbone", "ResNet20", "--images", "10", "--rounds", "1"]
+    report = run(script("production"), tmp_path, *arguments, "--runtimes", "OpenVINO")
+    assert max(row["difference"] for row in report["exports"]) <= 1e-5
+    assert report["cold"]["ratio"] > 1
+    assert "| bagged SGD, 3 classes | OpenVINO |" in capsys.readouterr().out
