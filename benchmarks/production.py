@@ -137,9 +137,10 @@ def cold(model: Pipeline, path: str, n_rounds: int) -> dict[str, Any]:
                 process = subprocess.Popen(
                     [sys.executable, "-m", "skcnn", "predict", str(file), path], stdout=subprocess.DEVNULL
                 )
-                _, status, usage = os.wait4(process.pid, 0)
+                _, status, usage = os.wait4(process.pid, 0)  # knows the memory of this process alone
+                process.returncode = os.waitstatus_to_exitcode(status)
                 if status:
-                    raise RuntimeError(f"skcnn predict failed with {status}")
+                    raise RuntimeError(f"skcnn predict failed with {process.returncode}")
                 rounds[name].append((time.perf_counter() - begin, usage.ru_maxrss / 1024))
         sizes = {name: file.stat().st_size / 1e6 for name, file in files.items()}
     ratios = [plain[0] / fast[0] for plain, fast in zip(rounds["loaded"], rounds["program"], strict=True)]
