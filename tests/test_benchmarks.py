@@ -347,3 +347,14 @@ def test_tracking(script, tmp_path, capsys):
     rows = [line for line in out.splitlines() if line.startswith(("| patient SORT", "| pixels"))]
     assert len(rows) == 5 + 4
     assert all(0.3 < float(row.split("|")[3].split("(")[0]) <= 1 for row in rows[:5])
+
+
+def test_one_pass_gives_what_the_windows_give(script, shared, image_files, capsys, monkeypatch):
+    module = script("sliding_windows")
+    monkeypatch.setattr(module, "CASES", module.CASES[:1])
+    weights = shared / "weights" / "mobilenet_v2_1.0_224.weights.h5"
+    module.main([image_files[0], "--weights", str(weights), "--rounds", "1"])
+    row = capsys.readouterr().out.splitlines()[-1].split(" | ")
+    assert row[:4] == ["| block 6, average", "96", "16", "529"]
+    assert float(row[4]) <= module.TOLERANCE
+    assert row[5] == "100 %"

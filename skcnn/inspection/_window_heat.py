@@ -72,12 +72,12 @@ class WindowHeatDisplay:
     >>> corners = np.random.default_rng(0).integers(0, 33, (8, 2))
     >>> for image, (x, y) in zip(X, corners):
     ...     image[y : y + 16, x : x + 16] = 255
-    >>> y = [[[x, y, x + 16, y + 16, "square"]] for x, y in corners.tolist()]
+    >>> y = [[[x, y, x + 16, y + 16]] for x, y in corners.tolist()]
     >>> as_rows = FunctionTransformer(lambda X: X.reshape(len(X), -1) / 255)
     >>> detector = SlidingWindowDetector(make_pipeline(as_rows, LogisticRegression()), window=16, random_state=0)
     >>> display = WindowHeatDisplay.from_estimator(detector.fit(X, y), X[:2])
     >>> display.heatmaps[0].shape, display.frame()["target"].tolist()
-    ((48, 64), ['square', 'square'])
+    ((48, 64), ['object', 'object'])
     >>> figure = display.plot().figure_
     """
 
