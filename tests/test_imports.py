@@ -99,6 +99,7 @@ MAY_IMPORT = {
         "neural_network",
     },
     "utils": {"_keras", "images", "backbones", "cache", "engines", "feature_extraction", "neural_network"},
+    "exporting": {"", "_files", "_keras", "backbones", "engines", "ensemble", "feature_extraction", "neural_network"},
     "persistence": {"", "_archives", "_files", "_members", "images"},
 }
 MAY_IMPORT["cli"] = {"", *MAY_IMPORT, "persistence"}

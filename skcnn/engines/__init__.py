@@ -6,6 +6,7 @@ one compiled network per process and configuration, shared by all callers.
 """
 
 from skcnn.engines._engine import TOLERANCES, Engine, Tolerance
+from skcnn.engines._openvino_engine import write_openvino
 from skcnn.engines._plan import ENGINES, PRECISIONS, Output, Plan
 from skcnn.engines._registry import clear_engines, get_engine, network_lock
 
@@ -20,4 +21,5 @@ __all__ = [
     "clear_engines",
     "get_engine",
     "network_lock",
+    "write_openvino",
 ]

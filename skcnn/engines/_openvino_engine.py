@@ -22,7 +22,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
@@ -33,6 +33,9 @@ from skcnn.engines._engine import Engine
 from skcnn.engines._keras_engine import frozen_function
 from skcnn.engines._plan import Plan
 from skcnn.engines._record import Shapes, build_record_model
+
+if TYPE_CHECKING:
+    import keras
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
@@ -236,7 +239,7 @@ def _export(plan: Plan, folder: Path | None) -> tuple[Path, Shapes]:
         model, shapes = build_record_model(replace(plan, precision="float32"))
         try:
             with _no_telemetry(), pinned():
-                _write(model, temporary / "network.xml")
+                write_openvino(model, temporary / "network.xml")
         except ImportError as error:
             message = f"The export to OpenVINO needs another package: {error}. Install it, or use engine='keras'."
             raise ImportError(message) from error
@@ -248,8 +251,21 @@ def _export(plan: Plan, folder: Path | None) -> tuple[Path, Shapes]:
     return temporary, shapes
 
 
-def _write(model: Any, path: Path) -> None:
-    """Write a Keras model as a network of OpenVINO: ``path`` (.xml), and its weights beside it."""
+def write_openvino(model: keras.Model, path: Path) -> None:
+    """Write a Keras model as a network of OpenVINO.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Takes uint8 pixels (n, height, width, 3), and has one output.
+    path : Path
+        An ``.xml`` file; the weights lie beside it.
+
+    Raises
+    ------
+    ImportError
+        If a package that the export needs is not installed.
+    """
     if import_keras().backend.backend() != "tensorflow":
         model.export(str(path), format="openvino", verbose=False)
         return
