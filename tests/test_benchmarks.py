@@ -390,3 +390,14 @@ def test_production(script, tmp_path, capsys):
     assert max(row["difference"] for row in report["exports"]) <= 1e-5
     assert report["cold"]["ratio"] > 1
     assert "| bagged SGD, 3 classes | OpenVINO |" in capsys.readouterr().out
+
+
+def test_one_pass_gives_what_the_windows_give(script, shared, image_files, capsys, monkeypatch):
+    module = script("sliding_windows")
+    monkeypatch.setattr(module, "CASES", module.CASES[:1])
+    weights = shared / "weights" / "mobilenet_v2_1.0_224.weights.h5"
+    module.main([image_files[0], "--weights", str(weights), "--rounds", "1"])
+    row = capsys.readouterr().out.splitlines()[-1].split(" | ")
+    assert row[:4] == ["| block 6, average", "96", "16", "529"]
+    assert float(row[4]) <= module.TOLERANCE
+    assert row[5] == "100 %"
