@@ -35,6 +35,7 @@ _MODULES = (
     "feature_extraction",
     "images",
     "inspection",
+    "metric_learning",
     "metrics",
     "model_selection",
     "neural_network",

@@ -74,6 +74,7 @@ MAY_IMPORT = {
         "feature_extraction",
     },
     "detection": {"_keras", "_image_input", "boxes", "images", "metrics"},
+    "metric_learning": {"_files", "_labels", "_text", "images", "metrics"},
     "decomposition": {"_keras", "_training", "_image_input", "_plot", "images"},
     "inspection": {
         "_keras",

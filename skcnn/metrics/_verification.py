@@ -84,22 +84,40 @@ class Pairs:
         """The last pair of each run of equal scores: a threshold accepts all of a run, or none."""
         return np.append(np.flatnonzero(np.diff(self.score)), len(self.score) - 1)
 
-    def weights_of_resamples(self, n_resamples: int, random_state: int | RandomState | None) -> Iterator[np.ndarray]:
-        """Yield the weights of the pairs in resamples of people, (n_pairs, n_at_once), some at a time.
+    def by_people(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return which pairs are of the same two people.
+
+        Returns
+        -------
+        rows : ndarray of shape (n_pairs,), int
+            Number of the two people of each pair.
+        first : ndarray of shape (n_twos,), int
+            A pair of each two people.
+        """
+        if self.people is None:
+            return np.zeros(len(self.score), int), np.zeros(1, int)
+        low, high = np.sort(self.people, axis=1).T
+        _, first, rows = np.unique(low * self.n_people + high, return_index=True, return_inverse=True)
+        return rows, first
+
+    def weights_of_resamples(
+        self, n_resamples: int, random_state: int | RandomState | None, rows: np.ndarray | slice = slice(None)
+    ) -> Iterator[np.ndarray]:
+        """Yield the weights of the pairs at ``rows`` in resamples of people, (n_rows, n_at_once), some at a time.
 
         A pair of two people counts as often as both were drawn, the product; a pair of one as often as that one was.
         """
         assert self.people is not None
         seeds = seeds_of_resamples(n_resamples, random_state)
-        n_at_once = int(np.clip(_CHUNK // len(self.score), 1, 64))
-        first, second = self.people.T
+        (first, second), is_same = self.people[rows].T, self.is_same[rows, None]
+        n_at_once = int(np.clip(_CHUNK // len(first), 1, 64))
         for start in range(0, n_resamples, n_at_once):
             part = seeds[start : start + n_at_once]
             drawn = np.empty((self.n_people, len(part)))
             for column, seed in enumerate(part):
-                rows = np.random.default_rng(seed).integers(self.n_people, size=self.n_people)
-                drawn[:, column] = np.bincount(rows, minlength=self.n_people)
-            yield np.where(self.is_same[:, None], drawn[first], drawn[first] * drawn[second])
+                people = np.random.default_rng(seed).integers(self.n_people, size=self.n_people)
+                drawn[:, column] = np.bincount(people, minlength=self.n_people)
+            yield np.where(is_same, drawn[first], drawn[first] * drawn[second])
 
 
 def identity_pairs(y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -397,22 +415,23 @@ def verification_rates(
         names += list(found)
         masks += [codes == code for code in range(len(found))]
     is_accepted = pairs.score >= threshold
+    impostors = [mask & ~pairs.is_same for mask in masks]
+    genuine = [mask & pairs.is_same for mask in masks]
+    # Pairs of the same two people have the same weight in a resample, so that their numbers are enough.
+    rows, first_row = pairs.by_people()
+    counts = np.array([np.bincount(rows, kind, len(first_row)) for kind in [*impostors, *genuine]])
+    wrong = [kind & is_accepted for kind in impostors] + [kind & ~is_accepted for kind in genuine]
+    wrong_counts = np.array([np.bincount(rows, kind, len(first_row)) for kind in wrong])
 
     def rates(weights: np.ndarray) -> np.ndarray:
-        def fraction(of: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-            with np.errstate(invalid="ignore"):
-                return np.asarray(weights[of & chosen].sum(axis=0) / weights[of].sum(axis=0))
-
-        return np.stack(
-            [fraction(mask & ~pairs.is_same, is_accepted) for mask in masks]
-            + [fraction(mask & pairs.is_same, ~is_accepted) for mask in masks]
-        )
+        with np.errstate(invalid="ignore"):
+            return np.asarray((wrong_counts @ weights) / (counts @ weights))
 
     n = len(masks)
-    values = rates(np.ones((len(pairs.score), 1)))[:, 0]
+    values = rates(np.ones((len(first_row), 1)))[:, 0]
     low = high = np.full(2 * n, np.nan)
     if pairs.people is not None:
-        resampled = [rates(weights) for weights in pairs.weights_of_resamples(n_resamples, random_state)]
+        resampled = [rates(w) for w in pairs.weights_of_resamples(n_resamples, random_state, first_row)]
         low, high = percentiles_of_defined(np.concatenate(resampled, axis=1), confidence_level)
     return pd.DataFrame(
         {
@@ -422,8 +441,8 @@ def verification_rates(
             "frr": values[n:],
             "frr_low": low[n:],
             "frr_high": high[n:],
-            "n_impostor": [int((mask & ~pairs.is_same).sum()) for mask in masks],
-            "n_genuine": [int((mask & pairs.is_same).sum()) for mask in masks],
+            "n_impostor": [int(kind.sum()) for kind in impostors],
+            "n_genuine": [int(kind.sum()) for kind in genuine],
         },
         index=pd.Index(names, name="group", dtype=object),
     )
