@@ -1,14 +1,15 @@
 """Identities: whether two images are of the same person, and who it is.
 
-:class:`FaceVerifier` compares two images by the vectors of any transformer. It is about faces by name only: anything
-that has identities will do.
+:class:`FaceVerifier` compares two images, and :class:`FaceRecognizer` finds one of many enrolled people, both by the
+vectors of any transformer. They are about faces by name only: anything that has identities will do.
 
-:func:`skcnn.metrics.verification_frame` says how good it is.
+:func:`skcnn.metrics.verification_frame` and :func:`skcnn.metrics.identification_frame` say how good it is.
 """
 
+from skcnn.metric_learning._face_recognizer import FaceRecognizer, Identification
 from skcnn.metric_learning._face_verifier import FaceVerifier
 
 # Where users find them, and how saved files call them.
-FaceVerifier.__module__ = __name__
+FaceRecognizer.__module__ = FaceVerifier.__module__ = __name__
 
-__all__ = ["FaceVerifier"]
+__all__ = ["FaceRecognizer", "FaceVerifier", "Identification"]

@@ -91,6 +91,7 @@ class FaceVerifier(IdentityEstimator):
 
     See Also
     --------
+    FaceRecognizer : Which of many people an image is of.
     skcnn.metrics.verification_frame : Equal error rate, and true accept rates at false accept rates.
 
     Notes

@@ -41,7 +41,7 @@ class Gallery:
     @property
     def names(self) -> np.ndarray:
         """The identities, in the order in which they came: (n_identities,)."""
-        return _as_array(self._names)
+        return as_array(self._names)
 
     def add(self, vectors: np.ndarray, names: Sequence[Any]) -> None:
         """Add vectors (n, n_components), float32, of identities."""
@@ -78,6 +78,9 @@ class Gallery:
         sums = np.zeros((len(self._names), self.vectors.shape[1]))
         np.add.at(sums, self.codes, self.vectors)
         return (sums / np.bincount(self.codes)[:, None]).astype(np.float32)
+
+    def refresh(self) -> None:
+        """See what others have changed: nothing, in memory."""
 
     def least(self, distances: np.ndarray) -> np.ndarray:
         """Return the least of the distances to the vectors of each identity: (n, n_templates) to (n, n_identities)."""
@@ -118,18 +121,26 @@ class Store:
         The file; made where there is none.
     space : str
         Digest of the space that the vectors are in. A database of another space is refused.
+    begin : bool, default=False
+        Whether a database is begun: made where there is none, and refused where somebody is enrolled in it.
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such file, and none is begun.
     ValueError
-        If the file is something else, or of another space.
+        If the file is something else, or of another space, or holds somebody where one is begun.
     OSError
         If it cannot be opened.
     """
 
-    def __init__(self, path: str | os.PathLike[str], space: str):
+    def __init__(self, path: str | os.PathLike[str], space: str, *, begin: bool = False):
         self.path = os.fspath(path)
         check_regular(self.path, "a database of identities")
+        if not begin and not os.path.exists(self.path):
+            raise FileNotFoundError(
+                f"store={self.path!r}: there is no such file; expected the database written by fit."
+            )
         try:
             self._database = sqlite3.connect(self.path, timeout=_TIMEOUT, isolation_level=None, check_same_thread=False)
             known = self._database.execute("PRAGMA application_id").fetchone()[0]
@@ -146,7 +157,16 @@ class Store:
         found, file_format = self._database.execute("SELECT space, format FROM about").fetchone()
         if file_format > _FORMAT:
             raise ValueError(f"store={self.path!r} has format {file_format}; this version reads {_FORMAT}.")
-        if found != space:
+        if begin:
+            n_templates = self._database.execute("SELECT count(*) FROM templates").fetchone()[0]
+            if n_templates:
+                self.close()
+                raise ValueError(
+                    f"store={self.path!r} holds {n_templates:,} vectors, and fit begins with none; expected a new "
+                    "file. partial_fit adds to those that are there."
+                )
+            self._database.execute("UPDATE about SET space = ?", (space,))
+        elif found != space:
             self.close()
             raise ValueError(
                 f"store={self.path!r} holds vectors of another embedding, centre or whitening; expected those of this "
@@ -187,20 +207,54 @@ class Store:
         with self._change() as database:
             database.execute("DELETE FROM templates WHERE identity = ?", (_text(name),))
 
-    def read(self) -> Gallery:
-        """Return all of it."""
+    def read(self) -> tuple[np.ndarray | None, list[Any]]:
+        """Return all vectors, (n_templates, n_components) float32, and whose they are."""
         rows = self._database.execute("SELECT identity, vector FROM templates ORDER BY id").fetchall()
         if not rows:
-            return Gallery()
+            return None, []
         n_bytes = {len(vector) for _, vector in rows}
         if len(n_bytes) != 1 or n_bytes.pop() % 4:
             raise ValueError(f"store={self.path!r} is damaged: its vectors have different lengths.")
         vectors = np.frombuffer(b"".join(vector for _, vector in rows), np.float32).reshape(len(rows), -1)
-        return Gallery(vectors, [json.loads(identity) for identity, _ in rows])
+        return vectors, [json.loads(identity) for identity, _ in rows]
 
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+
+class StoredGallery(Gallery):
+    """Enrolled identities that are in a database; memory holds a copy, which follows what other processes change.
+
+    Parameters
+    ----------
+    store : Store
+        The database.
+    """
+
+    def __init__(self, store: Store):
+        self.store = store
+        self._seen: int | None = None
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the database again if another process has changed it."""
+        version = self.store.version()
+        if version != self._seen:
+            super().__init__(*self.store.read())
+            self._seen = version
+
+    def add(self, vectors: np.ndarray, names: Sequence[Any]) -> None:
+        """Add vectors of identities: see :meth:`Gallery.add`."""
+        self.refresh()
+        self.store.add(vectors, names)
+        super().add(vectors, names)
+
+    def remove(self, name: Any) -> bool:
+        """Remove all vectors of an identity: see :meth:`Gallery.remove`."""
+        self.refresh()
+        self.store.remove(name)
+        return super().remove(name)
 
 
 def _plain(name: Any) -> Any:
@@ -214,7 +268,8 @@ def _text(name: Any) -> str:
     return json.dumps(plain)
 
 
-def _as_array(names: list[Any]) -> np.ndarray:
+def as_array(names: list[Any]) -> np.ndarray:
+    """Return identities as an array: of str or numbers where all are, else of objects."""
     found = np.asarray(names) if names else np.empty(0, dtype=object)
     if found.dtype.kind in "iufb" or all(isinstance(name, str) for name in names):
         return found

@@ -47,6 +47,7 @@ TRUSTED_CLASSES = frozenset(
         "skcnn.ensemble.BaggedSGDClassifier",
         "skcnn.feature_extraction.BottleneckFeatures",
         "skcnn.images._digests.ImageDigests",
+        "skcnn.metric_learning.FaceRecognizer",
         "skcnn.metric_learning.FaceVerifier",
         "skcnn.metric_learning._gallery.Gallery",
         "skcnn.neural_network.CNNClassifier",

@@ -37,7 +37,7 @@ class Learned(Flat):
 def make_identities(n_identities, n_images=4, n_dimensions=12, seed=0):
     """Return images (n, 2, n_dimensions / 2) and names; what is noise within a person is more in later dimensions."""
     generator = np.random.default_rng(seed)
-    centres = generator.normal(128, 25, (n_identities, n_dimensions))
+    centres = generator.normal(128, 40, (n_identities, n_dimensions))
     y = np.repeat([f"p{number:03d}" for number in range(n_identities)], n_images)
     X = np.repeat(centres, n_images, axis=0) + generator.normal(
         0, np.linspace(3, 30, n_dimensions), (len(y), n_dimensions)

@@ -120,9 +120,10 @@ def test_pairs_learn_centre_and_threshold_alone(identities):
 
 def test_a_fixed_threshold(identities):
     X, y = identities
-    verifier = FaceVerifier(Flat(), threshold=0.7).fit(X, y)
-    assert verifier.threshold_ == 0.7
-    assert 0 < verifier.rates_["frr"] < 1
+    verifier = FaceVerifier(Flat(), threshold=0.2).fit(X, y)
+    assert verifier.threshold_ == 0.2
+    assert verifier.rates_["frr"] > 0
+    assert verifier.rates_["far"] < 0.01
     few = FaceVerifier(Flat(), threshold=0.7).fit(X[:8], y[:8])
     assert few.rates_.empty
 
