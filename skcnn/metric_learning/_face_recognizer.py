@@ -477,11 +477,11 @@ class FaceRecognizer(IdentityEstimator):
 
     def _answers(self, projected: np.ndarray) -> list[Identification]:
         """Return who is nearest, if near enough."""
-        gallery, answers = self._enrolled(), []
-        names = gallery.names.tolist()
-        for code, distance in self._best(gallery, projected):
-            answers.append(Identification(names[code] if distance <= self.threshold_ else self.unknown, distance))
-        return answers
+        gallery = self._enrolled()
+        return [
+            Identification(gallery.name(code) if distance <= self.threshold_ else self.unknown, distance)
+            for code, distance in self._best(gallery, projected)
+        ]
 
     def _best(self, gallery: Gallery, projected: np.ndarray) -> Iterator[tuple[int, float]]:
         """Yield the code of the identity that each image is nearest to by the method, and its distance."""
@@ -504,7 +504,8 @@ class FaceRecognizer(IdentityEstimator):
 
     def _template_distances(self, projected: np.ndarray) -> Iterator[np.ndarray]:
         """Yield distances to enrolled images, (n, n_templates), some images at a time."""
-        return (part for _, part in _distances_to(self._space, projected, self._somebody().vectors))
+        gallery = self._somebody()
+        return (part for _, part in _distances_to(self._space, projected, gallery.vectors, gallery.squared))
 
     def _somebody(self) -> Gallery:
         gallery = self._enrolled()
@@ -550,20 +551,20 @@ def _least_distances(
     """Yield the distances of images to identities, (n, n_identities), some images at a time."""
     if method == "mean":
         means = gallery.means()
-        yield from _distances_to(space, projected, unit(means) if space.metric == "cosine" else means)
+        yield from _distances_to(space, projected, unit(means) if space.metric == "cosine" else means, None)
         return
-    for rows, part in _distances_to(space, projected, gallery.vectors):
+    for rows, part in _distances_to(space, projected, gallery.vectors, gallery.squared):
         yield rows, gallery.least(part)
 
 
 def _distances_to(
-    space: Space, projected: np.ndarray, vectors: np.ndarray | None
+    space: Space, projected: np.ndarray, vectors: np.ndarray | None, squared: np.ndarray | None
 ) -> Iterator[tuple[slice, np.ndarray]]:
     assert vectors is not None
     step = max(1, _AT_ONCE // len(vectors))
     for start in range(0, len(projected), step):
         rows = slice(start, start + step)
-        yield rows, space.all_distances(projected[rows].astype(np.float32), vectors)
+        yield rows, space.all_distances(projected[rows].astype(np.float32), vectors, squared)
 
 
 def _nearest(distances: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

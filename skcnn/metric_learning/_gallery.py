@@ -34,6 +34,7 @@ class Gallery:
         self._names = list(dict.fromkeys(names))
         places = {name: code for code, name in enumerate(self._names)}
         self.codes = np.array([places[name] for name in names], dtype=np.intp)
+        self._squared: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -43,8 +44,21 @@ class Gallery:
         """The identities, in the order in which they came: (n_identities,)."""
         return as_array(self._names)
 
+    def name(self, code: int) -> Any:
+        """Return the identity of a code."""
+        return self._names[code]
+
+    @property
+    def squared(self) -> np.ndarray:
+        """The squared length of each vector, (n_templates,), which is computed once."""
+        assert self.vectors is not None
+        if self._squared is None:
+            self._squared = np.einsum("ij,ij->i", self.vectors, self.vectors)
+        return self._squared
+
     def add(self, vectors: np.ndarray, names: Sequence[Any]) -> None:
         """Add vectors (n, n_components), float32, of identities."""
+        self._squared = None
         plain = [_plain(name) for name in names]
         places = {name: code for code, name in enumerate(self._names)}
         for name in plain:
@@ -59,6 +73,7 @@ class Gallery:
         """Remove all vectors of an identity; return whether there were any."""
         if name not in self._names:
             return False
+        self._squared = None
         code = self._names.index(name)
         kept = self.codes != code
         del self._names[code]
@@ -91,8 +106,8 @@ class Gallery:
         return np.asarray(np.minimum.reduceat(distances[:, order], starts, axis=1))
 
     def __skcnn_pack__(self, members: dict[str, bytes]) -> dict[str, Any]:
-        """Return what a saved file has otherwise: nothing."""
-        return {}
+        """Return what a saved file has otherwise: nothing that can be computed."""
+        return {"_squared": None}
 
     def __skcnn_unpack__(self, members: dict[str, bytes]) -> dict[str, Any]:
         """See that what a file holds fits together; nothing is stored otherwise."""

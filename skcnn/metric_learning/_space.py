@@ -49,13 +49,20 @@ class Space:
             return np.asarray(1 - np.einsum("ij,ij->i", first, second))
         return np.asarray(np.linalg.norm(first - second, axis=1))
 
-    def all_distances(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Return the distance of each projected vector of ``first`` to each of ``second``, (n_first, n_second)."""
+    def all_distances(self, first: np.ndarray, second: np.ndarray, squared: np.ndarray | None = None) -> np.ndarray:
+        """Return the distance of each projected vector of ``first`` to each of ``second``, (n_first, n_second).
+
+        ``squared`` has the squared lengths of the second ones, (n_second,), where they are known.
+        """
         product = first @ second.T
         if self.metric == "cosine":
-            return np.asarray(1 - product)
-        squared = (first**2).sum(axis=1)[:, None] + (second**2).sum(axis=1) - 2 * product
-        return np.asarray(np.sqrt(np.maximum(squared, 0)))
+            return np.subtract(1, product, out=product)
+        if squared is None:
+            squared = np.einsum("ij,ij->i", second, second)
+        product *= -2
+        product += squared
+        product += np.einsum("ij,ij->i", first, first)[:, None]
+        return np.sqrt(np.maximum(product, 0, out=product), out=product)
 
 
 def learn_space(
