@@ -343,7 +343,7 @@ class FaceRecognizer(IdentityEstimator):
     def kneighbors(
         self, X: Any, n_neighbors: int | None = None, return_distance: bool = True
     ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-        """Return the nearest enrolled images, whoever they are of and however far they are.
+        """Return the nearest enrolled images, however far they are.
 
         Parameters
         ----------

@@ -49,6 +49,7 @@ TRUSTED_CLASSES = frozenset(
         "skcnn.images._digests.ImageDigests",
         "skcnn.metric_learning.FaceRecognizer",
         "skcnn.metric_learning.FaceVerifier",
+        "skcnn.metric_learning.TripletEmbedding",
         "skcnn.metric_learning._gallery.Gallery",
         "skcnn.neural_network.CNNClassifier",
         "skcnn.neural_network.CNNRegressor",
