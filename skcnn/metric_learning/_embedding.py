@@ -89,6 +89,10 @@ def _vectors(embedding: Any, X: Any) -> np.ndarray:
             f"embedding gave an array of shape {vectors.shape} and dtype {vectors.dtype} for {len(X)} images; expected "
             f"numbers of shape ({len(X)}, n_dimensions)."
         )
+    if not vectors.shape[1]:
+        raise ValueError(
+            f"embedding gave 0 feature(s) (shape={vectors.shape}) while a minimum of 1 is required; expected numbers."
+        )
     vectors = vectors.astype(np.float64)
     if len(bad := np.flatnonzero(~np.isfinite(vectors).all(axis=1))):
         rows = ", ".join(map(str, bad[:5])) + (", ..." if len(bad) > 5 else "")

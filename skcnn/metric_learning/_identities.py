@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import GroupKFold, check_cv
-from sklearn.utils import Tags
+from sklearn.utils import Tags, column_or_1d
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.multiclass import check_classification_targets
 
 from skcnn._labels import as_labels
 from skcnn.metric_learning._embedding import fitted, learns, vectors_of
@@ -137,14 +138,21 @@ class IdentityEstimator(ClassifierMixin, BaseEstimator):
 
 def checked_identities(X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return the sorted names of the identities, and the code of each sample."""
+    if y is None:
+        raise ValueError("This estimator requires y to be passed, but the target y is None; expected identities.")
     labels = as_labels(y)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = column_or_1d(labels, warn=True)
     if labels.ndim != 1 or len(labels) != len(X):
         raise ValueError(f"y has shape {labels.shape}; expected ({len(X)},), one identity per image of X.")
     if not len(labels):
         raise ValueError("X holds no images: Found array with 0 sample(s), while a minimum of 1 is required.")
     codes, names = pd.factorize(labels, sort=True)
     if (codes < 0).any():
-        raise ValueError(f"y[{int(np.argmin(codes))}] is missing; expected an identity for each image.")
+        raise ValueError(f"y[{int(np.argmin(codes))}] is NaN or missing; expected an identity for each image.")
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        raise ValueError(f"y[{int(np.argmin(np.isfinite(labels)))}] is infinity; expected an identity for each image.")
+    check_classification_targets(labels)
     return np.asarray(names), codes
 
 

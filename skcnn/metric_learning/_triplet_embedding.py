@@ -482,8 +482,8 @@ class TripletEmbedding(ImageInputMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         counts = counts[counts > 0]
         if len(counts) < 2 or counts.max() < 2:
             raise ValueError(
-                f"y has {len(counts)} identities, of which {int((counts > 1).sum())} have two images or more; expected "
-                "at least two, and one of these."
+                f"y has {len(counts)} identities, of which {int((counts > 1).sum())} have two images or more "
+                f"(n_samples={len(codes)}); expected at least two, and one of these."
             )
         if len(counts) < self.identities_per_batch:
             warnings.warn(
