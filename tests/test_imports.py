@@ -73,7 +73,18 @@ MAY_IMPORT = {
         "cache",
         "feature_extraction",
     },
-    "detection": {"_keras", "_image_input", "boxes", "images", "metrics"},
+    "detection": {
+        "_keras",
+        "_text",
+        "_training",
+        "_image_input",
+        "backbones",
+        "boxes",
+        "cache",
+        "feature_extraction",
+        "images",
+        "metrics",
+    },
     "metric_learning": {
         "_files",
         "_keras",
@@ -101,7 +112,19 @@ MAY_IMPORT = {
         "neural_network",
     },
     "utils": {"_keras", "images", "backbones", "cache", "engines", "feature_extraction", "neural_network"},
-    "persistence": {"", "_archives", "_files", "_members", "images"},
+    "exporting": {
+        "",
+        "_files",
+        "_keras",
+        "backbones",
+        "engines",
+        "ensemble",
+        "feature_extraction",
+        "neural_network",
+        "programs",
+    },
+    "programs": {"engines", "images"},
+    "persistence": {"", "exporting", "programs", "_archives", "_files", "_members", "images"},
 }
 MAY_IMPORT["cli"] = {"", *MAY_IMPORT, "persistence"}
 MAY_IMPORT["__main__"] = {"cli"}

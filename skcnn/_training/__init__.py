@@ -5,7 +5,7 @@ in which phases and how (:class:`Phase`, :class:`Settings`); :func:`train` does 
 The estimator owns the weights, and the process owns the compiled graphs (:func:`get_graph`).
 """
 
-from skcnn._training._augmentation import AUGMENTATIONS, as_augmentation, augmented, augmented_together
+from skcnn._training._augmentation import AUGMENTATIONS, as_augmentation, augmented, augmented_together, seed_layers
 from skcnn._training._batches import Read, Sampler, classes_by_images, in_order, make_batches, shuffled
 from skcnn._training._checkpoints import Checkpoint, CheckpointError, run_identity
 from skcnn._training._fits import RememberedFit, fit_memory
@@ -14,6 +14,7 @@ from skcnn._training._layers import in_inference_mode, variable_dropout
 from skcnn._training._optimizers import as_json, as_optimizer, keras_as_data, keras_from_data
 from skcnn._training._pixels import batches_of_images, decoded_images, image_reader, report_bad_rows, undecodable
 from skcnn._training._prefix import Cut, split_network
+from skcnn._training._pretrained import Head, MapDesign, map_strides
 from skcnn._training._runs import (
     Driver,
     Monitor,
@@ -27,16 +28,20 @@ from skcnn._training._runs import (
 )
 from skcnn._training._schedules import SCHEDULES, still_falls
 from skcnn._training._unfreeze import check_unfreeze, freeze_batch_norm, open_layers
-from skcnn._training._views import Views
+from skcnn._training._views import FLIPS, Flips, Views
 
 __all__ = [
     "AUGMENTATIONS",
+    "FLIPS",
     "SCHEDULES",
     "Checkpoint",
     "CheckpointError",
     "Cut",
     "Driver",
+    "Flips",
     "Graph",
+    "Head",
+    "MapDesign",
     "Monitor",
     "Phase",
     "Progress",
@@ -67,10 +72,12 @@ __all__ = [
     "keras_as_data",
     "keras_from_data",
     "make_batches",
+    "map_strides",
     "n_graphs",
     "open_layers",
     "report_bad_rows",
     "run_identity",
+    "seed_layers",
     "shuffled",
     "split_network",
     "still_falls",

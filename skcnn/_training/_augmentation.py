@@ -89,6 +89,14 @@ def _preset(name: str) -> list[Any]:
     ]
 
 
+def seed_layers(layers: list[Any], generator: Any) -> None:
+    """Seed the random layers among these by numbers that a NumPy generator draws."""
+    for layer in layers:
+        for variable in layer.variables:
+            if variable.name == "seed_generator_state":
+                variable.assign(generator.integers(0, 2**31 - 1, variable.shape).astype("uint32"))
+
+
 def augmented(pixels: Any, layers: list[Any]) -> Any:
     """Return pixels (n, height, width, 3), float32 in [0, 255], put through the layers."""
     ops = import_keras().ops

@@ -119,8 +119,8 @@ def split_network(
     network : keras.Model
         Functional, or Sequential and built. It may be cut any number of times.
     open_layers : collection of str
-        Names of the layers of the network that are trained. Those without weights do not matter. A BatchNormalization
-        that is not to be trained is left out.
+        Names of the layers that are trained: those of the network, or of what hangs behind it. Those without weights do
+        not matter. A BatchNormalization that is not to be trained is left out.
     output : keras.KerasTensor
         What the suffix gives: an output of one of the network's operations, or of further layers behind them.
     image_size : tuple of (height, width) or None, default=None
@@ -133,9 +133,9 @@ def split_network(
     Raises
     ------
     ValueError
-        If the network has no such layer, or leaves the size of images open and ``image_size`` is None.
+        If there is no such layer, or the network leaves the size of images open and ``image_size`` is None.
     """
-    names = {layer.name for layer in network.layers}
+    names = {layer.name for layer in network.layers} | {call.operation.name for call in calls_behind([output])}
     if unknown := set(open_layers) - names:
         raise ValueError(f"open_layers has {sorted(unknown)[0]!r}; expected names of layers of {network.name!r}.")
     if None in network.inputs[0].shape[1:]:

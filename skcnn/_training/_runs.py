@@ -15,7 +15,7 @@ from skcnn._keras import import_keras
 from skcnn._training._bar import bars_of_phase
 from skcnn._training._batches import Read, Sampler, in_order, make_batches, shuffled
 from skcnn._training._graphs import Graph, Weights
-from skcnn._training._schedules import best_index, is_over, rate_at
+from skcnn._training._schedules import BY_BATCH, best_index, is_over, rate_at
 
 #: Called with a model and a function: compiles the model, unless it is compiled, and calls the function with it, which
 #: trains it and returns Keras's history.
@@ -240,7 +240,7 @@ def _keeper_class() -> Any:
             self._set_rate(epoch * len(self.batches))
 
         def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-            if self.settings.schedule == "cosine" and batch:
+            if self.settings.schedule in BY_BATCH and batch:
                 self._set_rate(self.epoch * len(self.batches) + batch)
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

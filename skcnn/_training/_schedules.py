@@ -5,7 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-SCHEDULES = ("constant", "cosine", "plateau")
+SCHEDULES = ("constant", "cosine", "plateau", "warmup_cosine")
+
+#: Those that change within an epoch.
+BY_BATCH = ("cosine", "warmup_cosine")
+
+#: Fraction of a phase in which "warmup_cosine" rises.
+_WARMUP = 0.05
 _PLATEAU_FACTOR = 0.5
 
 
@@ -14,9 +20,10 @@ def rate_at(schedule: str, rate: float, progress: float, losses: Sequence[float]
 
     Parameters
     ----------
-    schedule : {"constant", "cosine", "plateau"}
-        ``"cosine"`` falls from ``rate`` to 0 over the phase; ``"plateau"`` halves whenever the loss has not fallen for
-        ``patience`` epochs.
+    schedule : {"constant", "cosine", "plateau", "warmup_cosine"}
+        ``"cosine"`` falls from ``rate`` to 0 over the phase, ``"warmup_cosine"`` rises from 0 in its first twentieth
+        before, so that a large rate does not spoil the first weights; ``"plateau"`` halves whenever the loss has not
+        fallen for ``patience`` epochs.
     rate : float
         Initial learning rate of the phase.
     progress : float
@@ -34,11 +41,17 @@ def rate_at(schedule: str, rate: float, progress: float, losses: Sequence[float]
     --------
     >>> rate_at("cosine", 0.1, 0.5, [], 2)
     0.05
+    >>> rate_at("warmup_cosine", 0.1, 0.025, [], 2), rate_at("warmup_cosine", 0.1, 0.05, [], 2)
+    (0.05, 0.1)
     >>> rate_at("plateau", 0.1, 0.5, [1.0, 1.2, 1.1], 2)
     0.05
     """
     if schedule == "cosine":
         return 0.5 * rate * (1 + math.cos(math.pi * progress))
+    if schedule == "warmup_cosine":
+        if progress < _WARMUP:
+            return rate * progress / _WARMUP
+        return 0.5 * rate * (1 + math.cos(math.pi * (progress - _WARMUP) / (1 - _WARMUP)))
     if schedule == "plateau":
         best, waited = math.inf, 0
         for loss in losses:

@@ -1,4 +1,4 @@
-"""Each image changed at random a few times, always in the same way; so that frozen layers run once per view."""
+"""Images that are changed a few times, always in the same way; so that frozen layers run once per view."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from skcnn._keras import building, import_keras
-from skcnn._training._augmentation import as_augmentation
+from skcnn._training._augmentation import as_augmentation, augmented_together, seed_layers
 from skcnn.images import Images
 
 
@@ -75,15 +75,98 @@ class Views(Images):
 
     def read(self, row: int) -> np.ndarray:
         """Return the pixels of a view, uint8 (height, width, 3)."""
+        x = self._changed(row, np.empty((0, 4)))[0]
+        ops = import_keras().ops
+        return np.asarray(ops.convert_to_numpy(ops.round(x))[0], np.uint8)
+
+    def boxes(self, row: int, boxes: np.ndarray) -> np.ndarray:
+        """Return boxes of the resized image where they are in a view, (n_boxes, 4): see :func:`augmented_together`."""
+        if not len(boxes):
+            return boxes
+        return np.asarray(import_keras().ops.convert_to_numpy(self._changed(row, boxes)[1])[0], float)
+
+    def _changed(self, row: int, boxes: np.ndarray) -> tuple[Any, Any]:
+        """Return the pixels of a view, (1, height, width, 3) in [0, 255], and boxes moved alike."""
         pixels = self._images.decode(self.items[row][0], self._size, resize=self._resize, max_pixels=self._max_pixels)
         generator = np.random.default_rng(np.frombuffer(self.digest(row), np.uint32))
         ops = import_keras().ops
         with self._lock, building():
-            for layer in self._layers:
-                for variable in layer.variables:
-                    if variable.name == "seed_generator_state":
-                        variable.assign(generator.integers(0, 2**31 - 1, variable.shape).astype("uint32"))
+            seed_layers(self._layers, generator)
             x = ops.convert_to_tensor(pixels[None].astype("float32"))
+            if len(boxes):
+                return augmented_together(x, self._layers, boxes=ops.convert_to_tensor(boxes[None].astype("float32")))[
+                    :2
+                ]
             for layer in self._layers:
                 x = layer(x, training=True)
-            return np.asarray(ops.convert_to_numpy(ops.clip(ops.round(x), 0, 255))[0], np.uint8)
+            return ops.clip(x, 0, 255), boxes
+
+
+#: What mirroring does: the axes that are turned around in each view, in order.
+FLIPS: dict[str | None, tuple[tuple[str, ...], ...]] = {
+    None: ((),),
+    "horizontal": ((), ("horizontal",)),
+    "both": ((), ("horizontal",), ("vertical",), ("horizontal", "vertical")),
+}
+
+
+class Flips(Images):
+    """Images and their mirror images: view ``v`` of row ``r`` is row ``r * n_views + v``, and view 0 is the image.
+
+    Parameters
+    ----------
+    images : Images
+        All rows.
+    flips : {None, "horizontal", "both"}
+        Left and right, or also top and bottom.
+    size : tuple of (height, width)
+        That images have when they are mirrored.
+    resize : {"stretch", "crop", "pad"}
+        How they are brought to that size.
+    max_pixels : int or None
+        Larger images are refused.
+    """
+
+    def __init__(
+        self, images: Images, flips: str | None, *, size: tuple[int, int], resize: str, max_pixels: int | None
+    ):
+        self._images, self._flips, self.n_views = images, FLIPS[flips], len(FLIPS[flips])
+        self._size, self._resize, self._max_pixels = size, resize, max_pixels
+        super().__init__([divmod(number, self.n_views) for number in range(len(images) * self.n_views)])
+
+    def take(self, rows: Sequence[int]) -> Flips:
+        """Return the views at ``rows`` as views of their own."""
+        taken = object.__new__(Flips)
+        taken.__dict__.update(self.__dict__)
+        taken.items = [self.items[row] for row in rows]
+        return taken
+
+    def path(self, row: int) -> str | None:
+        """Return the path of an image that is as it was; a mirror image lies nowhere."""
+        number, view = self.items[row]
+        return None if view else self._images.path(number)
+
+    def digest(self, row: int) -> bytes:
+        """Return by what a view is known: see :meth:`skcnn.images.Images.digest`. View 0 is known as its image."""
+        number, view = self.items[row]
+        content = self._images.digest(number)
+        if not view:
+            return content
+        how = repr((self._flips[view], self._size, self._resize)).encode()
+        return hashlib.blake2b(content + how, digest_size=32).digest()
+
+    def read(self, row: int) -> np.ndarray:
+        """Return the pixels of a view, uint8 (height, width, 3)."""
+        number, view = self.items[row]
+        pixels = self._images.decode(number, self._size, resize=self._resize, max_pixels=self._max_pixels)
+        axes = tuple({"vertical": 0, "horizontal": 1}[axis] for axis in self._flips[view])
+        return np.ascontiguousarray(np.flip(pixels, axes))
+
+    def boxes(self, row: int, boxes: np.ndarray) -> np.ndarray:
+        """Return boxes of the resized image where they are in a view, and the other way round, (n_boxes, 4)."""
+        height, width = self._size
+        moved = np.array(boxes, float)
+        for axis in self._flips[self.items[row][1]]:
+            low, high, side = (0, 2, width) if axis == "horizontal" else (1, 3, height)
+            moved[:, [low, high]] = side - moved[:, [high, low]]
+        return moved

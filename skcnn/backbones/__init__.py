@@ -10,6 +10,7 @@ from skcnn.backbones._backbone import Weights as Weights  # for type hints
 from skcnn.backbones._errors import WeightsDownloadError, WrongWeightsError
 from skcnn.backbones._fetch import fetch_weights, list_weights_files
 from skcnn.backbones._from_model import as_backbone, backbone_from_model
+from skcnn.backbones._maps import feature_maps
 from skcnn.backbones._pixels import scale_pixels
 from skcnn.backbones._registry import backbone_names, get_backbone, list_backbones, register_backbone
 from skcnn.backbones._weights import PartialWeights, UnsavedWeights, WeightsFile, as_weights_file
@@ -26,6 +27,7 @@ __all__ = [
     "as_weights_file",
     "backbone_from_model",
     "backbone_names",
+    "feature_maps",
     "fetch_weights",
     "get_backbone",
     "list_backbones",

@@ -22,6 +22,7 @@ from skcnn.cli import (
     _duplicates,
     _evaluate,
     _explain,
+    _export,
     _extract,
     _fit,
     _map,
@@ -127,6 +128,7 @@ def _parser() -> Parser:
             "  skcnn compare old.skcnn new.skcnn test/                  which one is better? with intervals\n"
             "  skcnn predict flowers.skcnn a.jpg b.jpg --top 5          the most probable classes\n"
             "  skcnn explain flowers.skcnn a.jpg -o heat.png            which regions support the class\n"
+            "  skcnn export flowers.skcnn flowers.onnx                  one file for a runtime, without skcnn\n"
             "  skcnn map flowers/ -o map.html                           similar images close together, on a page\n"
             "  skcnn similar flowers/ query.jpg -k 9                    the most similar images\n"
             "  skcnn extract flowers/ -o features.parquet               only the features, as a table\n"
@@ -150,6 +152,7 @@ def _parser() -> Parser:
         _compare,
         _predict,
         _explain,
+        _export,
         _map,
         _similar,
         _extract,

@@ -132,6 +132,11 @@ def list_images(options: argparse.Namespace) -> Bunch:
     return _without_bad(Bunch(frame=frame, target=None, target_names=None), options)
 
 
+def is_file_of_image(given: str) -> bool:
+    """Tell whether an argument is one image, and neither a folder, a table nor a URL."""
+    return "://" not in given and not os.path.isdir(given) and not _is_table(given)
+
+
 def _is_table(data: str) -> bool:
     return data.lower().endswith(".csv")
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from skcnn._text import printable_text, valid_text
 from skcnn.cli._arguments import is_backbone, model_path_or_backbone, whole_number
 from skcnn.cli._common import add_command, table_path, verbose, with_progress, write_table
-from skcnn.cli._data import add_images, add_skip_bad, images_text, list_images
+from skcnn.cli._data import add_images, add_skip_bad, images_text, is_file_of_image, list_images
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,6 +60,8 @@ def run(options: argparse.Namespace) -> None:
         _find_weights(options)
     elif options.weights is not None:
         options.parser.error(f"--weights needs the name of a network; {options.model} is a file with its own weights")
+    if _predict_by_program(options):
+        return
     dataset = list_images(options)
 
     from sklearn.base import is_regressor
@@ -73,19 +76,57 @@ def run(options: argparse.Namespace) -> None:
         print(f"{options.output}: {images_text(dataset)}")
 
 
+def _predict_by_program(options: argparse.Namespace) -> bool:
+    """Predict with the program of a saved model, which takes a tenth of the time, if it has one; tell whether it did.
+
+    A program needs OpenVINO. Folders, tables and what is written as a table need pandas, whose import alone takes as
+    long as a program.
+    """
+    plain = not options.output and not options.skip_bad and all(map(is_file_of_image, options.images))
+    if not plain or is_backbone(options.model):
+        return False
+    from skcnn.persistence import ModelFileError, load_program
+
+    try:
+        program = load_program(options.model)
+    except (ImportError, ModelFileError) as error:
+        warnings.warn(
+            f"{str(error).rstrip('.')}. The model is loaded instead, which takes longer.", UserWarning, stacklevel=2
+        )
+        return False
+    if program is None:
+        return False
+    if program.classes_ is None:
+        _print_numbers(options.images, program.predict(options.images).reshape(len(options.images), -1), options)
+    else:
+        probabilities = program.predict_proba(options.images)
+        labels = program.classes_[probabilities.argmax(axis=1)]
+        _print(options.images, labels, program.classes_, probabilities, options.top or 1)
+    return True
+
+
 def _predict_numbers(pipeline: Any, paths: list[str], options: argparse.Namespace) -> None:
     import pandas as pd
 
-    if options.top:
-        raise ValueError(f"--top {options.top} needs a model of classes; {options.model} predicts numbers.")
     numbers = pipeline.predict(paths).reshape(len(paths), -1)
     if options.output:
         several = numbers.shape[1] > 1
         columns = [f"predicted_{number}" if several else "predicted" for number in range(numbers.shape[1])]
         table = pd.DataFrame(numbers, columns=columns)
         table.insert(0, "path", pd.Series(paths, dtype=object))
+        _refuse_top(options)
         write_table(table, options.output)
         return
+    _print_numbers(paths, numbers, options)
+
+
+def _refuse_top(options: argparse.Namespace) -> None:
+    if options.top:
+        raise ValueError(f"--top {options.top} needs a model of classes; {options.model} predicts numbers.")
+
+
+def _print_numbers(paths: list[str], numbers: np.ndarray, options: argparse.Namespace) -> None:
+    _refuse_top(options)
     for path, row in zip(paths, numbers, strict=True):
         print("\t".join([printable_text(path), *(f"{number:.6g}" for number in row)]))
 

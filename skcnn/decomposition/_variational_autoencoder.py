@@ -54,10 +54,11 @@ class VariationalAutoencoder(BaseAutoencoder):
         Epochs of training.
     learning_rate : float, default=1e-3
         Learning rate at the beginning.
-    learning_rate_schedule : {"constant", "cosine", "plateau"}, default="cosine"
+    learning_rate_schedule : {"constant", "cosine", "plateau", "warmup_cosine"}, default="cosine"
         ``"cosine"`` decays to 0 in the last epoch: reconstructions get sharper in the end. ``"plateau"`` halves the
         rate when the loss (on the validation set, if there is one) has not fallen for half of ``n_iter_no_change``
         epochs.
+        ``"warmup_cosine"`` rises from 0 in the first twentieth, and then decays.
     optimizer : str or keras.optimizers.Optimizer, default="adam"
         A new one of this configuration is made for each fit.
     early_stopping : bool, default=False

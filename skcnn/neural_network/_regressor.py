@@ -69,9 +69,10 @@ class CNNRegressor(RegressorMixin, BaseCNN):
         last 20); a fraction of the layers, from the end, as a float in (0, 1]; the layers whose names match a pattern,
         such as ``"dense*"``; or None, no layer. The first half is frozen by default: it finds edges and textures, which
         all images have, and it runs once per image instead of in every epoch.
-    learning_rate_schedule : {"constant", "cosine", "plateau"}, default="cosine"
+    learning_rate_schedule : {"constant", "cosine", "plateau", "warmup_cosine"}, default="cosine"
         Schedule within a phase. ``"cosine"`` decays to 0 at its end. ``"plateau"`` halves the rate when the loss (on
         the validation set, if there is one) has not fallen for half of ``n_iter_no_change`` epochs.
+        ``"warmup_cosine"`` rises from 0 in the first twentieth, and then decays.
     optimizer : str or keras.optimizers.Optimizer, default="adam"
         Each phase starts with a new optimizer of this configuration, at the phase's learning rate. Weight decay does
         not apply to biases and normalisation layers.

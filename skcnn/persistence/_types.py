@@ -42,6 +42,8 @@ TRUSTED_CLASSES = frozenset(
     {
         "skcnn.decomposition.ConvAutoencoder",
         "skcnn.decomposition.VariationalAutoencoder",
+        "skcnn.detection.CNNDetector",
+        "skcnn.detection.CNNLocalizer",
         "skcnn.detection.CalibratedDetector",
         "skcnn.detection.SlidingWindowDetector",
         "skcnn.ensemble.BaggedSGDClassifier",

@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-from skcnn._training import Views
+from skcnn._training import Flips, Views
 from skcnn.cache import MemoryCache
 from skcnn.images import as_images, read_batches
 
@@ -80,3 +80,60 @@ def test_files_are_resized_before_and_known_by_their_content(pixels, tmp_path):
     (batch,) = read_batches(views, range(3, 6), (8, 8), batch_size=3)
     assert [bad.row for bad in batch.bad] == [3, 4, 5]
     assert "not an image" in batch.bad[0].reason
+
+
+@pytest.fixture
+def spots():
+    """Images of a bright rectangle each, (4, 16, 24, 3), and its box."""
+    generator = np.random.default_rng(0)
+    X, boxes = np.zeros((4, 16, 24, 3), np.uint8), []
+    for image in X:
+        left, top = generator.integers(2, 5, 2)
+        image[top : top + 5, left : left + 8] = 255
+        boxes.append([[left, top, left + 8, top + 5]])
+    return X, np.array(boxes, float)
+
+
+def bounds(pixels):
+    """Return the box around what is bright."""
+    rows, columns = (np.flatnonzero((pixels[..., 0] > 127).any(axis=axis)) for axis in (1, 0))
+    return [[columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]]
+
+
+@pytest.mark.parametrize("layer", [keras.layers.RandomFlip(), keras.layers.RandomTranslation(0.1, 0.1)])
+def test_boxes_move_with_views(spots, layer):
+    X, boxes = spots
+    views = views_of(X, layer, size=(16, 24))
+    for row in range(12):
+        assert_allclose(views.boxes(row, boxes[row // 3]), bounds(views.read(row)), atol=1)
+    assert views.boxes(0, np.empty((0, 4))).shape == (0, 4)
+
+
+def flips_of(X, flips, size=(16, 24)):
+    return Flips(as_images(X), flips, size=size, resize="stretch", max_pixels=None)
+
+
+@pytest.mark.parametrize(("flips", "n_views"), [(None, 1), ("horizontal", 2), ("both", 4)])
+def test_mirror_images_and_their_boxes(spots, flips, n_views):
+    X, boxes = spots
+    views = flips_of(X, flips)
+    assert (len(views), views.n_views) == (4 * n_views, n_views)
+    assert len({views.read(view).tobytes() for view in range(n_views)}) == n_views
+    for row in range(len(views)):
+        moved = views.boxes(row, boxes[row // n_views])
+        assert_allclose(moved, bounds(views.read(row)))
+        assert_allclose(views.boxes(row, moved), boxes[row // n_views])
+    assert_array_equal(views.read(n_views), X[1])
+    taken = views.take([len(views) - 1])
+    assert_array_equal(taken.read(0), views.read(len(views) - 1))
+
+
+def test_the_first_view_is_known_as_its_image(spots, tmp_path):
+    Image.fromarray(spots[0][0]).save(tmp_path / "a.png")
+    for X in (spots[0], [tmp_path / "a.png"]):
+        views, images = flips_of(X, "both", size=(8, 8)), as_images(X)
+        assert views.path(0) == images.path(0)
+        found = dict(MemoryCache().digests(views, range(4)))
+        assert found[0] == images.digest(0)
+        assert len(set(found.values())) == 4
+    assert flips_of(spots[0], "both", size=(8, 12)).digest(1) != flips_of(spots[0], "both").digest(1)
