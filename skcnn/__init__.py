@@ -36,6 +36,7 @@ _MODULES = (
     "feature_extraction",
     "images",
     "inspection",
+    "metric_learning",
     "metrics",
     "model_selection",
     "neural_network",

@@ -5,6 +5,8 @@ y)`` runs the estimator, ``from_predictions(y_true, y_score)`` takes what it ret
 metric that is not defined (the recall of a class that has no sample, say) is NaN with a reason, never 0.
 :class:`ErrorGridDisplay` and :class:`ResidualHistogramDisplay` take the predictions of a regressor, and
 :func:`tracking_frame`, the scores beside it and :class:`TrackDisplay` tracks of objects in videos.
+:func:`verification_frame`, :func:`identification_frame` and :class:`VerificationCurveDisplay` take similarities of
+pairs, and of probes to enrolled identities.
 
 :mod:`skcnn.report` has all of it in one report.
 """
@@ -22,6 +24,7 @@ from skcnn.metrics._box_scorers import box_scorers
 from skcnn.metrics._calibration import calibration_frame
 from skcnn.metrics._comparison import compare_predictions
 from skcnn.metrics._confusion import confusion_frame, most_confused
+from skcnn.metrics._identification import identification_frame
 from skcnn.metrics._intervals import bootstrap_intervals
 from skcnn.metrics._plot.box_curves import BoxPrecisionRecallDisplay
 from skcnn.metrics._plot.box_grid import BoxGridDisplay
@@ -34,9 +37,18 @@ from skcnn.metrics._plot.residuals import ResidualHistogramDisplay
 from skcnn.metrics._plot.thresholds import ThresholdDisplay
 from skcnn.metrics._plot.tracks import TrackDisplay
 from skcnn.metrics._plot.training_curve import TrainingCurveDisplay
+from skcnn.metrics._plot.verification import VerificationCurveDisplay
 from skcnn.metrics._tables import classification_frame, headline_frame, top_k_frame
 from skcnn.metrics._thresholds import operating_point, threshold_table
 from skcnn.metrics._tracking import hota_score, idf1_score, mota_score, motp_score, tracking_frame
+from skcnn.metrics._verification import (
+    equal_error_rate,
+    identity_pairs,
+    tar_at_far,
+    threshold_at_far,
+    verification_frame,
+    verification_rates,
+)
 
 __all__ = [
     "BoxGridDisplay",
@@ -51,6 +63,7 @@ __all__ = [
     "ThresholdDisplay",
     "TrackDisplay",
     "TrainingCurveDisplay",
+    "VerificationCurveDisplay",
     "average_precision",
     "average_recall",
     "bootstrap_intervals",
@@ -64,8 +77,11 @@ __all__ = [
     "detection_errors",
     "detection_frame",
     "detection_intervals",
+    "equal_error_rate",
     "headline_frame",
     "hota_score",
+    "identification_frame",
+    "identity_pairs",
     "idf1_score",
     "localization_accuracy",
     "mean_iou",
@@ -73,9 +89,13 @@ __all__ = [
     "mota_score",
     "motp_score",
     "operating_point",
+    "tar_at_far",
+    "threshold_at_far",
     "threshold_table",
     "top_k_frame",
     "tracking_frame",
+    "verification_frame",
+    "verification_rates",
 ]
 
 #: What stood here before there was skcnn.report. Nothing here needs it, so it is not imported before it is asked for.

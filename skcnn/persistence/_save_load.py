@@ -54,8 +54,8 @@ def save(
 ) -> None:
     """Save an estimator, fitted or not, in one file.
 
-    Locations on this machine are not saved: ``cache`` becomes ``"memory"``, and ``checkpoint``, ``root`` and
-    scikit-learn's ``memory`` become None, wherever in the estimator they are.
+    Locations on this machine are not saved: ``cache`` becomes ``"memory"``, and ``checkpoint``, ``root``,
+    ``store`` and scikit-learn's ``memory`` become None, wherever in the estimator they are.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def load(path: str | os.PathLike[str], *, trusted: Iterable[str] = ()) -> Any:
     What a file declares is checked before it is read: its members hold at most 64 MiB and 20 times its own size, its
     networks ask for no more weights than it has, and types whose forged arrays can end the process (trees, kernel SVMs)
     are refused. Settings that a file may not choose are reset, as by :func:`save`: locations on this machine
-    (``cache``, ``checkpoint``, ``root``, ``memory``).
+    (``cache``, ``checkpoint``, ``root``, ``store``, ``memory``).
 
     Parameters
     ----------
