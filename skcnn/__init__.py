@@ -43,6 +43,7 @@ _MODULES = (
     "persistence",
     "programs",
     "report",
+    "segmentation",
     "tracking",
 )
 
