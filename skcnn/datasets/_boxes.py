@@ -259,11 +259,9 @@ def _class_names(images: Path, texts: Path) -> list[str] | dict[int, str] | None
         return [name.strip() for name in names if name.strip()]
     folders = (images.absolute(), *images.absolute().parents)[: 1 + _LEVELS]
     described = next((path for folder in folders if (path := folder / "data.yaml").is_file()), None)
-    return (
-        None
-        if described is None
-        else read_annotations(str(described), lambda content: _names_of_yaml(content, described))
-    )
+    if described is None:
+        return None
+    return read_annotations(str(described), lambda content: _names_of_yaml(content, described))
 
 
 def _names_of_yaml(content: bytes, path: Path) -> list[str] | dict[int, str]:
