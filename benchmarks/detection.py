@@ -32,7 +32,7 @@ from skcnn.detection import CNNDetector, CNNLocalizer
 from skcnn.metrics import average_precision, box_scorers, class_detection_frame, localization_accuracy, mean_iou
 
 #: Chosen on train and val of BCCD: a blood cell has no upright position.
-BEST: dict[str, Any] = {"flips": "both", "head_epochs": 60, "test_time_flips": True}
+BEST: dict[str, Any] = {"flips": "both", "suppression": "gaussian", "test_time_flips": True}
 
 
 def measure_detector(detector: CNNDetector, data: Path, train: str, test: str) -> dict[str, float]:

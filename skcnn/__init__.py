@@ -22,7 +22,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_LAZY = {"load": "skcnn.persistence", "save": "skcnn.persistence"}
+_LAZY = {"export": "skcnn.exporting", "load": "skcnn.persistence", "save": "skcnn.persistence"}
 _MODULES = (
     "backbones",
     "boxes",
@@ -32,19 +32,22 @@ _MODULES = (
     "detection",
     "engines",
     "ensemble",
+    "exporting",
     "feature_extraction",
     "images",
     "inspection",
+    "metric_learning",
     "metrics",
     "model_selection",
     "neural_network",
     "persistence",
+    "programs",
     "report",
     "segmentation",
     "tracking",
 )
 
-__all__ = ["__version__", "load", "save", *_MODULES]
+__all__ = ["__version__", "export", "load", "save", *_MODULES]
 
 
 def __getattr__(name: str) -> Any:

@@ -295,6 +295,35 @@ def test_an_encoder_as_a_start(script, tmp_path, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 5
 
 
+def test_detector_and_localizer(script, tmp_path, capsys):
+    generator = np.random.default_rng(0)
+    names = [f"image{number}" for number in range(12)]
+    for folder in ("JPEGImages", "Annotations", "ImageSets/Main", "images"):
+        (tmp_path / folder).mkdir(parents=True)
+    heads = ["image_id,species,head_xmin,head_ymin,head_xmax,head_ymax"]
+    for number, name in enumerate(names):
+        pixels = generator.integers(0, 60, (32, 32, 3)).astype(np.uint8)
+        left, top = generator.integers(0, 16, 2)
+        pixels[top : top + 16, left : left + 16] = 255
+        for folder in ("JPEGImages", "images"):
+            Image.fromarray(pixels).save(tmp_path / folder / f"{name}.jpg")
+        sides, corners = ("xmin", "ymin", "xmax", "ymax"), [left + 1, top + 1, left + 16, top + 16]
+        box = "".join(f"<{tag}>{value}</{tag}>" for tag, value in zip(sides, corners, strict=True))
+        (tmp_path / "Annotations" / f"{name}.xml").write_text(
+            f"<annotation><filename>{name}.jpg</filename><size><width>32</width><height>32</height><depth>3</depth></size>"
+            f"<object><name>square</name><bndbox>{box}</bndbox></object></annotation>"
+        )
+        heads.append(f"{name},{['cat', 'dog'][number % 2]},{left},{top},{left + 16},{top + 16}")
+    for split, rows in {"trainval": names[:8], "test": names[8:]}.items():
+        (tmp_path / "ImageSets" / "Main" / f"{split}.txt").write_text("\n".join(rows))
+    (tmp_path / "index.csv").write_text("\n".join(heads))
+    given = ["--data", str(tmp_path), "--set", "backbone=ResNet20", "--set", "head_epochs=1", "--set", "image_size=32"]
+    bench = script("detection")
+    for arguments in (["detector", "--best"], ["detector", "--folds", "2"], ["localizer"]):
+        bench.main([*arguments, *given])
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[-3:]] == ["AP50", "seconds", "mean"]
+
+
 def test_numbers_and_tags(script, tmp_path, capsys):
     generator = np.random.default_rng(0)
     rows = ["image_id,height,head_ymin,head_ymax"]
@@ -347,3 +376,28 @@ def test_tracking(script, tmp_path, capsys):
     rows = [line for line in out.splitlines() if line.startswith(("| patient SORT", "| pixels"))]
     assert len(rows) == 5 + 4
     assert all(0.3 < float(row.split("|")[3].split("(")[0]) <= 1 for row in rows[:5])
+
+
+def test_production(script, tmp_path, capsys):
+    pytest.importorskip("openvino")
+    generator = np.random.default_rng(0)
+    for number in range(30):
+        (tmp_path / "images" / "abc"[number % 3]).mkdir(parents=True, exist_ok=True)
+        pixels = generator.integers(0, 256, (32, 32, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "images" / "abc"[number % 3] / f"{number}.png")
+    arguments = ["--data", str(tmp_path / "images"), "--backbone", "ResNet20", "--images", "10", "--rounds", "1"]
+    report = run(script("production"), tmp_path, *arguments, "--runtimes", "OpenVINO")
+    assert max(row["difference"] for row in report["exports"]) <= 1e-5
+    assert report["cold"]["ratio"] > 1
+    assert "| bagged SGD, 3 classes | OpenVINO |" in capsys.readouterr().out
+
+
+def test_one_pass_gives_what_the_windows_give(script, shared, image_files, capsys, monkeypatch):
+    module = script("sliding_windows")
+    monkeypatch.setattr(module, "CASES", module.CASES[:1])
+    weights = shared / "weights" / "mobilenet_v2_1.0_224.weights.h5"
+    module.main([image_files[0], "--weights", str(weights), "--rounds", "1"])
+    row = capsys.readouterr().out.splitlines()[-1].split(" | ")
+    assert row[:4] == ["| block 6, average", "96", "16", "529"]
+    assert float(row[4]) <= module.TOLERANCE
+    assert row[5] == "100 %"

@@ -85,6 +85,19 @@ MAY_IMPORT = {
         "images",
         "metrics",
     },
+    "metric_learning": {
+        "_files",
+        "_keras",
+        "_labels",
+        "_text",
+        "_training",
+        "_image_input",
+        "images",
+        "backbones",
+        "cache",
+        "feature_extraction",
+        "metrics",
+    },
     "segmentation": {
         "_keras",
         "_text",
@@ -110,7 +123,19 @@ MAY_IMPORT = {
         "neural_network",
     },
     "utils": {"_keras", "images", "backbones", "cache", "engines", "feature_extraction", "neural_network"},
-    "persistence": {"", "_archives", "_files", "_members", "images"},
+    "exporting": {
+        "",
+        "_files",
+        "_keras",
+        "backbones",
+        "engines",
+        "ensemble",
+        "feature_extraction",
+        "neural_network",
+        "programs",
+    },
+    "programs": {"engines", "images"},
+    "persistence": {"", "exporting", "programs", "_archives", "_files", "_members", "images"},
 }
 MAY_IMPORT["cli"] = {"", *MAY_IMPORT, "persistence"}
 MAY_IMPORT["__main__"] = {"cli"}

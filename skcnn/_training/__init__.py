@@ -6,7 +6,7 @@ The estimator owns the weights, and the process owns the compiled graphs (:func:
 """
 
 from skcnn._training._augmentation import AUGMENTATIONS, as_augmentation, augmented, augmented_together, seed_layers
-from skcnn._training._batches import Read, Sampler, in_order, make_batches, shuffled
+from skcnn._training._batches import Read, Sampler, classes_by_images, in_order, make_batches, shuffled
 from skcnn._training._checkpoints import Checkpoint, CheckpointError, run_identity
 from skcnn._training._fits import RememberedFit, fit_memory
 from skcnn._training._graphs import Graph, Weights, clear_graphs, get_graph, n_graphs, trainer_class
@@ -61,6 +61,7 @@ __all__ = [
     "augmented_together",
     "batches_of_images",
     "check_unfreeze",
+    "classes_by_images",
     "clear_graphs",
     "decoded_images",
     "fit_memory",

@@ -56,6 +56,61 @@ class in_order(shuffled):  # noqa: N801
         return self._cut(self.rows)
 
 
+class classes_by_images:  # noqa: N801
+    """Some images each of some classes per batch, for losses that compare the images of a batch with each other.
+
+    Classes take turns, and so do the images of a class: over epochs each class is in as many batches as any other.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows,), int
+        Row numbers.
+    codes : ndarray of shape (n_rows,), int
+        Their classes.
+    n_classes : int
+        Classes per batch; all of them where there are fewer.
+    n_images : int
+        Images per class and batch; all of a class where it has fewer.
+    """
+
+    def __init__(self, rows: np.ndarray, codes: np.ndarray, n_classes: int, n_images: int):
+        self.members = [rows[codes == code] for code in np.unique(codes)]
+        self.n_classes, self.n_images = min(n_classes, len(self.members)), n_images
+        per_batch = self.n_classes * np.mean([min(n_images, len(rows)) for rows in self.members])
+        self._n_batches = max(1, round(len(rows) / per_batch))
+
+    def __len__(self) -> int:
+        return self._n_batches
+
+    def __call__(self, generator: np.random.Generator) -> list[np.ndarray]:
+        """Return the row numbers of each batch of one epoch."""
+        classes = _Turns(np.arange(len(self.members)), generator)
+        images = [_Turns(rows, generator) for rows in self.members]
+        return [
+            np.concatenate([images[code].take(self.n_images) for code in classes.take(self.n_classes)])
+            for _ in range(self._n_batches)
+        ]
+
+
+class _Turns:
+    """Items in random order, again and again; none comes twice in what is taken at once."""
+
+    def __init__(self, items: np.ndarray, generator: np.random.Generator):
+        self._items, self._generator = items, generator
+        self._waiting: list[int] = []
+
+    def take(self, count: int) -> list[int]:
+        taken: list[int] = []
+        count = min(count, len(self._items))
+        while len(taken) < count:
+            if not (free := [item for item in self._waiting if item not in taken]):
+                self._waiting += self._generator.permutation(self._items).tolist()
+                continue
+            taken.append(free[0])
+            self._waiting.remove(free[0])
+        return taken
+
+
 @lru_cache(maxsize=1)
 def _batches_class() -> Any:
     keras = import_keras()

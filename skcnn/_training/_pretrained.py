@@ -40,6 +40,8 @@ class MapDesign:
     head : callable
         From the maps to the output and the head's layers, whose names begin with ``"head_"``. Equal heads build the
         same layers: a frozen dataclass.
+    widened : bool, default=False
+        Whether maps are taken as they were widened: see :func:`skcnn.backbones.feature_maps`.
     constants : str, default=""
         What :meth:`initial_constants` returned.
     """
@@ -50,13 +52,14 @@ class MapDesign:
     image_size: tuple[int, int]
     strides: tuple[int, ...]
     head: Head
+    widened: bool = False
     constants: str = ""
 
     @property
     def identity(self) -> tuple[Any, ...]:
         """Key of the design's graphs: the architecture without the weights, which are put in."""
         given = self.backbone if self.backbone.network is None else self.backbone.weights_id("pretrained")
-        return given, self.image_size, self.strides, self.head, self.constants
+        return given, self.image_size, self.strides, self.head, self.widened, self.constants
 
     def initial_constants(self) -> str:
         """Return the digest of the weights that graphs hold as constants, of layers that compute with copies."""
@@ -69,7 +72,7 @@ class MapDesign:
     def initial_head(self) -> list[np.ndarray]:
         """Return the weights that the head begins with, which the seed decides."""
         keras = import_keras()
-        maps = feature_maps(self._initial.network, self.image_size, self.strides)
+        maps = feature_maps(self._initial.network, self.image_size, self.strides, widened=self.widened)
         with building(self.seed):
             inputs = {stride: keras.Input(tensor.shape[1:]) for stride, tensor in maps.items()}
             layers = self.head(inputs)[1]
@@ -216,7 +219,8 @@ def _build_network(backbone: Backbone, weights: Any, seed: int, image_size: tupl
 
 def _joined(design: MapDesign, network: Any) -> _Joined:
     with building():
-        output, layers = design.head(feature_maps(network, design.image_size, design.strides))
+        maps = feature_maps(network, design.image_size, design.strides, widened=design.widened)
+        output, layers = design.head(maps)
         return _Joined(network, layers, import_keras().Model(network.inputs, output))
 
 

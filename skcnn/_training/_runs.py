@@ -13,7 +13,7 @@ import numpy as np
 
 from skcnn._keras import import_keras
 from skcnn._training._bar import bars_of_phase
-from skcnn._training._batches import Read, in_order, make_batches, shuffled
+from skcnn._training._batches import Read, Sampler, in_order, make_batches, shuffled
 from skcnn._training._graphs import Graph, Weights
 from skcnn._training._schedules import BY_BATCH, best_index, is_over, rate_at
 
@@ -126,6 +126,8 @@ class Run:
         Called with the progress after every epoch.
     keep_optimizer : bool, default=False
         Whether the progress holds the state of the optimizer at the end.
+    sampler : callable, default=shuffled
+        From rows and batch size to what decides which rows make up the batches of an epoch.
     """
 
     stage: Callable[[Phase], Stage]
@@ -134,6 +136,7 @@ class Run:
     settings: Settings
     save: Callable[[Progress], None] | None = None
     keep_optimizer: bool = False
+    sampler: Callable[[np.ndarray, int], Sampler] = shuffled
 
 
 def train(run: Run, progress: Progress, phases: Sequence[Phase]) -> None:
@@ -167,7 +170,7 @@ def _rows_of(progress: Progress, phase: Phase) -> list[dict[str, Any]]:
 
 def _train_phase(run: Run, progress: Progress, phase: Phase, number: int) -> None:
     stage, settings = run.stage(phase), run.settings
-    batches = make_batches(stage.read, shuffled(run.rows, settings.batch_size), (settings.seed, number))
+    batches = make_batches(stage.read, run.sampler(run.rows, settings.batch_size), (settings.seed, number))
     held_out = None
     if run.validation is not None:
         read = stage.read if stage.read_held_out is None else stage.read_held_out

@@ -23,8 +23,7 @@ def rate_at(schedule: str, rate: float, progress: float, losses: Sequence[float]
     schedule : {"constant", "cosine", "plateau", "warmup_cosine"}
         ``"cosine"`` falls from ``rate`` to 0 over the phase, ``"warmup_cosine"`` rises from 0 in its first twentieth
         before, so that a large rate does not spoil the first weights; ``"plateau"`` halves whenever the loss has not
-        fallen for
-        ``patience`` epochs.
+        fallen for ``patience`` epochs.
     rate : float
         Initial learning rate of the phase.
     progress : float

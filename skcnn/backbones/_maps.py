@@ -17,13 +17,13 @@ NARROWER = 4
 
 
 def feature_maps(
-    network: keras.Model, image_size: tuple[int, int], strides: Sequence[int] | None = None
+    network: keras.Model, image_size: tuple[int, int], strides: Sequence[int] | None = None, *, widened: bool = False
 ) -> dict[int, keras.KerasTensor]:
     """Return the last feature map of each resolution: what a head for boxes or masks stands on.
 
     Some networks widen a map by a convolution of single cells before they halve it (MobileNet, EfficientNet), or before
-    they pool it. What it says is in the narrower map before; that one is returned, which has a quarter of the values or
-    less, and of which a head for few images learns more.
+    they pool it. What it says is in the narrower map before, which has a quarter of the values or less. A detector of
+    blood cells learned more of these, a localizer of heads more of the wide ones.
 
     Parameters
     ----------
@@ -33,6 +33,8 @@ def feature_maps(
         In pixels.
     strides : sequence of int or None, default=None
         Pixels per cell of the maps that are wanted, powers of 2. None takes all that there are.
+    widened : bool, default=False
+        Whether to return maps that are widened so, or those before.
 
     Returns
     -------
@@ -65,7 +67,8 @@ def feature_maps(
         stride = 2 ** max(0, round(log2(image_size[0] / shape[0])))
         if tuple(-(-side // stride) for side in image_size) == tuple(shape):
             found[stride] = tensor
-    found = {stride: _before_widening(tensor) for stride, tensor in found.items()}
+    if not widened:
+        found = {stride: _before_widening(tensor) for stride, tensor in found.items()}
     if strides is None:
         return dict(sorted(found.items()))
     if missing := [stride for stride in strides if stride not in found]:

@@ -26,6 +26,8 @@ from skcnn.datasets._layout import (
 from skcnn.datasets._natural import natural_key
 from skcnn.images import as_images, image_sizes
 
+#: Folders above that of the images in which a ``data.yaml`` is looked for: ``data.yaml`` beside ``images/train/``.
+_LEVELS = 3
 #: About images without a file, in a warning.
 _LISTS_NONE = "An image without objects has one that lists none."
 
@@ -184,8 +186,9 @@ def load_yolo(
         Folder of the text files, with the names of the images. None takes the folder whose path has "labels" in place
         of the last "images", if there is one, and else the folder of the images.
     classes : sequence or mapping or None, default=None
-        Labels by number: ``names`` of the ``data.yaml`` that such data sets have. None takes the lines of a
-        ``classes.txt`` among the text files, and else the numbers.
+        Labels by number. None takes the lines of a ``classes.txt`` among the text files; else ``names`` of a
+        ``data.yaml`` in the folder of the images or up to three folders above it, where such data sets have it; else
+        the numbers.
     invalid : {"raise", "clip", "drop"}, default="raise"
         How to handle boxes that cannot be right: see :func:`skcnn.boxes.as_boxes`.
 
@@ -200,8 +203,10 @@ def load_yolo(
     ------
     FileNotFoundError
         If a folder is missing, there are no images, or none of them has a text file.
+    ImportError
+        If names are in a ``data.yaml`` and PyYAML is not installed; it comes with the extra ``detection``.
     ValueError
-        If a text file has another form, or a box is invalid; the message names the file.
+        If a text file or a ``data.yaml`` has another form, or a box is invalid; the message names the file.
 
     Examples
     --------
@@ -228,10 +233,7 @@ def load_yolo(
             f"None of the {counted(len(stems), 'image')} of {str(image_folder)!r} has a text file in "
             f"{str(text_folder)!r}; the first would be {sources[0]!r}. Give their folder as labels=."
         )
-    listed = text_folder / "classes.txt"
-    if classes is None and listed.is_file():
-        classes = listed.read_text(encoding="utf-8").split("\n")
-        classes = [name.strip() for name in classes if name.strip()]
+    classes = _class_names(image_folder, text_folder) if classes is None else classes
     files = [by_stem[stem] for stem in stems]
     sizes = image_sizes(as_images(files)).tolist()
 
@@ -247,6 +249,39 @@ def load_yolo(
 def _checked(files: list[str], tables: Any, invalid: str, sources: list[str] | None) -> tuple[pd.DataFrame, np.ndarray]:
     y = check_boxes(box_arrays(tables), files, invalid, sources=sources).tables()
     return pd.DataFrame({"path": text_column(files)}), y
+
+
+def _class_names(images: Path, texts: Path) -> list[str] | dict[int, str] | None:
+    """Return the names of classes that a data set of YOLO's form has."""
+    listed = texts / "classes.txt"
+    if listed.is_file():
+        names = listed.read_text(encoding="utf-8").split("\n")
+        return [name.strip() for name in names if name.strip()]
+    folders = (images.absolute(), *images.absolute().parents)[: 1 + _LEVELS]
+    described = next((path for folder in folders if (path := folder / "data.yaml").is_file()), None)
+    if described is None:
+        return None
+    return read_annotations(str(described), lambda content: _names_of_yaml(content, described))
+
+
+def _names_of_yaml(content: bytes, path: Path) -> list[str] | dict[int, str]:
+    try:
+        import yaml
+    except ImportError:
+        raise ImportError(
+            f"{str(path)!r} names the classes, and PyYAML, which reads it, is not installed: `pip install "
+            "'skcnn[detection]'`, or give the names as classes=."
+        ) from None
+    try:
+        described = yaml.safe_load(content)
+    except yaml.YAMLError as error:
+        raise ValueError(f"not YAML: {error}. Repair it, or give the names as classes=") from None
+    names = described.get("names") if isinstance(described, dict) else None
+    if isinstance(names, list) and names:
+        return [str(name) for name in names]
+    if isinstance(names, dict) and names and all(isinstance(number, int) for number in names):
+        return {number: str(name) for number, name in names.items()}
+    raise ValueError(f"names is {names!r}; expected a list, or names by number. Or give them as classes=")
 
 
 def _beside(images: Path) -> Path:

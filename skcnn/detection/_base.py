@@ -49,7 +49,7 @@ from skcnn.detection._changes import changes_of
 from skcnn.detection._examples import Inputs, Objects, example_reader, views_of
 from skcnn.detection._state import pack, unpack
 from skcnn.feature_extraction import Activations, BottleneckFeatures
-from skcnn.images import RESIZE_RULES, Geometry, Images, as_image_size, fetched_once, image_sizes
+from skcnn.images import RESIZE_RULES, BadImageError, Geometry, Images, as_image_size, fetched_once, image_sizes
 
 #: Images that go through the network together in ``predict``.
 _AT_ONCE = 64
@@ -82,6 +82,9 @@ class BaseBoxNetwork(ImageInputMixin, BaseEstimator, ABC):
     A subclass spells out the parameters, and says what the head is, what is learned (:class:`Objective`) and what the
     outputs of the network say.
     """
+
+    #: Whether maps are taken as the network widens them.
+    _takes_wide_maps = False
 
     #: Fraction of images that are put together of parts of four, in training.
     _mosaic = 0.0
@@ -242,7 +245,7 @@ class BaseBoxNetwork(ImageInputMixin, BaseEstimator, ABC):
     def _design(self) -> MapDesign:
         return MapDesign(
             self._backbone(), self.weights, self._seed, self.image_size_, self._map_strides(), self._head(),
-            getattr(self, "_constants", ""),
+            self._takes_wide_maps, getattr(self, "_constants", ""),
         )  # fmt: skip
 
     def _objects(self, boxes: BoxArrays, sizes: np.ndarray) -> Objects:
@@ -432,11 +435,15 @@ class BaseBoxNetwork(ImageInputMixin, BaseEstimator, ABC):
         for start in range(0, len(images), max(1, _AT_ONCE // n)):
             rows = range(start, min(start + max(1, _AT_ONCE // n), len(images)))
             part = views.take([row * n + view for row in rows for view in range(n)])
-            outputs = self._outputs_of(part, rows, n, images, design)
+            try:
+                outputs = self._outputs_of(part, design)
+            except BadImageError:  # which counts views of this part
+                report_bad_rows(undecodable(images, self.resize, self.max_pixels), len(images), "raise")
+                raise
             for place, row in enumerate(rows):
                 yield row, list(outputs[place * n : (place + 1) * n]), views
 
-    def _outputs_of(self, part: Flips, rows: range, n_views: int, images: Images, design: MapDesign) -> np.ndarray:
+    def _outputs_of(self, part: Flips, design: MapDesign) -> np.ndarray:
         """Return the outputs of the head for views."""
         is_known = not isinstance(self.weights, UnsavedWeights)
         cut = design.frozen_prefix(self._frozen) if is_known else None  # else the trained network runs as a whole
@@ -449,10 +456,7 @@ class BaseBoxNetwork(ImageInputMixin, BaseEstimator, ABC):
                 for numbers, pixels in batches:
                     outputs[numbers] = graph.model.predict_on_batch(pixels)
             return outputs
-        values, bad = self._activations(part, cut).read_or_report(np.arange(len(part)))
-        if bad:
-            all_bad = undecodable(images, self.resize, self.max_pixels)
-            report_bad_rows(all_bad, len(images), "raise")
+        values = self._activations(part, cut).read(np.arange(len(part)))
         with design.suffix_graph(self._frozen, None) as graph:
             graph.put(weights, self._token)
             return np.asarray(graph.model.predict_on_batch(values))

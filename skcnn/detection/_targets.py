@@ -10,8 +10,8 @@ from skcnn.detection._grid import Grid
 #: Columns of targets: the box, its class, and whether the slot is to find it: 1, or 0 for none, or -1 if it may.
 N_COLUMNS = 6
 
-#: Cells whose centre is at most this many cells from that of a box are to find it: three by three of them.
-RADIUS = 1.5
+#: Cells whose centre is at most this many cells from that of a box are to find it: two by two of them.
+RADIUS = 1.0
 
 #: An anchor that fits a box this well, and is not the best one, may find it, too.
 MAY_FIND = 0.5
@@ -31,7 +31,7 @@ def slot_targets(grid: Grid, boxes: np.ndarray, codes: np.ndarray, radius: float
         ``xmin, ymin, xmax, ymax`` in pixels of the resized image.
     codes : ndarray of shape (n_boxes,), int
         Their classes.
-    radius : float, default=1.5
+    radius : float, default=1.0
         Without anchors: how far from a box's centre a cell may be that finds it, in cells along each side.
 
     Returns

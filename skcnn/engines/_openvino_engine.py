@@ -22,7 +22,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
@@ -34,58 +34,47 @@ from skcnn.engines._keras_engine import frozen_function
 from skcnn.engines._plan import Plan
 from skcnn.engines._record import Shapes, build_record_model
 
+if TYPE_CHECKING:
+    import keras
+    import openvino
+
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 #: Images that wait in line for each core.
 IN_LINE = 4
 
 
-class OpenVINOEngine(Engine):
-    """An exported network, run by OpenVINO on the CPU.
+class OpenVINONetwork(Engine):
+    """A network of OpenVINO, compiled for the CPU.
 
     Every image is a request of its own, and a core works on one image at a time: its maps stay in the core's cache,
     and what comes out for an image does not depend on the others of its batch, to the last bit.
 
     Parameters
     ----------
-    plan : Plan
-    folder : Path
-        Where exported networks are kept. If this one is not there, it is exported.
-
-    Raises
-    ------
-    ImportError
-        If OpenVINO, or what the export needs, is not installed.
-    ValueError
-        If this CPU does not compute in the precision asked for.
+    network : openvino.Model
+        From pixels (n, height, width, 3) uint8 to one output (n, n_values). Its input is fixed to one image.
+    image_size : tuple of (height, width)
+        In pixels.
+    precision : {"float32", "bfloat16"}, default="float32"
+        What it computes in.
     """
 
     name = "openvino"
 
-    def __init__(self, plan: Plan, folder: Path):
-        if not is_openvino_installed():
-            raise ImportError("engine='openvino' needs OpenVINO: `pip install 'skcnn[openvino]'`, or engine='keras'.")
-        openvino = _import_openvino()
-        core = _core()
-        if not computes_in(plan.precision):
-            raise ValueError("precision='bfloat16': OpenVINO does not compute in bfloat16 on this CPU; use 'float32'.")
-        with _exported(plan, folder) as exported:
-            self.output_shapes = exported.output_shapes
-            self._n_values = int(sum(map(np.prod, self.output_shapes)))
-            network = core.read_model(exported.path)
-            # An export by Keras may have an output for each swish as well, kept for a gradient that nobody asks for:
-            # they would cost more than half of the time.
-            network = openvino.Model([network.outputs[0].node], network.get_parameters())
-            network.reshape([1, *plan.image_size, 3])
-            n_threads = _n_threads()
-            options = {
-                # OpenVINO's own default is bfloat16 wherever the CPU has it.
-                "INFERENCE_PRECISION_HINT": _HINTS[plan.precision],
-                "NUM_STREAMS": n_threads,
-                "INFERENCE_NUM_THREADS": n_threads,
-            }
-            compiled = core.compile_model(network, "CPU", options)
-        self._shape = (*plan.image_size, 3)
+    def __init__(self, network: openvino.Model, image_size: tuple[int, int], precision: str = "float32"):
+        network.reshape([1, *image_size, 3])
+        n_threads = _n_threads()
+        options = {
+            # OpenVINO's own default is bfloat16 wherever the CPU has it.
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+            "NUM_STREAMS": n_threads,
+            "INFERENCE_NUM_THREADS": n_threads,
+        }
+        compiled = _core().compile_model(network, "CPU", options)
+        self.output_shapes = (tuple(map(int, compiled.outputs[0].shape))[1:],)
+        self._n_values = int(np.prod(self.output_shapes[0]))
+        self._shape = (*image_size, 3)
         # Some images wait in line for each core, so that none is idle while Python does something else.
         self._requests = [_Request(compiled.create_infer_request()) for _ in range(IN_LINE * n_threads)]
         self._turns = itertools.cycle(self._requests)
@@ -110,6 +99,39 @@ class OpenVINOEngine(Engine):
             return records
 
         return finish
+
+
+class OpenVINOEngine(OpenVINONetwork):
+    """An exported network, run by OpenVINO on the CPU.
+
+    Parameters
+    ----------
+    plan : Plan
+    folder : Path
+        Where exported networks are kept. If this one is not there, it is exported.
+
+    Raises
+    ------
+    ImportError
+        If OpenVINO, or what the export needs, is not installed.
+    ValueError
+        If this CPU does not compute in the precision asked for.
+    """
+
+    def __init__(self, plan: Plan, folder: Path):
+        if not is_openvino_installed():
+            raise ImportError("engine='openvino' needs OpenVINO: `pip install 'skcnn[openvino]'`, or engine='keras'.")
+        openvino = _import_openvino()
+        core = _core()
+        if not computes_in(plan.precision):
+            raise ValueError("precision='bfloat16': OpenVINO does not compute in bfloat16 on this CPU; use 'float32'.")
+        with _exported(plan, folder) as exported:
+            network = core.read_model(exported.path)
+            # An export by Keras may have an output for each swish as well, kept for a gradient that nobody asks for:
+            # they would cost more than half of the time.
+            network = openvino.Model([network.outputs[0].node], network.get_parameters())
+            super().__init__(network, plan.image_size, plan.precision)
+            self.output_shapes = exported.output_shapes
 
 
 class _Request:
@@ -236,7 +258,7 @@ def _export(plan: Plan, folder: Path | None) -> tuple[Path, Shapes]:
         model, shapes = build_record_model(replace(plan, precision="float32"))
         try:
             with _no_telemetry(), pinned():
-                _write(model, temporary / "network.xml")
+                write_openvino(model, temporary / "network.xml")
         except ImportError as error:
             message = f"The export to OpenVINO needs another package: {error}. Install it, or use engine='keras'."
             raise ImportError(message) from error
@@ -248,8 +270,21 @@ def _export(plan: Plan, folder: Path | None) -> tuple[Path, Shapes]:
     return temporary, shapes
 
 
-def _write(model: Any, path: Path) -> None:
-    """Write a Keras model as a network of OpenVINO: ``path`` (.xml), and its weights beside it."""
+def write_openvino(model: keras.Model, path: Path) -> None:
+    """Write a Keras model as a network of OpenVINO.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Takes uint8 pixels (n, height, width, 3), and has one output.
+    path : Path
+        An ``.xml`` file; the weights lie beside it.
+
+    Raises
+    ------
+    ImportError
+        If a package that the export needs is not installed.
+    """
     if import_keras().backend.backend() != "tensorflow":
         model.export(str(path), format="openvino", verbose=False)
         return
@@ -278,6 +313,32 @@ def _no_telemetry() -> Iterator[None]:
 @cache
 def _core() -> Any:
     return _import_openvino().Core()
+
+
+def read_openvino(graph: bytes, weights: bytes) -> openvino.Model:
+    """Read a network of OpenVINO from memory.
+
+    Parameters
+    ----------
+    graph : bytes
+        Content of an ``.xml`` file.
+    weights : bytes
+        Content of the ``.bin`` file beside it.
+
+    Returns
+    -------
+    openvino.Model
+
+    Raises
+    ------
+    ImportError
+        If OpenVINO is not installed.
+    RuntimeError
+        If it cannot read them.
+    """
+    if not is_openvino_installed():
+        raise ImportError("This needs OpenVINO: `pip install 'skcnn[openvino]'`.")
+    return _core().read_model(graph, weights)
 
 
 def _import_openvino() -> Any:

@@ -6,6 +6,8 @@ metric that is not defined (the recall of a class that has no sample, say) is Na
 :class:`ErrorGridDisplay` and :class:`ResidualHistogramDisplay` take the predictions of a regressor, and
 :func:`tracking_frame`, the scores beside it and :class:`TrackDisplay` tracks of objects in videos.
 :func:`segmentation_frame`, the scores beside it and :class:`SegmentationDisplay` take masks.
+:func:`verification_frame`, :func:`identification_frame` and :class:`VerificationCurveDisplay` take similarities of
+pairs, and of probes to enrolled identities.
 
 :mod:`skcnn.report` has all of it in one report.
 """
@@ -23,6 +25,7 @@ from skcnn.metrics._box_scorers import box_scorers
 from skcnn.metrics._calibration import calibration_frame
 from skcnn.metrics._comparison import compare_predictions
 from skcnn.metrics._confusion import confusion_frame, most_confused
+from skcnn.metrics._identification import identification_frame
 from skcnn.metrics._intervals import bootstrap_intervals
 from skcnn.metrics._mask_intervals import segmentation_intervals
 from skcnn.metrics._mask_scorers import mask_scorers
@@ -47,9 +50,18 @@ from skcnn.metrics._plot.residuals import ResidualHistogramDisplay
 from skcnn.metrics._plot.thresholds import ThresholdDisplay
 from skcnn.metrics._plot.tracks import TrackDisplay
 from skcnn.metrics._plot.training_curve import TrainingCurveDisplay
+from skcnn.metrics._plot.verification import VerificationCurveDisplay
 from skcnn.metrics._tables import classification_frame, headline_frame, top_k_frame
 from skcnn.metrics._thresholds import operating_point, threshold_table
 from skcnn.metrics._tracking import hota_score, idf1_score, mota_score, motp_score, tracking_frame
+from skcnn.metrics._verification import (
+    equal_error_rate,
+    identity_pairs,
+    tar_at_far,
+    threshold_at_far,
+    verification_frame,
+    verification_rates,
+)
 
 __all__ = [
     "BoxGridDisplay",
@@ -65,6 +77,7 @@ __all__ = [
     "ThresholdDisplay",
     "TrackDisplay",
     "TrainingCurveDisplay",
+    "VerificationCurveDisplay",
     "average_precision",
     "average_recall",
     "bootstrap_intervals",
@@ -80,8 +93,11 @@ __all__ = [
     "detection_errors",
     "detection_frame",
     "detection_intervals",
+    "equal_error_rate",
     "headline_frame",
     "hota_score",
+    "identification_frame",
+    "identity_pairs",
     "idf1_score",
     "localization_accuracy",
     "mask_dice",
@@ -96,9 +112,13 @@ __all__ = [
     "pixel_confusion_frame",
     "segmentation_frame",
     "segmentation_intervals",
+    "tar_at_far",
+    "threshold_at_far",
     "threshold_table",
     "top_k_frame",
     "tracking_frame",
+    "verification_frame",
+    "verification_rates",
 ]
 
 #: What stood here before there was skcnn.report. Nothing here needs it, so it is not imported before it is asked for.

@@ -14,10 +14,11 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skcnn._image_input import ImageInputMixin
+from skcnn._keras import import_keras, pinned
 from skcnn._labels import accuracy
 from skcnn._text import did_you_mean, listing
-from skcnn.backbones import as_backbone
-from skcnn.feature_extraction import BottleneckFeatures
+from skcnn.backbones import as_backbone, scale_pixels
+from skcnn.feature_extraction import BottleneckFeatures, feature_network
 from skcnn.images import RESIZE_RULES, Images, as_image_size, remembered
 from skcnn.neural_network._imagenet_classes import imagenet_classes
 from skcnn.neural_network._predictions import a_class_for_each_row, check_k, top_k
@@ -94,6 +95,8 @@ class ImageNetClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
         1, after ``fit`` on a one-column frame or an (n, 1) array. Not set otherwise.
     feature_names_in_ : ndarray of shape (1,), dtype object
         The name of the column, after ``fit`` on a frame.
+    model_ : keras.Model
+        The network, from pixels (n, height, width, 3) in [0, 255] to probabilities (n, 1000). Built at each access.
 
     See Also
     --------
@@ -331,6 +334,15 @@ class ImageNetClassifier(ImageInputMixin, ClassifierMixin, BaseEstimator):
                 f"classes_, or identifiers of wnids_.{hint}"
             )
         return np.array([name_of[label] for label in given])
+
+    @property
+    def model_(self) -> keras.Model:
+        """A plain Keras model, from raw pixels to probabilities."""
+        network = feature_network(self._network("raise"))
+        with pinned():
+            pixels = import_keras().Input((*network.image_size, 3), name="pixels")
+            whole = import_keras().Model(network.network.inputs, network.features)
+            return import_keras().Model(pixels, whole(scale_pixels(pixels, network.backbone.preprocessing)))
 
     def _network(self, on_error: str) -> BottleneckFeatures:
         """Return the network with its classifier, as a transformer from images to probabilities."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 #: Parameters that name places, and what they are in a file and after load.
-RESET = {"cache": "memory", "checkpoint": None, "memory": None, "root": None}
+RESET = {"cache": "memory", "checkpoint": None, "memory": None, "root": None, "store": None}
 
 _PLAIN = (bool, int, float, type(None))
 

@@ -29,11 +29,14 @@ from skcnn.persistence._places import without_places
 
 if TYPE_CHECKING:
     from skcnn.images import ImageDigests
+    from skcnn.programs import Program
 
 FORMAT = 1
 
 _STATE = "estimator.skops"
 _MANIFEST = "manifest.json"
+#: What :class:`skcnn.programs.Program` reads.
+PROGRAM = ("program/about.json", "program/network.xml", "program/network.bin")
 _MAX_MANIFEST = 64 * 2**10
 _MAX_MEMBERS = 256
 #: Where members lie beside the state and the manifest, and how their names end.
@@ -43,12 +46,16 @@ _JOBLIB = "For a file of your own that nobody else loads: joblib.dump(estimator,
 
 
 def save(
-    estimator: Any, path: str | os.PathLike[str], *, training_images: Sequence[Any] | ImageDigests | None = None
+    estimator: Any,
+    path: str | os.PathLike[str],
+    *,
+    training_images: Sequence[Any] | ImageDigests | None = None,
+    program: bool = False,
 ) -> None:
     """Save an estimator, fitted or not, in one file.
 
-    Locations on this machine are not saved: ``cache`` becomes ``"memory"``, and ``checkpoint``, ``root`` and
-    scikit-learn's ``memory`` become None, wherever in the estimator they are.
+    Locations on this machine are not saved: ``cache`` becomes ``"memory"``, and ``checkpoint``, ``root``,
+    ``store`` and scikit-learn's ``memory`` become None, wherever in the estimator they are.
 
     Parameters
     ----------
@@ -62,6 +69,11 @@ def save(
         digests are stored, no paths and no pixels. :func:`load` returns them as ``estimator.training_images_``, and a
         :class:`~skcnn.report.ClassifierReport` then says how many of its images the model was trained on. Anyone who
         has the file and an image can test whether it was among them; None, the default, leaves the digests out.
+    program : bool, default=False
+        Whether to store the program of a fitted estimator as well: its network and head as one graph, which
+        :func:`load_program` and ``skcnn predict`` run without scikit-learn and Keras, in a fraction of the time. It
+        needs OpenVINO, a model that :func:`skcnn.export` can export, and as much room as the network's weights (9 MB
+        for MobileNetV2); hence not the default.
 
     Warns
     -----
@@ -76,6 +88,8 @@ def save(
         builds, such as a decision tree; the message says what to do instead.
     ValueError
         If it is larger than :func:`load` reads.
+    ImportError
+        If ``program=True`` and OpenVINO is not installed.
     OSError
         If the file cannot be written.
 
@@ -94,6 +108,10 @@ def save(
     """
     members: dict[str, bytes] = {}
     members[_STATE] = _state_of(_with_training_images(estimator, training_images), members)
+    if program:
+        from skcnn.exporting import make_program
+
+        members |= make_program(estimator)
     manifest = {
         "format": FORMAT,
         "estimator": type(estimator).__name__,
@@ -165,7 +183,7 @@ def load(path: str | os.PathLike[str], *, trusted: Iterable[str] = ()) -> Any:
     What a file declares is checked before it is read: its members hold at most 64 MiB and 20 times its own size, its
     networks ask for no more weights than it has, and types whose forged arrays can end the process (trees, kernel SVMs)
     are refused. Settings that a file may not choose are reset, as by :func:`save`: locations on this machine
-    (``cache``, ``checkpoint``, ``root``, ``memory``).
+    (``cache``, ``checkpoint``, ``root``, ``store``, ``memory``).
 
     Parameters
     ----------
@@ -210,6 +228,46 @@ def load(path: str | os.PathLike[str], *, trusted: Iterable[str] = ()) -> Any:
                 raise UntrustedTypesError(os.fspath(path), audit.unknown)
             state = skops.io.loads(members[_STATE], trusted=audit.allowed)
             return unpacked(state, members, lambda value: without_places(rebuilt(checked(value))))
+
+
+def load_program(path: str | os.PathLike[str]) -> Program | None:
+    """Load the program of a file that :func:`save` wrote with ``program=True``. Nothing else of the file is read.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+
+    Returns
+    -------
+    Program or None
+        It predicts without scikit-learn and Keras. None if the file has no program.
+
+    Raises
+    ------
+    ModelFileError
+        If the file was not written by :func:`save`, is damaged or forged, or comes from a newer version of skcnn.
+    ImportError
+        If OpenVINO is not installed.
+    FileNotFoundError
+        If there is no such file.
+    OSError
+        If it cannot be read.
+
+    See Also
+    --------
+    load : Load the estimator.
+    """
+    with _opened(path) as file:
+        manifest = _manifest_of(path, file)
+        if not set(PROGRAM) & set(manifest["sha256"]):
+            return None
+        from skcnn.programs import Program
+
+        with _blamed(path, "is damaged"):
+            members = _read_members(file, manifest, PROGRAM)
+        with _blamed(path, "has a program that is damaged or forged"):
+            return Program(members)
 
 
 def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -300,15 +358,18 @@ def _hint(file: IO[bytes]) -> str:
     return ""
 
 
-def _read_members(file: IO[bytes], manifest: dict[str, Any]) -> dict[str, bytes]:
+def _read_members(file: IO[bytes], manifest: dict[str, Any], wanted: Iterable[str] | None = None) -> dict[str, bytes]:
+    """Return the members of a file by name: all but its program, or those that are wanted."""
     members = {}
     with open_archive(file, max_members=_MAX_MEMBERS + 1) as archive:
-        for name, digest in manifest["sha256"].items():
+        for name in manifest["sha256"]:
             _check_name(name)
+        names = [name for name in manifest["sha256"] if name not in PROGRAM] if wanted is None else wanted
+        for name in names:
             members[name] = read_member(archive, name)
-            if hashlib.sha256(members[name]).hexdigest() != digest:
+            if hashlib.sha256(members[name]).hexdigest() != manifest["sha256"].get(name):
                 raise ValueError(f"{name} does not match its digest")
-    if _STATE not in members:
+    if wanted is None and _STATE not in members:
         raise ValueError(f"it has no {_STATE}")
     return members
 
@@ -317,7 +378,7 @@ def _check_name(name: str) -> None:
     """See that a member is called as save calls them: a folder, a digest, and an ending from a fixed list."""
     folder, _, last = name.rpartition("/")
     digest, dot, ending = last.partition(".")
-    if name != _STATE and not (
+    if name not in (_STATE, *PROGRAM) and not (
         folder in _ENDINGS and dot + ending in _ENDINGS[folder] and re.fullmatch("[0-9a-f]{64}", digest)
     ):
         raise ValueError(f"it has a member {name!r}, which is not a name that skcnn.save gives")

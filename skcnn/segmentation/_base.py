@@ -252,7 +252,7 @@ class BaseSegmenter(ImageInputMixin, BaseEstimator, ABC):
         size = self.image_size_ if size is None else size
         return MapDesign(
             self._backbone(), self.weights, self._seed, size, self._strides, self._head(size),
-            getattr(self, "_constants", ""),
+            constants=getattr(self, "_constants", ""),
         )  # fmt: skip
 
     def _train(self, images: Images, targets: Targets, phases: list[Phase]) -> Progress:

@@ -36,5 +36,7 @@ def test_the_map_before_it_was_widened_is_returned():
     x = layers.ReLU(6.0)(layers.BatchNormalization()(layers.Conv2D(16, 1, name="wide")(narrow)))
     x = layers.Conv2D(4, 3, 2, padding="same")(x)
     x = layers.ReLU(name="last")(layers.Conv2D(8, 1)(x))  # twice as wide: it may say more
-    maps = feature_maps(keras.Model(pixels, x), (32, 32))
+    network = keras.Model(pixels, x)
+    maps = feature_maps(network, (32, 32))
     assert {stride: tensor._keras_history.operation.name for stride, tensor in maps.items()} == {2: "narrow", 4: "last"}
+    assert feature_maps(network, (32, 32), [2], widened=True)[2].shape[-1] == 16

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
 from toy import build_toy
@@ -152,11 +153,18 @@ def test_model_gives_what_is_predicted(fitted, scenes):
     assert_allclose(outputs[:, 0] * 48, (found["xmin"] + found["xmax"]) / 2, atol=1.5)
 
 
-def test_bad_image_is_named(scenes, tmp_path):
+def test_bad_images_are_named(fitted, scenes, tmp_path):
+    X = [scenes[0][0], str(tmp_path / "broken.png"), scenes[0][1]]
     (tmp_path / "broken.png").write_bytes(b"\x89PNG no image")
-    X = [scenes[0][0], str(tmp_path / "broken.png")]
-    with pytest.raises((BadImageError, ValueError), match=r"broken\.png"):
-        localizer_of().fit(X, [[[0, 0, 9, 9]], []])
+    with pytest.raises(BadImageError, match=r"broken\.png"):
+        fitted.predict(X)
+    Image.fromarray(scenes[0][2]).save(tmp_path / "whole.png")
+    whole = (tmp_path / "whole.png").read_bytes()
+    (tmp_path / "broken.png").write_bytes(whole[: len(whole) // 2])  # of a size that can be read
+    for call in (lambda: fitted.predict(X), lambda: localizer_of().fit(X, [[[0, 0, 9, 9]], [], []])):
+        with pytest.raises(BadImageError, match=r"broken\.png") as raised:
+            call()
+        assert raised.value.bad_rows["row"].tolist() == [1]
 
 
 def test_checkpoint_needs_a_seed(scenes, tmp_path):

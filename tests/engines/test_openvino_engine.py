@@ -319,7 +319,7 @@ def test_an_export_that_lacks_a_package_says_so(tmp_path, monkeypatch):
     def write(model, path):
         raise ImportError("nothing called nncf")
 
-    monkeypatch.setattr(_openvino_engine, "_write", write)
+    monkeypatch.setattr(_openvino_engine, "write_openvino", write)
     with pytest.raises(ImportError, match=r"nothing called nncf.*engine='keras'"):
         OpenVINOEngine(plan_of(), tmp_path)
     assert os.listdir(tmp_path) == []

@@ -1,0 +1,95 @@
+"""The formats: how a Keras model becomes a file of a runtime, and where that keeps what is to be known beside it."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from skcnn.engines import write_openvino
+
+#: Version of the operators of ONNX: old enough for runtimes of 2022, and with all that the networks need.
+OPSET = 17
+
+
+def write_onnx(model: Any, path: Path, about: dict[str, Any]) -> None:
+    """Write a Keras model as ONNX, with ``about`` in its ``metadata_props``."""
+    _need("onnx", "tf2onnx")
+    import onnx
+
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of tf2onnx, about NumPy
+        file = str(Path(folder, "model.onnx"))
+        model.export(file, format="onnx", verbose=False, opset_version=OPSET)
+        proto = onnx.load(file)
+    graph = proto.graph
+    _rename(graph, graph.output[0].name, model.output_names[0])
+    for tensor in (*graph.input, *graph.output):
+        tensor.type.tensor_type.shape.dim[0].dim_param = "n"
+    for name, value in about.items():
+        proto.metadata_props.add(key=name, value=value if isinstance(value, str) else json.dumps(value))
+    onnx.checker.check_model(proto)
+    path.write_bytes(proto.SerializeToString())
+
+
+def _rename(graph: Any, old: str, new: str) -> None:
+    """Rename a tensor of an ONNX graph: tools of TensorFlow call every output "Identity"."""
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for number, name in enumerate(names):
+                if name == old:
+                    names[number] = new
+    for tensor in graph.output:
+        if tensor.name == old:
+            tensor.name = new
+
+
+def write_openvino_ir(model: Any, path: Path, about: dict[str, Any]) -> None:
+    """Write a Keras model as OpenVINO's pair of files, ``path`` (.xml) and the weights beside it (.bin).
+
+    ``about`` is its runtime information, under ``skcnn``.
+    """
+    _need("openvino")
+    import openvino
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "model.xml")
+        write_openvino(model, file)
+        network = openvino.Core().read_model(file)
+        network.inputs[0].get_tensor().set_names({"pixels"})
+        network.outputs[0].get_tensor().set_names({model.output_names[0]})
+        for name, value in about.items():
+            network.set_rt_info(value if isinstance(value, str) else json.dumps(value), ["skcnn", name])
+        openvino.save_model(network, path, compress_to_fp16=False)
+
+
+def write_litert(model: Any, path: Path, about: dict[str, Any]) -> None:
+    """Write a Keras model as LiteRT, with ``about`` and the classes as associated files: a zip archive at its end."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "model.tflite")
+        model.export(str(file), format="litert", verbose=False)
+        with zipfile.ZipFile(file, "a") as archive:
+            archive.writestr("skcnn.json", json.dumps(about, indent=1))
+            if about.get("classes"):
+                archive.writestr("labels.txt", "".join(f"{name}\n" for name in about["classes"]))
+        path.write_bytes(file.read_bytes())
+
+
+#: By the suffix of the file.
+WRITERS: dict[str, Callable[[Any, Path, dict[str, Any]], None]] = {
+    ".onnx": write_onnx,
+    ".xml": write_openvino_ir,
+    ".tflite": write_litert,
+}
+
+
+def _need(*packages: str) -> None:
+    missing = [package for package in packages if find_spec(package) is None]
+    if missing:
+        extra = "openvino" if "openvino" in missing else "onnx"
+        raise ImportError(f"This export needs {' and '.join(missing)}: `pip install 'skcnn[{extra}]'`.")

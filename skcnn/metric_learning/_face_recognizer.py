@@ -1,0 +1,576 @@
+"""FaceRecognizer: which of many enrolled people an image is of, if any."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import warnings
+from collections.abc import Iterable, Iterator
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import BaseCrossValidator
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from skcnn._labels import as_label, as_labels
+from skcnn.metric_learning._embedding import learns, vectors_of
+from skcnn.metric_learning._gallery import Gallery, Store, StoredGallery, as_array
+from skcnn.metric_learning._identities import IdentityEstimator, checked_identities
+from skcnn.metric_learning._space import Space, unit
+from skcnn.metrics import threshold_at_far
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+METHODS = ("nearest", "mean", "knn")
+
+#: Distances that are computed at once: 64 MB.
+_AT_ONCE = 2**24
+
+_N_RESAMPLES = 1000
+
+
+class Identification(NamedTuple):
+    """Who an image is of.
+
+    Parameters
+    ----------
+    name : str or int
+        The identity, or the name for unknown people.
+    distance : float
+        To the nearest identity, also where that is too far to be accepted.
+    """
+
+    name: Any
+    distance: float
+
+
+class FaceRecognizer(IdentityEstimator):
+    """Recognize which of many enrolled identities an image is of, or that it is of none of them.
+
+    An embedding gives each image a vector. The identity with the nearest enrolled vectors is the answer if its distance
+    is at most a threshold, and ``unknown`` otherwise. ``fit`` learns the threshold for a stated false accept rate from
+    people that are held out: each is unknown to the others once. Then people come (:meth:`partial_fit`) and go
+    (:meth:`forget`) without another fit.
+
+    Parameters
+    ----------
+    embedding : transformer
+        From images to vectors: see :class:`FaceVerifier`.
+    far : float, default=0.01
+        False accept rate that the threshold is learned for: the fraction of the images of unknown people that are
+        recognized as somebody, in (0, 1). It grows with the number of enrolled people: after many were added, fit
+        again.
+    unknown : str or int, default="unknown"
+        What is predicted for images of nobody who is enrolled.
+    method : {"nearest", "mean", "knn"}, default="nearest"
+        What an image is compared with: the nearest of all enrolled images; the mean vector of each person; or the
+        ``n_neighbors`` nearest images, which vote.
+    n_neighbors : int, default=5
+        Neighbours that vote, with ``method="knn"``, >= 1.
+    threshold : float or None, default=None
+        A fixed threshold of the distance, in place of a learned one.
+    metric, center, whiten, n_components, mirror
+        How vectors are compared: see :class:`FaceVerifier`.
+    cv : int, splitter or None, default=None
+        How people are held out to learn the threshold: see :class:`FaceVerifier`.
+    store : path-like or None, default=None
+        File that holds the enrolled vectors, a database of SQLite: what was enrolled is there as soon as the call
+        returns, and processes that share the file see each other's changes. ``fit`` begins a new one. None keeps them
+        in the estimator. A saved estimator names no store, and does not hold what is in one: give it the file again by
+        ``set_params(store=...)``.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_identities,)
+        The enrolled identities, in the order in which they came.
+    identities_ : ndarray of shape (n_templates,)
+        The identity of each enrolled image.
+    threshold_ : float
+        Largest distance that is accepted.
+    rates_ : Series
+        What is known of the threshold: "far" with an interval over people, and the number of images of unknown people
+        ("n_unknown") behind it. Empty where the threshold is fixed.
+    embedding_ : transformer
+        The fitted embedding.
+    center_ : ndarray of shape (n_dimensions,), float64
+        What is subtracted from vectors.
+    whitening_ : ndarray of shape (n_dimensions, n_components), float64, or None
+        What centred vectors are multiplied by.
+
+    Warns
+    -----
+    UserWarning
+        If there are fewer than 1 / far images.
+
+    See Also
+    --------
+    FaceVerifier : Is it the person that somebody is said to be?
+    skcnn.metrics.identification_frame : How many are found, while few unknown people are accepted.
+
+    Notes
+    -----
+    All enrolled vectors are compared with, which is exact, and quick enough: ``benchmarks/README.md`` has the times.
+
+    References
+    ----------
+    .. [1] P. J. Phillips, P. Grother and R. Micheals, "Evaluation methods in face recognition", in: Handbook of Face
+       Recognition, Springer, 2011, section 21.3.
+
+    Examples
+    --------
+    >>> from skcnn.datasets import load_digit_images
+    >>> from skcnn.feature_extraction import BottleneckFeatures
+    >>> from skcnn.metric_learning import FaceRecognizer
+    >>> X, y = load_digit_images(return_X_y=True)
+    >>> is_enrolled = y[:200] < 6
+    >>> recognizer = FaceRecognizer(BottleneckFeatures("ResNet20"), far=0.1, whiten="lda")
+    >>> recognizer.fit(X[:200][is_enrolled], y[:200][is_enrolled]).classes_.tolist()
+    [0, 1, 2, 3, 4, 5]
+    >>> recognizer.predict(X[260:266]).tolist(), y[260:266].tolist()
+    ([4, 5, 'unknown', 'unknown', 'unknown', 'unknown'], [4, 5, 6, 7, 8, 9])
+    >>> recognizer.forget(4).predict(X[260:261]).tolist()
+    ['unknown']
+    """
+
+    _parameter_constraints = {  # noqa: RUF012  (scikit-learn's own form)
+        **IdentityEstimator._parameter_constraints,
+        "unknown": [str, Integral],
+        "method": [StrOptions(set(METHODS))],
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "store": [str, os.PathLike, None],
+    }
+
+    _gallery: Gallery
+    _rates: dict[str, float]
+
+    def __init__(
+        self,
+        embedding: BaseEstimator,
+        *,
+        far: float = 0.01,
+        unknown: str | int = "unknown",
+        method: str = "nearest",
+        n_neighbors: int = 5,
+        threshold: float | None = None,
+        metric: str = "cosine",
+        center: bool = True,
+        whiten: str | None = None,
+        n_components: int | float | None = None,
+        mirror: bool = False,
+        cv: int | BaseCrossValidator | Iterable[tuple[np.ndarray, np.ndarray]] | None = None,
+        store: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.embedding = embedding
+        self.far = far
+        self.unknown = unknown
+        self.method = method
+        self.n_neighbors = n_neighbors
+        self.threshold = threshold
+        self.metric = metric
+        self.center = center
+        self.whiten = whiten
+        self.n_components = n_components
+        self.mirror = mirror
+        self.cv = cv
+        self.store = store
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Learn embedding, space and threshold, and enrol these images alone.
+
+        Parameters
+        ----------
+        X : array-like of n_samples images
+            In a form that the embedding takes.
+        y : array-like of shape (n_samples,)
+            Identities.
+
+        Returns
+        -------
+        FaceRecognizer
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is invalid, shapes differ, there are too few identities, ``cv`` splits images of one person,
+            or somebody is in the store.
+        BadImageError
+            If a row has no image.
+        """
+        self._validate_params()
+        self.__dict__.pop("threshold_", None)
+        self.__dict__.pop("_stored", None)
+        vectors, codes, names = self._learn(X, y)
+        self._check_names(names)
+        threshold, self._rates = float(self.threshold or 0), {}
+        if self.threshold is None:
+            threshold, self._rates = self._learned_threshold(X, vectors, codes, names)
+        self._begin()
+        self.threshold_ = threshold
+        self._enrolled().add(self._space.project(vectors).astype(np.float32), list(names[codes]))
+        return self
+
+    def partial_fit(self, X: Any, y: Any) -> Self:
+        """Enrol more people, or more images of people. Space and threshold stay, and so do the answers about others.
+
+        Parameters
+        ----------
+        X : array-like of n_samples images
+            In a form that the embedding takes.
+        y : array-like of shape (n_samples,)
+            Identities.
+
+        Returns
+        -------
+        FaceRecognizer
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If shapes differ; or before ``fit``, unless nothing is to be learned: with ``threshold`` given,
+            ``center=False`` and ``whiten=None``.
+        BadImageError
+            If a row has no image.
+        """
+        self._validate_params()
+        names, codes = checked_identities(X, y)
+        self._check_names(names)
+        projected = self._projected(X) if self.__sklearn_is_fitted__() else self._begun_with(X)
+        self._enrolled().add(projected.astype(np.float32), list(names[codes]))
+        return self
+
+    def forget(self, identity: str | int) -> Self:
+        """Remove an identity with all of its vectors, from the store as well. The answers about others stay.
+
+        Parameters
+        ----------
+        identity : str or int
+            Which one.
+
+        Returns
+        -------
+        FaceRecognizer
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If it is not enrolled.
+        """
+        check_is_fitted(self)
+        if not self._enrolled().remove(as_label(identity)):
+            raise ValueError(f"{identity!r} is not enrolled; expected one of classes_.")
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return who images are of.
+
+        Parameters
+        ----------
+        X : array-like of n_samples images
+            In a form that the embedding takes.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Identities, or ``unknown``.
+
+        Raises
+        ------
+        ValueError
+            If nobody is enrolled.
+        BadImageError
+            If a row has no image.
+        """
+        check_is_fitted(self)
+        return as_array([name for name, _ in self._answers(self._projected(X))])
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return by how much the distance of each image to each identity is below the threshold.
+
+        Parameters
+        ----------
+        X : array-like of n_samples images
+            In a form that the embedding takes.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_identities), float32
+            In the order of ``classes_``; at least 0 where an image would be accepted as this identity. With
+            ``method="knn"`` of the nearest image of each identity, without the vote.
+
+        Raises
+        ------
+        ValueError
+            If nobody is enrolled.
+        BadImageError
+            If a row has no image.
+        """
+        check_is_fitted(self)
+        return np.concatenate([self.threshold_ - part for _, part in self._distances(self._projected(X))])
+
+    def who_is_it(self, image: Any) -> Identification:
+        """Return who one image is of, and how far that person is.
+
+        Parameters
+        ----------
+        image : image
+            In a form that the embedding takes in a list.
+
+        Returns
+        -------
+        Identification
+            ``(name, distance)``; the name is ``unknown`` where the distance is above ``threshold_``.
+
+        Raises
+        ------
+        ValueError
+            If nobody is enrolled.
+        BadImageError
+            If there is no image.
+        """
+        check_is_fitted(self)
+        projected = self._projected(np.asarray(image)[None] if isinstance(image, np.ndarray) else [image])
+        (answer,) = self._answers(projected)
+        return answer
+
+    def kneighbors(
+        self, X: Any, n_neighbors: int | None = None, return_distance: bool = True
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Return the nearest enrolled images, however far they are.
+
+        Parameters
+        ----------
+        X : array-like of n_samples images
+            In a form that the embedding takes.
+        n_neighbors : int or None, default=None
+            How many; None is the parameter of the estimator. At most as many as there are.
+        return_distance : bool, default=True
+            Whether to return distances as well.
+
+        Returns
+        -------
+        distances : ndarray of shape (n_samples, n_neighbors), float32
+            The nearest one first. Only with ``return_distance``.
+        indices : ndarray of shape (n_samples, n_neighbors), int
+            Places in ``identities_``.
+
+        Raises
+        ------
+        ValueError
+            If nobody is enrolled, or ``n_neighbors`` is out of range.
+        BadImageError
+            If a row has no image.
+        """
+        check_is_fitted(self)
+        count = self.n_neighbors if n_neighbors is None else n_neighbors
+        if not isinstance(count, Integral) or isinstance(count, bool) or count < 1:
+            raise ValueError(f"n_neighbors={count!r}; expected an int >= 1")
+        parts = [_nearest(part, int(count)) for part in self._template_distances(self._projected(X))]
+        distances, indices = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        return (distances, indices) if return_distance else indices
+
+    def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy, where the right answer for people who are not enrolled is ``unknown``.
+
+        Parameters
+        ----------
+        X : array-like of n_samples images
+            In a form that the embedding takes.
+        y : array-like of shape (n_samples,)
+            Identities, of people who are enrolled and of others.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of images.
+
+        Returns
+        -------
+        float
+            In [0, 1].
+
+        Raises
+        ------
+        ValueError
+            If shapes differ, or nobody is enrolled.
+        BadImageError
+            If a row has no image.
+        """
+        check_is_fitted(self)
+        names, codes = checked_identities(X, y)
+        expected = as_array([name if name in set(self.classes_.tolist()) else self.unknown for name in names.tolist()])
+        right = [found == name for found, name in zip(self.predict(X).tolist(), expected[codes].tolist(), strict=True)]
+        return float(np.average(right, weights=None if sample_weight is None else np.asarray(sample_weight)))
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """The enrolled identities, in the order in which they came."""
+        check_is_fitted(self)
+        return self._enrolled().names
+
+    @property
+    def identities_(self) -> np.ndarray:
+        """The identity of each enrolled image."""
+        check_is_fitted(self)
+        gallery = self._enrolled()
+        return gallery.names[gallery.codes]
+
+    @property
+    def rates_(self) -> pd.Series:
+        """What is known of the threshold."""
+        check_is_fitted(self)
+        return pd.Series(self._rates, name="rates", dtype=float)
+
+    def _check_names(self, names: np.ndarray) -> None:
+        if as_labels([self.unknown])[0] in names.tolist():
+            raise ValueError(
+                f"y has the identity {self.unknown!r}, which is what unknown people are called; expected other names, "
+                "or another unknown=."
+            )
+
+    def _begun_with(self, X: Any) -> np.ndarray:
+        """Begin without a fit, where there is nothing to learn; return the projected vectors of images."""
+        if self.threshold is None or self.center or self.whiten is not None or learns(self.embedding):
+            raise ValueError(
+                "partial_fit before fit: threshold, centre, whitening or embedding would have to be learned. Call fit "
+                "first, or give threshold=, center=False, whiten=None and an embedding that needs no fit (a fitted one "
+                "in a FrozenEstimator)."
+            )
+        self.embedding_ = self.embedding
+        vectors = vectors_of(self.embedding_, X, mirror=self.mirror)
+        self._take(Space(self.metric, np.zeros(vectors.shape[1]), None))
+        self._begin()
+        self.threshold_, self._rates = float(self.threshold), {}
+        return self._space.project(vectors)
+
+    def _learned_threshold(
+        self, X: Any, vectors: np.ndarray, codes: np.ndarray, names: np.ndarray
+    ) -> tuple[float, dict[str, float]]:
+        """Return the threshold of the distance of people who are unknown to the others, and what is known of it."""
+        distance, people = [], []
+        for fold in self._folds(X, vectors, codes, names):
+            others = Gallery(fold.others.astype(np.float32), list(fold.other_codes))
+            for rows, part in _least_distances(others, fold.space, fold.held_out, self.method):
+                distance.append(part.min(axis=1))
+                people.append(fold.held_out_codes[rows])
+        nearest, person = np.concatenate(distance).astype(np.float64), np.concatenate(people)
+        if self.far * len(nearest) < 1:
+            warnings.warn(
+                f"far={self.far:g} with {len(nearest):,} images of held-out people, fewer than 1 / far = "
+                f"{1 / self.far:,.0f}: the threshold is where none of them is accepted. Give more images, or a larger "
+                "far.",
+                stacklevel=4,
+            )
+        threshold = -threshold_at_far(np.zeros(len(nearest), int), -nearest, far=self.far)
+        if not np.isfinite(threshold):
+            threshold = float(np.nextafter(np.float32(nearest.min()), np.float32(-np.inf)))
+        _, person = np.unique(person, return_inverse=True)
+        total, accepted = np.bincount(person), np.bincount(person, nearest <= threshold)
+        drawn = np.random.default_rng(0).integers(len(total), size=(_N_RESAMPLES, len(total)))
+        low, high = np.quantile(accepted[drawn].sum(axis=1) / total[drawn].sum(axis=1), [0.025, 0.975])
+        rates = {"far": accepted.sum() / total.sum(), "far_low": low, "far_high": high, "n_unknown": len(nearest)}
+        return threshold, {name: float(value) for name, value in rates.items()}
+
+    def _answers(self, projected: np.ndarray) -> list[Identification]:
+        """Return who is nearest, if near enough."""
+        gallery = self._enrolled()
+        return [
+            Identification(gallery.name(code) if distance <= self.threshold_ else self.unknown, distance)
+            for code, distance in self._best(gallery, projected)
+        ]
+
+    def _best(self, gallery: Gallery, projected: np.ndarray) -> Iterator[tuple[int, float]]:
+        """Yield the code of the identity that each image is nearest to by the method, and its distance."""
+        if self.method != "knn":
+            for _, part in self._distances(projected):
+                codes = part.argmin(axis=1)
+                yield from zip(codes.tolist(), part[np.arange(len(part)), codes].tolist(), strict=True)
+            return
+        for part in self._template_distances(projected):
+            for distances, indices in zip(*_nearest(part, int(self.n_neighbors)), strict=True):
+                votes = gallery.codes[indices]
+                counts = np.bincount(votes)
+                # Of several with as many votes, the one with the nearest image.
+                place = int(np.argmax(counts[votes] == counts.max()))
+                yield int(votes[place]), float(distances[place])
+
+    def _distances(self, projected: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield distances to identities, (n, n_identities), some images at a time."""
+        return _least_distances(self._somebody(), self._space, projected, self.method)
+
+    def _template_distances(self, projected: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield distances to enrolled images, (n, n_templates), some images at a time."""
+        gallery = self._somebody()
+        return (part for _, part in _distances_to(self._space, projected, gallery.vectors, gallery.squared))
+
+    def _somebody(self) -> Gallery:
+        gallery = self._enrolled()
+        if not len(gallery):
+            raise ValueError("Nobody is enrolled; expected at least one identity. Add some with partial_fit.")
+        return gallery
+
+    def _begin(self) -> None:
+        """Begin with nobody enrolled."""
+        self._gallery = Gallery()
+        if self.store is not None:
+            self._stored = StoredGallery(Store(self.store, self._fingerprint(), begin=True))
+
+    def _enrolled(self) -> Gallery:
+        """Return what is enrolled, with what other processes have changed."""
+        if self.store is None:
+            return self._gallery
+        stored = self.__dict__.get("_stored")
+        if stored is None or stored.store.path != os.fspath(self.store):
+            stored = self._stored = StoredGallery(Store(self.store, self._fingerprint()))
+        stored.refresh()
+        return stored
+
+    def _fingerprint(self) -> str:
+        """Return a digest of the space that enrolled vectors are in."""
+        digest = hashlib.blake2b(f"{self.metric} {bool(self.mirror)}".encode(), digest_size=16)
+        for part in (self.center_, self.whitening_):
+            digest.update(b"none" if part is None else np.ascontiguousarray(part).tobytes())
+        return digest.hexdigest()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state for pickle and for a saved file: without the open store."""
+        return {name: value for name, value in super().__getstate__().items() if name != "_stored"}
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Return whether there is a threshold, for scikit-learn."""
+        return hasattr(self, "threshold_")
+
+
+def _least_distances(
+    gallery: Gallery, space: Space, projected: np.ndarray, method: str
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield the distances of images to identities, (n, n_identities), some images at a time."""
+    if method == "mean":
+        means = gallery.means()
+        yield from _distances_to(space, projected, unit(means) if space.metric == "cosine" else means, None)
+        return
+    for rows, part in _distances_to(space, projected, gallery.vectors, gallery.squared):
+        yield rows, gallery.least(part)
+
+
+def _distances_to(
+    space: Space, projected: np.ndarray, vectors: np.ndarray | None, squared: np.ndarray | None
+) -> Iterator[tuple[slice, np.ndarray]]:
+    assert vectors is not None
+    step = max(1, _AT_ONCE // len(vectors))
+    for start in range(0, len(projected), step):
+        rows = slice(start, start + step)
+        yield rows, space.all_distances(projected[rows].astype(np.float32), vectors, squared)
+
+
+def _nearest(distances: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the least distances of each row and their places, ascending."""
+    count = min(count, distances.shape[1])
+    places = np.argpartition(distances, count - 1, axis=1)[:, :count]
+    found = np.take_along_axis(distances, places, axis=1)
+    order = np.argsort(found, axis=1, kind="stable")
+    return np.take_along_axis(found, order, axis=1), np.take_along_axis(places, order, axis=1)

@@ -1,0 +1,145 @@
+"""A program: images in, probabilities out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from skcnn.engines import OpenVINONetwork, read_openvino
+from skcnn.images import RESIZE_RULES, BadImageError, BadRow, as_image_size, as_images, bad_rows_frame, read_batches
+from skcnn.programs._checks import ProgramError, check_graph, check_sizes
+
+#: Of a saved file.
+MEMBERS = ("program/about.json", "program/network.xml", "program/network.bin")
+
+_MAX_ABOUT = 2**22
+
+
+class Program:
+    """A network and what follows it, run by OpenVINO.
+
+    Made by :func:`skcnn.save` with ``program=True``, and read by :func:`skcnn.persistence.load_program`.
+
+    Parameters
+    ----------
+    members : mapping of str to bytes
+        The members :data:`MEMBERS` of a saved file.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,) or None
+        Labels, in the order of the probabilities; None if numbers are predicted.
+    image_size : tuple of (height, width)
+        In pixels.
+    resize : {"stretch", "crop", "pad"}
+        How images are resized to it.
+
+    Raises
+    ------
+    ProgramError
+        If the members are damaged or forged, or hold what a program may not hold.
+    ImportError
+        If OpenVINO is not installed.
+    """
+
+    def __init__(self, members: Mapping[str, bytes]):
+        about, graph, weights = (members[name] for name in MEMBERS)
+        self.classes_, self.image_size, self.resize = _parsed(about)
+        check_graph(graph)
+        try:
+            network = read_openvino(graph, weights)
+            if len(network.inputs) != 1 or len(network.outputs) != 1:
+                raise ProgramError(
+                    f"it has {len(network.inputs)} inputs and {len(network.outputs)} outputs; expected 1"
+                )
+            network.reshape([1, *self.image_size, 3])
+            check_sizes(network)
+            self._network = OpenVINONetwork(network, self.image_size)
+        except RuntimeError as error:
+            raise ProgramError(f"OpenVINO cannot run it: {' '.join(str(error).split())[:300]}") from error
+        (n_outputs,) = self._network.output_shapes[0]
+        if self.classes_ is not None and len(self.classes_) != n_outputs:
+            raise ProgramError(f"it has {len(self.classes_)} classes and {n_outputs} probabilities")
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like of n_samples images
+            See :func:`skcnn.images.as_images`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), float32
+
+        Raises
+        ------
+        AttributeError
+            If the program predicts numbers.
+        BadImageError
+            If rows give no image; the message names them.
+        """
+        if self.classes_ is None:
+            raise AttributeError("This program predicts numbers: it has no probabilities. Use predict.")
+        return self._outputs(X)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the most probable class of each image, or numbers.
+
+        Parameters
+        ----------
+        X : array-like of n_samples images
+            See :func:`skcnn.images.as_images`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), or (n_samples, n_targets) for several numbers
+
+        Raises
+        ------
+        BadImageError
+            If rows give no image; the message names them.
+        """
+        outputs = self._outputs(X)
+        if self.classes_ is not None:
+            return self.classes_[outputs.argmax(axis=1)]
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+    def _outputs(self, X: Any) -> np.ndarray:
+        images = as_images(X)
+        outputs = np.empty((len(images), *self._network.output_shapes[0]), np.float32)
+        bad: list[BadRow] = []
+        for batch in read_batches(images, range(len(images)), self.image_size, resize=self.resize):
+            outputs[batch.rows] = self._network.run(batch.pixels)
+            bad += batch.bad
+        if bad:
+            raise BadImageError(bad_rows_frame(bad), len(images))
+        return outputs
+
+
+def _parsed(about: bytes) -> tuple[np.ndarray | None, tuple[int, int], str]:
+    """Return the classes, the image size and the rule of resizing."""
+    try:
+        if len(about) > _MAX_ABOUT:
+            raise ValueError(f"it has {len(about):,} bytes; expected at most {_MAX_ABOUT:,}")
+        values = json.loads(about)
+        classes, resize = values["classes"], values["resize"]
+        height, width = map(int, values["image_size"])
+        image_size = as_image_size((height, width))
+        if resize not in RESIZE_RULES:
+            raise ValueError(f"resize={resize!r}")
+        return None if classes is None else _labels(classes), image_size, resize
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ProgramError(f"what it says of itself is malformed: {error}") from None
+
+
+def _labels(classes: Sequence[Any]) -> np.ndarray:
+    """Return labels as an array: text, numbers or booleans."""
+    kinds = {type(label) for label in classes}
+    if not isinstance(classes, list) or len(kinds) != 1 or not kinds <= {str, int, float, bool}:
+        raise ValueError("expected classes of one type: text, numbers or booleans")
+    return np.array(classes)
