@@ -15,6 +15,7 @@ import skcnn
 from skcnn._training import fit_memory
 from skcnn.images import BadImageError, BadMaskError, as_masks
 from skcnn.metrics import mask_iou, mask_scorers
+from skcnn.persistence import ModelFileError
 from skcnn.segmentation import CNNSegmenter, _base
 
 
@@ -190,6 +191,15 @@ def test_saved_and_loaded(of_a_model, scenes, tmp_path):
     loaded = skcnn.load(tmp_path / "segmenter.skcnn")
     for a, b in zip(loaded.predict_proba(scenes[0][:4]), of_a_model.predict_proba(scenes[0][:4]), strict=True):
         assert_allclose(a, b, atol=1e-6)
+
+
+@pytest.mark.parametrize("forged", [{"n_channels": 4096}, {"classes_": np.arange(1)}, {"image_size_": (10**6, 10**6)}])
+def test_forged_files_are_refused(of_a_model, tmp_path, forged):
+    copy_of = copy.copy(of_a_model)
+    vars(copy_of).update(forged)
+    skcnn.save(copy_of, tmp_path / "segmenter.skcnn")
+    with pytest.raises(ModelFileError, match=r"ask for another head|image_size="):
+        skcnn.load(tmp_path / "segmenter.skcnn")
 
 
 def test_windows_of_a_model_have_its_size(of_a_model, scenes):
