@@ -342,7 +342,7 @@ def test_segmenter(script, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(bench, "TILES", (64, 96))
     monkeypatch.setattr(bench, "SIDE", 32)
     monkeypatch.setattr(bench, "N_TRAINED", 8)
-    given = ["--data", str(tmp_path), "--set", "backbone=ResNet20", "--set", "head_epochs=1", "--set", "batch_size=2"]
+    given = ["--data", str(tmp_path), "--set", "backbone=ResNet20", "--set", "head_epochs=1", "--set", "epochs=0"]
     bench.main(["constant", "--data", str(tmp_path)])
     assert "all pet" in capsys.readouterr().out
     bench.main(["pets", "--folds", "2", "--breeds", *given])

@@ -13,6 +13,7 @@ GIVEN = {
     "n_channels": 32,
     "head_epochs": 15,
     "head_learning_rate": 0.01,
+    "epochs": 0,
     "batch_size": 4,
     "random_state": 0,
 }

@@ -183,7 +183,7 @@ def test_clone_and_refit_are_alike(scenes, segmenter_of):
 def of_a_model(scenes):
     """One on a Keras model, which takes images of one size only."""
     network = build_toy(weights="toy", input_shape=(32, 48, 3))
-    return CNNSegmenter(network, n_channels=16, head_epochs=1, random_state=0).fit(*scenes)
+    return CNNSegmenter(network, n_channels=16, head_epochs=1, epochs=0, random_state=0).fit(*scenes)
 
 
 def test_saved_and_loaded(of_a_model, scenes, tmp_path):
@@ -259,6 +259,6 @@ def test_pets(shared):
     X, y = load_mask_folder(shared / "data/pets370/images", shared / "data/pets370/masks")
     rows = np.arange(0, 370, 4)
     weights = shared / "weights/mobilenet_v2_1.0_224.weights.h5"
-    segmenter = CNNSegmenter(weights=weights, image_size=128, head_epochs=8, random_state=0)
+    segmenter = CNNSegmenter(weights=weights, image_size=128, head_epochs=8, epochs=0, random_state=0)
     segmenter.fit(X.iloc[rows], y[rows])
     assert segmenter.score(X.iloc[rows + 1], y[rows + 1]) > 0.75

@@ -25,7 +25,10 @@ for image, mask in zip(X, y):
     image[top : top + 12, left : left + 12] = 230
     mask[top : top + 12, left : left + 12] = 1
 network = build_toy(weights="toy", input_shape=(32, 32, 3))
-options = {"n_channels": 16, "head_epochs": 3, "head_learning_rate": 0.02, "batch_size": 4, "random_state": 0}
+options = {
+    "n_channels": 16, "head_epochs": 2, "head_learning_rate": 0.02, "epochs": 1, "unfreeze": "parts", "batch_size": 4,
+    "random_state": 0,
+}
 found = []
 for loss, architecture in [("cross_entropy+dice", "unet"), ("focal+tversky", "fcn16")]:
     segmenter = CNNSegmenter(network, loss=loss, architecture=architecture, class_weight={1: 2.0}, **options).fit(X, y)
