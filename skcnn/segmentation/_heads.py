@@ -93,7 +93,7 @@ class UNetHead:
             else:
                 # Both are as wide as what comes of them, at most: where maps are large, each channel takes its time.
                 if x.shape[-1] > width:
-                    x = make.convolution(x, width, 1, f"up_{stride}")
+                    x = make.convolution(x, width, 1, f"up_{stride}", activation="linear")
                 if skip.shape[-1] > width:
                     skip = make.convolution(skip, width, 1, f"skip_{stride}")
                 x = keras.layers.Concatenate()([_resized(x, skip.shape[1:3]), skip])
@@ -112,12 +112,15 @@ class _Layers:
     def __init__(self) -> None:
         self.layers: list[Any] = []
 
-    def convolution(self, x: Any, n_channels: int, size: int, name: str) -> Any:
-        """Return a convolution of x, normalised over the batch, and with a ReLU behind it."""
+    def convolution(self, x: Any, n_channels: int, size: int, name: str, *, activation: str = "silu") -> Any:
+        """Return a convolution of x, normalised over the batch, and with an activation behind it.
+
+        With ReLU, units of small heads died, and some of two classes were never distinguished.
+        """
         layers = import_keras().layers
         x = self._keep(layers.Conv2D(n_channels, size, padding="same", use_bias=False, name=f"head_{name}"))(x)
         x = self._keep(layers.BatchNormalization(momentum=_MOMENTUM, name=f"head_{name}_norm"))(x)
-        return layers.Activation("relu")(x)
+        return layers.Activation(activation)(x)
 
     def scores(self, x: Any, n_classes: int, name: str, *, initial: str | None = None) -> Any:
         """Return a score per class of each cell; small ones at first."""

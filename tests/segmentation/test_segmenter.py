@@ -106,7 +106,7 @@ def test_pixels_that_do_not_count(scenes, segmenter_of):
     X, y = scenes[0], scenes[1].copy()
     wrong = y.copy()
     wrong[y == 2] = 255  # blue rectangles are not labelled
-    segmenter = segmenter_of(n_classes=3, head_epochs=8).fit(X, wrong)
+    segmenter = segmenter_of(n_classes=3).fit(X, wrong)
     assert 2 not in np.unique(np.stack(list(segmenter.predict(X))))
     assert segmenter.score(X, wrong) > 0.9 > segmenter.score(X, y)
 
