@@ -75,8 +75,8 @@ class CNNSegmenter(BaseSegmenter):
         pixels. With ``"crop"``, ``predict`` still sees the whole image, in several windows.
     n_channels : int, default=64
         Channels of the head's convolutions; the U-Net has half of them at a stride of 2.
-    n_convolutions : int, default=1
-        Convolutions of three by three cells at each stride of the U-Net.
+    n_convolutions : int, default=2
+        Convolutions of three by three cells at each stride of the U-Net: each sees further.
     loss : str, default="cross_entropy"
         ``"cross_entropy"``, ``"dice"``, ``"focal"``, ``"tversky"``, or a sum of them, such as
         ``"cross_entropy+dice"``. Overlaps (Dice, Tversky) suit small objects on much background.
@@ -86,7 +86,7 @@ class CNNSegmenter(BaseSegmenter):
         How much less easy pixels count in the focal loss.
     tversky_beta : float, default=0.7
         Weight of missed pixels in the Tversky loss, in [0, 1]; pixels found wrongly have the rest. 0.5 is Dice.
-    head_epochs : int, default=15
+    head_epochs : int, default=12
         Epochs that train the head, with the network frozen.
     head_learning_rate : float, default=2e-3
         Learning rate of these epochs.
@@ -222,12 +222,12 @@ class CNNSegmenter(BaseSegmenter):
         image_size: int | tuple[int, int] | None = None,
         resize: str = "stretch",
         n_channels: int = 64,
-        n_convolutions: int = 1,
+        n_convolutions: int = 2,
         loss: str = "cross_entropy",
         class_weight: str | Mapping[int, float] | None = None,
         focal_gamma: float = 2.0,
         tversky_beta: float = 0.7,
-        head_epochs: int = 15,
+        head_epochs: int = 12,
         head_learning_rate: float = 2e-3,
         epochs: int = 0,
         learning_rate: float = 1e-4,
