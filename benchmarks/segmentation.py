@@ -33,6 +33,7 @@ from skcnn.datasets import load_mask_folder
 from skcnn.images import as_masks
 from skcnn.metrics import boundary_f1, mask_iou
 from skcnn.segmentation import CNNSegmenter
+from skcnn.segmentation._windows import windows_of
 
 #: Height and width of the large image, the side of the images that it is made of, and sides of windows.
 LARGE, SIDE, TILES = (3000, 4000), 500, (512, 768, 1536)
@@ -112,9 +113,22 @@ def measure_tiles(segmenter: CNNSegmenter, data: Path) -> pd.DataFrame:
         masks[tile] = fitted.predict([large])[0]
         seconds = time.perf_counter() - start
         rows.append({"tile": tile, "seconds": seconds, "peak memory, GiB": peak_memory()})
+    largest = TILES[-1]
     for row in rows:
-        row["other pixels than the largest"] = float((masks[int(row["tile"])] != masks[TILES[-1]]).mean())
+        tile = int(row["tile"])
+        differs, near = masks[tile] != masks[largest], near_seams(tile)
+        row["other pixels than of the largest tile"] = float(differs.mean())
+        row["within 16 pixels of a seam"] = float(differs[near].mean()) if near.any() else 0.0
     return pd.DataFrame(rows)
+
+
+def near_seams(tile: int) -> np.ndarray:
+    """Return which pixels of the large image lie within 16 of a seam of windows."""
+    near = np.zeros(LARGE, bool)
+    for window in windows_of(LARGE, (tile, tile), tile // 8):
+        near[max(0, window.rows.start - 16) : window.rows.start + 16 if window.rows.start else 0] = True
+        near[:, max(0, window.columns.start - 16) : window.columns.start + 16 if window.columns.start else 0] = True
+    return near
 
 
 def peak_memory() -> float:

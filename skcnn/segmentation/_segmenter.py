@@ -36,8 +36,8 @@ from skcnn.segmentation._windows import cut_windows, windows_of
 if TYPE_CHECKING:
     import keras
 
-#: Images, or windows, that go through the network together in ``predict``.
-_AT_ONCE = 8
+#: Images that go through the network together in ``predict``, and pixels of windows, of one at least.
+_AT_ONCE, _PIXELS_AT_ONCE = 8, 2**20
 
 #: Least side of windows of images as they are.
 _TILE = 512
@@ -518,8 +518,9 @@ class CNNSegmenter(BaseSegmenter):
         tile = design.image_size
         windows = windows_of(pixels.shape[:2], tile, overlap)
         flips = [tuple(_AXES[axis] for axis in axes) for axes in FLIPS[self._test_flips]]
-        for start in range(0, len(windows), _AT_ONCE):
-            some = windows[start : start + _AT_ONCE]
+        step = max(1, _PIXELS_AT_ONCE // (tile[0] * tile[1]))
+        for start in range(0, len(windows), step):
+            some = windows[start : start + step]
             cut = np.stack(list(cut_windows(pixels, some, tile)))
             scores: Any = 0
             with design.pixel_graph(None, None) as graph:
