@@ -324,6 +324,33 @@ def test_detector_and_localizer(script, tmp_path, capsys):
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[-3:]] == ["AP50", "seconds", "mean"]
 
 
+def test_segmenter(script, tmp_path, capsys, monkeypatch):
+    generator = np.random.default_rng(0)
+    rows = ["image_id,breed"]
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    for number in range(10):
+        pixels, mask = generator.integers(0, 60, (32, 32, 3)).astype(np.uint8), np.zeros((32, 32), np.uint8)
+        left, top = generator.integers(0, 16, 2)
+        pixels[top : top + 16, left : left + 16], mask[top : top + 16, left : left + 16] = 255, 1
+        Image.fromarray(pixels).save(tmp_path / "images" / f"{number}.jpg")
+        Image.fromarray(mask).save(tmp_path / "masks" / f"{number}.png")
+        rows.append(f"{number},{'abcde'[number % 5]}")
+    (tmp_path / "index.csv").write_text("\n".join(rows))
+    bench = script("segmentation")
+    monkeypatch.setattr(bench, "LARGE", (64, 96))
+    monkeypatch.setattr(bench, "TILES", (64, 96))
+    monkeypatch.setattr(bench, "SIDE", 32)
+    monkeypatch.setattr(bench, "N_TRAINED", 8)
+    given = ["--data", str(tmp_path), "--set", "backbone=ResNet20", "--set", "head_epochs=1", "--set", "batch_size=2"]
+    bench.main(["constant", "--data", str(tmp_path)])
+    assert "all pet" in capsys.readouterr().out
+    bench.main(["pets", "--folds", "2", "--breeds", *given])
+    assert "mean IoU" in capsys.readouterr().out
+    bench.main(["tiles", *given])
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
 def test_numbers_and_tags(script, tmp_path, capsys):
     generator = np.random.default_rng(0)
     rows = ["image_id,height,head_ymin,head_ymax"]

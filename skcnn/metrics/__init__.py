@@ -5,6 +5,7 @@ y)`` runs the estimator, ``from_predictions(y_true, y_score)`` takes what it ret
 metric that is not defined (the recall of a class that has no sample, say) is NaN with a reason, never 0.
 :class:`ErrorGridDisplay` and :class:`ResidualHistogramDisplay` take the predictions of a regressor, and
 :func:`tracking_frame`, the scores beside it and :class:`TrackDisplay` tracks of objects in videos.
+:func:`segmentation_frame`, the scores beside it and :class:`SegmentationDisplay` take masks.
 :func:`verification_frame`, :func:`identification_frame` and :class:`VerificationCurveDisplay` take similarities of
 pairs, and of probes to enrolled identities.
 
@@ -43,6 +44,7 @@ from skcnn.metrics._plot.confusion import ConfusionDisplay
 from skcnn.metrics._plot.curves import OneVsRestPrecisionRecallDisplay, OneVsRestRocDisplay
 from skcnn.metrics._plot.error_grid import ErrorGridDisplay
 from skcnn.metrics._plot.image_grid import ImageGridDisplay
+from skcnn.metrics._plot.mask_grid import SegmentationDisplay
 from skcnn.metrics._plot.reliability import ReliabilityDisplay
 from skcnn.metrics._plot.residuals import ResidualHistogramDisplay
 from skcnn.metrics._plot.thresholds import ThresholdDisplay
@@ -71,6 +73,7 @@ __all__ = [
     "OneVsRestRocDisplay",
     "ReliabilityDisplay",
     "ResidualHistogramDisplay",
+    "SegmentationDisplay",
     "ThresholdDisplay",
     "TrackDisplay",
     "TrainingCurveDisplay",

@@ -340,7 +340,7 @@ def headline_values(predictions: MaskPredictions, weights: np.ndarray | None = N
     """Return the metrics at the top, of weights of images (n_images, n_weightings); None counts each once."""
     n_images, n_classes = predictions.counts.shape[:2]
     given = np.ones((n_images, 1)) if weights is None else weights
-    flat = predictions.counts.reshape(n_images, -1).astype(float)
+    flat = predictions.counts.reshape(n_images, n_classes * (n_classes + 1)).astype(float)
     counts = (given.T @ flat).reshape(given.shape[1], n_classes, n_classes + 1)
     right, true, found = _sums(counts)
     iou, recall = ratio(right, true + found - right), ratio(right, true)

@@ -1,9 +1,9 @@
 """What reports are made of: tables and Displays of predictions that were checked once.
 
 For authors of tools. Users have the functions and Displays of :mod:`skcnn.metrics`, which take arrays. Here
-:class:`Predictions` (of classes), :class:`NumberPredictions` and :class:`BoxPredictions` hold checked arrays, and a
-function whose name ends in ``_of`` makes from them the table of the public function of that name, if there is one, or
-a Display.
+:class:`Predictions` (of classes), :class:`NumberPredictions`, :class:`BoxPredictions` and :class:`MaskPredictions` hold
+what was checked, and a function whose name ends in ``_of`` makes from them the table of the public function of that
+name, if there is one, or a Display.
 """
 
 from skcnn.metrics._average_precision import class_detection_frame_of, detection_frame_of
@@ -26,6 +26,7 @@ from skcnn.metrics._plot.confusion import MAX_LABELLED, confusion_display_of
 from skcnn.metrics._plot.curves import curve_displays_of, singled_out
 from skcnn.metrics._plot.error_grid import error_grid_display_of
 from skcnn.metrics._plot.image_grid import image_grid_display_of, root_of
+from skcnn.metrics._plot.mask_grid import MASK_KINDS, said_of_mask, segmentation_display_of
 from skcnn.metrics._plot.reliability import reliability_display_of
 from skcnn.metrics._plot.residuals import RESIDUAL_LABEL, residual_histogram_display_of
 from skcnn.metrics._plot.thresholds import METRIC_LABELS, threshold_display_of
@@ -39,6 +40,7 @@ __all__ = [
     "CONFIDENCE_LEVEL",
     "KINDS",
     "MANY_CLASSES",
+    "MASK_KINDS",
     "MAX_LABELLED",
     "METRIC_LABELS",
     "N_RESAMPLES",
@@ -79,6 +81,8 @@ __all__ = [
     "right_boxes_of",
     "root_of",
     "said_of",
+    "said_of_mask",
+    "segmentation_display_of",
     "segmentation_frame_of",
     "segmentation_intervals_of",
     "singled_out",

@@ -1,8 +1,8 @@
-"""One report of a classifier, a regressor or a detector, as text and as an HTML page; and several of the same samples.
+"""One report of a classifier, regressor, detector or segmenter, as text and as an HTML page; and several at once.
 
 :class:`ClassifierReport` puts the tables and Displays of :mod:`skcnn.metrics` together, :class:`RegressionReport` does
-so for numbers, and :class:`DetectionReport` for boxes. :func:`compare_reports` shows which of several classifiers is
-better, with intervals.
+so for numbers, :class:`DetectionReport` for boxes and :class:`SegmentationReport` for masks. :func:`compare_reports`
+shows which of several classifiers is better on the same samples, with intervals.
 """
 
 from skcnn.report._classifier_report import ClassifierReport
@@ -10,12 +10,14 @@ from skcnn.report._comparison import ReportComparison, compare_reports
 from skcnn.report._detection_report import DetectionReport
 from skcnn.report._provenance import digest_of_input, digest_of_predictions, parameters_of, versions
 from skcnn.report._regression_report import RegressionReport
+from skcnn.report._segmentation_report import SegmentationReport
 
 __all__ = [
     "ClassifierReport",
     "DetectionReport",
     "RegressionReport",
     "ReportComparison",
+    "SegmentationReport",
     "compare_reports",
     "digest_of_input",
     "digest_of_predictions",

@@ -15,7 +15,7 @@ import pandas as pd
 from sklearn.frozen import FrozenEstimator
 
 from skcnn.images import Images, as_images
-from skcnn.metrics.parts import BoxPredictions, NumberPredictions, Predictions
+from skcnn.metrics.parts import BoxPredictions, MaskPredictions, NumberPredictions, Predictions
 
 _PACKAGES = ("skcnn", "scikit-learn", "keras", "numpy", "pandas", "matplotlib")
 _HEAD = 65_536
@@ -66,6 +66,13 @@ def digest_of_boxes(predictions: BoxPredictions) -> str:
         (true.xyxy, "<f8"),
         (predicted.xyxy, "<f8"),
         (predictions.score, "<f8"),
+    )
+
+
+def digest_of_masks(predictions: MaskPredictions) -> str:
+    """Return the SHA-256 over classes and numbers of pixels of each image, as hexadecimal digits."""
+    return _digest(
+        [str(label) for label in predictions.classes], (predictions.counts, "<i8"), (predictions.boundary, "<i8")
     )
 
 

@@ -146,12 +146,20 @@ def changes_of(augmentation: Any) -> Change:
 
 def example_reader(inputs: Inputs, targets: Targets) -> Read:
     """Return the function that reads the rows of a batch, one view of each, drawn at random; and their masks."""
+    moved: dict[int, np.ndarray] = {}
+
+    def mask_of(number: int) -> np.ndarray:
+        if number in moved:
+            return moved[number]
+        mask = inputs.mask(number, targets[number // inputs.n_views])
+        if (len(moved) + 1) * mask.size <= MAX_KEPT_BYTES:  # to move one takes as long as to change its image
+            moved[number] = mask
+        return mask
 
     def read(rows: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         numbers = rows * inputs.n_views + generator.integers(inputs.n_views, size=len(rows))
         values = inputs.read(numbers)
-        pairs = zip(numbers, rows, strict=True)
-        masks = np.stack([inputs.mask(int(number), targets[int(row)]) for number, row in pairs])
+        masks = np.stack([mask_of(int(number)) for number in numbers])
         if inputs.change is not None:
             values, masks = inputs.change(values, masks, generator)
         return values, masks, np.ones(len(rows), np.float32)

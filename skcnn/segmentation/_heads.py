@@ -91,7 +91,9 @@ class UNetHead:
             if x is None:
                 x = make.convolution(skip, width, 1, f"join_{stride}")
             else:
-                # A skip is as wide as what it is joined with at most: early maps of some networks have many channels.
+                # Both are as wide as what comes of them, at most: where maps are large, each channel takes its time.
+                if x.shape[-1] > width:
+                    x = make.convolution(x, width, 1, f"up_{stride}")
                 if skip.shape[-1] > width:
                     skip = make.convolution(skip, width, 1, f"skip_{stride}")
                 x = keras.layers.Concatenate()([_resized(x, skip.shape[1:3]), skip])
