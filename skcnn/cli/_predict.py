@@ -10,6 +10,7 @@ from skcnn._text import printable_text, valid_text
 from skcnn.cli._arguments import is_backbone, model_path_or_backbone, whole_number
 from skcnn.cli._common import add_command, table_path, verbose, with_progress, write_table
 from skcnn.cli._data import add_images, add_skip_bad, images_text, is_file_of_image, list_images
+from skcnn.cli._predict_identity import predict_names, predict_pairs, recognizes, verifies
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,10 +27,14 @@ def add_to(commands: Any) -> None:
         "  skcnn predict flowers.skcnn a.jpg b.jpg --top 5\n"
         "  skcnn predict flowers.skcnn new/ -o predictions.csv --skip-bad\n"
         "  skcnn predict flowers.skcnn new.csv --path-column file -o predictions.parquet\n"
-        "  skcnn predict MobileNetV2 a.jpg --top 5\n\n"
+        "  skcnn predict MobileNetV2 a.jpg --top 5\n"
+        "  skcnn predict people.skcnn a.jpg b.jpg\n"
+        "  skcnn predict verifier.skcnn pairs.csv -o same.csv\n\n"
         "The table has the columns path, label (the predicted class) and one per class, named like the class, with\n"
         "its probability (probability_path or probability_label if a class is called path or label). For a model of\n"
-        "numbers, the columns are path and predicted; with several numbers per image, predicted_0, predicted_1...",
+        "numbers, the columns are path and predicted; with several numbers per image, predicted_0, predicted_1...\n"
+        "A FaceRecognizer gives path, label (who it is) and distance. A FaceVerifier takes one .csv with two columns of\n"
+        "paths, a pair per row, and gives these, same (1 or 0) and distance.",
     )
     predict.add_argument(
         "model",
@@ -62,13 +67,18 @@ def run(options: argparse.Namespace) -> None:
         options.parser.error(f"--weights needs the name of a network; {options.model} is a file with its own weights")
     if _predict_by_program(options):
         return
+    if not is_backbone(options.model) and verifies(options.model):
+        predict_pairs(options)
+        return
     dataset = list_images(options)
 
     from sklearn.base import is_regressor
 
     pipeline = _model(options)
     paths = dataset.frame["path"].tolist()
-    if is_regressor(pipeline):
+    if recognizes(pipeline):
+        predict_names(pipeline, paths, options)
+    elif is_regressor(pipeline):
         _predict_numbers(pipeline, paths, options)
     else:
         _predict_classes(pipeline, paths, options)
