@@ -34,6 +34,29 @@ def there(tmp_path_factory):
     return folder
 
 
+def test_people_are_enrolled(there, tmp_path, capsys):
+    folder = tmp_path / "faces"
+    for path in there.glob("p*.png"):
+        for copy in range(2):
+            place = folder / path.name[:2] / f"{copy}-{path.name}"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(path.read_bytes())
+    model = str(tmp_path / "faces.skcnn")
+    arguments = ["fit", str(folder), "-o", model, "--backbone", "ResNet20", "--image-size", "16"]
+    assert main([*arguments, "--task", "identity", "--far", "0.1", "--cv", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "16 images of 4 people: p0, p1, p2, p3" in out
+    assert "Of 16 images of people who were held out" in out
+    assert "2-fold cross-validation" in out
+    loaded = skcnn.load(model)
+    assert loaded.far == 0.1
+    assert loaded.classes_.tolist() == ["p0", "p1", "p2", "p3"]
+    for wrong in (["--task", "identity", "--fine-tune"], ["--far", "0.1"]):
+        with pytest.raises(SystemExit) as stop:
+            main([*arguments, *wrong])
+        assert stop.value.code == 2
+
+
 def test_who_it_is(there, capsys):
     model, images = skcnn.load(there / "people.skcnn"), [str(there / "p0-1.png"), str(there / "p3-0.png")]
     assert main(["predict", str(there / "people.skcnn"), *images]) == 0

@@ -11,6 +11,7 @@ from skcnn._text import counted, printable_text
 from skcnn.cli._arguments import alpha, count, fraction, layers_to_unfreeze, output_path, positive
 from skcnn.cli._common import add_command, add_features, names_text, weights_from
 from skcnn.cli._data import add_data, add_skip_bad, images_text, load_data
+from skcnn.cli._fit_identity import check_identity_options, fit_identity
 from skcnn.cli._models import SEARCHED, classifier_from, search_from, search_table
 
 if TYPE_CHECKING:
@@ -37,11 +38,24 @@ def add_to(commands: Any) -> None:
         "  skcnn fit train.csv -o model.skcnn --backbone EfficientNetB0 --cv 10\n"
         "  skcnn fit flowers/ -o flowers.skcnn --search --backbone MobileNetV2 --backbone ResNet50\n"
         "  skcnn fit flowers/ -o flowers.skcnn --fine-tune --epochs 5 --augmentation light\n"
-        "  skcnn fit flowers/ -o flowers.skcnn --weights mobilenet_v2.weights.h5    (no download)",
+        "  skcnn fit flowers/ -o flowers.skcnn --weights mobilenet_v2.weights.h5    (no download)\n"
+        "  skcnn fit people/ -o people.skcnn --task identity --far 0.001",
     )
     add_data(fit)
     fit.add_argument(
         "-o", "--output", type=output_path, metavar="MODEL", required=True, help="where to save it, such as m.skcnn"
+    )
+    fit.add_argument(
+        "--task",
+        choices=["classification", "identity"],
+        default="classification",
+        help="identity enrols people, one folder each, and finds them again, or nobody (default: %(default)s)",
+    )
+    fit.add_argument(
+        "--far",
+        type=fraction,
+        metavar="FRACTION",
+        help="of images of unknown people that --task identity may take for somebody (default: 0.01)",
     )
     fit.add_argument("--html", type=output_path, metavar="PATH", help="also write a report of the estimate")
     estimate = fit.add_mutually_exclusive_group()
@@ -152,6 +166,12 @@ def _check_enough(target: np.ndarray, options: argparse.Namespace) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    if options.task == "identity":
+        check_identity_options(options)
+        fit_identity(options)
+        return
+    if options.far is not None:
+        options.parser.error("--far needs --task identity")
     _check_options(options)  # before the imports, which take seconds
 
     from skcnn.persistence import save

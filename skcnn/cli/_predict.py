@@ -33,8 +33,8 @@ def add_to(commands: Any) -> None:
         "The table has the columns path, label (the predicted class) and one per class, named like the class, with\n"
         "its probability (probability_path or probability_label if a class is called path or label). For a model of\n"
         "numbers, the columns are path and predicted; with several numbers per image, predicted_0, predicted_1...\n"
-        "A FaceRecognizer gives path, label (who it is) and distance. A FaceVerifier takes one .csv with two columns of\n"
-        "paths, a pair per row, and gives these, same (1 or 0) and distance.",
+        "Of `skcnn fit --task identity`: path, label (who it is) and distance. A FaceVerifier takes one .csv with two\n"
+        "columns of paths, a pair per row, and gives these, same (1 or 0) and distance.",
     )
     predict.add_argument(
         "model",
