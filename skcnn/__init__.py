@@ -45,6 +45,7 @@ _MODULES = (
     "persistence",
     "programs",
     "report",
+    "segmentation",
     "tracking",
 )
 

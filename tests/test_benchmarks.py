@@ -376,3 +376,28 @@ def test_tracking(script, tmp_path, capsys):
     rows = [line for line in out.splitlines() if line.startswith(("| patient SORT", "| pixels"))]
     assert len(rows) == 5 + 4
     assert all(0.3 < float(row.split("|")[3].split("(")[0]) <= 1 for row in rows[:5])
+
+
+def test_production(script, tmp_path, capsys):
+    pytest.importorskip("openvino")
+    generator = np.random.default_rng(0)
+    for number in range(30):
+        (tmp_path / "images" / "abc"[number % 3]).mkdir(parents=True, exist_ok=True)
+        pixels = generator.integers(0, 256, (32, 32, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "images" / "abc"[number % 3] / f"{number}.png")
+    arguments = ["--data", str(tmp_path / "images"), "--backbone", "ResNet20", "--images", "10", "--rounds", "1"]
+    report = run(script("production"), tmp_path, *arguments, "--runtimes", "OpenVINO")
+    assert max(row["difference"] for row in report["exports"]) <= 1e-5
+    assert report["cold"]["ratio"] > 1
+    assert "| bagged SGD, 3 classes | OpenVINO |" in capsys.readouterr().out
+
+
+def test_one_pass_gives_what_the_windows_give(script, shared, image_files, capsys, monkeypatch):
+    module = script("sliding_windows")
+    monkeypatch.setattr(module, "CASES", module.CASES[:1])
+    weights = shared / "weights" / "mobilenet_v2_1.0_224.weights.h5"
+    module.main([image_files[0], "--weights", str(weights), "--rounds", "1"])
+    row = capsys.readouterr().out.splitlines()[-1].split(" | ")
+    assert row[:4] == ["| block 6, average", "96", "16", "529"]
+    assert float(row[4]) <= module.TOLERANCE
+    assert row[5] == "100 %"

@@ -20,6 +20,7 @@ DISPLAYS = [
 MADE_OTHERWISE = {
     "TrainingCurveDisplay": {"from_estimator"},  # from a history
     "GradCAMDisplay": {"from_estimator"},  # needs gradients
+    "WindowHeatDisplay": {"from_estimator"},  # needs the probabilities of all windows
     "LatentSpaceDisplay": {"from_estimator"},  # nothing is predicted
     "ReconstructionDisplay": {"from_estimator"},
     "FitDiagnosisDisplay": set(),  # from a diagnosis

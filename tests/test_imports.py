@@ -98,6 +98,17 @@ MAY_IMPORT = {
         "feature_extraction",
         "metrics",
     },
+    "segmentation": {
+        "_keras",
+        "_text",
+        "_training",
+        "_image_input",
+        "backbones",
+        "cache",
+        "feature_extraction",
+        "images",
+        "metrics",
+    },
     "decomposition": {"_keras", "_training", "_image_input", "_plot", "images"},
     "inspection": {
         "_keras",

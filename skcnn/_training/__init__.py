@@ -26,6 +26,7 @@ from skcnn._training._runs import (
     train,
     train_epoch,
 )
+from skcnn._training._saved_parameters import pack_parameters, unpack_parameters
 from skcnn._training._schedules import SCHEDULES, still_falls
 from skcnn._training._unfreeze import check_unfreeze, freeze_batch_norm, open_layers
 from skcnn._training._views import FLIPS, Flips, Views
@@ -75,6 +76,7 @@ __all__ = [
     "map_strides",
     "n_graphs",
     "open_layers",
+    "pack_parameters",
     "report_bad_rows",
     "run_identity",
     "seed_layers",
@@ -85,5 +87,6 @@ __all__ = [
     "train_epoch",
     "trainer_class",
     "undecodable",
+    "unpack_parameters",
     "variable_dropout",
 ]

@@ -122,7 +122,8 @@ def augmented_together(
     boxes : tensor of shape (n, n_boxes, 4) or None, default=None
         ``xmin, ymin, xmax, ymax`` in pixels. Rows of zeros fill up images with fewer boxes, and stay zeros.
     masks : tensor of shape (n, height, width, n_masks) or None, default=None
-        Integers, such as classes. They move by the nearest pixel.
+        Integers from 0 to 255, such as classes. They move by the nearest pixel; what comes from outside of the image is
+        255.
 
     Returns
     -------
@@ -145,7 +146,8 @@ def augmented_together(
         is_there = _area(boxes) > 0
         together["bounding_boxes"] = {"boxes": boxes, "labels": ops.where(is_there, 0, -1)}
     if masks is not None:
-        together["segmentation_masks"] = masks
+        # Layers fill up with zeros.
+        together["segmentation_masks"] = (ops.cast(masks, "int32") + 1) % 256
     for layer in layers:
         if _moves_together(layer):
             together = {**together, **layer(together)}
@@ -159,7 +161,8 @@ def augmented_together(
         boxes = ops.clip(together["bounding_boxes"]["boxes"], 0, most)
         boxes = ops.where((is_there & (_area(boxes) > 0))[..., None], boxes, 0.0)
     if masks is not None:
-        masks = ops.cast(ops.round(together["segmentation_masks"]), masks.dtype)
+        moved = ops.cast(ops.round(together["segmentation_masks"]), "int32")
+        masks = ops.cast((moved + 255) % 256, masks.dtype)
     return together["images"], boxes, masks
 
 

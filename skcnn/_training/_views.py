@@ -85,8 +85,13 @@ class Views(Images):
             return boxes
         return np.asarray(import_keras().ops.convert_to_numpy(self._changed(row, boxes)[1])[0], float)
 
-    def _changed(self, row: int, boxes: np.ndarray) -> tuple[Any, Any]:
-        """Return the pixels of a view, (1, height, width, 3) in [0, 255], and boxes moved alike."""
+    def mask(self, row: int, mask: np.ndarray) -> np.ndarray:
+        """Return the mask (height, width) of the resized image as that of a view: see :func:`augmented_together`."""
+        moved = self._changed(row, np.empty((0, 4)), mask)[2]
+        return np.asarray(import_keras().ops.convert_to_numpy(moved)[0, ..., 0], mask.dtype)
+
+    def _changed(self, row: int, boxes: np.ndarray, mask: np.ndarray | None = None) -> tuple[Any, Any, Any]:
+        """Return the pixels of a view, (1, height, width, 3) in [0, 255], and boxes and mask moved alike."""
         pixels = self._images.decode(self.items[row][0], self._size, resize=self._resize, max_pixels=self._max_pixels)
         generator = np.random.default_rng(np.frombuffer(self.digest(row), np.uint32))
         ops = import_keras().ops
@@ -94,12 +99,13 @@ class Views(Images):
             seed_layers(self._layers, generator)
             x = ops.convert_to_tensor(pixels[None].astype("float32"))
             if len(boxes):
-                return augmented_together(x, self._layers, boxes=ops.convert_to_tensor(boxes[None].astype("float32")))[
-                    :2
-                ]
+                moved = ops.convert_to_tensor(boxes[None].astype("float32"))
+                return augmented_together(x, self._layers, boxes=moved)
+            if mask is not None:
+                return augmented_together(x, self._layers, masks=ops.convert_to_tensor(mask[None, ..., None]))
             for layer in self._layers:
                 x = layer(x, training=True)
-            return ops.clip(x, 0, 255), boxes
+            return ops.clip(x, 0, 255), boxes, None
 
 
 #: What mirroring does: the axes that are turned around in each view, in order.
@@ -159,8 +165,7 @@ class Flips(Images):
         """Return the pixels of a view, uint8 (height, width, 3)."""
         number, view = self.items[row]
         pixels = self._images.decode(number, self._size, resize=self._resize, max_pixels=self._max_pixels)
-        axes = tuple({"vertical": 0, "horizontal": 1}[axis] for axis in self._flips[view])
-        return np.ascontiguousarray(np.flip(pixels, axes))
+        return np.ascontiguousarray(np.flip(pixels, self._axes(view)))
 
     def boxes(self, row: int, boxes: np.ndarray) -> np.ndarray:
         """Return boxes of the resized image where they are in a view, and the other way round, (n_boxes, 4)."""
@@ -170,3 +175,10 @@ class Flips(Images):
             low, high, side = (0, 2, width) if axis == "horizontal" else (1, 3, height)
             moved[:, [low, high]] = side - moved[:, [high, low]]
         return moved
+
+    def mask(self, row: int, mask: np.ndarray) -> np.ndarray:
+        """Return the mask (height, width, ...) of the resized image as that of a view, and the other way round."""
+        return np.flip(mask, self._axes(self.items[row][1]))
+
+    def _axes(self, view: int) -> tuple[int, ...]:
+        return tuple({"vertical": 0, "horizontal": 1}[axis] for axis in self._flips[view])

@@ -94,6 +94,16 @@ def data_path(text: str) -> str:
     return path
 
 
+def data_or_boxes_path(text: str) -> str:
+    """Read the path of a folder, of a CSV table, or of a JSON file with boxes."""
+    path = os.path.expanduser(text)
+    if not path.lower().endswith(".json"):
+        return data_path(text)
+    _check_there(path, "a .json of COCO")
+    check_regular(path, "a .json of COCO")
+    return path
+
+
 def images_path(text: str) -> str:
     """Read the path of an image, a folder or a CSV table, or a URL."""
     if "://" in text:

@@ -188,6 +188,13 @@ def with_progress(pipeline: Pipeline, options: argparse.Namespace) -> Pipeline:
     return pipeline
 
 
+def finds_boxes(model: Any) -> bool:
+    """Tell whether a model predicts boxes: neither classes nor numbers."""
+    from sklearn.utils import get_tags
+
+    return hasattr(model, "predict") and get_tags(model).estimator_type is None
+
+
 def names_text(names: Iterable[Any]) -> str:
     """Return names of the data as one line, the first of them where there are many."""
     return listing(map(printable_text, names))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from skcnn._files import check_regular
 from skcnn._text import counted, listing, printable_text
-from skcnn.cli._arguments import data_path, images_path
+from skcnn.cli._arguments import data_or_boxes_path, data_path, images_path
 from skcnn.cli._common import verbose, worded, write_table
 
 if TYPE_CHECKING:
@@ -23,9 +23,13 @@ BAD_IMAGES = "bad_images.csv"
 """Where ``--skip-bad`` lists images, in the current folder, if a command writes no other file."""
 
 
-def add_data(parser: argparse.ArgumentParser) -> None:
+def add_data(parser: argparse.ArgumentParser, *, boxes: bool = False) -> None:
+    """Add the argument of labelled images; with ``boxes``, those of a detector may be meant."""
     parser.add_argument(
-        "data", type=data_path, help="a folder with one folder of images per class, or a .csv with path and label"
+        "data",
+        type=data_or_boxes_path if boxes else data_path,
+        help="a folder with one folder of images per class, or a .csv with path and label"
+        + ("; or images with boxes, see below" if boxes else ""),
     )
     add_path_column(parser)
     parser.add_argument("--label-column", metavar="NAME", help="column of labels in the .csv (default: label)")
@@ -65,9 +69,9 @@ def load_data(options: argparse.Namespace, *, needs_labels: bool = True) -> Bunc
         images that were left out. With ``needs_labels=False``, where the folder has no folders or the table no column
         of labels, ``frame`` has paths alone, and the others are None.
     """
-    if _is_table(options.data):
+    if is_table(options.data):
         label: str | None = label_column(options)
-        if not needs_labels and options.label_column is None and label not in _header(options.data):
+        if not needs_labels and options.label_column is None and label not in header_of(options.data):
             label = None
         return _without_bad(_load_table(options.data, options, label), options)
     for option, value in (("--path-column", options.path_column), ("--label-column", options.label_column)):
@@ -94,7 +98,7 @@ def numbers_of(dataset: Bunch, options: argparse.Namespace) -> np.ndarray:
     if len(bad):
         first = f"{printable_text(dataset.target[bad[0]])!r} of {printable_text(dataset.frame['path'].iloc[bad[0]])}"
         where, advice = f"the folders of {options.data} are called", "give a .csv with a column of numbers"
-        if _is_table(options.data):
+        if is_table(options.data):
             where = f"the column {label_column(options)!r} of {options.data} holds"
             advice = "name a column of numbers with --label-column"
         raise ValueError(
@@ -123,7 +127,7 @@ def list_images(options: argparse.Namespace) -> Bunch:
             frames.append(pd.DataFrame({"path": [given]}, dtype=object))
         elif os.path.isdir(given):
             frames.append(load_image_folder(given, labels=None).frame)
-        elif _is_table(given):
+        elif is_table(given):
             frames.append(_load_table(given, options, None).frame)
         else:
             frames.append(pd.DataFrame({"path": [given]}, dtype=object))
@@ -134,10 +138,11 @@ def list_images(options: argparse.Namespace) -> Bunch:
 
 def is_file_of_image(given: str) -> bool:
     """Tell whether an argument is one image, and neither a folder, a table nor a URL."""
-    return "://" not in given and not os.path.isdir(given) and not _is_table(given)
+    return "://" not in given and not os.path.isdir(given) and not is_table(given)
 
 
-def _is_table(data: str) -> bool:
+def is_table(data: str) -> bool:
+    """Tell whether a path is that of a CSV table."""
     return data.lower().endswith(".csv")
 
 
@@ -154,15 +159,9 @@ def _has_class_folders(folder: str) -> bool:
 
 def _load_table(table: str, options: argparse.Namespace, label: str | None) -> Bunch:
     """Load a CSV file; whatever its columns are called, those of the result are ``path`` and ``label``."""
-    path, header = options.path_column or "path", _header(table)
+    path, header = options.path_column or "path", header_of(table)
     wanted = {"--path-column": path} | ({} if label is None else {"--label-column": label})
-    missing = [option for option, name in wanted.items() if name not in header]
-    if header and missing:
-        raise ValueError(
-            f"{table}: no column {' and no column '.join(repr(wanted[option]) for option in missing)}; its columns are "
-            f"{listing(map(repr, header), 20)}. Name the right one with {' and '.join(missing)}; columns are separated "
-            "by commas."
-        )
+    check_columns(table, header, wanted)
     from skcnn.datasets import load_image_table
 
     dataset = load_image_table(table, path=path, label=label)
@@ -172,7 +171,18 @@ def _load_table(table: str, options: argparse.Namespace, label: str | None) -> B
     return dataset
 
 
-def _header(table: str) -> list[str]:
+def check_columns(table: str, header: list[str], wanted: dict[str, str]) -> None:
+    """See that a table has the columns that are wanted, which are given by the option that names each."""
+    missing = [option for option, name in wanted.items() if name not in header]
+    if header and missing:
+        raise ValueError(
+            f"{table}: no column {' and no column '.join(repr(wanted[option]) for option in missing)}; its columns are "
+            f"{listing(map(repr, header), 20)}. Name the right one with {' and '.join(missing)}; columns are separated "
+            "by commas."
+        )
+
+
+def header_of(table: str) -> list[str]:
     """Return the names of the columns of a CSV file; none if it cannot be read, which its loader reports."""
     check_regular(table, "a CSV file")
     try:

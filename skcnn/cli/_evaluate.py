@@ -1,4 +1,4 @@
-"""``skcnn evaluate``: evaluate a saved model of classes or numbers; choose the threshold of one with two classes."""
+"""``skcnn evaluate``: evaluate a saved model of classes, numbers or boxes; choose a threshold where classes are two."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skcnn._text import interval_text, percent_text, printable_text
-from skcnn.cli._arguments import at_most_one, model_path, output_path
-from skcnn.cli._common import add_command, names_text, with_progress
+from skcnn.cli._arguments import UnusableError, at_most_one, model_path, output_path
+from skcnn.cli._boxes import FORMS, add_boxes, box_form, boxes_text, check_box_options, load_boxes
+from skcnn.cli._common import add_command, finds_boxes, names_text, with_progress
 from skcnn.cli._data import add_data, add_skip_bad, label_column, load_data, numbers_of
 
 if TYPE_CHECKING:
     from sklearn.utils import Bunch
 
     from skcnn.metrics.parts import Predictions
-    from skcnn.report import ClassifierReport, RegressionReport
+    from skcnn.report import ClassifierReport, DetectionReport, RegressionReport
 
 
 def add_to(commands: Any) -> None:
@@ -29,15 +30,17 @@ def add_to(commands: Any) -> None:
         "examples:\n"
         "  skcnn evaluate flowers.skcnn test/ --html report.html\n"
         "  skcnn evaluate ages.skcnn test.csv --label-column age --html report.html\n"
+        "  skcnn evaluate cells.skcnn VOC2007/ --split test --html report.html\n"
         "  skcnn evaluate defects.skcnn dev/ --recall 0.95 --positive defect -o careful.skcnn\n"
         "  skcnn evaluate careful.skcnn test/",
     )
     evaluate.add_argument("model", type=model_path, help="a file that `skcnn fit`, or `skcnn.save` in Python, wrote")
-    add_data(evaluate)
+    add_data(evaluate, boxes=True)
     add_skip_bad(evaluate)
     evaluate.add_argument(
         "--html", type=output_path, metavar="PATH", help="also write a report: tables, curves and images"
     )
+    add_boxes(evaluate)
     threshold = evaluate.add_argument_group("threshold of a model with two classes")
     threshold.add_argument(
         "--recall",
@@ -61,12 +64,36 @@ def run(options: argparse.Namespace) -> None:
 
     from skcnn.persistence import load
 
-    dataset = load_data(options)
+    form = box_form(options.data)
+    check_box_options(options, form)
+    dataset = load_data(options) if form is None else load_boxes(options, form)
     pipeline = load(options.model)
+    if finds_boxes(pipeline):
+        if form is None:
+            raise UnusableError(f"{options.model} finds boxes; expected {FORMS}, got {options.data}")
+        _evaluate_boxes(pipeline, dataset, options)
+        return
+    if form in ("voc", "coco"):
+        raise UnusableError(
+            f"{options.model} finds no boxes; expected a folder with one folder of images per class, or a .csv with "
+            f"path and label, got {options.data}"
+        )
+    if form is not None:  # a table may have boxes, too
+        dataset = load_data(options)
     if is_regressor(pipeline):
         _evaluate_numbers(pipeline, dataset, options)
     else:
         _evaluate_classes(pipeline, dataset, options)
+
+
+def _evaluate_boxes(detector: Any, dataset: Bunch, options: argparse.Namespace) -> None:
+    from skcnn.report import DetectionReport
+
+    if options.recall is not None:
+        raise ValueError(f"--recall needs a model of two classes; {options.model} finds boxes.")
+    print(boxes_text(dataset))
+    report = DetectionReport.from_estimator(detector, dataset.frame, dataset.target, name=_name(options))
+    _show(report, options)
 
 
 def _evaluate_numbers(pipeline: Any, dataset: Bunch, options: argparse.Namespace) -> None:
@@ -104,7 +131,7 @@ def _name(options: argparse.Namespace) -> str:
     return f"{Path(options.model).stem} on {Path(options.data).name}"
 
 
-def _show(report: ClassifierReport | RegressionReport, options: argparse.Namespace) -> None:
+def _show(report: ClassifierReport | DetectionReport | RegressionReport, options: argparse.Namespace) -> None:
     print(report.to_text())
     if options.html:
         report.to_html(options.html)

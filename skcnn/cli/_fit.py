@@ -1,4 +1,4 @@
-"""``skcnn fit``: train on a folder of images, estimate how good the model is on new ones, and save it."""
+"""``skcnn fit``: train on labelled images, estimate how good the model is on new ones, and save it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skcnn._text import counted, printable_text
-from skcnn.cli._arguments import alpha, count, fraction, layers_to_unfreeze, output_path, positive
+from skcnn.cli._arguments import (
+    UnusableError,
+    alpha,
+    count,
+    fraction,
+    layers_to_unfreeze,
+    output_path,
+    positive,
+    whole_number,
+)
+from skcnn.cli._boxes import add_boxes, box_form, check_box_options
 from skcnn.cli._common import add_command, add_features, names_text, weights_from
 from skcnn.cli._data import add_data, add_skip_bad, images_text, load_data
+from skcnn.cli._fit_boxes import check_fit_options, fit_boxes
 from skcnn.cli._fit_identity import check_identity_options, fit_identity
 from skcnn.cli._models import SEARCHED, classifier_from, search_from, search_table
 
@@ -29,7 +40,7 @@ def add_to(commands: Any) -> None:
         commands,
         "fit",
         run,
-        "train on a folder of images and save the model",
+        "train on labelled images, or images with boxes, and save the model",
         epilog="The metrics that are printed are estimates for new images: each image is predicted by a model\n"
         "that was trained without it and its near duplicates.\n\n"
         "examples:\n"
@@ -39,23 +50,25 @@ def add_to(commands: Any) -> None:
         "  skcnn fit flowers/ -o flowers.skcnn --search --backbone MobileNetV2 --backbone ResNet50\n"
         "  skcnn fit flowers/ -o flowers.skcnn --fine-tune --epochs 5 --augmentation light\n"
         "  skcnn fit flowers/ -o flowers.skcnn --weights mobilenet_v2.weights.h5    (no download)\n"
+        "  skcnn fit VOC2007/ -o detector.skcnn --split trainval --html report.html\n"
+        "  skcnn fit boxes.json -o detector.skcnn --image-folder images/ --head-epochs 60\n"
         "  skcnn fit people/ -o people.skcnn --task identity --far 0.001",
     )
-    add_data(fit)
+    add_data(fit, boxes=True)
     fit.add_argument(
         "-o", "--output", type=output_path, metavar="MODEL", required=True, help="where to save it, such as m.skcnn"
     )
     fit.add_argument(
         "--task",
-        choices=["classification", "identity"],
-        default="classification",
-        help="identity enrols people, one folder each, and finds them again, or nobody (default: %(default)s)",
+        choices=["classification", "detection", "identity"],
+        help="detection trains a detector of objects on images with boxes; identity enrols people, one folder each, "
+        "and finds them again, or nobody (default: classification or detection, by the data)",
     )
     fit.add_argument(
         "--far",
         type=fraction,
         metavar="FRACTION",
-        help="of images of unknown people that --task identity may take for somebody (default: 0.01)",
+        help="of images of unknown people that --task identity may accept as somebody (default: 0.01)",
     )
     fit.add_argument("--html", type=output_path, metavar="PATH", help="also write a report of the estimate")
     estimate = fit.add_mutually_exclusive_group()
@@ -69,7 +82,7 @@ def add_to(commands: Any) -> None:
         "--test-size",
         type=fraction,
         metavar="FRACTION",
-        help="estimate on this fraction of the images, and train on the others (default with --fine-tune: 0.2)",
+        help="estimate on this fraction of images, and train on the others (default with --fine-tune or boxes: 0.2)",
     )
     fit.add_argument(
         "--seed", type=count, default=0, metavar="N", help="seed of the folds and the classifier (default: %(default)s)"
@@ -94,6 +107,13 @@ def add_to(commands: Any) -> None:
         help="choose backbone (give --backbone several times), layer and penalty by log-loss",
     )
     add_features(fit, several_backbones=True)
+    boxes = add_boxes(fit)
+    boxes.add_argument(
+        "--head-epochs",
+        type=whole_number,
+        metavar="N",
+        help="epochs of what finds boxes, on features that are computed once per image (default: 20)",
+    )
 
     tune = fit.add_argument_group("fine-tuning")
     tune.add_argument("--fine-tune", action="store_true", help="train a new head, then the network with it")
@@ -166,13 +186,26 @@ def _check_enough(target: np.ndarray, options: argparse.Namespace) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    if options.task == "identity":
+    # Before the imports, which take seconds.
+    form = box_form(options.data)
+    task = options.task or ("classification" if form is None else "detection")
+    if options.far is not None and task != "identity":
+        options.parser.error("--far needs --task identity")
+    if task == "detection":
+        check_fit_options(options, form)
+        check_box_options(options, form)
+        fit_boxes(options, form)  # type: ignore[arg-type]  # there is one, or the check has ended
+        return
+    if form in ("voc", "coco"):
+        raise UnusableError(f"{options.data} has boxes; --task classification needs one folder of images per class")
+    check_box_options(options, None)
+    if options.head_epochs is not None:
+        options.parser.error("--head-epochs is of a detector; --epochs with --fine-tune is of a classifier")
+    if task == "identity":
         check_identity_options(options)
         fit_identity(options)
         return
-    if options.far is not None:
-        options.parser.error("--far needs --task identity")
-    _check_options(options)  # before the imports, which take seconds
+    _check_options(options)
 
     from skcnn.persistence import save
 

@@ -1,4 +1,4 @@
-"""What ``skcnn fit`` trains: features and a head, a search over these, or a network that is fine-tuned."""
+"""What ``skcnn fit`` trains: features and a head, a search over these, a network that is fine-tuned, or a detector."""
 
 from __future__ import annotations
 
@@ -63,6 +63,30 @@ def _fine_tuned(options: argparse.Namespace) -> Any:
         del given["unfreeze"]
     # What is not given keeps the default of the class.
     return classifier.set_params(**{name: value for name, value in given.items() if value is not None})
+
+
+def detector_from(options: argparse.Namespace) -> Any:
+    """Return the detector that the options describe, not fitted."""
+    from skcnn.detection import CNNDetector
+
+    detector = CNNDetector(
+        options.backbone[0],
+        weights=weights_from(options),
+        image_size=options.image_size,
+        resize=options.resize,
+        epochs=(5 if options.epochs is None else options.epochs) if options.fine_tune else 0,
+        augmentation=options.augmentation,
+        early_stopping=options.early_stopping,
+        cache=options.cache,
+        checkpoint=options.checkpoint,
+        random_state=options.seed,
+        verbose=verbose(options),
+    )
+    given = {"head_epochs": options.head_epochs, "batch_size": options.batch_size}
+    given |= {"unfreeze": None if options.unfreeze == "none" else options.unfreeze}
+    given |= {"learning_rate": options.learning_rate}
+    # What is not given keeps the default of the class.
+    return detector.set_params(**{name: value for name, value in given.items() if value is not None})
 
 
 def search_from(options: argparse.Namespace, n_samples: int) -> Any:

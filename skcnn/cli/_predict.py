@@ -1,4 +1,4 @@
-"""``skcnn predict``: predict the classes of images, or numbers."""
+"""``skcnn predict``: predict the classes of images, numbers, or boxes around objects."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from skcnn._text import printable_text, valid_text
-from skcnn.cli._arguments import is_backbone, model_path_or_backbone, whole_number
-from skcnn.cli._common import add_command, table_path, verbose, with_progress, write_table
+from skcnn.cli._arguments import at_most_one, is_backbone, model_path_or_backbone, whole_number
+from skcnn.cli._common import add_command, finds_boxes, verbose, with_progress, write_table
 from skcnn.cli._data import add_images, add_skip_bad, images_text, is_file_of_image, list_images
+from skcnn.cli._predict_boxes import boxes_path, folder_path, is_coco, predict_boxes
 from skcnn.cli._predict_identity import predict_names, predict_pairs, recognizes, verifies
 
 if TYPE_CHECKING:
@@ -22,17 +23,21 @@ def add_to(commands: Any) -> None:
         commands,
         "predict",
         run,
-        "predict the classes of images, or numbers, as tab-separated lines or as a table",
+        "predict the classes of images, numbers or boxes, as tab-separated lines, as a table or drawn",
         epilog="examples:\n"
         "  skcnn predict flowers.skcnn a.jpg b.jpg --top 5\n"
         "  skcnn predict flowers.skcnn new/ -o predictions.csv --skip-bad\n"
         "  skcnn predict flowers.skcnn new.csv --path-column file -o predictions.parquet\n"
         "  skcnn predict MobileNetV2 a.jpg --top 5\n"
+        "  skcnn predict cells.skcnn new/ --draw drawn/ -o boxes.csv\n"
+        "  skcnn predict cells.skcnn new/ -o coco.json\n"
         "  skcnn predict people.skcnn a.jpg b.jpg\n"
         "  skcnn predict verifier.skcnn pairs.csv -o same.csv\n\n"
         "The table has the columns path, label (the predicted class) and one per class, named like the class, with\n"
         "its probability (probability_path or probability_label if a class is called path or label). For a model of\n"
         "numbers, the columns are path and predicted; with several numbers per image, predicted_0, predicted_1...\n"
+        "For a detector there is one row per box: path, label, score, xmin, ymin, xmax and ymax, in pixels of the\n"
+        "upright image; an image without boxes has a row with its path alone.\n"
         "Of `skcnn fit --task identity`: path, label (who it is) and distance. A FaceVerifier takes one .csv with two\n"
         "columns of paths, a pair per row, and gives these, same (1 or 0) and distance.",
     )
@@ -46,9 +51,10 @@ def add_to(commands: Any) -> None:
     predict.add_argument(
         "-o",
         "--output",
-        type=table_path,
+        type=boxes_path,
         metavar="TABLE",
-        help="write a table (.csv, .parquet or .jsonl); lines are then printed only with --top",
+        help="write a table (.csv, .parquet or .jsonl), or the boxes of a detector as COCO (.json); lines are then "
+        "printed only with --top",
     )
     predict.add_argument("--top", type=whole_number, metavar="K", help="print the K most probable classes (default: 1)")
     predict.add_argument(
@@ -58,6 +64,16 @@ def add_to(commands: Any) -> None:
         "which is downloaded)",
     )
     add_skip_bad(predict)
+    boxes = predict.add_argument_group("boxes of a detector")
+    boxes.add_argument(
+        "--draw", type=folder_path, metavar="FOLDER", help="write images with their boxes drawn, as .jpg"
+    )
+    boxes.add_argument(
+        "--min-score",
+        type=at_most_one,
+        metavar="SCORE",
+        help="leave out boxes with smaller scores (default: 0.3 in lines and drawn images; with -o the model's own)",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -68,6 +84,7 @@ def run(options: argparse.Namespace) -> None:
     if _predict_by_program(options):
         return
     if not is_backbone(options.model) and verifies(options.model):
+        _refuse_boxes(options)
         predict_pairs(options)
         return
     dataset = list_images(options)
@@ -76,14 +93,24 @@ def run(options: argparse.Namespace) -> None:
 
     pipeline = _model(options)
     paths = dataset.frame["path"].tolist()
-    if recognizes(pipeline):
-        predict_names(pipeline, paths, options)
-    elif is_regressor(pipeline):
-        _predict_numbers(pipeline, paths, options)
+    if finds_boxes(pipeline):
+        predict_boxes(pipeline, paths, options)
     else:
-        _predict_classes(pipeline, paths, options)
+        _refuse_boxes(options)
+        if recognizes(pipeline):
+            predict_names(pipeline, paths, options)
+        elif is_regressor(pipeline):
+            _predict_numbers(pipeline, paths, options)
+        else:
+            _predict_classes(pipeline, paths, options)
     if options.output:
         print(f"{options.output}: {images_text(dataset)}")
+
+
+def _refuse_boxes(options: argparse.Namespace) -> None:
+    if options.draw or options.min_score or is_coco(options.output):
+        what = "--draw" if options.draw else "--min-score" if options.min_score else f"-o {options.output}"
+        raise ValueError(f"{what} needs a detector; {options.model} finds no boxes.")
 
 
 def _predict_by_program(options: argparse.Namespace) -> bool:
@@ -92,8 +119,8 @@ def _predict_by_program(options: argparse.Namespace) -> bool:
     A program needs OpenVINO. Folders, tables and what is written as a table need pandas, whose import alone takes as
     long as a program.
     """
-    plain = not options.output and not options.skip_bad and all(map(is_file_of_image, options.images))
-    if not plain or is_backbone(options.model):
+    more = options.output or options.skip_bad or options.draw or options.min_score
+    if more or not all(map(is_file_of_image, options.images)) or is_backbone(options.model):
         return False
     from skcnn.persistence import ModelFileError, load_program
 
@@ -118,13 +145,13 @@ def _predict_by_program(options: argparse.Namespace) -> bool:
 def _predict_numbers(pipeline: Any, paths: list[str], options: argparse.Namespace) -> None:
     import pandas as pd
 
+    _refuse_top(options)
     numbers = pipeline.predict(paths).reshape(len(paths), -1)
     if options.output:
         several = numbers.shape[1] > 1
         columns = [f"predicted_{number}" if several else "predicted" for number in range(numbers.shape[1])]
         table = pd.DataFrame(numbers, columns=columns)
         table.insert(0, "path", pd.Series(paths, dtype=object))
-        _refuse_top(options)
         write_table(table, options.output)
         return
     _print_numbers(paths, numbers, options)

@@ -4,23 +4,29 @@
 ``target`` and ``target_names``. Images in files stay in their files: ``data`` then is a table with a column ``path``,
 which every estimator of skcnn takes as X.
 
-:func:`load_voc`, :func:`load_coco` and :func:`load_yolo` read images with boxes, and return X and y.
+:func:`load_voc`, :func:`load_coco` and :func:`load_yolo` read images with boxes, and return X and y. So do
+:func:`load_mask_folder`, :func:`load_voc_masks` and :func:`load_coco_masks` with masks.
 """
 
 from skcnn.datasets._boxes import load_coco, load_voc, load_yolo
 from skcnn.datasets._digits import load_digit_images
 from skcnn.datasets._flowers import fetch_flowers
 from skcnn.datasets._folder import load_image_folder
+from skcnn.datasets._masks import VOC_CLASSES, load_coco_masks, load_mask_folder, load_voc_masks
 from skcnn.datasets._table import load_image_table
 from skcnn.datasets._walk import walk_images
 
 __all__ = [
+    "VOC_CLASSES",
     "fetch_flowers",
     "load_coco",
+    "load_coco_masks",
     "load_digit_images",
     "load_image_folder",
     "load_image_table",
+    "load_mask_folder",
     "load_voc",
+    "load_voc_masks",
     "load_yolo",
     "walk_images",
 ]

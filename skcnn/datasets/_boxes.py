@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -12,12 +11,25 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from skcnn._files import check_regular
-from skcnn._text import counted, did_you_mean, listing
+from skcnn._text import counted
 from skcnn.boxes import box_arrays, boxes_from_coco, boxes_from_voc, boxes_from_yolo, check_boxes
-from skcnn.datasets._folder import image_extensions, text_column
+from skcnn.datasets._folder import text_column
+from skcnn.datasets._layout import (
+    check_found,
+    check_there,
+    existing_folder,
+    images_by_stem,
+    read_annotations,
+    split_of,
+    warn_unlabelled,
+)
 from skcnn.datasets._natural import natural_key
 from skcnn.images import as_images, image_sizes
+
+#: Folders above that of the images in which a ``data.yaml`` is looked for: ``data.yaml`` beside ``images/train/``.
+_LEVELS = 3
+#: About images without a file, in a warning.
+_LISTS_NONE = "An image without objects has one that lists none."
 
 
 def load_voc(
@@ -77,19 +89,21 @@ def load_voc(
     >>> [len(table) for table in y]
     [1, 0]
     """
-    folder = _folder(root)
+    folder = existing_folder(root)
     xml_folder = folder / "Annotations" if (folder / "Annotations").is_dir() else folder
     image_folder = folder / "JPEGImages" if (folder / "JPEGImages").is_dir() else folder
-    by_stem = _images_by_stem(image_folder)
+    by_stem = images_by_stem(image_folder)
     if split is None:
         stems = sorted((path.stem for path in xml_folder.glob("*.xml")), key=natural_key)
-        _check_found(stems, xml_folder, "XML file")
-        _warn_unlabelled(sorted(set(by_stem) - set(stems)), "XML file")
+        check_found(stems, xml_folder, "XML file")
+        warn_unlabelled(sorted(set(by_stem) - set(stems)), "an XML file", _LISTS_NONE)
     else:
-        stems = _split(folder / "ImageSets" / "Main", split)
-    _check_there([stem for stem in stems if stem not in by_stem], image_folder, "image")
+        stems = split_of(folder / "ImageSets" / "Main", split)
+    check_there([stem for stem in stems if stem not in by_stem], image_folder, "image")
     sources = [str(xml_folder / f"{stem}.xml") for stem in stems]
-    tables = [_read(source, lambda content: boxes_from_voc(content, difficult=difficult)) for source in sources]
+    tables = [
+        read_annotations(source, lambda content: boxes_from_voc(content, difficult=difficult)) for source in sources
+    ]
     return _checked([by_stem[stem] for stem in stems], tables, invalid, sources)
 
 
@@ -141,7 +155,7 @@ def load_coco(
     [8.0]
     """
     path = Path(os.path.expanduser(os.fspath(annotations)))
-    folder = path.parent if root is None else _folder(root)
+    folder = path.parent if root is None else existing_folder(root)
 
     def read(content: bytes) -> tuple[list[str], np.ndarray]:
         coco = json.loads(content)
@@ -149,9 +163,9 @@ def load_coco(
             raise ValueError(f"a JSON {type(coco).__name__}; expected COCO's object of images, categories, annotations")
         return boxes_from_coco(coco)
 
-    names, tables = _read(str(path), read)
+    names, tables = read_annotations(str(path), read)
     files = [os.path.join(folder, name) for name in names]
-    _check_there([name for name, file in zip(names, files, strict=True) if not os.path.exists(file)], folder, "image")
+    check_there([name for name, file in zip(names, files, strict=True) if not os.path.exists(file)], folder, "image")
     return _checked(files, tables, invalid, None)
 
 
@@ -172,8 +186,9 @@ def load_yolo(
         Folder of the text files, with the names of the images. None takes the folder whose path has "labels" in place
         of the last "images", if there is one, and else the folder of the images.
     classes : sequence or mapping or None, default=None
-        Labels by number: ``names`` of the ``data.yaml`` that such data sets have. None takes the lines of a
-        ``classes.txt`` among the text files, and else the numbers.
+        Labels by number. None takes the lines of a ``classes.txt`` among the text files; else ``names`` of a
+        ``data.yaml`` in the folder of the images or up to three folders above it, where such data sets have it; else
+        the numbers.
     invalid : {"raise", "clip", "drop"}, default="raise"
         How to handle boxes that cannot be right: see :func:`skcnn.boxes.as_boxes`.
 
@@ -188,8 +203,10 @@ def load_yolo(
     ------
     FileNotFoundError
         If a folder is missing, there are no images, or none of them has a text file.
+    ImportError
+        If names are in a ``data.yaml`` and PyYAML is not installed; it comes with the extra ``detection``.
     ValueError
-        If a text file has another form, or a box is invalid; the message names the file.
+        If a text file or a ``data.yaml`` has another form, or a box is invalid; the message names the file.
 
     Examples
     --------
@@ -205,28 +222,25 @@ def load_yolo(
       label  xmin  ymin  xmax  ymax
     0   cat   0.0   0.0   8.0   8.0
     """
-    image_folder = _folder(images)
-    text_folder = _beside(image_folder) if labels is None else _folder(labels)
-    by_stem = _images_by_stem(image_folder)
+    image_folder = existing_folder(images)
+    text_folder = _beside(image_folder) if labels is None else existing_folder(labels)
+    by_stem = images_by_stem(image_folder)
     stems = sorted(by_stem, key=natural_key)
-    _check_found(stems, image_folder, "image")
+    check_found(stems, image_folder, "image")
     sources = [str(text_folder / f"{stem}.txt") for stem in stems]
     if not any(map(os.path.exists, sources)):
         raise FileNotFoundError(
             f"None of the {counted(len(stems), 'image')} of {str(image_folder)!r} has a text file in "
             f"{str(text_folder)!r}; the first would be {sources[0]!r}. Give their folder as labels=."
         )
-    listed = text_folder / "classes.txt"
-    if classes is None and listed.is_file():
-        classes = listed.read_text(encoding="utf-8").split("\n")
-        classes = [name.strip() for name in classes if name.strip()]
+    classes = _class_names(image_folder, text_folder) if classes is None else classes
     files = [by_stem[stem] for stem in stems]
     sizes = image_sizes(as_images(files)).tolist()
 
     def read(source: str, size: tuple[int, int]) -> pd.DataFrame:
         if not os.path.exists(source):
             return boxes_from_yolo("", size)
-        return _read(source, lambda content: boxes_from_yolo(content.decode("utf-8"), size, classes))
+        return read_annotations(source, lambda content: boxes_from_yolo(content.decode("utf-8"), size, classes))
 
     tables = [read(source, tuple(size)) for source, size in zip(sources, sizes, strict=True)]
     return _checked(files, tables, invalid, sources)
@@ -237,38 +251,37 @@ def _checked(files: list[str], tables: Any, invalid: str, sources: list[str] | N
     return pd.DataFrame({"path": text_column(files)}), y
 
 
-def _folder(path: str | os.PathLike[str]) -> Path:
-    folder = Path(os.path.expanduser(os.fspath(path)))
-    if not folder.is_dir():
-        raise FileNotFoundError(f"There is no folder {str(folder)!r} (searched from {os.getcwd()!r}).")
-    return folder
+def _class_names(images: Path, texts: Path) -> list[str] | dict[int, str] | None:
+    """Return the names of classes that a data set of YOLO's form has."""
+    listed = texts / "classes.txt"
+    if listed.is_file():
+        names = listed.read_text(encoding="utf-8").split("\n")
+        return [name.strip() for name in names if name.strip()]
+    folders = (images.absolute(), *images.absolute().parents)[: 1 + _LEVELS]
+    described = next((path for folder in folders if (path := folder / "data.yaml").is_file()), None)
+    if described is None:
+        return None
+    return read_annotations(str(described), lambda content: _names_of_yaml(content, described))
 
 
-def _images_by_stem(folder: Path) -> dict[str, str]:
-    extensions = image_extensions()
-    found: dict[str, str] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in extensions and not path.name.startswith("."):
-            if path.stem in found:
-                raise ValueError(
-                    f"{found[path.stem]!r} and {str(path)!r} have the same name but for the extension, so that "
-                    "annotations may belong to either; rename or remove one."
-                )
-            found[path.stem] = str(path)
-    return found
-
-
-def _split(folder: Path, split: str) -> list[str]:
-    path = folder / f"{split}.txt"
-    if not path.is_file():
-        known = sorted(file.stem for file in folder.glob("*.txt")) if folder.is_dir() else []
-        raise FileNotFoundError(
-            f"split={split!r}, and there is no {str(path)!r}; lists there: {listing(known) or 'none'}."
-            f"{did_you_mean(split, known)}"
-        )
-    # Lists of one class have a second column: 1, 0 or -1.
-    lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
-    return [parts[0] for parts in lines if parts]
+def _names_of_yaml(content: bytes, path: Path) -> list[str] | dict[int, str]:
+    try:
+        import yaml
+    except ImportError:
+        raise ImportError(
+            f"{str(path)!r} names the classes, and PyYAML, which reads it, is not installed: `pip install "
+            "'skcnn[detection]'`, or give the names as classes=."
+        ) from None
+    try:
+        described = yaml.safe_load(content)
+    except yaml.YAMLError as error:
+        raise ValueError(f"not YAML: {error}. Repair it, or give the names as classes=") from None
+    names = described.get("names") if isinstance(described, dict) else None
+    if isinstance(names, list) and names:
+        return [str(name) for name in names]
+    if isinstance(names, dict) and names and all(isinstance(number, int) for number in names):
+        return {number: str(name) for number, name in names.items()}
+    raise ValueError(f"names is {names!r}; expected a list, or names by number. Or give them as classes=")
 
 
 def _beside(images: Path) -> Path:
@@ -278,34 +291,3 @@ def _beside(images: Path) -> Path:
         if other.is_dir():
             return other
     return images
-
-
-def _read(source: str, read: Any) -> Any:
-    """Return what ``read`` makes of the content of a file; its errors name the file."""
-    check_regular(source, "a file of annotations")
-    try:
-        return read(Path(source).read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{source!r}: {error}") from None
-
-
-def _check_found(stems: list[str], folder: Path, what: str) -> None:
-    if not stems:
-        raise FileNotFoundError(f"There is no {what} in {str(folder)!r}.")
-
-
-def _check_there(missing: list[str], folder: Path, what: str) -> None:
-    if missing:
-        raise FileNotFoundError(
-            f"{counted(len(missing), what)} not found in {str(folder)!r}: {listing(missing)}. Put them there, or "
-            "remove their annotations."
-        )
-
-
-def _warn_unlabelled(stems: list[str], what: str) -> None:
-    if stems:
-        warnings.warn(
-            f"{counted(len(stems), 'image')} without an {what} left out: {listing(stems)}. An image without objects "
-            f"has one that lists none.",
-            stacklevel=3,
-        )

@@ -56,7 +56,8 @@ def to_fully_convolutional(model: keras.Model) -> keras.Model:
     Notes
     -----
     Outputs are equal to those of the windows if no layer pads (``padding="valid"``). A network that pads sees black at
-    the edges of a window, and in a whole image what lies there: outputs are then near, not equal.
+    the edges of a window, and in a whole image what lies there: outputs are then others, the more the deeper it is. Of
+    the published MobileNetV2 one window of five gets another class (``benchmarks/sliding_windows.py``).
 
     References
     ----------

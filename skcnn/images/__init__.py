@@ -4,9 +4,12 @@ One rule serves every estimator of skcnn: :func:`as_images` takes images in all 
 encoded bytes, PIL images, a column of a frame) and :class:`Images` decodes any row of it to 8-bit RGB of the size that
 a network takes. :func:`read_batches` does so in threads, ahead of the network, so that memory does not grow with the
 length of X.
+
+Masks, whose pixels are labels, take a road of their own, on which no value changes: :func:`as_masks`.
 """
 
 from skcnn.images._bad_rows import BadImageError, BadImageWarning, BadRow, bad_rows_frame
+from skcnn.images._coco_masks import CocoSegments, masks_from_coco
 from skcnn.images._decode import (
     FORMATS,
     RESIZE_RULES,
@@ -18,37 +21,59 @@ from skcnn.images._decode import (
 )
 from skcnn.images._digests import ImageDigests
 from skcnn.images._dropping import drop_bad_images
-from skcnn.images._geometry import Geometry, image_sizes, upright_boxes
+from skcnn.images._geometry import Geometry, image_sizes, upright_boxes, upright_mask
 from skcnn.images._input import Images, as_images
+from skcnn.images._masks import (
+    IGNORED,
+    BadMaskError,
+    Masks,
+    as_masks,
+    check_labels,
+    check_mask_lengths,
+    check_masks,
+    read_masks,
+)
+from skcnn.images._masks import Colors as Colors  # for type hints
 from skcnn.images._once import fetched_once, one_pass, remembered
 from skcnn.images._reading import Batch, check_images, map_ahead, read_batches
 from skcnn.images._shrinking import warn_if_shrunk
 
 __all__ = [
     "FORMATS",
+    "IGNORED",
     "RESIZE_RULES",
     "BadImageError",
     "BadImageWarning",
+    "BadMaskError",
     "BadRow",
     "Batch",
+    "CocoSegments",
     "Geometry",
     "ImageDigests",
     "Images",
+    "Masks",
     "as_image_size",
     "as_images",
+    "as_masks",
     "bad_rows_frame",
     "check_images",
+    "check_labels",
+    "check_mask_lengths",
+    "check_masks",
     "decode_bytes",
     "drop_bad_images",
     "fetched_once",
     "image_sizes",
     "map_ahead",
+    "masks_from_coco",
     "one_pass",
     "read_batches",
+    "read_masks",
     "readable_formats",
     "remembered",
     "resize_image",
     "to_rgb",
     "upright_boxes",
+    "upright_mask",
     "warn_if_shrunk",
 ]

@@ -37,7 +37,7 @@ class BadImageError(ValueError):
         "on_error='nan' to get rows of NaN. skcnn.images.check_images(X) returns them as a DataFrame.",
     ):
         self.bad_rows, self.n_rows, self.advice = bad_rows, n_rows, advice
-        super().__init__(f"{_describe(bad_rows, n_rows)}\n{advice}")
+        super().__init__(f"{describe_bad_rows(bad_rows, n_rows)}\n{advice}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.bad_rows, self.n_rows, self.advice)
@@ -48,14 +48,15 @@ class BadImageWarning(UserWarning):
 
     def __init__(self, bad_rows: pd.DataFrame, n_rows: int, outcome: str = NAN_OUTCOME):
         self.bad_rows, self.n_rows, self.outcome = bad_rows, n_rows, outcome
-        super().__init__(f"{_describe(bad_rows, n_rows)}\n{outcome}")
+        super().__init__(f"{describe_bad_rows(bad_rows, n_rows)}\n{outcome}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.bad_rows, self.n_rows, self.outcome)
 
 
-def _describe(bad_rows: pd.DataFrame, n_rows: int, shown: int = 20) -> str:
-    lines = [f"{len(bad_rows):,} of {counted(n_rows, 'image')} cannot be used:"]
+def describe_bad_rows(bad_rows: pd.DataFrame, n_rows: int, noun: str = "image", shown: int = 20) -> str:
+    """Return which of so many rows (images, or others by their noun) cannot be used, and why: lines."""
+    lines = [f"{len(bad_rows):,} of {counted(n_rows, noun)} cannot be used:"]
     for row, path, reason in bad_rows.head(shown).itertuples(index=False):
         lines.append(f"  row {row}: {printable_text(path) + ': ' if isinstance(path, str) else ''}{reason}")
     if len(bad_rows) > shown:

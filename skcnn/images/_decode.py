@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from io import BytesIO
@@ -107,22 +107,48 @@ def decoded(
     OSError
         If it cannot be decoded.
     """
+    with _decoded(content, max_pixels, size, to_rgb) as image:
+        yield image
+
+
+@contextmanager
+def decoded_as_stored(content: bytes | Image.Image, max_pixels: int | None = None) -> Iterator[Image.Image]:
+    """Give an upright image as :func:`decoded` does, with the values that its pixels have in the file.
+
+    A palette stays one, and numbers stay what they are: for masks.
+    """
+    with _decoded(content, max_pixels, None, lambda image: image) as image:
+        yield image
+
+
+@contextmanager
+def _decoded(
+    content: bytes | Image.Image,
+    max_pixels: int | None,
+    size: tuple[int, int] | None,
+    converted: Callable[[Image.Image], Image.Image],
+) -> Iterator[Image.Image]:
     if isinstance(content, bytes) and not content:
         raise ValueError("empty file")
     with _pillow_limit(max_pixels) as limit, ExitStack() as held:
         try:
-            image = held.enter_context(_decoding(content, limit, size))
+            image = held.enter_context(_decoding(content, limit, size, converted))
         except (OSError, ValueError):
             # Whatever is broken in the metadata, the pixels may be good.
             bare = without_metadata(content) if isinstance(content, bytes) else None
             if bare is None:
                 raise
-            image = held.enter_context(_decoding(bare, limit, size))
+            image = held.enter_context(_decoding(bare, limit, size, converted))
         yield image
 
 
 @contextmanager
-def _decoding(content: bytes | Image.Image, limit: int | None, size: tuple[int, int] | None) -> Iterator[Image.Image]:
+def _decoding(
+    content: bytes | Image.Image,
+    limit: int | None,
+    size: tuple[int, int] | None,
+    converted: Callable[[Image.Image], Image.Image],
+) -> Iterator[Image.Image]:
     with plain_errors():
         image = open_image(content) if isinstance(content, bytes) else content
     width, height = image.size
@@ -138,10 +164,10 @@ def _decoding(content: bytes | Image.Image, limit: int | None, size: tuple[int, 
     with reserved(image.width * image.height):
         with plain_errors():
             _load(image)
-            rgb = to_rgb(_upright(image))
+            result = converted(_upright(image))
         if image is not content:
             del image
-        yield rgb
+        yield result
 
 
 def open_image(content: bytes) -> Image.Image:

@@ -111,6 +111,69 @@ class Geometry(NamedTuple):
         """
         return (_four_columns(boxes) - self._both(self.offset)) / self._both(self.scale)
 
+    def forth_mask(self, mask: np.ndarray, fill: int = 255) -> np.ndarray:
+        """Return the mask of the resized image: of each of its pixels the label where its middle was.
+
+        Parameters
+        ----------
+        mask : ndarray of shape (height, width) or (height, width, ...)
+            Of the upright image.
+        fill : int, default=255
+            Label of pixels that were added to the image: 255 are pixels to ignore.
+
+        Returns
+        -------
+        ndarray of shape (new_height, new_width) or (new_height, new_width, ...)
+            Of the dtype of ``mask``.
+
+        Raises
+        ------
+        ValueError
+            If the mask has another size than the upright image.
+        """
+        # In the middle between two pixels the later one is taken, and by back_mask the earlier one: there and back they
+        # are the same.
+        places = [
+            np.floor(_rounded((np.arange(side) + 0.5 - offset) / scale)).astype(int)
+            for side, scale, offset in zip(self.size, self.scale, self.offset, strict=True)
+        ]
+        return _taken(mask, places, self.original, fill)
+
+    def back_mask(self, mask: np.ndarray, fill: int = 255) -> np.ndarray:
+        """Return the mask of the upright image: of each of its pixels the label where its middle is now.
+
+        Parameters
+        ----------
+        mask : ndarray of shape (new_height, new_width) or (new_height, new_width, ...)
+            Of the resized image.
+        fill : int, default=255
+            Label of pixels that were cut from the image.
+
+        Returns
+        -------
+        ndarray of shape (height, width) or (height, width, ...)
+            Of the dtype of ``mask``.
+
+        Raises
+        ------
+        ValueError
+            If the mask has another size than the resized image.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skcnn.images import Geometry
+        >>> geometry = Geometry.of_resize((2, 4), (2, 2), "crop")
+        >>> geometry.back_mask(np.array([[0, 1], [1, 0]], np.uint8))
+        array([[255,   0,   1, 255],
+               [255,   1,   0, 255]], dtype=uint8)
+        """
+        places = [
+            np.ceil(_rounded((np.arange(side) + 0.5) * scale + offset)).astype(int) - 1
+            for side, scale, offset in zip(self.original, self.scale, self.offset, strict=True)
+        ]
+        return _taken(mask, places, self.size, fill)
+
     def _both(self, along: tuple[float, float]) -> np.ndarray:
         return np.array([along[1], along[0], along[1], along[0]])
 
@@ -158,6 +221,45 @@ def upright_boxes(boxes: ArrayLike, orientation: int, stored: tuple[int, int]) -
     return np.stack([left, top, right, bottom], axis=1)
 
 
+def upright_mask(mask: ArrayLike, orientation: int) -> np.ndarray:
+    """Return the mask of an image as it is stored as that of the upright image.
+
+    Some tools for annotation take no notice of the EXIF orientation of an image; all of skcnn does.
+
+    Parameters
+    ----------
+    mask : array-like of shape (height, width)
+        Labels of the pixels of the image as it is stored.
+    orientation : int
+        EXIF orientation (tag 0x0112), 1 to 8.
+
+    Returns
+    -------
+    ndarray of shape (height, width), or (width, height) if ``orientation`` >= 5
+        Labels of the upright image.
+
+    Raises
+    ------
+    ValueError
+        If ``orientation`` is not one of the eight.
+
+    Examples
+    --------
+    >>> from skcnn.images import upright_mask
+    >>> upright_mask([[1, 2], [3, 4]], 6)  # a turn to the right
+    array([[3, 1],
+           [4, 2]])
+    """
+    if orientation not in range(1, 9):
+        raise ValueError(f"orientation={orientation!r}; expected a whole number from 1 to 8.")
+    labels = np.asarray(mask)
+    if orientation in (2, 3, 7, 8):
+        labels = labels[:, ::-1]
+    if orientation in (3, 4, 6, 7):
+        labels = labels[::-1]
+    return np.ascontiguousarray(np.swapaxes(labels, 0, 1) if orientation >= 5 else labels)
+
+
 def image_sizes(X: Any) -> np.ndarray:
     """Return the sizes of images as they are upright. Files are not decoded.
 
@@ -201,3 +303,19 @@ def image_sizes(X: Any) -> np.ndarray:
 def _four_columns(boxes: ArrayLike) -> np.ndarray:
     array = np.asarray(boxes, dtype=float)
     return array.reshape(-1, 4) if array.size == 0 else array
+
+
+def _rounded(places: np.ndarray) -> np.ndarray:
+    """Return places without what rounding adds to whole numbers."""
+    return np.round(places, 9)
+
+
+def _taken(mask: np.ndarray, places: list[np.ndarray], size: tuple[int, int], fill: int) -> np.ndarray:
+    """Return the pixels of a mask at rows and columns; ``fill`` where these are outside."""
+    if mask.shape[:2] != tuple(size):
+        raise ValueError(f"The mask has {mask.shape[0]} x {mask.shape[1]} pixels; expected {size[0]} x {size[1]}.")
+    inside = [(place >= 0) & (place < side) for place, side in zip(places, size, strict=True)]
+    rows, columns = (place[there] for place, there in zip(places, inside, strict=True))
+    found = np.full((*map(len, places), *mask.shape[2:]), fill, mask.dtype)
+    found[np.ix_(*inside)] = mask[np.ix_(rows, columns)]
+    return found

@@ -26,6 +26,17 @@ from skcnn.metrics._comparison import compare_predictions
 from skcnn.metrics._confusion import confusion_frame, most_confused
 from skcnn.metrics._identification import identification_frame
 from skcnn.metrics._intervals import bootstrap_intervals
+from skcnn.metrics._mask_intervals import segmentation_intervals
+from skcnn.metrics._mask_scorers import mask_scorers
+from skcnn.metrics._mask_tables import (
+    boundary_f1,
+    class_segmentation_frame,
+    mask_dice,
+    mask_iou,
+    pixel_accuracy,
+    pixel_confusion_frame,
+    segmentation_frame,
+)
 from skcnn.metrics._plot.box_curves import BoxPrecisionRecallDisplay
 from skcnn.metrics._plot.box_grid import BoxGridDisplay
 from skcnn.metrics._plot.confusion import ConfusionDisplay
@@ -67,9 +78,11 @@ __all__ = [
     "average_precision",
     "average_recall",
     "bootstrap_intervals",
+    "boundary_f1",
     "box_scorers",
     "calibration_frame",
     "class_detection_frame",
+    "class_segmentation_frame",
     "classification_frame",
     "compare_predictions",
     "confusion_frame",
@@ -84,11 +97,18 @@ __all__ = [
     "identity_pairs",
     "idf1_score",
     "localization_accuracy",
+    "mask_dice",
+    "mask_iou",
+    "mask_scorers",
     "mean_iou",
     "most_confused",
     "mota_score",
     "motp_score",
     "operating_point",
+    "pixel_accuracy",
+    "pixel_confusion_frame",
+    "segmentation_frame",
+    "segmentation_intervals",
     "tar_at_far",
     "threshold_at_far",
     "threshold_table",

@@ -16,6 +16,9 @@ from skcnn.metrics._calibration import calibration_of
 from skcnn.metrics._comparison import check_same_samples, mcnemar_of
 from skcnn.metrics._confusion import confusion_of, most_confused_of
 from skcnn.metrics._intervals import bootstrap_intervals_of, percentiles, threshold_intervals_of
+from skcnn.metrics._mask_intervals import segmentation_intervals_of
+from skcnn.metrics._mask_predictions import MaskPredictions
+from skcnn.metrics._mask_tables import class_segmentation_frame_of, image_iou, pixel_confusion_of, segmentation_frame_of
 from skcnn.metrics._numbers import NumberPredictions
 from skcnn.metrics._plot.box_curves import box_precision_recall_display_of
 from skcnn.metrics._plot.box_grid import box_grid_display_of, said_of
@@ -41,6 +44,7 @@ __all__ = [
     "N_RESAMPLES",
     "RESIDUAL_LABEL",
     "BoxPredictions",
+    "MaskPredictions",
     "NumberPredictions",
     "Predictions",
     "best_score_threshold",
@@ -51,6 +55,7 @@ __all__ = [
     "check_same_samples",
     "class_detection_frame_of",
     "class_metrics_of",
+    "class_segmentation_frame_of",
     "confusion_display_of",
     "confusion_of",
     "curve_displays_of",
@@ -60,10 +65,12 @@ __all__ = [
     "error_grid_display_of",
     "headline_of",
     "image_grid_display_of",
+    "image_iou",
     "mcnemar_of",
     "most_confused_of",
     "operating_point_of",
     "percentiles",
+    "pixel_confusion_of",
     "regression_headline_of",
     "regression_intervals_of",
     "reliability_display_of",
@@ -72,6 +79,8 @@ __all__ = [
     "right_boxes_of",
     "root_of",
     "said_of",
+    "segmentation_frame_of",
+    "segmentation_intervals_of",
     "singled_out",
     "target_metrics_of",
     "threshold_display_of",

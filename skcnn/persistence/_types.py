@@ -56,6 +56,7 @@ TRUSTED_CLASSES = frozenset(
         "skcnn.neural_network.CNNClassifier",
         "skcnn.neural_network.CNNRegressor",
         "skcnn.neural_network.ImageNetClassifier",
+        "skcnn.segmentation.CNNSegmenter",
         "skcnn.persistence._distributions.StoredDistribution",
         "skcnn.tracking.ObjectTracker",
         "skcnn.tracking.TrackNoise",

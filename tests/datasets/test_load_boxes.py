@@ -1,6 +1,7 @@
 """Readers of boxes keep images without objects, and name the file of what is wrong."""
 
 import json
+import sys
 
 import pytest
 from PIL import Image
@@ -86,6 +87,33 @@ def test_yolo(images, tmp_path):
     assert same(load_yolo(images, labels, classes={0: "object"})[1][:0]) is False
     (labels / "1.txt").write_text("0 1 2")
     with pytest.raises(ValueError, match=r"1\.txt': line 1 has 3 numbers"):
+        load_yolo(images)
+
+
+NAMED = ["names: [cat, dog]", "path: x\nnames:\n  0: cat\n  1: dog\n", "nc: 2\nnames:\n- cat\n- 'dog'\n"]
+
+
+@pytest.mark.parametrize("text", NAMED)
+def test_names_of_a_data_yaml(text, images, tmp_path):
+    labels = tmp_path / "labels" / "train"
+    labels.mkdir(parents=True)
+    (labels / "1.txt").write_text("1 0.5 0.5 0.5 0.5")
+    (tmp_path / "data.yaml").write_text(text)
+    assert load_yolo(images)[1][0]["label"].tolist() == ["dog"]
+    assert load_yolo(images, classes=["a", "b"])[1][0]["label"].tolist() == ["b"]
+    (labels / "classes.txt").write_text("cow\nhen\n")
+    assert load_yolo(images)[1][0]["label"].tolist() == ["hen"]
+
+
+def test_a_data_yaml_that_names_nothing(images, tmp_path, monkeypatch):
+    (images / "1.txt").write_text("0 0.5 0.5 0.5 0.5")
+    described = tmp_path / "data.yaml"
+    for text, message in (("train: images", "names is None"), ("names: [", "not YAML"), ("names: {a: 0}", "by number")):
+        described.write_text(text)
+        with pytest.raises(ValueError, match=rf"data\.yaml': .*{message}"):
+            load_yolo(images)
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(ImportError, match=r"data\.yaml' names the classes.*skcnn\[detection\]"):
         load_yolo(images)
 
 

@@ -137,3 +137,24 @@ def test_the_first_view_is_known_as_its_image(spots, tmp_path):
         assert found[0] == images.digest(0)
         assert len(set(found.values())) == 4
     assert flips_of(spots[0], "both", size=(8, 12)).digest(1) != flips_of(spots[0], "both").digest(1)
+
+
+def test_masks_move_with_views(spots):
+    X, layer = spots[0], keras.layers.RandomTranslation(0.2, 0.2, fill_mode="constant")
+    views = views_of(X, layer, size=(16, 24))
+    n_outside = 0
+    for row in range(4):
+        image, mask = views.read(row), views.mask(row, (X[row // 3, ..., 0] > 0).astype(np.uint8) + 1)
+        there = mask != 255  # what came from outside
+        n_outside += (~there).sum()
+        assert np.mean((image[..., 0] > 127)[there] == (mask == 2)[there]) > 0.97
+        assert not image[~there].any()
+    assert n_outside > 0
+
+
+def test_mirrored_masks(spots):
+    views = flips_of(spots[0], "both")
+    for row in range(8):
+        moved = views.mask(row, spots[0][row // 4])
+        assert_array_equal(moved, views.read(row))
+        assert_array_equal(views.mask(row, moved), spots[0][row // 4])

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageDraw
 
+from skcnn._plot.boxes import with_boxes
 from skcnn._plot.image_grid import Cell, Group, Line, draw_grid
 from skcnn._plot.theme import SERIES
-from skcnn._text import label_text
 from skcnn.boxes import COORDINATES
 from skcnn.images import Images, as_images, image_sizes
 from skcnn.metrics._box_errors import KINDS, detection_errors_of, worst_images_of
@@ -220,7 +219,7 @@ class BoxGridDisplay:
         frame, shown = with_images(counts, images, size=int(size), max_pixels=max_pixels)
         of_image = dict(list(errors.groupby("image")))
         drawn = [
-            image if image is None else _with_boxes(image, of_image.get(row), _scale(images, row, image))
+            image if image is None else _drawn(image, of_image.get(row), _scale(images, row, image))
             for row, image in zip(frame["row"], shown, strict=True)
         ]
         return cls(frame, drawn, name=name)
@@ -288,24 +287,19 @@ def _scale(images: Images, row: int, thumbnail: np.ndarray) -> np.ndarray:
     return np.array([thumbnail.shape[1] / width, thumbnail.shape[0] / height])
 
 
-def _with_boxes(image: np.ndarray, boxes: pd.DataFrame | None, scale: np.ndarray) -> np.ndarray:
-    """Return an image with boxes drawn on it, wrong ones on top, and labels where there is room for them."""
-    canvas = Image.fromarray(image)
+def _drawn(image: np.ndarray, boxes: pd.DataFrame | None, scale: np.ndarray) -> np.ndarray:
+    """Return an image with boxes drawn on it, wrong ones on top."""
     if boxes is None:
         return image
-    draw = ImageDraw.Draw(canvas)
-    width = max(1, round(max(image.shape[:2]) / 160))
-    edges = np.array([image.shape[1] - 1, image.shape[0] - 1] * 2)
     order = boxes["kind"].map({kind: place for place, kind in enumerate(("right", "missed"))}).fillna(2)
-    for row in boxes.iloc[np.argsort(order.to_numpy(), kind="stable")].to_dict("records"):
-        xmin, ymin, xmax, ymax = np.clip(np.array([row[name] for name in COORDINATES]) * np.tile(scale, 2), 0, edges)
-        color = _COLORS[row["kind"]]
-        draw.rectangle((xmin, ymin, max(xmax, xmin), max(ymax, ymin)), outline=color, width=width)
-        label = label_text(row["true_label"] if row["kind"] == "missed" else row["predicted_label"], 16)
-        # The font that comes with Pillow knows Latin letters alone.
-        if label.isascii() and draw.textlength(label) + 2 * width <= xmax - xmin and ymax - ymin > 24:
-            draw.text((xmin + width + 1, ymin + width), label, fill=color)
-    return np.asarray(canvas)
+    boxes = boxes.iloc[np.argsort(order.to_numpy(), kind="stable")]
+    labels = boxes["true_label"].where(boxes["kind"] == "missed", boxes["predicted_label"])
+    return with_boxes(
+        image,
+        boxes[COORDINATES].to_numpy(float) * np.tile(scale, 2),
+        [_COLORS[kind] for kind in boxes["kind"]],
+        labels.tolist(),
+    )
 
 
 def box_grid_display_of(predictions: BoxPredictions, images: Images, *, n_images: int = 12) -> BoxGridDisplay:

@@ -1,0 +1,562 @@
+"""The class of each pixel, by a head on the feature maps of a pretrained network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from skcnn._text import counted, listing
+from skcnn._training import FLIPS, Flips, Head, MapDesign, batches_of_images, report_bad_rows, undecodable
+from skcnn.backbones import Backbone, Weights
+from skcnn.cache import FeatureCache
+from skcnn.images import (
+    BadImageError,
+    BadRow,
+    Colors,
+    Geometry,
+    Images,
+    as_image_size,
+    as_masks,
+    bad_rows_frame,
+    image_sizes,
+)
+from skcnn.metrics import mask_iou
+from skcnn.segmentation._base import BaseSegmenter, Objective
+from skcnn.segmentation._heads import FCN_MAPS, FCNHead, UNetHead
+from skcnn.segmentation._losses import LOSSES, mask_loss
+from skcnn.segmentation._scores import mask_of, probabilities_of, strips_of
+from skcnn.segmentation._windows import cut_windows, windows_of
+
+if TYPE_CHECKING:
+    import keras
+
+#: Images, or windows, that go through the network together in ``predict``.
+_AT_ONCE = 8
+
+#: Least side of windows of images as they are.
+_TILE = 512
+
+_AXES = {"vertical": 0, "horizontal": 1}
+
+
+class CNNSegmenter(BaseSegmenter):
+    """Segmenter of images: the class of each pixel, by a new head on the feature maps of a pretrained network.
+
+    The network stays as it is unless ``epochs`` > 0: each image, and each of its mirror images, goes through it once,
+    and the whole training, with all folds and candidates of a search, runs on what it gave.
+
+    Parameters
+    ----------
+    backbone : str, keras.Model, path or callable, default="MobileNetV2"
+        The network: see :class:`~skcnn.feature_extraction.BottleneckFeatures`.
+    weights : {"pretrained"}, str, path, dict or None, default="pretrained"
+        Its weights: see :class:`~skcnn.feature_extraction.BottleneckFeatures`.
+    architecture : {"unet", "fcn8", "fcn16", "fcn32"}, default="unet"
+        The head. ``"unet"`` joins all maps from the coarsest to the finest by convolutions [1]_. ``"fcn32"`` enlarges
+        scores on the coarsest map, which has a stride of 32 in most networks; ``"fcn16"`` adds scores on the next finer
+        map, and ``"fcn8"`` those on the one after [2]_. They are quicker, and their edges coarser.
+    n_classes : int or None, default=None
+        Number of classes: labels are 0 to ``n_classes - 1``, and others raise. None takes the labels in y, which may
+        differ between folds.
+    colors : mapping or sequence or None, default=None
+        Where y has colours, or other numbers than labels: the colour of each class, see
+        :func:`skcnn.images.as_masks`.
+    image_size : int, (height, width) or None, default=None
+        Size in pixels that images are resized to for training; multiples of 32 suit most networks. None is the size
+        that the network was made for.
+    resize : {"stretch", "crop", "pad"}, default="stretch"
+        How to handle other aspect ratios: see :func:`skcnn.images.resize_image`. Masks are resized alike, by nearest
+        pixels. With ``"crop"``, ``predict`` still sees the whole image, in several windows.
+    n_channels : int, default=64
+        Channels of the head's convolutions; the U-Net has half of them at a stride of 2.
+    n_convolutions : int, default=1
+        Convolutions of three by three cells at each stride of the U-Net.
+    loss : str, default="cross_entropy"
+        ``"cross_entropy"``, ``"dice"``, ``"focal"``, ``"tversky"``, or a sum of them, such as
+        ``"cross_entropy+dice"``. Overlaps (Dice, Tversky) suit small objects on much background.
+    class_weight : {"balanced"}, dict or None, default=None
+        How much each class counts, by label. ``"balanced"``: inversely to the number of its pixels. None: alike.
+    focal_gamma : float, default=2.0
+        How much less easy pixels count in the focal loss.
+    tversky_beta : float, default=0.7
+        Weight of missed pixels in the Tversky loss, in [0, 1]; pixels found wrongly have the rest. 0.5 is Dice.
+    head_epochs : int, default=15
+        Epochs that train the head, with the network frozen.
+    head_learning_rate : float, default=2e-3
+        Learning rate of these epochs.
+    epochs : int, default=0
+        Epochs that train the open layers of the network as well.
+    learning_rate : float, default=1e-4
+        Learning rate of these epochs.
+    unfreeze : str, int, float or None, default=0.5
+        Layers that are open in these epochs: see :class:`~skcnn.neural_network.CNNClassifier`.
+    learning_rate_schedule : {"constant", "cosine", "plateau", "warmup_cosine"}, default="cosine"
+        How learning rates change within a phase: ``"cosine"`` decays to 0.
+    optimizer : str or keras.optimizers.Optimizer, default="adam"
+        Without a learning rate schedule of its own.
+    flips : {"horizontal", "both"} or None, default="horizontal"
+        Mirror images that are trained on as well: left and right, or also top and bottom, which suits images that have
+        no upright position, such as those of a microscope.
+    augmentation : {"light", "standard"}, keras layer, list of layers or None, default=None
+        Random changes of images in training, which move masks, too. The network then runs in every epoch, unless
+        ``augmentation_views`` is given.
+    augmentation_views : int or None, default=None
+        Number of changed views of each image, which are kept, so that frozen layers run once per view. None changes
+        images again in each epoch.
+    early_stopping : bool, default=False
+        Split off a validation set, end a phase when its loss has not fallen for ``n_iter_no_change`` epochs, and
+        restore the weights of the best epoch.
+    validation_fraction : float in (0, 1), default=0.1
+        Fraction of the images in the validation set. Only used if ``early_stopping=True``.
+    n_iter_no_change : int, default=5
+        Number of epochs without improvement before a phase ends.
+    batch_size : int, default=8
+        Images per step.
+    predict_size : {"trained", "original"}, default="trained"
+        At which size ``predict`` sees images. ``"trained"``: resized as in training, so that objects have the size that
+        they had there. ``"original"``: as they are, of any size, in windows of ``tile_size`` where they are larger.
+        That suits a segmenter that was trained on cut-outs of large images.
+    tile_size : int or None, default=None
+        Side in pixels of the windows in which ``predict`` sees images that do not fit in one, a multiple of 32 for most
+        networks. None is ``image_size_``, and at least 512 for ``predict_size="original"``, unless the network takes
+        one size only.
+    tile_overlap : int or None, default=None
+        Pixels at the edges of a window that only serve as surroundings, where the next window decides; less than half
+        of its sides. The more, the closer are masks at seams to those of one window. None is an eighth of the side.
+    test_time_flips : bool, default=False
+        Whether ``predict`` averages over the mirror images of ``flips``, which takes two or four times as long.
+    cache : "memory", path, FeatureCache or None, default="memory"
+        Where results of fits are kept, so that the same fit, with an integer ``random_state``, is not repeated. What
+        frozen layers give is in :func:`~skcnn.cache.activation_cache`; with None it is forgotten after the fit.
+    root : path-like or None, default=None
+        Folder (or URL) that relative paths in X and y start from.
+    max_pixels : int or None, default=None
+        Images and masks with more pixels are refused; None is Pillow's limit.
+    checkpoint : path-like or None, default=None
+        Folder where a run saves its state after every epoch, so that a killed one resumes when ``fit`` is called again
+        with the same parameters and data. Needs an int as ``random_state``.
+    random_state : int, RandomState instance or None, default=None
+        Seed of initial weights, order, augmentation and the validation set. Global seeds are not changed.
+    verbose : int or "auto", default="auto"
+        "auto" shows a progress bar where a phase takes longer than 5 seconds. 0 shows nothing, 1 Keras's progress bar,
+        2 one line per epoch.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,), uint8
+        Labels.
+    class_weight_ : ndarray of shape (n_classes,), float64
+        How much each class counts.
+    image_size_ : tuple of (height, width)
+        Size in pixels that images are resized to.
+    model_ : keras.Model
+        From raw pixels (n, height, width, 3) in [0, 255] to logits (n, height, width, n_classes). Built at each access.
+    history_ : DataFrame of shape (n_epochs, n_columns)
+        One row per epoch: ``phase`` ("head", "fine"), ``epoch`` (from 1), ``loss``, ``learning_rate`` at the end of the
+        epoch, and with early stopping ``val_loss``.
+    n_iter_ : int
+        Number of epochs, of all phases.
+    best_epoch_ : int
+        Number of the epoch that the weights are from.
+    n_features_in_ : int
+        1, after ``fit`` on a one-column frame or an (n, 1) array. Not set otherwise.
+    feature_names_in_ : ndarray of shape (1,), dtype object
+        The name of the column, after ``fit`` on a frame.
+
+    See Also
+    --------
+    skcnn.metrics.mask_scorers : Scorers for cross-validation.
+    skcnn.report.SegmentationReport : Where a segmenter errs.
+    skcnn.datasets.load_mask_folder : Images and masks from two folders.
+
+    References
+    ----------
+    .. [1] O. Ronneberger, P. Fischer and T. Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation",
+       MICCAI 2015, section 2.
+    .. [2] J. Long, E. Shelhamer and T. Darrell, "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015,
+       section 4.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcnn.segmentation import CNNSegmenter
+    >>> X, y = np.zeros((12, 32, 32, 3), np.uint8), np.zeros((12, 32, 32), np.uint8)
+    >>> for image, mask, (top, left) in zip(X, y, np.random.default_rng(0).integers(0, 17, (12, 2))):
+    ...     image[top : top + 16, left : left + 16] = 255
+    ...     mask[top : top + 16, left : left + 16] = 1
+    >>> segmenter = CNNSegmenter("ResNet20", n_channels=16, batch_size=2, random_state=0).fit(X, y)
+    >>> segmenter.predict(X)[0].shape
+    (32, 32)
+    >>> bool(segmenter.score(X, y) > 0.8)
+    True
+    """
+
+    _parameter_constraints = {  # noqa: RUF012  (scikit-learn's own form)
+        **BaseSegmenter._parameter_constraints,
+        "architecture": [StrOptions({"unet", *FCN_MAPS})],
+        "n_convolutions": [Interval(Integral, 1, 8, closed="both")],
+        "loss": [str],
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+        "focal_gamma": [Interval(Real, 0, None, closed="left")],
+        "tversky_beta": [Interval(Real, 0, 1, closed="both")],
+        "predict_size": [StrOptions({"trained", "original"})],
+        "tile_size": [Interval(Integral, 1, None, closed="left"), None],
+        "tile_overlap": [Interval(Integral, 0, None, closed="left"), None],
+        "test_time_flips": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        backbone: str | os.PathLike[str] | Backbone | keras.Model | Callable[..., keras.Model] = "MobileNetV2",
+        *,
+        weights: Weights = "pretrained",
+        architecture: str = "unet",
+        n_classes: int | None = None,
+        colors: Colors | None = None,
+        image_size: int | tuple[int, int] | None = None,
+        resize: str = "stretch",
+        n_channels: int = 64,
+        n_convolutions: int = 1,
+        loss: str = "cross_entropy",
+        class_weight: str | Mapping[int, float] | None = None,
+        focal_gamma: float = 2.0,
+        tversky_beta: float = 0.7,
+        head_epochs: int = 15,
+        head_learning_rate: float = 2e-3,
+        epochs: int = 0,
+        learning_rate: float = 1e-4,
+        unfreeze: str | float | None = 0.5,
+        learning_rate_schedule: str = "cosine",
+        optimizer: str | keras.optimizers.Optimizer = "adam",
+        flips: str | None = "horizontal",
+        augmentation: str | keras.layers.Layer | list[keras.layers.Layer] | None = None,
+        augmentation_views: int | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 5,
+        batch_size: int = 8,
+        predict_size: str = "trained",
+        tile_size: int | None = None,
+        tile_overlap: int | None = None,
+        test_time_flips: bool = False,
+        cache: str | os.PathLike[str] | FeatureCache | None = "memory",
+        root: str | os.PathLike[str] | None = None,
+        max_pixels: int | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int | str = "auto",
+    ):
+        self.backbone = backbone
+        self.weights = weights
+        self.architecture = architecture
+        self.n_classes = n_classes
+        self.colors = colors
+        self.image_size = image_size
+        self.resize = resize
+        self.n_channels = n_channels
+        self.n_convolutions = n_convolutions
+        self.loss = loss
+        self.class_weight = class_weight
+        self.focal_gamma = focal_gamma
+        self.tversky_beta = tversky_beta
+        self.head_epochs = head_epochs
+        self.head_learning_rate = head_learning_rate
+        self.epochs = epochs
+        self.learning_rate = learning_rate
+        self.unfreeze = unfreeze
+        self.learning_rate_schedule = learning_rate_schedule
+        self.optimizer = optimizer
+        self.flips = flips
+        self.augmentation = augmentation
+        self.augmentation_views = augmentation_views
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.batch_size = batch_size
+        self.predict_size = predict_size
+        self.tile_size = tile_size
+        self.tile_overlap = tile_overlap
+        self.test_time_flips = test_time_flips
+        self.cache = cache
+        self.root = root
+        self.max_pixels = max_pixels
+        self.checkpoint = checkpoint
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the masks of images.
+
+        Parameters
+        ----------
+        X : array-like of n_samples images
+            See :func:`skcnn.images.as_images`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), object
+            Masks (height, width), uint8: the label of each pixel of the upright image.
+
+        Raises
+        ------
+        BadImageError
+            If rows have no image.
+        ValueError
+            If a parameter is invalid, or one that decides the network was changed after ``fit``.
+        """
+        images, sizes = self._checked(X)
+        masks = np.empty(len(images), object)
+        if not self._has_windows:
+            for row, scores in self._scores(images):
+                masks[row] = mask_of(scores, self._geometry(sizes[row]), self.classes_)
+            return masks
+        for row, size, parts in self._parts(images, sizes):
+            mask = np.empty(size, np.uint8)
+            for place, scores in parts:
+                mask[place] = self.classes_[scores.argmax(axis=-1)]
+            masks[row] = Geometry.of_resize(_pair(sizes[row]), size).back_mask(mask)
+        return masks
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each class of each pixel.
+
+        Parameters
+        ----------
+        X : array-like of n_samples images
+            See :func:`skcnn.images.as_images`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), object
+            Arrays (height, width, n_classes), float32, of the sizes of the upright images; classes in the order of
+            ``classes_``. They take ``4 * n_classes`` bytes per pixel.
+
+        Raises
+        ------
+        BadImageError
+            If rows have no image.
+        ValueError
+            If a parameter is invalid, or one that decides the network was changed after ``fit``.
+        """
+        images, sizes = self._checked(X)
+        found = np.empty(len(images), object)
+        if not self._has_windows:
+            for row, scores in self._scores(images):
+                found[row] = _whole(scores, self._geometry(sizes[row]))
+            return found
+        for row, size, parts in self._parts(images, sizes):
+            scores = np.empty((*size, len(self.classes_)), np.float32)
+            for place, values in parts:
+                scores[place] = values
+            found[row] = _whole(scores, Geometry.of_resize(_pair(sizes[row]), size))
+        return found
+
+    def score(self, X: Any, y: Any) -> float:
+        """Return the mean intersection over union of the classes, of all pixels together.
+
+        Parameters
+        ----------
+        X : array-like of n_samples images
+            See :func:`skcnn.images.as_images`.
+        y : array-like of length n_samples
+            True masks; pixels labelled 255 do not count.
+
+        Returns
+        -------
+        float
+            In [0, 1]: see :func:`skcnn.metrics.mask_iou`.
+
+        Raises
+        ------
+        BadImageError
+            If rows have no image.
+        ValueError
+            If masks do not fit.
+        """
+        return mask_iou(as_masks(y, colors=self.colors, root=self.root), self.predict(X))
+
+    def _head(self, image_size: tuple[int, int]) -> Head:
+        n_classes, n_channels = len(self.classes_), int(self.n_channels)
+        if self.architecture == "unet":
+            return UNetHead(image_size, n_classes, n_channels, int(self.n_convolutions))
+        return FCNHead(image_size, n_classes, n_channels)
+
+    def _chosen_strides(self, available: tuple[int, ...]) -> tuple[int, ...]:
+        if not available:
+            raise ValueError(
+                f"{self._backbone().name} has no feature maps whose sizes are fractions of image_size="
+                f"{self.image_size_}. Use another size, such as a multiple of 32, or another network."
+            )
+        if self.architecture == "unet":
+            return available
+        n_maps = FCN_MAPS[self.architecture]
+        if len(available) < n_maps:
+            raise ValueError(
+                f"architecture={self.architecture!r} takes maps of {n_maps} strides, and {self._backbone().name} has "
+                f"those of {listing(map(str, available))}. Use 'unet', or another network."
+            )
+        return available[-n_maps:]
+
+    def _check_head(self, n_weights: int) -> None:
+        # The widest convolution alone, and the scores.
+        if 9 * self.n_channels**2 > 16 * n_weights or not 2 <= len(self.classes_) <= 255:
+            raise ValueError(
+                f"n_channels={self.n_channels} and {len(self.classes_)} classes ask for another head than one of "
+                f"{counted(n_weights, 'weight')}"
+            )
+
+    def _learn_class_weight(self, n_pixels: np.ndarray) -> None:
+        labels = self.classes_.tolist()
+        weights = np.ones(len(labels))
+        if self.class_weight == "balanced":
+            if not n_pixels.all():
+                missing = labels[int(np.flatnonzero(n_pixels == 0)[0])]
+                raise ValueError(
+                    f"class_weight='balanced', and y has no pixel of class {missing}; give a dict instead."
+                )
+            weights = n_pixels.sum() / (len(labels) * n_pixels)
+        elif isinstance(self.class_weight, Mapping):
+            unknown = [label for label in self.class_weight if label not in labels]
+            given: list[Any] = [self.class_weight.get(label, 1.0) for label in labels]
+            if unknown or not all(isinstance(value, Real) and 0 <= float(value) < np.inf for value in given):
+                raise ValueError(
+                    f"class_weight={self.class_weight!r}; expected numbers >= 0 by label, of "
+                    f"{listing(map(str, labels))}"
+                )
+            weights = np.array(given, float)
+        self.class_weight_ = weights
+
+    def _objective(self) -> Objective:
+        names = tuple(name.strip() for name in self.loss.split("+"))
+        if not set(names) <= set(LOSSES) or len(set(names)) < len(names):
+            raise ValueError(
+                f"loss={self.loss!r}; expected {', '.join(map(repr, LOSSES))}, or a sum of these, such as "
+                "'cross_entropy+dice'"
+            )
+        weights = tuple(self.class_weight_.tolist())
+        gamma, beta = float(self.focal_gamma), float(self.tversky_beta)
+        loss = mask_loss(names, len(weights), class_weight=weights, gamma=gamma, beta=beta)
+        return Objective(loss, ("segmenter", *names, weights, gamma, beta))
+
+    def _checked(self, X: Any) -> tuple[Images, np.ndarray]:
+        check_is_fitted(self)
+        images = self._check_input(X, reset=False)
+        self._check_unchanged()
+        return images, image_sizes(images)
+
+    @property
+    def _has_windows(self) -> bool:
+        """Whether an image may take several windows."""
+        return self.resize == "crop" or self.predict_size == "original"
+
+    def _geometry(self, size: np.ndarray) -> Geometry:
+        return Geometry.of_resize(_pair(size), self.image_size_, self.resize)
+
+    @property
+    def _test_flips(self) -> str | None:
+        return self.flips if self.test_time_flips else None
+
+    def _scores(self, images: Images) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield each row and the probabilities of its pixels, (height, width, n_classes) of the network's size."""
+        views = Flips(images, self._test_flips, **self._view_options())
+        n, design = views.n_views, self._design()
+        step = max(1, _AT_ONCE // n)
+        for start in range(0, len(images), step):
+            rows = range(start, min(start + step, len(images)))
+            numbers = [row * n + view for row in rows for view in range(n)]
+            try:
+                outputs = probabilities_of(self._outputs_of(views.take(numbers), design))
+            except BadImageError:  # which counts views of this part
+                report_bad_rows(undecodable(images, self.resize, self.max_pixels), len(images), "raise")
+                raise
+            for place, row in enumerate(rows):
+                seen = [views.mask(row * n + view, outputs[place * n + view]) for view in range(n)]
+                yield row, np.mean(seen, axis=0)
+
+    def _outputs_of(self, part: Flips, design: MapDesign) -> np.ndarray:
+        """Return the logits of views."""
+        cut = self._frozen_prefix(design)
+        if cut is not None:
+            values = self._activations(part, cut).read(np.arange(len(part)))
+            with design.suffix_graph(self._frozen, None) as graph:
+                self._put(graph, design)
+                return np.asarray(graph.model.predict_on_batch(values))
+        with design.pixel_graph(None, None) as graph:
+            self._put(graph, design)
+            outputs = np.empty((len(part), *graph.model.output_shape[1:]), np.float32)
+            batches = batches_of_images(part, self.image_size_, _AT_ONCE, self.resize, self.max_pixels, "raise")
+            for numbers, pixels in batches:
+                outputs[numbers] = graph.model.predict_on_batch(pixels)
+        return outputs
+
+    def _parts(
+        self, images: Images, sizes: np.ndarray
+    ) -> Iterator[tuple[int, tuple[int, int], Iterator[tuple[Any, np.ndarray]]]]:
+        """Yield each row, the size at which it is seen, and its parts: where they are, and their probabilities."""
+        tile = self._tile
+        overlap = min(tile) // 8 if self.tile_overlap is None else int(self.tile_overlap)
+        if 2 * overlap >= min(tile):
+            raise ValueError(f"tile_overlap={overlap}; expected less than half of the tiles' sides, {tile}.")
+        design = self._design(tile)
+        for row in range(len(images)):
+            size = self._seen_size(_pair(sizes[row]))
+            try:
+                pixels = images.decode(row, size, max_pixels=self.max_pixels)
+            except (OSError, TypeError, ValueError) as error:
+                bad = BadRow(row, images.path(row), str(error))
+                raise BadImageError(bad_rows_frame([bad]), len(images)) from None
+            yield row, size, self._windows(pixels, design, overlap)
+
+    def _windows(self, pixels: np.ndarray, design: MapDesign, overlap: int) -> Iterator[tuple[Any, np.ndarray]]:
+        """Yield places in an image, and the probabilities of its pixels there."""
+        tile = design.image_size
+        windows = windows_of(pixels.shape[:2], tile, overlap)
+        flips = [tuple(_AXES[axis] for axis in axes) for axes in FLIPS[self._test_flips]]
+        for start in range(0, len(windows), _AT_ONCE):
+            some = windows[start : start + _AT_ONCE]
+            cut = np.stack(list(cut_windows(pixels, some, tile)))
+            scores: Any = 0
+            with design.pixel_graph(None, None) as graph:
+                self._put(graph, design)
+                for axes in flips:
+                    axes = tuple(axis + 1 for axis in axes)  # behind that of the windows
+                    logits = graph.model.predict_on_batch(np.flip(cut, axes))
+                    scores += np.flip(probabilities_of(logits), axes)
+            for window, values in zip(some, scores / len(flips), strict=True):
+                yield (window.rows, window.columns), values[window.kept]
+
+    @property
+    def _tile(self) -> tuple[int, int]:
+        """Height and width of windows."""
+        if self.tile_size is not None:
+            return as_image_size(self.tile_size)
+        network = self._backbone().network
+        has_fixed_size = network is not None and None not in network.input_shape[1:3]
+        if has_fixed_size or self.predict_size != "original":
+            return self.image_size_
+        return max(_TILE, self.image_size_[0]), max(_TILE, self.image_size_[1])
+
+    def _seen_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return the size at which the windows of an image are cut: its own, or that of training with nothing cut."""
+        if self.predict_size == "original":
+            return size
+        scale = Geometry.of_resize(size, self.image_size_, self.resize).scale
+        return max(1, round(size[0] * scale[0])), max(1, round(size[1] * scale[1]))
+
+
+def _pair(size: np.ndarray) -> tuple[int, int]:
+    return int(size[0]), int(size[1])
+
+
+def _whole(scores: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """Return probabilities of the upright image."""
+    found = np.empty((*geometry.original, scores.shape[2]), np.float32)
+    for rows, values in strips_of(scores, geometry):
+        found[rows] = values
+    return found
