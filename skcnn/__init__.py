@@ -9,6 +9,8 @@ Or the network is fine-tuned::
 
     datasets -> images -> neural_network (head on cached features, then layers unfrozen) -> metrics, report
 
+``metric_learning`` compares images of people, or of anything that has identities.
+
 ``inspection`` shows where in an image either of them looked. ``decomposition`` has autoencoders, which are trained
 without labels.
 

@@ -3,6 +3,7 @@
 import argparse
 import json
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -237,7 +238,6 @@ MISTAKES = [
     (["fit", "{root}/voc", "--head", "logistic"], 2, "--head is for classifiers"),
     (["fit", "{root}/voc", "--search"], 2, "--search is for classifiers"),
     (["fit", "{root}/voc", "--epochs", "3"], 2, "--epochs needs --fine-tune"),
-    (["fit", "{root}/voc", "--skip-bad"], 2, "--skip-bad takes no boxes"),
     (["fit", "{root}/voc", "--image-folder", "."], 2, "--image-folder . needs a .json of COCO"),
     (["fit", "{root}/coco.json", "--split", "odd"], 2, "--split odd needs a folder of Pascal VOC"),
     (["fit", "{root}/coco.json", "--label-column", "a"], 2, "--label-column a needs a .csv"),
@@ -275,6 +275,26 @@ def test_invalid_boxes_in_the_words_of_options(data, tmp_path, capsys):
     assert "give --invalid drop to leave it out (--invalid clip cuts boxes" in err
     dataset = load_boxes(arguments_of(tmp_path / "b.csv", invalid="clip"), "table")
     assert dataset.target[1]["xmax"].tolist() == [32]
+
+
+@pytest.mark.parametrize("form", ["voc", "coco", "table"])
+def test_bad_images_are_left_out_with_their_boxes(form, data, fitted, tmp_path, monkeypatch, capsys):
+    root, _, _ = data
+    shutil.copytree(root, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path)
+    images = tmp_path / "copy" / "voc" / "JPEGImages"
+    (images / "3.png").write_bytes(b"no image")
+    content = (images / "4.png").read_bytes()
+    (images / "4.png").write_bytes(content[: len(content) // 2])  # its size can be read
+    given = {"voc": ["voc"], "coco": ["coco.json", "--image-folder", str(images)], "table": ["boxes.csv"]}[form]
+    command = ["evaluate", str(fitted[0]), str(tmp_path / "copy" / given[0]), *given[1:], "--quiet"]
+    assert main(command) == 1
+    assert "3.png: not an image of a known format" in capsys.readouterr().err
+    assert main([*command, "--skip-bad"]) == 0
+    out, err = capsys.readouterr()
+    assert "14 of 16 images with 12 boxes" in out
+    assert "2 of 16 images cannot be read" in err
+    assert pd.read_csv(tmp_path / "bad_images.csv")["path"].tolist() == [str(images / "3.png"), str(images / "4.png")]
 
 
 def test_models_and_data_that_do_not_belong_together(data, fitted, classifier, tmp_path, capsys):

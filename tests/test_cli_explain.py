@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -12,9 +13,10 @@ from sklearn.preprocessing import Normalizer
 import skcnn
 from skcnn.cli import main
 from skcnn.datasets import load_digit_images
+from skcnn.detection import SlidingWindowDetector
 from skcnn.ensemble import BaggedSGDClassifier
 from skcnn.feature_extraction import BottleneckFeatures
-from skcnn.inspection import GradCAMDisplay
+from skcnn.inspection import GradCAMDisplay, WindowHeatDisplay
 from skcnn.neural_network import CNNClassifier
 
 X, Y = load_digit_images(return_X_y=True)
@@ -141,3 +143,21 @@ def test_a_class_is_named_as_it_is_written(folder, tmp_path, capsys):
     command = ["explain", str(model), str(folder / "0.png"), "-o", str(tmp_path / "heat.png"), "--class", "two"]
     assert main(command) == 0
     assert capsys.readouterr().out.split("\t")[1] == "two"
+
+
+def test_windows_of_a_detector(folder, tmp_path, capsys):
+    classifier = FrozenEstimator(skcnn.load(folder / "digits.skcnn"))
+    detector = SlidingWindowDetector(classifier, window=32, stride=8, scales=[1.0])
+    everywhere = [[0, 0, 32, 32, 0], [0, 0, 32, 32, 1], [0, 0, 32, 32, 2]]
+    skcnn.save(detector.fit([np.zeros((32, 32, 3), np.uint8)], [everywhere]), tmp_path / "windows.skcnn")
+    large, heat = str(tmp_path / "large.png"), tmp_path / "heat.png"
+    Image.fromarray(np.pad(X[0], ((8, 16), (24, 0), (0, 0)))).save(large)
+    command = ["explain", str(tmp_path / "windows.skcnn"), large, "-o", str(heat), "--class", "0"]
+    assert main(command) == 0
+    path, label, score = capsys.readouterr().out.split()
+    best = WindowHeatDisplay.from_estimator(detector, [large], target=0).frame().iloc[0]
+    assert (path, label) == (large, "0")
+    assert float(score) == pytest.approx(best["score"], abs=1e-3)
+    assert heat.stat().st_size > 0
+    assert main([*command, "--layer", "stage2_unit3"]) == 1
+    assert "--layer stage2_unit3 needs a classifier" in capsys.readouterr().err

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import textwrap
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from skcnn._text import counted
-from skcnn.cli._common import names_text
-from skcnn.cli._data import check_columns, header_of, is_table, label_column
+from skcnn.cli._common import names_text, worded
+from skcnn.cli._data import check_columns, header_of, images_text, is_table, label_column, report_bad
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,35 +75,53 @@ def check_box_options(options: argparse.Namespace, form: Form | None) -> None:
             options.parser.error(f"{option} {value} needs a .csv; got {options.data}")
     if options.invalid is not None and form is None:
         options.parser.error(f"--invalid {options.invalid} needs data with boxes: {FORMS}; got {options.data}")
-    if form is not None and options.skip_bad:
-        options.parser.error("--skip-bad takes no boxes: repair or remove such images and what is written of them")
 
 
 def load_boxes(options: argparse.Namespace, form: Form) -> Bunch:
-    """Load images and their boxes.
+    """Load images and their boxes, without bad images if ``--skip-bad`` is given.
 
     Returns
     -------
     Bunch
         ``frame`` with the column ``path``, ``target`` (one table of boxes per image), ``target_names`` (the labels) and
-        ``n_bad``, which is 0.
+        ``n_bad``, the number of images that were left out.
     """
     from sklearn.utils import Bunch
 
     from skcnn.boxes import box_arrays, sorted_labels
+    from skcnn.images import BadImageError, BadImageWarning
+
+    n_bad = 0
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            X, y = _loaded(options, form)
+        except BadImageError as error:
+            if not options.skip_bad:
+                raise
+            report_bad(worded(error.bad_rows), error.n_rows, options)  # raises: none is left
+            raise
+        except (ValueError, FileNotFoundError) as error:
+            _raise_for_command(error)
+    for warning in caught:
+        if isinstance(warning.message, BadImageWarning):
+            n_bad = len(warning.message.bad_rows)
+            report_bad(worded(warning.message.bad_rows), warning.message.n_rows, options)
+        else:
+            warnings.warn(warning.message, stacklevel=2)
+    return Bunch(frame=X, target=y, target_names=sorted_labels(box_arrays(y).label), n_bad=n_bad)
+
+
+def _loaded(options: argparse.Namespace, form: Form) -> tuple[pd.DataFrame, np.ndarray]:
     from skcnn.datasets import load_coco, load_voc
 
     invalid: Invalid = options.invalid or "raise"
-    try:
-        if form == "voc":
-            X, y = load_voc(options.data, split=options.split, invalid=invalid)
-        elif form == "coco":
-            X, y = load_coco(options.data, options.image_folder, invalid=invalid)
-        else:
-            X, y = _load_table(options, invalid)
-    except (ValueError, FileNotFoundError) as error:
-        _raise_for_command(error)
-    return Bunch(frame=X, target=y, target_names=sorted_labels(box_arrays(y).label), n_bad=0)
+    on_error: Literal["raise", "drop"] = "drop" if options.skip_bad else "raise"
+    if form == "voc":
+        return load_voc(options.data, split=options.split, invalid=invalid, on_error=on_error)
+    if form == "coco":
+        return load_coco(options.data, options.image_folder, invalid=invalid, on_error=on_error)
+    return _load_table(options, invalid)
 
 
 def boxes_text(dataset: Bunch) -> str:
@@ -110,8 +129,7 @@ def boxes_text(dataset: Bunch) -> str:
     n_boxes = sum(map(len, dataset.target))
     names = dataset.target_names
     return (
-        f"{counted(len(dataset.frame), 'image')} with {counted(n_boxes, 'box')} of {counted(len(names), 'class')}: "
-        f"{names_text(names)}"
+        f"{images_text(dataset)} with {counted(n_boxes, 'box')} of {counted(len(names), 'class')}: {names_text(names)}"
     )
 
 
@@ -120,6 +138,7 @@ def _load_table(options: argparse.Namespace, invalid: Invalid) -> tuple[pd.DataF
 
     from skcnn.boxes import boxes_from_frame
     from skcnn.datasets import load_image_table
+    from skcnn.images import drop_bad_images
 
     header = header_of(options.data)
     path, label = options.path_column or "path", label_column(options)
@@ -131,7 +150,10 @@ def _load_table(options: argparse.Namespace, invalid: Invalid) -> tuple[pd.DataF
     rows = pd.read_csv(folder, dtype={path: str, label: str}, encoding_errors="surrogateescape")
     rows = load_image_table(rows, path=path, label=None, root=folder.parent).frame
     rows[label] = _as_numbers(rows[label])
-    X = pd.DataFrame({"path": rows[path].drop_duplicates().reset_index(drop=True)})
+    paths = rows[path].drop_duplicates()
+    if options.skip_bad:
+        paths, _ = drop_bad_images(paths)
+    X = pd.DataFrame({"path": paths.reset_index(drop=True)})
     return X, boxes_from_frame(rows[[path, label, *_COORDINATES]], X, image=path, label=label, invalid=invalid)
 
 
@@ -147,8 +169,6 @@ def _as_numbers(texts: pd.Series) -> pd.Series:
 
 def _raise_for_command(error: Exception) -> NoReturn:
     """Raise an error again in the words of options."""
-    if hasattr(error, "bad_rows"):  # images, which every command names in its own words
-        raise error
     text = str(error)
     for python, option in _WORDS.items():
         text = text.replace(python, option)

@@ -201,14 +201,7 @@ def _without_bad(dataset: Bunch, options: argparse.Namespace) -> Bunch:
     bad = bad_images(dataset.frame["path"], options)
     if bad.empty:
         return dataset
-    text = bad_images_text(bad, n_images)
-    if len(bad) == n_images:
-        raise ValueError(f"No image is left: {text}")
-    output = getattr(options, "output", None) or getattr(options, "html", None)
-    table = str(Path(output).with_suffix(".bad.csv")) if output else BAD_IMAGES
-    write_table(bad[["path", "reason"]], table)
-    options.left_out = f"{text}\nThey were left out, and are listed in {printable_text(table)}."
-
+    report_bad(bad, n_images, options)
     good = ~dataset.frame.index.isin(bad["row"])
     dataset.frame, dataset.n_bad = dataset.frame[good].reset_index(drop=True), len(bad)
     dataset.data = dataset.frame[["path"]]
@@ -218,6 +211,17 @@ def _without_bad(dataset: Bunch, options: argparse.Namespace) -> Bunch:
             left = set(target.tolist())
             dataset.target_names = [name for name in dataset.target_names if name in left]
     return dataset
+
+
+def report_bad(bad: pd.DataFrame, n_images: int, options: argparse.Namespace) -> None:
+    """Write images that were left out to a table, and have them reported at the end; raise if none is left."""
+    text = bad_images_text(bad, n_images)
+    if len(bad) == n_images:
+        raise ValueError(f"No image is left: {text}")
+    output = getattr(options, "output", None) or getattr(options, "html", None)
+    table = str(Path(output).with_suffix(".bad.csv")) if output else BAD_IMAGES
+    write_table(bad[["path", "reason"]], table)
+    options.left_out = f"{text}\nThey were left out, and are listed in {printable_text(table)}."
 
 
 def bad_images(paths: pd.Series, options: argparse.Namespace) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""``skcnn explain``: where in images a saved model looked."""
+"""``skcnn explain``: where in images a saved model looked, or what a detector sees in windows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def add_to(commands: Any) -> None:
         epilog="The figure shows each image, and beside it the same with the heat laid over it, below the class.\n"
         "Prints a tab-separated line per image: path, class, score of the class before the softmax.\n\n"
         "It explains networks with a linear classifier: what `skcnn fit` writes, CNNClassifier, and pipelines of\n"
-        "BottleneckFeatures, scalers or PCA, and a linear classifier.\n\n"
+        "BottleneckFeatures, scalers or PCA, and a linear classifier. Of a SlidingWindowDetector it shows how\n"
+        "probable the class is in the window around each place; the score is that of the best window.\n\n"
         "examples:\n"
         "  skcnn explain flowers.skcnn a.jpg b.jpg -o heat.png\n"
         "  skcnn explain flowers.skcnn a.jpg -o heat.png --class roses",
@@ -44,7 +45,10 @@ def add_to(commands: Any) -> None:
         help="such as heat.png, .jpg, .pdf or .svg",
     )
     parser.add_argument(
-        "--class", dest="label", metavar="LABEL", help="the class to explain (default: the predicted one of each image)"
+        "--class",
+        dest="label",
+        metavar="LABEL",
+        help="the class to explain (default: the predicted one of each image, or that of the best window)",
     )
     parser.add_argument(
         "--layer",
@@ -59,22 +63,30 @@ def run(options: argparse.Namespace) -> None:
     if len(paths) > _MOST:
         raise ValueError(f"{len(paths):,} images; one figure shows at most {_MOST}. Give fewer of them.")
 
-    from skcnn.inspection import GradCAMDisplay, check_explainable
     from skcnn.persistence import load
 
-    model = load(options.model)
-    try:
-        check_explainable(model)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{options.model} cannot be explained. {error}") from error
-    target = None if options.label is None else _class_of(model.classes_, options.label)
-    display = GradCAMDisplay.from_estimator(model, paths, target=target, layer=options.layer)
+    display = _display(load(options.model), paths, options)
     figure = display.plot().ax_.figure.figure
     with replacing(options.output, durable=False) as unfinished:
         figure.savefig(unfinished, format=Path(options.output).suffix[1:].lower(), dpi=_DPI)
     for path, row in zip(paths, display.frame().itertuples(), strict=True):
         print(f"{printable_text(path)}\t{printable_text(row.target)}\t{row.score:.4f}")
     print(f"Figure: {options.output}", file=sys.stderr)
+
+
+def _display(model: Any, paths: list[str], options: argparse.Namespace) -> Any:
+    from skcnn.inspection import GradCAMDisplay, WindowHeatDisplay, check_explainable
+
+    detector = getattr(model, "best_estimator_", model)
+    if hasattr(detector, "score_maps"):
+        if options.layer is not None:
+            raise ValueError(f"--layer {options.layer} needs a classifier; {options.model} looks at windows.")
+        return WindowHeatDisplay.from_estimator(detector, paths, target=_target(detector, options))
+    try:
+        check_explainable(model)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{options.model} cannot be explained. {error}") from error
+    return GradCAMDisplay.from_estimator(model, paths, target=_target(model, options), layer=options.layer)
 
 
 def _figure_path(text: str) -> str:
@@ -84,9 +96,11 @@ def _figure_path(text: str) -> str:
     return output_path(text)
 
 
-def _class_of(classes: Any, text: str) -> Any:
-    """Return the label of a class that is written like the text: labels may be numbers."""
-    for label in classes.tolist():
-        if str(label) == text:
+def _target(model: Any, options: argparse.Namespace) -> Any:
+    """Return the label of the class that is written like --class: labels may be numbers. None if it is not given."""
+    if options.label is None:
+        return None
+    for label in model.classes_.tolist():
+        if str(label) == options.label:
             return label
-    raise ValueError(f"--class {text}; the classes of the model are {names_text(classes)}.")
+    raise ValueError(f"--class {options.label}; the classes of the model are {names_text(model.classes_)}.")

@@ -22,6 +22,7 @@ from skcnn.cli._boxes import add_boxes, box_form, check_box_options
 from skcnn.cli._common import add_command, add_features, names_text, weights_from
 from skcnn.cli._data import add_data, add_skip_bad, images_text, load_data
 from skcnn.cli._fit_boxes import check_fit_options, fit_boxes
+from skcnn.cli._fit_identity import check_identity_options, fit_identity
 from skcnn.cli._models import SEARCHED, classifier_from, search_from, search_table
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def add_to(commands: Any) -> None:
         "  skcnn fit flowers/ -o flowers.skcnn --fine-tune --epochs 5 --augmentation light\n"
         "  skcnn fit flowers/ -o flowers.skcnn --weights mobilenet_v2.weights.h5    (no download)\n"
         "  skcnn fit VOC2007/ -o detector.skcnn --split trainval --html report.html\n"
-        "  skcnn fit boxes.json -o detector.skcnn --image-folder images/ --head-epochs 60",
+        "  skcnn fit boxes.json -o detector.skcnn --image-folder images/ --head-epochs 60\n"
+        "  skcnn fit people/ -o people.skcnn --task identity --far 0.001",
     )
     add_data(fit, boxes=True)
     fit.add_argument(
@@ -58,8 +60,15 @@ def add_to(commands: Any) -> None:
     )
     fit.add_argument(
         "--task",
-        choices=["classification", "detection"],
-        help="detection trains a detector of objects on images with boxes (default: by the data)",
+        choices=["classification", "detection", "identity"],
+        help="detection trains a detector of objects on images with boxes; identity enrols people, one folder each, "
+        "and finds them again, or nobody (default: classification or detection, by the data)",
+    )
+    fit.add_argument(
+        "--far",
+        type=fraction,
+        metavar="FRACTION",
+        help="of images of unknown people that --task identity may accept as somebody (default: 0.01)",
     )
     fit.add_argument("--html", type=output_path, metavar="PATH", help="also write a report of the estimate")
     estimate = fit.add_mutually_exclusive_group()
@@ -180,6 +189,8 @@ def run(options: argparse.Namespace) -> None:
     # Before the imports, which take seconds.
     form = box_form(options.data)
     task = options.task or ("classification" if form is None else "detection")
+    if options.far is not None and task != "identity":
+        options.parser.error("--far needs --task identity")
     if task == "detection":
         check_fit_options(options, form)
         check_box_options(options, form)
@@ -190,6 +201,10 @@ def run(options: argparse.Namespace) -> None:
     check_box_options(options, None)
     if options.head_epochs is not None:
         options.parser.error("--head-epochs is of a detector; --epochs with --fine-tune is of a classifier")
+    if task == "identity":
+        check_identity_options(options)
+        fit_identity(options)
+        return
     _check_options(options)
 
     from skcnn.persistence import save

@@ -11,6 +11,7 @@ from skcnn.cli._arguments import at_most_one, is_backbone, model_path_or_backbon
 from skcnn.cli._common import add_command, finds_boxes, verbose, with_progress, write_table
 from skcnn.cli._data import add_images, add_skip_bad, images_text, is_file_of_image, list_images
 from skcnn.cli._predict_boxes import boxes_path, folder_path, is_coco, predict_boxes
+from skcnn.cli._predict_identity import predict_names, predict_pairs, recognizes, verifies
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,12 +30,16 @@ def add_to(commands: Any) -> None:
         "  skcnn predict flowers.skcnn new.csv --path-column file -o predictions.parquet\n"
         "  skcnn predict MobileNetV2 a.jpg --top 5\n"
         "  skcnn predict cells.skcnn new/ --draw drawn/ -o boxes.csv\n"
-        "  skcnn predict cells.skcnn new/ -o coco.json\n\n"
+        "  skcnn predict cells.skcnn new/ -o coco.json\n"
+        "  skcnn predict people.skcnn a.jpg b.jpg\n"
+        "  skcnn predict verifier.skcnn pairs.csv -o same.csv\n\n"
         "The table has the columns path, label (the predicted class) and one per class, named like the class, with\n"
         "its probability (probability_path or probability_label if a class is called path or label). For a model of\n"
         "numbers, the columns are path and predicted; with several numbers per image, predicted_0, predicted_1...\n"
         "For a detector there is one row per box: path, label, score, xmin, ymin, xmax and ymax, in pixels of the\n"
-        "upright image; an image without boxes has a row with its path alone.",
+        "upright image; an image without boxes has a row with its path alone.\n"
+        "Of `skcnn fit --task identity`: path, label (who it is) and distance. A FaceVerifier takes one .csv with two\n"
+        "columns of paths, a pair per row, and gives these, same (1 or 0) and distance.",
     )
     predict.add_argument(
         "model",
@@ -78,6 +83,10 @@ def run(options: argparse.Namespace) -> None:
         options.parser.error(f"--weights needs the name of a network; {options.model} is a file with its own weights")
     if _predict_by_program(options):
         return
+    if not is_backbone(options.model) and verifies(options.model):
+        _refuse_boxes(options)
+        predict_pairs(options)
+        return
     dataset = list_images(options)
 
     from sklearn.base import is_regressor
@@ -86,15 +95,22 @@ def run(options: argparse.Namespace) -> None:
     paths = dataset.frame["path"].tolist()
     if finds_boxes(pipeline):
         predict_boxes(pipeline, paths, options)
-    elif options.draw or options.min_score or is_coco(options.output):
-        what = "--draw" if options.draw else "--min-score" if options.min_score else f"-o {options.output}"
-        raise ValueError(f"{what} needs a detector; {options.model} finds no boxes.")
-    elif is_regressor(pipeline):
-        _predict_numbers(pipeline, paths, options)
     else:
-        _predict_classes(pipeline, paths, options)
+        _refuse_boxes(options)
+        if recognizes(pipeline):
+            predict_names(pipeline, paths, options)
+        elif is_regressor(pipeline):
+            _predict_numbers(pipeline, paths, options)
+        else:
+            _predict_classes(pipeline, paths, options)
     if options.output:
         print(f"{options.output}: {images_text(dataset)}")
+
+
+def _refuse_boxes(options: argparse.Namespace) -> None:
+    if options.draw or options.min_score or is_coco(options.output):
+        what = "--draw" if options.draw else "--min-score" if options.min_score else f"-o {options.output}"
+        raise ValueError(f"{what} needs a detector; {options.model} finds no boxes.")
 
 
 def _predict_by_program(options: argparse.Namespace) -> bool:
@@ -129,13 +145,13 @@ def _predict_by_program(options: argparse.Namespace) -> bool:
 def _predict_numbers(pipeline: Any, paths: list[str], options: argparse.Namespace) -> None:
     import pandas as pd
 
+    _refuse_top(options)
     numbers = pipeline.predict(paths).reshape(len(paths), -1)
     if options.output:
         several = numbers.shape[1] > 1
         columns = [f"predicted_{number}" if several else "predicted" for number in range(numbers.shape[1])]
         table = pd.DataFrame(numbers, columns=columns)
         table.insert(0, "path", pd.Series(paths, dtype=object))
-        _refuse_top(options)
         write_table(table, options.output)
         return
     _print_numbers(paths, numbers, options)

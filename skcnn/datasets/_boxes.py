@@ -24,7 +24,7 @@ from skcnn.datasets._layout import (
     warn_unlabelled,
 )
 from skcnn.datasets._natural import natural_key
-from skcnn.images import as_images, image_sizes
+from skcnn.images import as_images, drop_bad_images, image_sizes
 
 #: Folders above that of the images in which a ``data.yaml`` is looked for: ``data.yaml`` beside ``images/train/``.
 _LEVELS = 3
@@ -37,6 +37,7 @@ def load_voc(
     *,
     split: str | None = None,
     invalid: Literal["raise", "clip", "drop"] = "raise",
+    on_error: Literal["raise", "drop"] = "raise",
     difficult: bool = True,
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Load images with boxes from a folder of Pascal VOC.
@@ -51,6 +52,9 @@ def load_voc(
         Name of a list of images in ``ImageSets/Main``, such as "train". None takes all images with an XML file.
     invalid : {"raise", "clip", "drop"}, default="raise"
         How to handle boxes that cannot be right: see :func:`skcnn.boxes.as_boxes`.
+    on_error : {"raise", "drop"}, default="raise"
+        How to handle images that cannot be read. ``"raise"`` names those of which not even the size is known;
+        ``"drop"`` decodes all images, and leaves out those that fail, with their boxes.
     difficult : bool, default=True
         Whether to keep objects that are marked as difficult.
 
@@ -63,6 +67,8 @@ def load_voc(
 
     Raises
     ------
+    BadImageError
+        If images cannot be read; with ``on_error="drop"`` if none is left.
     FileNotFoundError
         If a folder, a list, an image or an XML file is missing.
     ValueError
@@ -70,6 +76,8 @@ def load_voc(
 
     Warns
     -----
+    BadImageWarning
+        If images were left out, which ``bad_rows`` lists.
     UserWarning
         If there are images without an XML file, and no ``split``: they are left out, since nobody has said that
         they show no object.
@@ -104,7 +112,7 @@ def load_voc(
     tables = [
         read_annotations(source, lambda content: boxes_from_voc(content, difficult=difficult)) for source in sources
     ]
-    return _checked([by_stem[stem] for stem in stems], tables, invalid, sources)
+    return _checked([by_stem[stem] for stem in stems], tables, invalid, on_error, sources)
 
 
 def load_coco(
@@ -112,6 +120,7 @@ def load_coco(
     root: str | os.PathLike[str] | None = None,
     *,
     invalid: Literal["raise", "clip", "drop"] = "raise",
+    on_error: Literal["raise", "drop"] = "raise",
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Load images with boxes from a JSON file of COCO.
 
@@ -123,6 +132,9 @@ def load_coco(
         Folder that file names start from. None is the folder of the JSON file.
     invalid : {"raise", "clip", "drop"}, default="raise"
         How to handle boxes that cannot be right: see :func:`skcnn.boxes.as_boxes`.
+    on_error : {"raise", "drop"}, default="raise"
+        How to handle images that cannot be read. ``"raise"`` names those of which not even the size is known;
+        ``"drop"`` decodes all images, and leaves out those that fail, with their boxes.
 
     Returns
     -------
@@ -133,10 +145,17 @@ def load_coco(
 
     Raises
     ------
+    BadImageError
+        If images cannot be read; with ``on_error="drop"`` if none is left.
     FileNotFoundError
         If the file or an image is missing.
     ValueError
         If the file is not JSON of COCO's form, or a box is invalid.
+
+    Warns
+    -----
+    BadImageWarning
+        If images were left out, which ``bad_rows`` lists.
 
     Examples
     --------
@@ -166,7 +185,7 @@ def load_coco(
     names, tables = read_annotations(str(path), read)
     files = [os.path.join(folder, name) for name in names]
     check_there([name for name, file in zip(names, files, strict=True) if not os.path.exists(file)], folder, "image")
-    return _checked(files, tables, invalid, None)
+    return _checked(files, tables, invalid, on_error, None)
 
 
 def load_yolo(
@@ -175,6 +194,7 @@ def load_yolo(
     *,
     classes: Sequence[Any] | Mapping[int, Any] | None = None,
     invalid: Literal["raise", "clip", "drop"] = "raise",
+    on_error: Literal["raise", "drop"] = "raise",
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Load images with boxes from a folder of images and one of YOLO's text files.
 
@@ -191,6 +211,9 @@ def load_yolo(
         the numbers.
     invalid : {"raise", "clip", "drop"}, default="raise"
         How to handle boxes that cannot be right: see :func:`skcnn.boxes.as_boxes`.
+    on_error : {"raise", "drop"}, default="raise"
+        How to handle images that cannot be read. ``"raise"`` names those of which not even the size is known;
+        ``"drop"`` decodes all images, and leaves out those that fail, with their boxes.
 
     Returns
     -------
@@ -201,12 +224,19 @@ def load_yolo(
 
     Raises
     ------
+    BadImageError
+        If images cannot be read; with ``on_error="drop"`` if none is left.
     FileNotFoundError
         If a folder is missing, there are no images, or none of them has a text file.
     ImportError
         If names are in a ``data.yaml`` and PyYAML is not installed; it comes with the extra ``detection``.
     ValueError
         If a text file or a ``data.yaml`` has another form, or a box is invalid; the message names the file.
+
+    Warns
+    -----
+    BadImageWarning
+        If images were left out, which ``bad_rows`` lists.
 
     Examples
     --------
@@ -235,6 +265,8 @@ def load_yolo(
         )
     classes = _class_names(image_folder, text_folder) if classes is None else classes
     files = [by_stem[stem] for stem in stems]
+    readable = _readable(files, on_error)
+    files, sources = [files[row] for row in readable], [sources[row] for row in readable]
     sizes = image_sizes(as_images(files)).tolist()
 
     def read(source: str, size: tuple[int, int]) -> pd.DataFrame:
@@ -243,10 +275,23 @@ def load_yolo(
         return read_annotations(source, lambda content: boxes_from_yolo(content.decode("utf-8"), size, classes))
 
     tables = [read(source, tuple(size)) for source, size in zip(sources, sizes, strict=True)]
-    return _checked(files, tables, invalid, sources)
+    return _checked(files, tables, invalid, "raise", sources)
 
 
-def _checked(files: list[str], tables: Any, invalid: str, sources: list[str] | None) -> tuple[pd.DataFrame, np.ndarray]:
+def _readable(files: list[str], on_error: str) -> list[int]:
+    """Return the rows of images to take: all, or those that can be read."""
+    if on_error not in ("raise", "drop"):
+        raise ValueError(f"on_error={on_error!r}; expected 'raise' or 'drop'.")
+    rows = list(range(len(files)))
+    return drop_bad_images(files, rows)[1] if on_error == "drop" else rows
+
+
+def _checked(
+    files: list[str], tables: Any, invalid: str, on_error: str, sources: list[str] | None
+) -> tuple[pd.DataFrame, np.ndarray]:
+    readable = _readable(files, on_error)
+    files, tables = [files[row] for row in readable], [tables[row] for row in readable]
+    sources = None if sources is None else [sources[row] for row in readable]
     y = check_boxes(box_arrays(tables), files, invalid, sources=sources).tables()
     return pd.DataFrame({"path": text_column(files)}), y
 

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     import keras
 
 _GLOBAL = {"GlobalAveragePooling2D": "AveragePooling2D", "GlobalMaxPooling2D": "MaxPooling2D"}
+#: Strides that are looked for are smaller, in pixels.
+_MOST = 4097
+
 #: Layers that treat each number by itself: a vector or a map, they do the same.
 _OF_EACH_NUMBER = (
     "Activation",
@@ -86,7 +89,13 @@ def to_fully_convolutional(model: keras.Model) -> keras.Model:
     if len(model.output_shape) != 2:
         raise ValueError(f"model gives outputs of shape {model.output_shape}; expected a vector (None, n_outputs).")
     pixels = keras.Input((None, None, shape[-1]), name="pixels")
-    return keras.Model(pixels, _Conversion().through(model, pixels), name=f"{model.name}_fully_convolutional")
+    network = keras.Model(pixels, _Conversion().through(model, pixels), name=f"{model.name}_fully_convolutional")
+    if network.output_shape[-1] != model.output_shape[-1]:
+        raise ValueError(
+            f"model gives {model.output_shape[-1]} outputs, which are a flattened map of {network.output_shape[-1]} "
+            "channels; expected a dense layer or a global pooling behind it."
+        )
+    return network
 
 
 def pads(model: Any) -> bool:
@@ -113,7 +122,13 @@ def stride_of(network: Any, window: tuple[int, int]) -> tuple[int, int]:
         size[axis] += more
         return network.compute_output_shape((1, *size, channels))[1 + axis]
 
-    return tuple(next(k for k in range(1, 4097) if n_positions(axis, k) == 2) for axis in (0, 1))  # type: ignore[return-value]
+    # From the second position to the third: a window may be larger than what one output sees, and then its second
+    # position comes early.
+    def stride(axis: int) -> int:
+        first = next(more for more in range(1, _MOST) if n_positions(axis, more) == 2)
+        return next(more for more in range(1, _MOST) if n_positions(axis, first + more) == 3)
+
+    return stride(0), stride(1)
 
 
 class _Conversion:

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skcnn._image_input import ImageInputMixin
 from skcnn.boxes import BoxArrays, box_arrays, box_table, check_boxes, non_max_suppression, pairwise_iou, sorted_labels
-from skcnn.detection._fully_convolutional import pads, stride_of, to_fully_convolutional
+from skcnn.detection._one_pass import OnePass, one_pass_of
 from skcnn.detection._windows import Level, as_window_box, crop, pyramid, windows_of
 from skcnn.images import BadImageError, BadRow, Images, check_images, map_ahead
 from skcnn.metrics import average_precision
@@ -402,44 +402,21 @@ class _Windows:
     ):
         self.window, self.stride = window, stride
         self._estimator, self._columns = estimator, columns
-        self._network, self._step = None, (1, 1)
+        self._one_pass: OnePass | None = None
         if one_pass is not False:
-            self._network, self._step = self._one_pass_of(one_pass is True)
+            network_of = estimator.estimator if _is_frozen(estimator) else estimator
+            self._one_pass = one_pass_of(network_of, window, stride, wanted=one_pass is True)
 
     def probabilities(self, level: Level) -> np.ndarray:
         """Return the probabilities of the classes (rows * columns, n_classes)."""
-        if self._network is not None:
-            outputs = np.asarray(self._network(level.pixels[None].astype(np.float32), training=False))[0]
-            outputs = outputs[:: self._step[0], :: self._step[1]]
-            return outputs.reshape(-1, outputs.shape[-1])[:, self._columns].astype(float)
+        if self._one_pass is not None:
+            found = self._one_pass.probabilities(level.pixels)
+            return found.reshape(-1, found.shape[-1])[:, self._columns].astype(float)
         pixels = windows_of(level, self.window, self.stride)
         parts = [
             self._estimator.predict_proba(pixels[start : start + _AT_ONCE]) for start in range(0, len(pixels), _AT_ONCE)
         ]
         return np.concatenate(parts)[:, self._columns]
-
-    def _one_pass_of(self, wanted: bool) -> tuple[Any, tuple[int, int]]:
-        """Return the network for whole images, and every how many of its outputs is a window; or None."""
-        estimator = self._estimator.estimator if _is_frozen(self._estimator) else self._estimator
-        model = getattr(estimator, "model_", None)
-        fault = None
-        if model is None:
-            fault = f"estimator is a {type(estimator).__name__}, and no network; expected a CNNClassifier"
-        elif tuple(model.input_shape[1:3]) != self.window:
-            fault = f"the network takes {model.input_shape[1:3]} pixels, and window={self.window}; expected the same"
-        elif model.output_shape[-1] != len(estimator.classes_):
-            fault = "the network has one output for two classes"
-        elif not wanted and pads(model):
-            return None, (1, 1)
-        if fault is None:
-            network = to_fully_convolutional(model)
-            own = stride_of(network, self.window)
-            if all(step % single == 0 for step, single in zip(self.stride, own, strict=True)):
-                return network, (self.stride[0] // own[0], self.stride[1] // own[1])
-            fault = f"stride={self.stride}; expected multiples of the network's stride, {own}"
-        if wanted:
-            raise ValueError(f"one_pass=True: {fault}; or give one_pass='auto'.")
-        return None, (1, 1)
 
 
 def _is_frozen(estimator: Any) -> bool:

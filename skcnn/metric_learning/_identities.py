@@ -12,7 +12,6 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import GroupKFold, check_cv
 from sklearn.utils import Tags, column_or_1d
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
 
 from skcnn._labels import as_labels
 from skcnn.metric_learning._embedding import fitted, learns, vectors_of
@@ -152,7 +151,9 @@ def checked_identities(X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"y[{int(np.argmin(codes))}] is NaN or missing; expected an identity for each image.")
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
         raise ValueError(f"y[{int(np.argmin(np.isfinite(labels)))}] is infinity; expected an identity for each image.")
-    check_classification_targets(labels)
+    # Not scikit-learn's check, which takes many people with one image each for a regression.
+    if labels.dtype.kind == "f" and (labels != np.round(labels)).any():
+        raise ValueError("Unknown label type: y has numbers that are not whole; expected identities.")
     return np.asarray(names), codes
 
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 from skcnn.boxes import as_boxes, boxes_to_coco, boxes_to_voc, boxes_to_yolo
 from skcnn.datasets import load_coco, load_voc, load_yolo
+from skcnn.images import BadImageError, BadImageWarning
 
 Y = as_boxes([[[0, 0, 8, 8]], [], [[4, 4, 16, 12], [0, 0, 16, 12]]])
 SIZE = (12, 16)
@@ -88,6 +89,24 @@ def test_yolo(images, tmp_path):
     (labels / "1.txt").write_text("0 1 2")
     with pytest.raises(ValueError, match=r"1\.txt': line 1 has 3 numbers"):
         load_yolo(images)
+
+
+def test_images_that_cannot_be_read(images, tmp_path):
+    for name in ("1", "2", "10"):
+        (images / f"{name}.txt").write_text("0 0.5 0.5 0.5 0.5")
+        (images / f"{name}.xml").write_text(boxes_to_voc(Y[0], SIZE))
+    paths = [str(images / f"{name}.png") for name in ("1", "2", "10")]
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes_to_coco([[[0, 0, 8, 8]]] * 3, paths)))
+    (images / "2.png").write_bytes(b"no image")
+    for load, given in ((load_yolo, images), (load_voc, images), (load_coco, tmp_path / "boxes.json")):
+        with pytest.raises(BadImageError, match=r"2\.png"):
+            load(given)
+        with pytest.warns(BadImageWarning, match=r"2\.png: not an image"):
+            X, y = load(given, on_error="drop")
+        assert names(X) == ["1.png", "10.png"]
+        assert [len(table) for table in y] == [1, 1]
+        with pytest.raises(ValueError, match="on_error='skip'; expected 'raise' or 'drop'"):
+            load(given, on_error="skip")
 
 
 NAMED = ["names: [cat, dog]", "path: x\nnames:\n  0: cat\n  1: dog\n", "nc: 2\nnames:\n- cat\n- 'dog'\n"]

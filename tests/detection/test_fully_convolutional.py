@@ -101,6 +101,19 @@ def test_any_kernel(kernel, units, size):
     np.testing.assert_allclose(found.reshape(expected.shape), expected, atol=1e-4)
 
 
+def test_a_window_that_is_larger_than_what_an_output_sees():
+    """One output sees 3 pixels of 4: the second position comes early, the third a stride later."""
+    model = keras.Sequential([keras.Input((4, 3, 1)), layers.Conv2D(2, 3, strides=2), layers.Flatten()])
+    assert stride_of(to_fully_convolutional(model), (4, 3)) == (2, 2)
+    pooled = keras.Sequential([keras.Input((10, 10, 1)), layers.Conv2D(2, 3, strides=4), layers.GlobalMaxPooling2D()])
+    network = to_fully_convolutional(pooled)  # maps of 2 x 2, of 7 of the 10 pixels
+    assert stride_of(network, (10, 10)) == (4, 4)
+    image = np.random.default_rng(0).normal(size=(18, 22, 1)).astype(np.float32)
+    found = np.asarray(network(image[None]))[0]
+    expected = np.asarray(pooled(windows_of(image, (10, 10), (4, 4)).reshape(-1, 10, 10, 1)))
+    np.testing.assert_allclose(found.reshape(-1, 2), expected, atol=1e-5)
+
+
 def test_the_model_is_not_changed():
     model = with_a_map_of_seven()
     image = np.ones((1, 17, 17, 3), np.float32)
@@ -130,6 +143,9 @@ def test_what_has_no_convolutional_form():
     early = keras.Sequential([keras.Input((4, 4, 1)), layers.Flatten(), layers.BatchNormalization(name="late")])
     with pytest.raises(ValueError, match="'late'"):
         to_fully_convolutional(early)
+    flat = keras.Sequential([keras.Input((4, 5, 1)), layers.Conv2D(2, 3), layers.Flatten()])
+    with pytest.raises(ValueError, match=r"gives 12 outputs, which are a flattened map of 2 channels"):
+        to_fully_convolutional(flat)
     with pytest.raises(ValueError, match="all fixed"):
         to_fully_convolutional(keras.Sequential([keras.Input((None, None, 3)), layers.GlobalMaxPooling2D()]))
     with pytest.raises(ValueError, match="expected a vector"):

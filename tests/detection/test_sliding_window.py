@@ -1,5 +1,6 @@
 """Windows, crops and what a classifier makes of them."""
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +14,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from skcnn.boxes import pairwise_iou
 from skcnn.detection import SlidingWindowDetector
+from skcnn.detection._one_pass import one_pass_of
 from skcnn.detection._windows import as_window_box, crop, pyramid, windows_of
 from skcnn.images import BadImageError
 from skcnn.metrics import average_precision
@@ -87,6 +89,28 @@ def test_one_pass_is_equal_to_windows(squares):
         np.testing.assert_allclose(maps, expected, atol=1e-4)
     with pytest.raises(ValueError, match=r"stride=\(3, 3\); expected multiples of the network's stride, \(4, 4\)"):
         fitted.set_params(one_pass=True, stride=3).predict(X[:1])
+    # It is made once per fit.
+    once = one_pass_of(fitted.estimator_, (32, 32), (4, 8), wanted=False)
+    assert once.step == (1, 2)
+    assert one_pass_of(fitted.estimator_, (32, 32), (4, 8), wanted=False) is once
+    fitted.estimator_.classes_ = fitted.estimator_.classes_.copy()  # as another fit does
+    assert one_pass_of(fitted.estimator_, (32, 32), (4, 8), wanted=False) is not once
+
+
+def test_one_output_for_two_classes():
+    class Brightness(BaseEstimator):
+        """Says how bright the middle of a window is, as a network of one output."""
+
+        classes_ = np.array(["background", "bright"])
+
+        def __init__(self):
+            weights = np.zeros((3, 3, 1, 1), np.float32)
+            weights[1, 1] = 1 / 255
+            self.model_ = keras.Sequential([keras.Input((3, 3, 1)), keras.layers.Conv2D(1, 3), keras.layers.Flatten()])
+            self.model_.set_weights([weights, np.zeros(1, np.float32)])
+
+    found = one_pass_of(Brightness(), (3, 3), (1, 1), wanted=False).probabilities(np.full((5, 4, 1), 51, np.uint8))
+    np.testing.assert_allclose(found, np.tile([0.8, 0.2], (3, 2, 1)), atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -185,6 +185,12 @@ def test_numbers_are_identities_too(people):
     assert {type(name) for name in mixed.predict(np.concatenate([people.probes, 255 - people.probes]))} == {int, str}
 
 
+def test_many_people_have_one_image_each():
+    X = np.random.default_rng(0).normal(size=(300, 8))
+    recognizer = FaceRecognizer(FunctionTransformer(), **PLAIN).partial_fit(X, np.arange(300))
+    assert np.array_equal(recognizer.predict(X), np.arange(300))
+
+
 def test_saved_and_loaded(people, tmp_path):
     rows, probes = Flat().transform(people.X), Flat().transform(people.probes)
     recognizer = FaceRecognizer(FunctionTransformer(), far=FAR, whiten="lda").fit(rows, people.y)
@@ -214,6 +220,10 @@ def test_forged_galleries_are_refused():
         (lambda r, p: FaceRecognizer(Flat(), method="far").fit(p.X, p.y), "'method'"),
         (lambda r, p: FaceRecognizer(Flat(), **PLAIN).partial_fit(p.X[:1], ["a"]).forget("a").predict(p.X), "Nobody"),
         (lambda r, p: r.score(p.X, p.y[:2]), r"y has shape \(2,\)"),
+        (lambda r, p: r.partial_fit(p.X[:2], [0.5, 1]), "Unknown label type"),
+        (lambda r, p: r.partial_fit(p.X[:2], [np.inf, 1]), r"y\[0\] is infinity"),
+        (lambda r, p: r.partial_fit(p.X[:2], ["a", None]), r"y\[1\] is NaN or missing"),
+        (lambda r, p: r.partial_fit(p.X[:2], None), "requires y to be passed"),
     ],
 )
 def test_errors_say_what_is_expected(recognizer, people, make, message):
