@@ -79,6 +79,7 @@ OF_PREDICTIONS = {
 OTHERS = {
     "COORDINATES", "INVALID", "BoxArrays", "box_arrays", "box_table", "boxes_from_coco", "boxes_from_voc",
     "boxes_from_yolo", "non_max_suppression", "paired_iou", "pairwise_iou", "sorted_labels", "box_scorers",
+    "mask_iou",
 }  # fmt: skip
 #: Of videos: tests/tracking has hostile ones.
 OF_VIDEOS = {"Pairs", "Video", "as_videos", "best_pairs", "joined", "overlapping_pairs", "overlaps_by_frame"}
