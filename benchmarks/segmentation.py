@@ -8,8 +8,8 @@ folds: all of them, or the first ``--folds``; with ``--breeds`` no breed is in t
 parameter. Of each segmenter it prints the mean IoU of the pixels of a fold together, the same image by image, the F1 of
 edges, seconds of fit (those of all cores beside them) and per image, and the peak of memory.
 
-``tiles`` trains on the images as they are, puts many of them together to one of 4000 x 3000 pixels, and compares masks
-made in windows of several sizes.
+``tiles`` puts many images together to one of 4000 x 3000 pixels, predicts it in windows of several sizes, and compares
+masks of a quarter of it with those of a single window.
 
 Without ``--weights`` the published weights are downloaded.
 """
@@ -36,7 +36,7 @@ from skcnn.segmentation import CNNSegmenter
 from skcnn.segmentation._windows import windows_of
 
 #: Height and width of the large image, the side of the images that it is made of, and sides of windows.
-LARGE, SIDE, TILES = (3000, 4000), 500, (512, 768, 1536)
+LARGE, SIDE, TILES = (3000, 4000), 500, (768, 1024)
 
 #: Images that are trained on before; the large image is made of the others.
 N_TRAINED = 300
@@ -95,39 +95,45 @@ def constant_baselines(data: Path) -> dict[str, float]:
 
 
 def measure_tiles(segmenter: CNNSegmenter, data: Path) -> pd.DataFrame:
-    """Return how much masks of a large image differ by the size of windows, seconds and memory."""
+    """Return seconds and memory for a large image, and how masks of one of half the size differ from one window's."""
     X, y, _ = pets_of(data)
-    fitted = segmenter.fit(X.iloc[:N_TRAINED], y[:N_TRAINED])
-    height, width = LARGE
-    large = np.zeros((height, width, 3), np.uint8)
-    generator = np.random.default_rng(0)
-    for top in range(0, height, SIDE):
-        for left in range(0, width, SIDE):
-            with Image.open(X["path"].iloc[int(generator.integers(N_TRAINED, len(X)))]) as image:
-                large[top : top + SIDE, left : left + SIDE] = np.asarray(image.convert("RGB").resize((SIDE, SIDE)))
-    masks: dict[int, np.ndarray] = {}
+    fitted = segmenter.fit(X.iloc[:N_TRAINED], y[:N_TRAINED]).set_params(predict_size="original")
+    large = collage(X["path"].iloc[N_TRAINED:].tolist())
+    half = large[: LARGE[0] // 2, : LARGE[1] // 2]
     rows = []
     for tile in TILES:
-        fitted.set_params(predict_size="original", tile_size=tile)
+        fitted.set_params(tile_size=tile)
         start = time.perf_counter()
-        masks[tile] = fitted.predict([large])[0]
+        fitted.predict([large])
         seconds = time.perf_counter() - start
         rows.append({"tile": tile, "seconds": seconds, "peak memory, GiB": peak_memory()})
-    largest = TILES[-1]
-    for row in rows:
-        tile = int(row["tile"])
-        differs, near = masks[tile] != masks[largest], near_seams(tile)
-        row["other pixels than of the largest tile"] = float(differs.mean())
-        row["within 16 pixels of a seam"] = float(differs[near].mean()) if near.any() else 0.0
+    in_tiles = [fitted.set_params(tile_size=tile).predict([half])[0] for tile in TILES]
+    whole = fitted.set_params(tile_size=-(-max(half.shape[:2]) // 32) * 32).predict([half])[0]
+    for row, mask in zip(rows, in_tiles, strict=True):
+        near = near_seams(half.shape[:2], int(row["tile"]))
+        row["other pixels than in one window"] = float((mask != whole).mean())
+        row["within 16 pixels of a seam"] = float((mask != whole)[near].mean()) if near.any() else 0.0
     return pd.DataFrame(rows)
 
 
-def near_seams(tile: int) -> np.ndarray:
-    """Return which pixels of the large image lie within 16 of a seam of windows."""
-    near = np.zeros(LARGE, bool)
-    for window in windows_of(LARGE, (tile, tile), tile // 8):
-        near[max(0, window.rows.start - 16) : window.rows.start + 16 if window.rows.start else 0] = True
-        near[:, max(0, window.columns.start - 16) : window.columns.start + 16 if window.columns.start else 0] = True
+def collage(paths: list[str]) -> np.ndarray:
+    """Return a large image that is made of others."""
+    height, width = LARGE
+    pixels, generator = np.zeros((height, width, 3), np.uint8), np.random.default_rng(0)
+    for top in range(0, height, SIDE):
+        for left in range(0, width, SIDE):
+            with Image.open(paths[int(generator.integers(len(paths)))]) as image:
+                pixels[top : top + SIDE, left : left + SIDE] = np.asarray(image.convert("RGB").resize((SIDE, SIDE)))
+    return pixels
+
+
+def near_seams(size: tuple[int, int], tile: int) -> np.ndarray:
+    """Return which pixels of an image lie within 16 of a seam of windows, as they overlap by default."""
+    near = np.zeros(size, bool)
+    for window in windows_of(size, (tile, tile), tile // 4):
+        top, left = window.rows.start, window.columns.start
+        near[max(0, top - 16) : top + 16 if top else 0] = True
+        near[:, max(0, left - 16) : left + 16 if left else 0] = True
     return near
 
 

@@ -338,7 +338,7 @@ def test_segmenter(script, tmp_path, capsys, monkeypatch):
         rows.append(f"{number},{'abcde'[number % 5]}")
     (tmp_path / "index.csv").write_text("\n".join(rows))
     bench = script("segmentation")
-    monkeypatch.setattr(bench, "LARGE", (64, 96))
+    monkeypatch.setattr(bench, "LARGE", (128, 192))
     monkeypatch.setattr(bench, "TILES", (64, 96))
     monkeypatch.setattr(bench, "SIDE", 32)
     monkeypatch.setattr(bench, "N_TRAINED", 8)
