@@ -26,7 +26,7 @@ from skcnn._training._runs import (
     train,
     train_epoch,
 )
-from skcnn._training._saved_parameters import pack_parameters, unpack_parameters
+from skcnn._training._saved_parameters import pack_parameters, shared_features, unpack_parameters
 from skcnn._training._schedules import SCHEDULES, still_falls
 from skcnn._training._unfreeze import check_unfreeze, freeze_batch_norm, open_layers
 from skcnn._training._views import FLIPS, Flips, Views
@@ -80,6 +80,7 @@ __all__ = [
     "report_bad_rows",
     "run_identity",
     "seed_layers",
+    "shared_features",
     "shuffled",
     "split_network",
     "still_falls",

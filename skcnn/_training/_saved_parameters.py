@@ -23,7 +23,7 @@ def pack_parameters(
     unsaved = _unsaved(parameters) if is_fine_tuned else None
     if unsaved is not None:
         parameters = {**parameters, "weights": None}
-    stored = _features(parameters).__skcnn_pack__(members)
+    stored = shared_features(parameters).__skcnn_pack__(members)
     if unsaved is not None:
         stored["weights"] = {"unsaved": unsaved.sha256}
     data = {name: keras_as_data(parameters[name], name) for name in objects}
@@ -36,7 +36,7 @@ def unpack_parameters(parameters: dict[str, Any], members: dict[str, bytes], obj
     unsaved = UnsavedWeights(str(weights["unsaved"])) if isinstance(weights, dict) and "unsaved" in weights else None
     if unsaved is not None:
         parameters = {**parameters, "weights": None}
-    given = _features(parameters).__skcnn_unpack__(members)
+    given = shared_features(parameters).__skcnn_unpack__(members)
     if unsaved is not None:
         given["weights"] = unsaved
     data = {name: keras_from_data(parameters[name], name) for name in objects}
@@ -54,6 +54,6 @@ def _unsaved(parameters: dict[str, Any]) -> UnsavedWeights | None:
     return None if file is None else UnsavedWeights(file.sha256)
 
 
-def _features(parameters: dict[str, Any]) -> BottleneckFeatures:
+def shared_features(parameters: dict[str, Any]) -> BottleneckFeatures:
     """Return a transformer with the parameters that are stored as its own are."""
     return BottleneckFeatures(parameters["backbone"], **{name: parameters[name] for name in _SHARED})

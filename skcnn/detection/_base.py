@@ -37,17 +37,18 @@ from skcnn._training import (
     check_unfreeze,
     image_reader,
     map_strides,
+    pack_parameters,
     report_bad_rows,
     run_identity,
     train,
     undecodable,
+    unpack_parameters,
 )
 from skcnn.backbones import UnsavedWeights, as_backbone
 from skcnn.boxes import BoxArrays, box_arrays, check_boxes, sorted_labels
 from skcnn.cache import ActivationCache, activation_cache, as_cache
 from skcnn.detection._changes import changes_of
 from skcnn.detection._examples import Inputs, Objects, example_reader, views_of
-from skcnn.detection._state import pack, unpack
 from skcnn.feature_extraction import Activations, BottleneckFeatures
 from skcnn.images import RESIZE_RULES, BadImageError, Geometry, Images, as_image_size, fetched_once, image_sizes
 
@@ -56,6 +57,9 @@ _AT_ONCE = 64
 
 #: Parameters that do not change what is learned.
 _NOT_OF_THE_RUN = ("root", "cache", "checkpoint", "verbose")
+
+#: Parameters that may be objects of Keras.
+_OBJECTS = ("optimizer", "augmentation")
 
 
 class Objective(NamedTuple):
@@ -463,14 +467,15 @@ class BaseBoxNetwork(ImageInputMixin, BaseEstimator, ABC):
 
     def __skcnn_pack__(self, members: dict[str, bytes]) -> dict[str, Any]:
         """Return the parameters that a saved file has otherwise; what they stand for goes into ``members``."""
-        return pack(self.get_params(deep=False), members, is_fine_tuned="base" in getattr(self, "_weights", {}))
+        is_fine_tuned = "base" in getattr(self, "_weights", {})
+        return pack_parameters(self.get_params(deep=False), members, _OBJECTS, is_fine_tuned=is_fine_tuned)
 
     def __skcnn_unpack__(self, members: dict[str, bytes]) -> dict[str, Any]:
         """Return the parameters that :meth:`__skcnn_pack__` returned as they were."""
         if self.__sklearn_is_fitted__():
             as_image_size(self.image_size_)  # bounded, and so what is computed per image
             self._check_head(sum(value.size for value in self._weights["head"]))
-        return unpack(self.get_params(deep=False), members)
+        return unpack_parameters(self.get_params(deep=False), members, _OBJECTS)
 
     def __sklearn_is_fitted__(self) -> bool:
         """Return whether there are weights, for scikit-learn."""

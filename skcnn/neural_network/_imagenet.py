@@ -17,13 +17,13 @@ from skcnn._image_input import ImageInputMixin
 from skcnn._keras import import_keras, pinned
 from skcnn._labels import accuracy
 from skcnn._text import did_you_mean, listing
+from skcnn._training import shared_features
 from skcnn.backbones import as_backbone, scale_pixels
 from skcnn.feature_extraction import BottleneckFeatures, feature_network
 from skcnn.images import RESIZE_RULES, Images, as_image_size, remembered
 from skcnn.neural_network._imagenet_classes import imagenet_classes
 from skcnn.neural_network._predictions import a_class_for_each_row, check_k, top_k
 from skcnn.neural_network._rows import check_labels
-from skcnn.neural_network._state import shared_features
 
 if TYPE_CHECKING:
     import keras

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from skcnn._training import keras_as_data, keras_from_data
-from skcnn.backbones import UnsavedWeights, as_backbone, as_weights_file
-from skcnn.feature_extraction import BottleneckFeatures
+from skcnn._training import pack_parameters, unpack_parameters
 
 #: Units of a hidden layer that a file may ask for.
 MAX_UNITS = 2**14
@@ -27,14 +24,12 @@ def pack(parameters: dict[str, Any], members: dict[str, bytes], *, is_fine_tuned
             "callbacks cannot be saved without their code; expected callbacks=None. Save a copy with "
             "classifier.set_params(callbacks=None)."
         )
-    unsaved = _unsaved(parameters) if is_fine_tuned else None
-    if unsaved is not None:
-        parameters = {**parameters, "weights": None}
-    stored = shared_features(parameters).__skcnn_pack__(members)
-    if unsaved is not None:
-        stored["weights"] = {"unsaved": unsaved.sha256}
-    data = {name: keras_as_data(parameters[name], name) for name in _OBJECTS}
-    return stored | {name: value for name, value in data.items() if value is not parameters[name]}
+    return pack_parameters(parameters, members, _OBJECTS, is_fine_tuned=is_fine_tuned)
+
+
+def unpack(parameters: dict[str, Any], members: dict[str, bytes]) -> dict[str, Any]:
+    """Return the parameters that :func:`pack` returned as they were."""
+    return unpack_parameters(parameters, members, _OBJECTS)
 
 
 def check_sizes(hidden_layer_sizes: Any, head: list[np.ndarray]) -> None:
@@ -44,33 +39,3 @@ def check_sizes(hidden_layer_sizes: Any, head: list[np.ndarray]) -> None:
         raise ValueError(f"hidden_layer_sizes={hidden_layer_sizes!r}; expected at most {MAX_UNITS:,} units per layer")
     if head and [kernel.shape[-1] for kernel in head[:-2:2]] != sizes:
         raise ValueError(f"hidden_layer_sizes={hidden_layer_sizes!r} are not those of its weights")
-
-
-def unpack(parameters: dict[str, Any], members: dict[str, bytes]) -> dict[str, Any]:
-    """Return the parameters that :func:`pack` returned as they were."""
-    weights = parameters["weights"]
-    unsaved = UnsavedWeights(str(weights["unsaved"])) if isinstance(weights, dict) and "unsaved" in weights else None
-    if unsaved is not None:
-        parameters = {**parameters, "weights": None}
-    given = shared_features(parameters).__skcnn_unpack__(members)
-    if unsaved is not None:
-        given["weights"] = unsaved
-    objects = {name: keras_from_data(parameters[name], name) for name in _OBJECTS}
-    return given | {name: value for name, value in objects.items() if value is not parameters[name]}
-
-
-def _unsaved(parameters: dict[str, Any]) -> UnsavedWeights | None:
-    """Return what stands for the weights if they are a file's, and None if they have a name."""
-    weights = parameters["weights"]
-    if isinstance(weights, Mapping):
-        weights = as_backbone(parameters["backbone"]).choose_weights(weights)
-    if isinstance(weights, UnsavedWeights):
-        return weights
-    file = None if weights is None else as_weights_file(weights)
-    return None if file is None else UnsavedWeights(file.sha256)
-
-
-def shared_features(parameters: dict[str, Any]) -> BottleneckFeatures:
-    """Return a transformer with the parameters that are stored as its own are."""
-    shared = ("weights", "image_size", "cache")
-    return BottleneckFeatures(parameters["backbone"], **{name: parameters[name] for name in shared})
