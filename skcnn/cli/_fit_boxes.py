@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from skcnn.cli._boxes import FORMS, Form, boxes_text, load_boxes
-from skcnn.cli._fit_maps import Task, check_map_options, fit_and_save
+from skcnn.cli._fit_maps import Task, check_folds, check_map_options, fit_and_save
 from skcnn.cli._models import detector_from
 
 
@@ -32,6 +32,7 @@ def fit_boxes(options: argparse.Namespace, form: Form) -> None:
     print(boxes_text(dataset))
     if not any(map(len, y)):
         raise ValueError(f"{options.data!r} has no boxes; at least one is needed.")
+    check_folds(len(y), options)
 
     def check_parts(y_train: Any, y_test: Any) -> None:
         if not any(map(len, y_train)) or not any(map(len, y_test)):

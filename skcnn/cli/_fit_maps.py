@@ -74,6 +74,14 @@ def check_map_options(options: argparse.Namespace, has: str, kind: str) -> None:
         options.parser.error("--html needs an estimate: leave out --cv 0")
 
 
+def check_folds(n_images: int, options: argparse.Namespace) -> None:
+    """See that there are as many images as folds."""
+    if options.cv and not 2 <= options.cv <= n_images:
+        raise ValueError(
+            f"--cv {options.cv}; expected 2 to {n_images:,} folds (the number of images), or 0 for no cross-validation."
+        )
+
+
 def fit_and_save(
     estimator: Any,
     X: pd.DataFrame,
@@ -86,10 +94,6 @@ def fit_and_save(
     """Train, estimate and save; print the estimate below ``said`` of the fitted estimator."""
     from skcnn.persistence import save
 
-    if options.cv and not 2 <= options.cv <= len(y):
-        raise ValueError(
-            f"--cv {options.cv}; expected 2 to {len(y):,} folds (the number of images), or 0 for no cross-validation."
-        )
     groups = _duplicates_together(X) if options.test_size or options.cv else None
     report: Any = None
     if options.test_size:

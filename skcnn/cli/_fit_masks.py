@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from skcnn.cli._fit_maps import Task, check_map_options, fit_and_save
+from skcnn.cli._fit_maps import Task, check_folds, check_map_options, fit_and_save
 from skcnn.cli._masks import MASK_FORMS, Form, load_masks, masks_text
 from skcnn.cli._models import segmenter_from
 
@@ -28,6 +28,7 @@ def fit_masks(options: argparse.Namespace, form: Form) -> None:
     print(masks_text(dataset))
     if len(dataset.labels) < 2:
         raise ValueError(f"{options.data!r} has masks of one class alone; at least two are needed.")
+    check_folds(len(y), options)
     # Images are grouped by what is in them, as they are by their boxes: where these are does not matter.
     present = [[[0, 0, 1, 1, label] for label in labels] for labels in dataset.present]
     task = Task(
