@@ -94,6 +94,7 @@ MAY_IMPORT = {
         "_image_input",
         "images",
         "backbones",
+        "boxes",
         "cache",
         "feature_extraction",
         "metrics",

@@ -49,6 +49,7 @@ TRUSTED_CLASSES = frozenset(
         "skcnn.ensemble.BaggedSGDClassifier",
         "skcnn.feature_extraction.BottleneckFeatures",
         "skcnn.images._digests.ImageDigests",
+        "skcnn.metric_learning.FaceCrop",
         "skcnn.metric_learning.FaceRecognizer",
         "skcnn.metric_learning.FaceVerifier",
         "skcnn.metric_learning.TripletEmbedding",
