@@ -121,7 +121,9 @@ MAY_IMPORT = {
         "metrics",
         "backbones",
         "feature_extraction",
+        "metric_learning",
         "neural_network",
+        "segmentation",
     },
     "utils": {"_keras", "images", "backbones", "cache", "engines", "feature_extraction", "neural_network"},
     "exporting": {

@@ -15,7 +15,7 @@ from skcnn._training._map_estimator import Inputs, MapEstimator, Objective, Targ
 from skcnn._training._optimizers import as_json, as_optimizer, keras_as_data, keras_from_data
 from skcnn._training._pixels import batches_of_images, decoded_images, image_reader, report_bad_rows, undecodable
 from skcnn._training._prefix import Cut, split_network
-from skcnn._training._pretrained import Head, MapDesign, map_strides
+from skcnn._training._pretrained import Head, MapDesign, MapParts, map_strides
 from skcnn._training._runs import (
     Driver,
     Monitor,
@@ -46,6 +46,7 @@ __all__ = [
     "Inputs",
     "MapDesign",
     "MapEstimator",
+    "MapParts",
     "Monitor",
     "Objective",
     "Phase",

@@ -9,9 +9,19 @@ faces by name only: anything that has identities will do.
 
 from skcnn.metric_learning._face_recognizer import FaceRecognizer, Identification
 from skcnn.metric_learning._face_verifier import FaceVerifier
+from skcnn.metric_learning._pairs import pairs_of
+from skcnn.metric_learning._trained import TrainedEmbedding, trained_embedding
 from skcnn.metric_learning._triplet_embedding import TripletEmbedding
 
 # Where users find them, and how saved files call them.
 FaceRecognizer.__module__ = FaceVerifier.__module__ = TripletEmbedding.__module__ = __name__
 
-__all__ = ["FaceRecognizer", "FaceVerifier", "Identification", "TripletEmbedding"]
+__all__ = [
+    "FaceRecognizer",
+    "FaceVerifier",
+    "Identification",
+    "TrainedEmbedding",
+    "TripletEmbedding",
+    "pairs_of",
+    "trained_embedding",
+]
