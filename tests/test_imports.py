@@ -56,6 +56,7 @@ MAY_IMPORT = {
         "_progress",
         "_text",
         "_wiring",
+        "_image_input",
         "images",
         "backbones",
         "cache",
