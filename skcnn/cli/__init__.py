@@ -117,10 +117,11 @@ def _show_warning(
 def _parser() -> Parser:
     parser = Parser(
         prog="skcnn",
-        description="Classify images, and find objects in them, with the features of pretrained networks.",
+        description="Classify images, and find objects, regions and people in them, with pretrained networks.",
         epilog=(
             "A folder of images has one folder per class: flowers/rose/1.jpg. Instead of a folder, a table works too:\n"
-            "a .csv file with the columns 'path' and 'label'. Boxes around objects are Pascal VOC, COCO or a .csv.\n\n"
+            "a .csv file with the columns 'path' and 'label'. Boxes around objects are Pascal VOC, COCO or a .csv.\n"
+            "Masks are a folder beside that of the images.\n\n"
             "examples:\n"
             "  skcnn demo                                               a demonstration, offline, within a minute\n"
             "  skcnn fit flowers/ -o flowers.skcnn                      train on a folder of images\n"
@@ -129,6 +130,8 @@ def _parser() -> Parser:
             "  skcnn predict flowers.skcnn a.jpg b.jpg --top 5          the most probable classes\n"
             "  skcnn fit VOC2007/ -o objects.skcnn                      train a detector on images with boxes\n"
             "  skcnn predict objects.skcnn new/ --draw drawn/           what it finds, drawn\n"
+            "  skcnn fit pets/ -o pets.skcnn                            train a segmenter on images/ and masks/\n"
+            "  skcnn predict pets.skcnn new/ -o masks/                  a mask per image\n"
             "  skcnn explain flowers.skcnn a.jpg -o heat.png            which regions support the class\n"
             "  skcnn export flowers.skcnn flowers.onnx                  one file for a runtime, without skcnn\n"
             "  skcnn map flowers/ -o map.html                           similar images close together, on a page\n"

@@ -141,7 +141,7 @@ class FaceCrop(ImageInputMixin, TransformerMixin, BaseEstimator):
         ----------
         X : array-like of n_samples images
             See :func:`skcnn.images.as_images`.
-        y : None, default=None
+        y : object or None, default=None
             Ignored.
 
         Returns

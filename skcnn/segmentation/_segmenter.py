@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skcnn._text import counted, listing
-from skcnn._training import FLIPS, Head, MapDesign, Objective
+from skcnn._training import FLIPS, Head, MapDesign, MapParts, Objective
 from skcnn.backbones import Backbone, Weights
 from skcnn.cache import FeatureCache
 from skcnn.images import (
@@ -381,6 +381,12 @@ class CNNSegmenter(BaseSegmenter):
             If masks do not fit.
         """
         return mask_iou(as_masks(y, colors=self.colors, root=self.root), self.predict(X))
+
+    def _trained_parts(self) -> tuple[MapDesign, MapParts]:
+        """Return what decides the network, and network and head with the weights learned."""
+        self._check_unchanged()
+        design = self._design()
+        return design, design.trained_parts(self._weights)
 
     def _head(self, image_size: tuple[int, int]) -> Head:
         n_classes, n_channels = len(self.classes_), int(self.n_channels)

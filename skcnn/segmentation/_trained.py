@@ -57,7 +57,5 @@ def trained_maps(segmenter: CNNSegmenter) -> TrainedMaps:
         If a parameter that decides the form of the network was changed after ``fit``.
     """
     check_is_fitted(segmenter)
-    segmenter._check_unchanged()
-    design = segmenter._design()
-    parts = design.trained_parts(segmenter._weights)
+    design, parts = segmenter._trained_parts()
     return TrainedMaps(design.backbone, parts.network, parts.maps, parts.head, design.image_size)
