@@ -104,6 +104,7 @@ MAY_IMPORT = {
         "_training",
         "_image_input",
         "backbones",
+        "boxes",
         "cache",
         "feature_extraction",
         "images",

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from skcnn._plot.image_grid import Cell, Group, Line, draw_grid
+from skcnn._plot.masks import TINT, edges_of, rgb_of
 from skcnn._plot.theme import MUTED, SERIES, class_colors
 from skcnn._text import listing, metric_text, percent_text
 from skcnn.images import IGNORED, Geometry, Images, as_images
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 #: Pixels that are predicted wrongly: as the first class, which is the background mostly, or as another one.
 MISSED, WRONG = "#e5a100", SERIES[1]
 
-#: How much of a colour there is in tinted pixels, and of the image where nothing is marked.
-_TINT, _DIMMED = 0.45, 0.45
+#: How much there is of the image where nothing is marked.
+_DIMMED = 0.45
 
 Kind = Literal["overlay", "errors"]
 MASK_KINDS: tuple[Kind, ...] = ("overlay", "errors")
@@ -212,7 +213,7 @@ class SegmentationDisplay:
         wrong = np.where(total > 0, 1 - right / np.maximum(total, 1), np.nan)
         frame = pd.DataFrame({"row": chosen, "mean_iou": iou[chosen], "wrong": wrong[chosen], "pixels": total[chosen]})
         frame, shown = with_images(frame, images, size=int(size), max_pixels=max_pixels)
-        colors = [_rgb(color) for color, _ in class_colors(len(predictions.labels))]
+        colors = [rgb_of(color) for color, _ in class_colors(len(predictions.labels))]
         drawn = [
             image if image is None else _drawn(image, predictions, int(row), kind, colors)
             for row, image in zip(frame["row"], shown, strict=True)
@@ -281,7 +282,7 @@ def _drawn(
 ) -> np.ndarray:
     """Return an image with its masks, or its errors."""
     true, predicted = (
-        _small(masks.labels(row), image.shape[:2]) for masks in (predictions.true, predictions.predicted)
+        small_mask(masks.labels(row), image.shape[:2]) for masks in (predictions.true, predictions.predicted)
     )
     pixels = image.astype(float)
     first = predictions.labels[0] if len(predictions.labels) else 0
@@ -290,31 +291,19 @@ def _drawn(
         missed = wrong & (predicted == first)
         pixels = _DIMMED * pixels + (1 - _DIMMED) * 255
         for there, color in ((wrong & ~missed, WRONG), (missed, MISSED)):
-            pixels[there] = _rgb(color)
+            pixels[there] = rgb_of(color)
     else:
         for label, tint in zip(predictions.labels[1:], colors[1:], strict=True):
             there = predicted == label
-            pixels[there] = (1 - _TINT) * pixels[there] + _TINT * tint
-        pixels[_edges(true)] = 255
+            pixels[there] = (1 - TINT) * pixels[there] + TINT * tint
+        pixels[edges_of(true)] = 255
     return np.rint(pixels).astype(np.uint8)
 
 
-def _rgb(color: str) -> np.ndarray:
-    """Return red, green and blue of "#rrggbb", (3,)."""
-    return np.array([int(color[start : start + 2], 16) for start in (1, 3, 5)], float)
-
-
-def _small(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def small_mask(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return a mask at the size of a thumbnail."""
     height, width = labels.shape
     return Geometry.of_resize((height, width), size).forth_mask(labels)
-
-
-def _edges(labels: np.ndarray) -> np.ndarray:
-    """Return the pixels whose right or lower neighbour has another label."""
-    edges = np.zeros(labels.shape, bool)
-    edges[:-1] |= labels[:-1] != labels[1:]
-    edges[:, :-1] |= labels[:, :-1] != labels[:, 1:]
-    return edges
 
 
 def segmentation_display_of(
