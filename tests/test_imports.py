@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "_labels": {"_text"},
     "_page": {"_files", "_text"},
     "_plot": {"_text"},
+    "_hub": set(),
     "_image_input": {"_keras", "images"},
     "images": {"_progress", "_text"},
     "boxes": {"_labels", "_text", "images"},
@@ -74,6 +75,7 @@ MAY_IMPORT = {
         "feature_extraction",
     },
     "detection": {
+        "_hub",
         "_keras",
         "_text",
         "_training",
@@ -99,6 +101,7 @@ MAY_IMPORT = {
         "metrics",
     },
     "segmentation": {
+        "_hub",
         "_keras",
         "_text",
         "_training",

@@ -1,10 +1,11 @@
 """Segmenters: the class of each pixel, and the pixels of each object, as scikit-learn estimators."""
 
 from skcnn.segmentation._instance_segmenter import InstanceSegmenter
+from skcnn.segmentation._keras_hub import KerasHubSAM
 from skcnn.segmentation._segmenter import CNNSegmenter
 
 # Where users find them, and what saved files call them.
-for _estimator in (CNNSegmenter, InstanceSegmenter):
+for _estimator in (CNNSegmenter, InstanceSegmenter, KerasHubSAM):
     _estimator.__module__ = __name__
 
-__all__ = ["CNNSegmenter", "InstanceSegmenter"]
+__all__ = ["CNNSegmenter", "InstanceSegmenter", "KerasHubSAM"]

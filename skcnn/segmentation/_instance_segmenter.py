@@ -20,6 +20,7 @@ from skcnn.boxes import (
     PlacedMask,
     box_arrays,
     check_boxes,
+    compact_masks,
     instance_arrays,
     pixels_of_box,
     sorted_labels,
@@ -43,6 +44,11 @@ def _has_detector(segmenter: InstanceSegmenter) -> bool:
     return True
 
 
+def _takes_boxes(segmenter: Any) -> bool:
+    """Whether a segmenter takes boxes of whole images, and not the images in the boxes."""
+    return hasattr(segmenter, "predict_masks")
+
+
 class InstanceSegmenter(ImageInputMixin, BaseEstimator):
     """Segmenter of objects: the boxes of a detector, and in each of them the mask of a segmenter.
 
@@ -58,10 +64,12 @@ class InstanceSegmenter(ImageInputMixin, BaseEstimator):
     segmenter : estimator
         Its ``predict`` returns masks, such as :class:`CNNSegmenter`; ``fit`` fits a clone of it on the part of the
         image around each true box, of the classes 0, background and other objects, and 1, the object. Of a fitted one
-        in a :class:`~sklearn.frozen.FrozenEstimator` all classes but 0 are the object.
+        in a :class:`~sklearn.frozen.FrozenEstimator` all classes but 0 are the object. One with ``predict_masks(X,
+        boxes)``, such as :class:`KerasHubSAM`, gets whole images and boxes, and is fitted on X and y as they are.
     margin : float, default=0.1
         What is added to boxes at each side for the segmenter, as a fraction of their height and width: it sees the
-        surroundings, and boxes that are not exact. No mask leaves its box for that.
+        surroundings, and boxes that are not exact. No mask leaves its box for that. Not for segmenters that get whole
+        images.
     root : path-like or None, default=None
         Folder (or URL) that relative paths in X start from, for both estimators.
     max_pixels : int or None, default=None
@@ -117,7 +125,7 @@ class InstanceSegmenter(ImageInputMixin, BaseEstimator):
 
     _parameter_constraints = {  # noqa: RUF012  (scikit-learn's own form)
         "detector": [HasMethods(["fit", "predict"]), None],
-        "segmenter": [HasMethods(["fit", "predict"])],
+        "segmenter": [HasMethods(["fit", "predict"]), HasMethods(["fit", "predict_masks"])],
         "margin": [Interval(Real, 0, None, closed="left")],
         "root": "no_validation",
         "max_pixels": [Interval(Integral, 1, None, closed="left"), None],
@@ -171,13 +179,17 @@ class InstanceSegmenter(ImageInputMixin, BaseEstimator):
                 self.__dict__.pop("detector_", None)
             else:
                 self.detector_ = clone(self.detector).fit(self._given(X, images), arrays._replace(mask=None).tables())
-            crops = self._crops(images, arrays)
-            masks = [
-                mask.window(*window).astype(np.uint8)
-                for mask, (_, window) in zip(arrays.masks, crops.items, strict=True)
-            ]
-            fitted = clone(self.segmenter)
-            self.segmenter_ = self._of_crops(partial(fitted.fit, crops, masks), crops, images)
+            segmenter = clone(self.segmenter)
+            if _takes_boxes(segmenter):
+                segmenter.fit(self._given(X, images), compact_masks(arrays).tables())
+            else:
+                crops = self._crops(images, arrays)
+                masks = [
+                    mask.window(*window).astype(np.uint8)
+                    for mask, (_, window) in zip(arrays.masks, crops.items, strict=True)
+                ]
+                self._of_crops(partial(segmenter.fit, crops, masks), crops, images)
+            self.segmenter_ = segmenter
             self.classes_ = sorted_labels(arrays.label)
         return self
 
@@ -207,7 +219,7 @@ class InstanceSegmenter(ImageInputMixin, BaseEstimator):
         check_is_fitted(self)
         with fetched_once(self._check_input(X, reset=False)) as images:
             boxes = check_boxes(box_arrays(self.detector_.predict(self._given(X, images))), images, "clip")
-            return self._with_masks(images, boxes)
+            return self._with_masks(X, images, boxes)
 
     def predict_masks(self, X: Any, boxes: Sequence[Any] | np.ndarray | pd.DataFrame) -> np.ndarray:
         """Return the masks of objects whose boxes are known, drawn by a person, say, or found elsewhere.
@@ -234,7 +246,7 @@ class InstanceSegmenter(ImageInputMixin, BaseEstimator):
         """
         check_is_fitted(self)
         with fetched_once(self._check_input(X, reset=False)) as images:
-            return self._with_masks(images, check_boxes(box_arrays(boxes), images, name="boxes"))
+            return self._with_masks(X, images, check_boxes(box_arrays(boxes), images, name="boxes"))
 
     @available_if(_has_detector)
     def score(self, X: Any, y: Any) -> float:
@@ -264,7 +276,7 @@ class InstanceSegmenter(ImageInputMixin, BaseEstimator):
         return mask_average_precision(y, self.predict(X))
 
     def _given(self, X: Any, images: Images) -> Any:
-        """Return X for the detector: as it was given where nothing of it is known but here."""
+        """Return X for estimators that see all of it: as it was given where nothing of it is known but here."""
         return X if self.root is None and type(images) is Images else images
 
     def _crops(self, images: Images, arrays: BoxArrays) -> Crops:
@@ -277,8 +289,10 @@ class InstanceSegmenter(ImageInputMixin, BaseEstimator):
         ]
         return Crops(images, numbers, windows, max_pixels=self.max_pixels)
 
-    def _with_masks(self, images: Images, arrays: BoxArrays) -> np.ndarray:
+    def _with_masks(self, X: Any, images: Images, arrays: BoxArrays) -> np.ndarray:
         """Return the tables of boxes, with a mask for each."""
+        if _takes_boxes(self.segmenter_):
+            return self.segmenter_.predict_masks(self._given(X, images), arrays.tables())
         crops = self._crops(images, arrays)
         found = np.empty(len(crops), object)
         for start in range(0, len(crops), _AT_ONCE):
