@@ -144,7 +144,7 @@ def collage(paths: list[str]) -> np.ndarray:
 
 def pets_in_twos(X: pd.DataFrame, y: np.ndarray, n_images: int, seed: int) -> tuple[list[np.ndarray], np.ndarray]:
     """Return images of two pets each, and boxes with masks; labels are species."""
-    species = pd.read_csv(Path(X["path"].iloc[0]).parents[1] / "index.csv").set_index("image_id")["species"]
+    species = pd.read_csv(Path(X["path"].iloc[0]).parents[1] / "index.csv", dtype=str).set_index("image_id")["species"]
     generator = np.random.default_rng(seed)
     images, tables = [], []
     while len(images) < n_images:

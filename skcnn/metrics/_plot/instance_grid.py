@@ -28,6 +28,9 @@ from skcnn.metrics._plot.mask_grid import small_mask
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+#: Of masks, one after the other: none that stands for right, wrong or missed.
+_TINTS = (SERIES[2], SERIES[3], SERIES[5], SERIES[4])
+
 
 class InstanceDisplay:
     """A grid of images with the predicted mask of each object, and its box: blue where the mask is right, else red.
@@ -299,7 +302,7 @@ def _drawn(image: np.ndarray, images: Images, predictions: BoxPredictions, found
     for number, place in enumerate(here):
         mask = predicted.masks[place].window(0, 0, height, width)
         there = small_mask(mask.astype(np.uint8), size) == 1
-        pixels[there] = (1 - TINT) * pixels[there] + TINT * rgb_of(SERIES[number % len(SERIES)])
+        pixels[there] = (1 - TINT) * pixels[there] + TINT * rgb_of(_TINTS[number % len(_TINTS)])
     for place in truly_here:
         mask = true.masks[place].window(0, 0, height, width)
         pixels[edges_of(small_mask(mask.astype(np.uint8), size))] = 255
