@@ -26,6 +26,7 @@ from skcnn.metrics._calibration import calibration_frame
 from skcnn.metrics._comparison import compare_predictions
 from skcnn.metrics._confusion import confusion_frame, most_confused
 from skcnn.metrics._identification import identification_frame
+from skcnn.metrics._instance_precision import mask_average_precision, mask_detection_frame
 from skcnn.metrics._intervals import bootstrap_intervals
 from skcnn.metrics._mask_intervals import segmentation_intervals
 from skcnn.metrics._mask_scorers import mask_scorers
@@ -44,6 +45,7 @@ from skcnn.metrics._plot.confusion import ConfusionDisplay
 from skcnn.metrics._plot.curves import OneVsRestPrecisionRecallDisplay, OneVsRestRocDisplay
 from skcnn.metrics._plot.error_grid import ErrorGridDisplay
 from skcnn.metrics._plot.image_grid import ImageGridDisplay
+from skcnn.metrics._plot.instance_grid import InstanceDisplay
 from skcnn.metrics._plot.mask_grid import SegmentationDisplay
 from skcnn.metrics._plot.reliability import ReliabilityDisplay
 from skcnn.metrics._plot.residuals import ResidualHistogramDisplay
@@ -69,6 +71,7 @@ __all__ = [
     "ConfusionDisplay",
     "ErrorGridDisplay",
     "ImageGridDisplay",
+    "InstanceDisplay",
     "OneVsRestPrecisionRecallDisplay",
     "OneVsRestRocDisplay",
     "ReliabilityDisplay",
@@ -100,6 +103,8 @@ __all__ = [
     "identity_pairs",
     "idf1_score",
     "localization_accuracy",
+    "mask_average_precision",
+    "mask_detection_frame",
     "mask_dice",
     "mask_iou",
     "mask_scorers",

@@ -57,6 +57,7 @@ TRUSTED_CLASSES = frozenset(
         "skcnn.neural_network.CNNRegressor",
         "skcnn.neural_network.ImageNetClassifier",
         "skcnn.segmentation.CNNSegmenter",
+        "skcnn.segmentation.InstanceSegmenter",
         "skcnn.persistence._distributions.StoredDistribution",
         "skcnn.tracking.ObjectTracker",
         "skcnn.tracking.TrackNoise",
