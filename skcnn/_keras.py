@@ -306,6 +306,7 @@ def copy_model(
     *,
     changed: Callable[[Any], dict[str, Any]] = lambda operation: {},
     call: Callable[..., Any] | None = None,
+    inputs: Any = None,
     copy_weights: bool = True,
     seed: int = 0,
 ) -> Any:
@@ -320,6 +321,8 @@ def copy_model(
     call : callable or None, default=None
         Functional models only: ``call(operation, *inputs, **options)`` gives the outputs of an operation of the copy,
         whose name is that in the model. None calls the operation.
+    inputs : keras.KerasTensor or None, default=None
+        Functional models with one input only: what the copy begins with, such as an input of another size.
     copy_weights : bool, default=True
         Whether the copy gets the weights of the model, or is left with its first ones: for copies whose weights
         differ in shape, or are to be drawn again.
@@ -344,7 +347,9 @@ def copy_model(
             return copy_model(operation, changed=changed, copy_weights=False)
         return type(operation).from_config(config)
 
-    options = {} if call is None else {"call_function": call}
+    options: dict[str, Any] = {} if call is None else {"call_function": call}
+    if inputs is not None:
+        options["input_tensors"] = [inputs]
     with building(seed):
         copy = keras.models.clone_model(model, clone_function=clone, **options)
     if copy_weights:
