@@ -167,7 +167,7 @@ def has_gpu() -> bool:
     return False
 
 
-def gradient_of(function: Callable[..., Any]) -> Callable[..., Any]:
+def gradient_of(function: Callable[..., Any], *, compiled: bool = False) -> Callable[..., Any]:
     """Return the function that gives the gradient of another one, on whichever backend Keras runs.
 
     Keras itself has no gradients that all its backends share.
@@ -176,6 +176,9 @@ def gradient_of(function: Callable[..., Any]) -> Callable[..., Any]:
     ----------
     function : callable
         From tensors to a scalar tensor and a tuple of further ones, made of ``keras.ops`` and Keras models.
+    compiled : bool, default=False
+        Whether TensorFlow compiles it for each new form of arrays, as JAX always does: a second that is worth it where
+        the same form comes many times.
 
     Returns
     -------
@@ -199,6 +202,9 @@ def gradient_of(function: Callable[..., Any]) -> Callable[..., Any]:
                 tape.watch(first)
                 value, more = function(first, *others)
             return tape.gradient(value, first), more
+
+        if compiled:
+            differentiated = tf.function(differentiated, autograph=False)
 
     elif backend == "jax":
         import jax

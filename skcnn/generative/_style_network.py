@@ -131,7 +131,7 @@ def open_network(backbone: Backbone, network: Any, names: Sequence[str], pooling
             )
         return operation(*inputs, **options)
 
-    pixels, scaled = keras.Input((None, None, 3), name="pixels"), keras.Input((None, None, 3), name="scaled")
+    pixels, scaled = keras.Input((None, None, 3)), keras.Input((None, None, 3))
     try:
         copy = copy_model(keras.Model(network.inputs, tensors), call=call, inputs=scaled)
         return keras.Model(pixels, copy(scale_pixels(pixels, backbone.preprocessing)))

@@ -138,7 +138,8 @@ class Objective:
         for tile in self._tiles:
             maps = network.maps(content[tile.rows, tile.columns])
             self._contents.append([maps[number] for number in weights.content_layers])
-        self._whole, self._part = gradient_of(self._loss_of_whole), gradient_of(self._loss_of_part)
+        self._whole = gradient_of(self._loss_of_whole, compiled=True)
+        self._part = gradient_of(self._loss_of_part, compiled=True)
 
     def __call__(self, pixels: np.ndarray) -> tuple[Losses, np.ndarray]:
         """Return the losses of an image and the gradient of the weighted sum.

@@ -49,7 +49,114 @@ _COLUMNS = ["row", "level", "iteration", *Losses._fields]
 
 
 class StyleTransfer(ImageInputMixin, TransformerMixin, BaseEstimator):
-    """Images that show one image's content in the style of others [1]_."""
+    """Images with the content of one image in the style of others, by the maps of a pretrained network [1]_.
+
+    ``fit`` takes the styles, and ``transform`` the contents. The pixels of the result are optimised, and the network
+    stays as it is. They minimise a weighted sum of three costs:
+
+    - content: how far its maps in the content layers are from those of the content, for each layer
+      ``1 / (4 * height * width * channels)`` of the sum of squared differences;
+    - style: how far the Gram matrices of its maps in the style layers are from those of the style, for each layer
+      ``1 / (4 * channels**2 * (height * width)**2)`` of the sum of squared differences. A Gram matrix holds the
+      products of channels, summed over the map: which textures and colours there are, and not where;
+    - total variation: how much neighbouring pixels differ.
+
+    A large result is made from coarse to fine: each level of a pyramid begins with the result of the one before, so
+    that strokes can be large [2]_. Maps of large images are computed in tiles, in bounded memory, which changes neither
+    losses nor gradients.
+
+    Parameters
+    ----------
+    backbone : str, keras.Model, path or callable, default="VGG19"
+        A network that takes images of any size: see :class:`~skcnn.feature_extraction.BottleneckFeatures`. The default
+        is that of the paper, 80 MB. Networks without normalisations, such as VGG and SqueezeNet, give the best images.
+    weights : {"pretrained"}, str, path, dict or None, default="pretrained"
+        Its weights: see :class:`~skcnn.feature_extraction.BottleneckFeatures`.
+    content_layers : layer, sequence of layers, dict or None, default=None
+        Layers for the content, by name or index. A dict gives each a weight; else all count alike, 1 together. None is
+        ``"block4_conv2"`` of VGG16 and VGG19 [1]_, and of others the last map of eight pixels per cell, or of what is
+        next to it.
+    style_layers : layer, sequence of layers, dict or None, default=None
+        Layers for the style, alike. None is ``"block1_conv1"`` to ``"block5_conv1"`` of VGG16 and VGG19 [1]_, and of
+        others the first and the last map of each resolution of at most 16 pixels per cell.
+    content_weight : float, default=1.0
+        Weight of the content.
+    style_weight : float, default=100.0
+        Weight of the style: the larger, the less is left of the content.
+    tv_weight : float, default=5.0
+        Weight of the total variation: the larger, the smoother.
+    scale_maps : bool, default=True
+        Divide the maps of each layer by the root of their mean square in the styles (``map_scales_``), so that weights
+        mean much the same for all layers and networks. False takes maps as they are, as the formulas above have them.
+    pooling : {"avg", "max"}, default="avg"
+        ``"avg"`` replaces maximum pooling of the network by average pooling, which gives smoother images [1]_.
+        ``"max"`` leaves the network as it is.
+    init : {"content", "noise"}, default="content"
+        What the optimisation begins with: the content, or random pixels.
+    optimizer : {"lbfgs", "adam"}, default="lbfgs"
+        ``"lbfgs"`` is SciPy's L-BFGS-B: the loss falls in each iteration. ``"adam"`` takes less memory, and more
+        iterations.
+    learning_rate : float, default=4.0
+        By how much Adam changes a pixel per iteration, about. Only used if ``optimizer="adam"``.
+    max_iter : int, default=100
+        Iterations per level, at most.
+    tol : float in [0, 1), default=1e-3
+        A level ends when the loss fell by less than this fraction in ten iterations.
+    output_size : int, (height, width) or None, default=512
+        Size of the result in pixels: that of its longer side, with the aspect ratio of the content; or height and
+        width, to which the content is stretched. None is the size of the content. At most 4,096.
+    n_levels : int or None, default=None
+        Levels of the pyramid, each of twice the size of the one before. None begins with a longer side of 128 to 255
+        pixels. 1 optimises at the size of the result alone.
+    style_scale : float, default=1.0
+        Longer side of the styles in each level, as a multiple of that of the image: the larger, the larger are strokes.
+    tile_size : int or None, default=512
+        Largest side in pixels of the tiles in which maps are computed, without the surroundings that their cells see as
+        well. Smaller tiles take less memory and more time. None is one tile.
+    root : path-like or None, default=None
+        Folder (or URL) that relative paths in X start from.
+    max_pixels : int or None, default=None
+        Images with more pixels are refused; None is Pillow's limit.
+    random_state : int, RandomState instance or None, default=None
+        Seed of ``init="noise"``.
+    verbose : int or "auto", default="auto"
+        "auto" shows a progress bar per image in a terminal or a notebook where it takes longer than 5 seconds. 0 shows
+        nothing, and 1 a bar from the first iteration on.
+
+    Attributes
+    ----------
+    styles_ : list of ndarray of shape (height, width, 3), uint8
+        The styles; those with a longer side of more than 2,048 pixels are resized to it.
+    sample_weight_ : ndarray of shape (n_styles,), float64
+        How much each style counts; the sum is 1.
+    content_layers_, style_layers_ : dict of str to float
+        Weights of the layers.
+    map_scales_ : dict of str to float
+        What the maps of each layer are divided by.
+    n_features_in_ : int
+        1, after ``fit`` on a one-column frame or an (n, 1) array. Not set otherwise.
+    feature_names_in_ : ndarray of shape (1,), dtype object
+        The name of the column, after ``fit`` on a frame.
+
+    References
+    ----------
+    .. [1] L. A. Gatys, A. S. Ecker and M. Bethge, "A Neural Algorithm of Artistic Style", arXiv:1508.06576, 2015,
+       sections 2 and 3; "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016.
+    .. [2] L. A. Gatys, A. S. Ecker, M. Bethge, A. Hertzmann and E. Shechtman, "Controlling Perceptual Factors in Neural
+       Style Transfer", CVPR 2017, section 6.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_sample_images
+    >>> from skcnn.generative import StyleTransfer
+    >>> china, flower = load_sample_images().images
+    >>> transfer = StyleTransfer("ResNet20", output_size=64, max_iter=10).fit([flower])
+    >>> images, losses = transfer.transform([china], return_losses=True)
+    >>> images[0].shape
+    (43, 64, 3)
+    >>> bool(losses["loss"].is_monotonic_decreasing)
+    True
+    """
 
     _parameter_constraints = {  # noqa: RUF012  (scikit-learn's own form)
         "backbone": "no_validation",  # resolved by as_backbone, with better messages
@@ -84,14 +191,14 @@ class StyleTransfer(ImageInputMixin, TransformerMixin, BaseEstimator):
         content_layers: Layers | None = None,
         style_layers: Layers | None = None,
         content_weight: float = 1.0,
-        style_weight: float = 10.0,
-        tv_weight: float = 1.0,
+        style_weight: float = 100.0,
+        tv_weight: float = 5.0,
         scale_maps: bool = True,
         pooling: str = "avg",
         init: str = "content",
         optimizer: str = "lbfgs",
         learning_rate: float = 4.0,
-        max_iter: int = 200,
+        max_iter: int = 100,
         tol: float = 1e-3,
         output_size: int | tuple[int, int] | None = 512,
         n_levels: int | None = None,
