@@ -355,7 +355,7 @@ def copy_model(
 
     options: dict[str, Any] = {} if call is None else {"call_function": call}
     if inputs is not None:
-        options["input_tensors"] = [inputs]
+        options["input_tensors"] = inputs
     with building(seed):
         copy = keras.models.clone_model(model, clone_function=clone, **options)
     if copy_weights:

@@ -133,7 +133,7 @@ def open_network(backbone: Backbone, network: Any, names: Sequence[str], pooling
 
     pixels, scaled = keras.Input((None, None, 3)), keras.Input((None, None, 3))
     try:
-        copy = copy_model(keras.Model(network.inputs, tensors), call=call, inputs=scaled)
+        copy = copy_model(keras.Model(network.inputs[0], tensors), call=call, inputs=scaled)
         return keras.Model(pixels, copy(scale_pixels(pixels, backbone.preprocessing)))
     except (TypeError, ValueError) as error:
         raise ValueError(

@@ -28,7 +28,7 @@ def maps(toy):
 
 def test_maps_of_any_size_are_those_of_the_network(toy, maps):
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)
-    expected = [keras.Model(toy.inputs, toy.get_layer(name).output)(pixels[None]) for name in NAMES]
+    expected = [keras.Model(toy.inputs[0], toy.get_layer(name).output)(pixels[None]) for name in NAMES]
     for found, own in zip(maps.maps(pixels), expected, strict=True):
         np.testing.assert_allclose(found, own, atol=1e-6)
     sizes = [one.shape[1:3] for one in maps.maps(np.zeros((20, 44, 3)))]
@@ -65,8 +65,8 @@ def test_cells_see_no_further(maps):
         assert cells.max() * reach.stride <= 40 + reach.before
 
 
-@given(st.integers(4, 16), st.integers(4, 16), st.integers(1, 40))
-@settings(max_examples=25, deadline=None)
+@given(st.integers(4, 10), st.integers(4, 10), st.integers(8, 40))
+@settings(max_examples=12, deadline=None)
 def test_each_cell_belongs_to_one_tile_and_is_that_of_the_whole_image(maps, height, width, tile_size):
     size = (4 * height, 4 * width)
     pixels = np.random.default_rng(height).uniform(0, 255, (*size, 3))
@@ -126,7 +126,7 @@ def test_networks_that_do_not_fit():
     x = keras.layers.Conv2D(2, 3, name="map")(pixels)
     network = keras.Model(pixels, keras.layers.Dense(3, name="classes")(keras.layers.Flatten(name="flat")(x)))
     backbone = as_backbone(network)
-    with pytest.raises(ValueError, match="'classes' of .* gives a vector; expected one that gives a feature map"):
+    with pytest.raises(ValueError, match=r"'classes' of .* gives a vector; expected one that gives a feature map"):
         open_network(backbone, network, ("map", "classes"), "avg")
     with pytest.raises(ValueError, match="has no layer 'nose'"):
         open_network(backbone, network, ("nose",), "avg")
