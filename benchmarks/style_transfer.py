@@ -103,6 +103,7 @@ def given(text: str) -> tuple[str, Any]:
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """Measure what the arguments say, and print it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["images", "weights", "memory"])
     parser.add_argument("paths", nargs="+", metavar="IMAGE", help="contents and styles, in turn")

@@ -147,10 +147,10 @@ def run(options: argparse.Namespace) -> None:
     transfer.fit(options.styles)
     (image,), losses = transfer.transform([options.content], callback=preview, return_losses=True)
     _write(image, options.output)
-    level = losses[losses["level"] == losses["level"].max()]
+    level, n_done = losses[losses["level"] == losses["level"].max()], int((losses["iteration"] > 0).sum())
     first, last = level.iloc[0], level.iloc[-1]
     print(
-        f"{options.output}: {image.shape[1]} x {image.shape[0]} pixels, {counted(len(losses), 'iteration')}; loss of "
+        f"{options.output}: {image.shape[1]} x {image.shape[0]} pixels, {counted(n_done, 'iteration')}; loss of "
         f"the last level {first['loss']:.4g} -> {last['loss']:.4g} (content {last['content']:.3g}, style "
         f"{last['style']:.3g})"
     )

@@ -62,9 +62,11 @@ def minimize_by_lbfgs(
     # A first step of length 1 then changes pixels by 1 on average, whatever the number of pixels.
     unit, shape = np.sqrt(pixels.size), pixels.shape
     steps, seen = _Steps(tol, report), dict[float, Losses]()
+    begin = [evaluate(pixels)]
 
     def function(x: np.ndarray) -> tuple[float, np.ndarray]:
-        losses, gradient = evaluate(x.reshape(shape) * unit)
+        # SciPy begins with the pixels that were evaluated already.
+        losses, gradient = begin.pop() if begin else evaluate(x.reshape(shape) * unit)
         _finite(losses, gradient)
         seen[losses.loss] = losses
         return losses.loss, gradient.ravel() * unit
@@ -75,10 +77,9 @@ def minimize_by_lbfgs(
         if not steps.add(intermediate_result.x.reshape(shape) * unit, losses):
             raise StopIteration
 
-    first, gradient = evaluate(pixels)
     try:
-        _finite(first, gradient)
-        if not steps.add(pixels, first):
+        _finite(*begin[0])
+        if not steps.add(pixels, begin[0][0]):
             return pixels, True
         minimize(
             function,

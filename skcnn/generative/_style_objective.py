@@ -120,6 +120,8 @@ class Objective:
     weights : StyleWeights
     tile_size : int or None
         See :func:`tiles_of`.
+    compiled : bool, default=False
+        Whether the gradient is compiled, which pays where it is asked for dozens of times.
     """
 
     def __init__(
@@ -129,6 +131,8 @@ class Objective:
         styles: list[np.ndarray],
         weights: StyleWeights,
         tile_size: int | None,
+        *,
+        compiled: bool = False,
     ):
         self._network, self._weights = network, weights
         self._styles = {number: styles[number] for number in weights.style_layers}
@@ -138,8 +142,8 @@ class Objective:
         for tile in self._tiles:
             maps = network.maps(content[tile.rows, tile.columns])
             self._contents.append([maps[number] for number in weights.content_layers])
-        self._whole = gradient_of(self._loss_of_whole, compiled=True)
-        self._part = gradient_of(self._loss_of_part, compiled=True)
+        self._whole = gradient_of(self._loss_of_whole, compiled=compiled)
+        self._part = gradient_of(self._loss_of_part, compiled=compiled)
 
     def __call__(self, pixels: np.ndarray) -> tuple[Losses, np.ndarray]:
         """Return the losses of an image and the gradient of the weighted sum.
@@ -155,10 +159,9 @@ class Objective:
         gradient : ndarray of shape (height, width, 3), float64
         """
         content, style, gradient = self._of_maps(pixels) if len(self._tiles) == 1 else self._of_tiles(pixels)
-        weights, smooth = self._weights, 0.0
-        if weights.total_variation:
-            smooth, slope = total_variation(pixels)
-            gradient = gradient + weights.total_variation * slope
+        weights = self._weights
+        smooth, slope = total_variation(pixels)
+        gradient = gradient + weights.total_variation * slope
         loss = weights.content * content + weights.style * style + weights.total_variation * smooth
         return Losses(loss, content, style, smooth), gradient
 

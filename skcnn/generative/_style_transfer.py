@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 #: Longer side in pixels of styles when their maps are measured, at most.
 _MEASURED = 256
 
+#: Iterations in which a compiled gradient saves more time than it takes to compile, on small networks.
+_WORTH_COMPILING = 20
+
 _COLUMNS = ["row", "level", "iteration", *Losses._fields]
 
 
@@ -350,7 +353,12 @@ class StyleTransfer(ImageInputMixin, TransformerMixin, BaseEstimator):
                             n_levels=self.n_levels,
                             step=maps.step,
                             objective_of=lambda target: Objective(
-                                maps, target, styles_at(max(target.shape)), self._costs, self.tile_size
+                                maps,
+                                target,
+                                styles_at(max(target.shape)),
+                                self._costs,
+                                self.tile_size,
+                                compiled=self.max_iter >= _WORTH_COMPILING,
                             ),
                             minimize=self._minimize,
                             report=report,
@@ -428,11 +436,7 @@ class StyleTransfer(ImageInputMixin, TransformerMixin, BaseEstimator):
         return sums
 
     def _check(self) -> None:
-        given = {name: float(getattr(self, name)) for name in ("content_weight", "style_weight", "tv_weight")}
-        for name, value in given.items():
-            if not np.isfinite(value):
-                raise ValueError(f"{name}={value}; expected a finite number >= 0")
-        if not given["content_weight"] and not given["style_weight"]:
+        if not self.content_weight and not self.style_weight:
             raise ValueError("content_weight=0 and style_weight=0; expected one of them to be > 0")
         output_size_of(self.output_size, (1, 1))
 
