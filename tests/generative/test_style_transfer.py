@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.utils import estimator_checks as checks
 from style_toy import LAYERS, build_style_toy, patterns
 
 from skcnn.generative import StyleProgress, StyleTransfer
@@ -86,7 +87,7 @@ def test_noise_becomes_an_image(transfer, optimizer):
 
 @pytest.mark.parametrize(
     ("output_size", "sizes"),
-    [(24, [(20, 24), (24, 12)]), (None, [(40, 48), (30, 15)]), ((21, 35), [(21, 35), (21, 35)]), (99, [(82, 99)] * 1)],
+    [(24, [(20, 24), (24, 12)]), (None, [(40, 48), (30, 15)]), ((21, 35), [(21, 35), (21, 35)]), (56, [(47, 56)])],
 )
 def test_sizes(transfer, output_size, sizes):
     X = [CONTENT, CONTENT[:30, :15]][: len(sizes)]
@@ -249,3 +250,21 @@ def test_a_bar_counts_iterations(transfer, capsys):
     assert "image 1 of 1: 100%" in shown
     assert "2/2" in shown
     assert "iteration" in shown
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        checks.check_estimator_cloneable,
+        checks.check_estimator_repr,
+        checks.check_estimator_tags_renamed,
+        checks.check_get_params_invariance,
+        checks.check_mixin_order,
+        checks.check_no_attributes_set_in_init,
+        checks.check_parameters_default_constructible,
+        checks.check_set_params,
+        checks.check_valid_tag_types,
+    ],
+)
+def test_scikit_learns_checks_that_need_no_table(check):
+    check("StyleTransfer", StyleTransfer(verbose=0))
