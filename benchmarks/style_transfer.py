@@ -5,9 +5,9 @@
     python benchmarks/style_transfer.py memory CONTENT STYLE --network squeezenet.keras --tile-size 512
 
 ``images`` writes content, style and result of each pair side by side, and prints losses and seconds. ``weights`` prints
-the costs of results for several weights of style and of content. ``memory`` optimises an image of 1024 x 1024 at that
-size alone, for ``--max-iter`` iterations, and prints seconds per iteration and the peak of memory of the process; give
-``--tile-size 0`` for the whole image at once. ``--set name=value`` changes a parameter.
+the costs of results for several weights of style and of content. ``memory`` optimises an image of 1024 x 1024
+(``--side``) at that size alone, for ``--max-iter`` iterations, and prints seconds per iteration and the peak of memory of
+the process; give ``--tile-size 0`` for the whole image at once. ``--set name=value`` changes a parameter.
 """
 
 from __future__ import annotations
@@ -83,9 +83,9 @@ def measure_weights(transfer: StyleTransfer, content: str, style: str) -> tuple[
     return tables[0], tables[1]
 
 
-def measure_memory(transfer: StyleTransfer, content: str, style: str) -> dict[str, float]:
-    """Return seconds per iteration and the peak of memory in GiB."""
-    transfer.set_params(output_size=(1024, 1024), n_levels=1).fit([style])
+def measure_memory(transfer: StyleTransfer, content: str, style: str, side: int) -> dict[str, float]:
+    """Return seconds per iteration and the peak of memory in GiB, for a square image."""
+    transfer.set_params(output_size=(side, side), n_levels=1).fit([style])
     start = time.perf_counter()
     _, losses = transfer.transform([content], return_losses=True)
     seconds = time.perf_counter() - start
@@ -109,6 +109,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("paths", nargs="+", metavar="IMAGE", help="contents and styles, in turn")
     parser.add_argument("--network", default="VGG19", help="a name, or the path of a .keras file (default: VGG19)")
     parser.add_argument("--size", type=int, default=256, help="longer side of results (default: %(default)s)")
+    parser.add_argument("--side", type=int, default=1024)
     parser.add_argument("--max-iter", type=int, default=100)
     parser.add_argument("--tile-size", type=int, default=512)
     parser.add_argument("--out", type=Path, default=Path())
@@ -131,7 +132,7 @@ def main(arguments: list[str] | None = None) -> None:
         for table in measure_weights(transfer, *pairs[0]):
             print(table.round(6).to_string(index=False))
     else:
-        found = measure_memory(transfer, *pairs[0])
+        found = measure_memory(transfer, *pairs[0], options.side)
         print(f"tile_size={transfer.tile_size}", ", ".join(f"{name} {value:.2f}" for name, value in found.items()))
 
 

@@ -445,5 +445,5 @@ def test_style_transfer(script, tmp_path, capsys):
     tables = capsys.readouterr().out
     assert "style_weight" in tables
     assert "content_weight" in tables
-    script("style_transfer").main(["memory", *paths, *network[:-1], "1", "--set", "style_layers=stem_conv"])
+    script("style_transfer").main(["memory", *paths, *network, "--side", "40"])
     assert "tile_size=512 seconds per iteration" in capsys.readouterr().out

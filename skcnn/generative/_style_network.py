@@ -45,7 +45,7 @@ def weights_of_layers(layers: Layers, backbone: Backbone, parameter: str) -> dic
     Raises
     ------
     TypeError, ValueError
-        If ``layers`` is no layer, sequence of layers, or mapping of layers to weights.
+        If ``layers`` is neither a layer, nor a sequence of layers, nor a mapping of layers to weights.
     """
     if isinstance(layers, (str, Integral)):
         layers = [layers]
