@@ -439,3 +439,22 @@ def test_one_pass_gives_what_the_windows_give(script, shared, image_files, capsy
     assert row[:4] == ["| block 6, average", "96", "16", "529"]
     assert float(row[4]) <= module.TOLERANCE
     assert row[5] == "100 %"
+
+
+def test_style_transfer(script, tmp_path, capsys):
+    generator = np.random.default_rng(0)
+    paths = []
+    for name in ("content", "style"):
+        paths.append(str(tmp_path / f"{name}.png"))
+        Image.fromarray(generator.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize((64, 48)).save(paths[-1])
+    network = ["--network", "ResNet20", "--size", "48", "--max-iter", "3"]
+    script("style_transfer").main(["images", *paths, *network, "--out", str(tmp_path)])
+    assert "48 x 36" in capsys.readouterr().out
+    with Image.open(tmp_path / "style_1.png") as image:
+        assert image.size == (3 * 48, 36)
+    script("style_transfer").main(["weights", *paths, *network])
+    tables = capsys.readouterr().out
+    assert "style_weight" in tables
+    assert "content_weight" in tables
+    script("style_transfer").main(["memory", *paths, *network, "--side", "40"])
+    assert "tile_size=512 seconds per iteration" in capsys.readouterr().out

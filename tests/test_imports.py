@@ -114,6 +114,16 @@ MAY_IMPORT = {
         "images",
         "metrics",
     },
+    "generative": {
+        "_keras",
+        "_progress",
+        "_training",
+        "_wiring",
+        "_image_input",
+        "backbones",
+        "feature_extraction",
+        "images",
+    },
     "decomposition": {"_keras", "_training", "_image_input", "_plot", "images"},
     "inspection": {
         "_keras",

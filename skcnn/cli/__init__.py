@@ -29,6 +29,7 @@ from skcnn.cli import (
     _predict,
     _similar,
     _split,
+    _stylize,
     _track,
 )
 from skcnn.cli._arguments import Parser
@@ -138,6 +139,7 @@ def _parser() -> Parser:
             "  skcnn split flowers/ --train train.csv --test test.csv   near duplicates stay together\n"
             "  skcnn duplicates train/ test/                            do they share images?\n"
             "  skcnn track det.txt -o tracks.txt                        follow detected objects through a video\n"
+            "  skcnn stylize content.jpg style.jpg -o out.png           an image in the style of another one\n"
             "  skcnn backbones                                          list the networks\n"
             "  skcnn cache info features/                               describe a cache directory\n\n"
             "`skcnn COMMAND --help` lists the options of a command."
@@ -162,6 +164,7 @@ def _parser() -> Parser:
         _duplicates,
         _split,
         _track,
+        _stylize,
         _backbones,
         _cache,
     ):
