@@ -36,6 +36,7 @@ _MODULES = (
     "ensemble",
     "exporting",
     "feature_extraction",
+    "generative",
     "images",
     "inspection",
     "metric_learning",
