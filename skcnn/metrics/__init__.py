@@ -7,7 +7,8 @@ metric that is not defined (the recall of a class that has no sample, say) is Na
 :func:`tracking_frame`, the scores beside it and :class:`TrackDisplay` tracks of objects in videos.
 :func:`segmentation_frame`, the scores beside it and :class:`SegmentationDisplay` take masks.
 :func:`verification_frame`, :func:`identification_frame` and :class:`VerificationCurveDisplay` take similarities of
-pairs, and of probes to enrolled identities.
+pairs, and of probes to enrolled identities. :func:`generation_frame` and the scores beside it take features of real and
+of generated images.
 
 :mod:`skcnn.report` has all of it in one report.
 """
@@ -25,6 +26,9 @@ from skcnn.metrics._box_scorers import box_scorers
 from skcnn.metrics._calibration import calibration_frame
 from skcnn.metrics._comparison import compare_predictions
 from skcnn.metrics._confusion import confusion_frame, most_confused
+from skcnn.metrics._feature_distances import frechet_feature_distance, kernel_distance
+from skcnn.metrics._feature_neighbours import feature_precision_recall, training_copies
+from skcnn.metrics._generation import class_coverage_frame, generation_frame
 from skcnn.metrics._identification import identification_frame
 from skcnn.metrics._instance_precision import mask_average_precision, mask_detection_frame
 from skcnn.metrics._intervals import bootstrap_intervals
@@ -87,6 +91,7 @@ __all__ = [
     "boundary_f1",
     "box_scorers",
     "calibration_frame",
+    "class_coverage_frame",
     "class_detection_frame",
     "class_segmentation_frame",
     "classification_frame",
@@ -97,11 +102,15 @@ __all__ = [
     "detection_frame",
     "detection_intervals",
     "equal_error_rate",
+    "feature_precision_recall",
+    "frechet_feature_distance",
+    "generation_frame",
     "headline_frame",
     "hota_score",
     "identification_frame",
     "identity_pairs",
     "idf1_score",
+    "kernel_distance",
     "localization_accuracy",
     "mask_average_precision",
     "mask_detection_frame",
@@ -122,6 +131,7 @@ __all__ = [
     "threshold_table",
     "top_k_frame",
     "tracking_frame",
+    "training_copies",
     "verification_frame",
     "verification_rates",
 ]

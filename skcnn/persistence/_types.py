@@ -48,6 +48,7 @@ TRUSTED_CLASSES = frozenset(
         "skcnn.detection.SlidingWindowDetector",
         "skcnn.ensemble.BaggedSGDClassifier",
         "skcnn.feature_extraction.BottleneckFeatures",
+        "skcnn.generative.ImageGAN",
         "skcnn.generative.StyleTransfer",
         "skcnn.images._digests.ImageDigests",
         "skcnn.metric_learning.FaceRecognizer",
