@@ -46,6 +46,7 @@ _MODULES = (
     "programs",
     "report",
     "segmentation",
+    "serving",
     "tracking",
 )
 

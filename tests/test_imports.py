@@ -137,6 +137,7 @@ MAY_IMPORT = {
     "programs": {"engines", "images"},
     "persistence": {"", "exporting", "programs", "_archives", "_files", "_members", "images"},
 }
+MAY_IMPORT["serving"] = {"", "_page", "exporting", "images", "inspection", "persistence", "programs"}
 MAY_IMPORT["cli"] = {"", *MAY_IMPORT, "persistence"}
 MAY_IMPORT["__main__"] = {"cli"}
 MAY_IMPORT["__init__"] = set()  # it loads its modules by name, when they are asked for
