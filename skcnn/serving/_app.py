@@ -26,7 +26,7 @@ from skcnn.serving._models import Running, ServedModel
 from skcnn.serving._predictors import ImageRefusedError, Predicted, check_pixels, mask_as_png
 from skcnn.serving._schemas import ERRORS, EXPLAINED, IMAGES, INFERENCE, PREDICTED, PROTOCOL_ERRORS
 
-#: Of requests whose body was not read: what is left of it must not be taken for the next one.
+#: Statuses of requests whose body was not read: what is left of it is not the next request.
 _UNREAD = (408, 413, 503)
 
 Top = Annotated[int, Query(ge=1, le=1000, description="The K most probable classes.")]
