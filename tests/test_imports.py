@@ -114,16 +114,6 @@ MAY_IMPORT = {
         "images",
         "metrics",
     },
-    "generative": {
-        "_keras",
-        "_progress",
-        "_training",
-        "_wiring",
-        "_image_input",
-        "backbones",
-        "feature_extraction",
-        "images",
-    },
     "decomposition": {"_keras", "_training", "_image_input", "_plot", "images"},
     "generative": {
         "_keras",
@@ -133,7 +123,9 @@ MAY_IMPORT = {
         "_progress",
         "_text",
         "_training",
+        "_wiring",
         "_image_input",
+        "backbones",
         "feature_extraction",
         "images",
         "metrics",
@@ -167,6 +159,7 @@ MAY_IMPORT = {
     "programs": {"engines", "images"},
     "persistence": {"", "exporting", "programs", "_archives", "_files", "_members", "images"},
 }
+MAY_IMPORT["serving"] = {"", "_page", "exporting", "images", "inspection", "persistence", "programs"}
 MAY_IMPORT["cli"] = {"", *MAY_IMPORT, "persistence"}
 MAY_IMPORT["__main__"] = {"cli"}
 MAY_IMPORT["__init__"] = set()  # it loads its modules by name, when they are asked for

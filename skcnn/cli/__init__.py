@@ -27,6 +27,7 @@ from skcnn.cli import (
     _fit,
     _map,
     _predict,
+    _serve,
     _similar,
     _split,
     _stylize,
@@ -132,6 +133,7 @@ def _parser() -> Parser:
             "  skcnn predict objects.skcnn new/ --draw drawn/           what it finds, drawn\n"
             "  skcnn explain flowers.skcnn a.jpg -o heat.png            which regions support the class\n"
             "  skcnn export flowers.skcnn flowers.onnx                  one file for a runtime, without skcnn\n"
+            "  skcnn serve flowers.skcnn                                over HTTP, with a page to drop images on\n"
             "  skcnn map flowers/ -o map.html                           similar images close together, on a page\n"
             "  skcnn similar flowers/ query.jpg -k 9                    the most similar images\n"
             "  skcnn extract flowers/ -o features.parquet               only the features, as a table\n"
@@ -157,6 +159,7 @@ def _parser() -> Parser:
         _predict,
         _explain,
         _export,
+        _serve,
         _map,
         _similar,
         _extract,
