@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "_labels": {"_text"},
     "_page": {"_files", "_text"},
     "_plot": {"_text"},
+    "_hub": set(),
     "_image_input": {"_keras", "images"},
     "images": {"_progress", "_text"},
     "boxes": {"_labels", "_text", "images"},
@@ -75,6 +76,7 @@ MAY_IMPORT = {
         "feature_extraction",
     },
     "detection": {
+        "_hub",
         "_keras",
         "_text",
         "_training",
@@ -101,17 +103,34 @@ MAY_IMPORT = {
         "metrics",
     },
     "segmentation": {
+        "_hub",
         "_keras",
         "_text",
         "_training",
         "_image_input",
         "backbones",
+        "boxes",
         "cache",
         "feature_extraction",
         "images",
         "metrics",
     },
     "decomposition": {"_keras", "_training", "_image_input", "_plot", "images"},
+    "generative": {
+        "_keras",
+        "_labels",
+        "_network_files",
+        "_plot",
+        "_progress",
+        "_text",
+        "_training",
+        "_wiring",
+        "_image_input",
+        "backbones",
+        "feature_extraction",
+        "images",
+        "metrics",
+    },
     "inspection": {
         "_keras",
         "_labels",
@@ -141,6 +160,7 @@ MAY_IMPORT = {
     "programs": {"engines", "images"},
     "persistence": {"", "exporting", "programs", "_archives", "_files", "_members", "images"},
 }
+MAY_IMPORT["serving"] = {"", "_page", "exporting", "images", "inspection", "persistence", "programs"}
 MAY_IMPORT["cli"] = {"", *MAY_IMPORT, "persistence"}
 MAY_IMPORT["__main__"] = {"cli"}
 MAY_IMPORT["__init__"] = set()  # it loads its modules by name, when they are asked for

@@ -43,3 +43,11 @@ def with_mask(image: np.ndarray, mask: np.ndarray, colors: Mapping[int, tuple[in
         there = mask == label
         tinted[there] = np.rint((1 - _TINT) * image[there] + _TINT * np.array(color, float))
     return tinted
+
+
+def edges_of(labels: np.ndarray) -> np.ndarray:
+    """Return the pixels whose right or lower neighbour has another label."""
+    edges = np.zeros(labels.shape, bool)
+    edges[:-1] |= labels[:-1] != labels[1:]
+    edges[:, :-1] |= labels[:, :-1] != labels[:, 1:]
+    return edges

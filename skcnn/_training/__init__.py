@@ -28,7 +28,7 @@ from skcnn._training._runs import (
     train_epoch,
 )
 from skcnn._training._saved_parameters import pack_parameters, shared_features, unpack_parameters
-from skcnn._training._schedules import SCHEDULES, still_falls
+from skcnn._training._schedules import SCHEDULES, rate_at, still_falls
 from skcnn._training._unfreeze import check_unfreeze, freeze_batch_norm, open_layers
 from skcnn._training._views import FLIPS, Flips, Views, flipped_views
 
@@ -84,6 +84,7 @@ __all__ = [
     "n_graphs",
     "open_layers",
     "pack_parameters",
+    "rate_at",
     "report_bad_rows",
     "run_identity",
     "seed_layers",

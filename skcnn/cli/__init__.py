@@ -27,8 +27,10 @@ from skcnn.cli import (
     _fit,
     _map,
     _predict,
+    _serve,
     _similar,
     _split,
+    _stylize,
     _track,
 )
 from skcnn.cli._arguments import Parser
@@ -134,6 +136,7 @@ def _parser() -> Parser:
             "  skcnn predict pets.skcnn new/ -o masks/                  a mask per image\n"
             "  skcnn explain flowers.skcnn a.jpg -o heat.png            which regions support the class\n"
             "  skcnn export flowers.skcnn flowers.onnx                  one file for a runtime, without skcnn\n"
+            "  skcnn serve flowers.skcnn                                over HTTP, with a page to drop images on\n"
             "  skcnn map flowers/ -o map.html                           similar images close together, on a page\n"
             "  skcnn similar flowers/ query.jpg -k 9                    the most similar images\n"
             "  skcnn extract flowers/ -o features.parquet               only the features, as a table\n"
@@ -141,6 +144,7 @@ def _parser() -> Parser:
             "  skcnn split flowers/ --train train.csv --test test.csv   near duplicates stay together\n"
             "  skcnn duplicates train/ test/                            do they share images?\n"
             "  skcnn track det.txt -o tracks.txt                        follow detected objects through a video\n"
+            "  skcnn stylize content.jpg style.jpg -o out.png           an image in the style of another one\n"
             "  skcnn backbones                                          list the networks\n"
             "  skcnn cache info features/                               describe a cache directory\n\n"
             "`skcnn COMMAND --help` lists the options of a command."
@@ -158,6 +162,7 @@ def _parser() -> Parser:
         _predict,
         _explain,
         _export,
+        _serve,
         _map,
         _similar,
         _extract,
@@ -165,6 +170,7 @@ def _parser() -> Parser:
         _duplicates,
         _split,
         _track,
+        _stylize,
         _backbones,
         _cache,
     ):

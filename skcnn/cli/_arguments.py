@@ -57,6 +57,11 @@ def positive(text: str) -> float:
     return _number(text, float, lambda number: 0 < number < math.inf, "a number > 0")
 
 
+def not_negative(text: str) -> float:
+    """Read a number >= 0."""
+    return _number(text, float, lambda number: 0 <= number < math.inf, "a number >= 0")
+
+
 def fraction(text: str) -> float:
     """Read a number in (0, 1)."""
     return _number(text, float, lambda number: 0 < number < 1, "a fraction in (0, 1)")

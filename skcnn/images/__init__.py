@@ -9,7 +9,7 @@ Masks, whose pixels are labels, take a road of their own, on which no value chan
 """
 
 from skcnn.images._bad_rows import BadImageError, BadImageWarning, BadRow, bad_rows_frame
-from skcnn.images._coco_masks import CocoSegments, masks_from_coco
+from skcnn.images._coco_masks import CocoSegments, masks_from_coco, segment_mask
 from skcnn.images._decode import (
     FORMATS,
     RESIZE_RULES,
@@ -72,6 +72,7 @@ __all__ = [
     "readable_formats",
     "remembered",
     "resize_image",
+    "segment_mask",
     "to_rgb",
     "upright_boxes",
     "upright_mask",

@@ -109,6 +109,25 @@ class Program:
             return self.classes_[outputs.argmax(axis=1)]
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
+    def run(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the outputs for images that are decoded and resized already: probabilities, or numbers.
+
+        Parameters
+        ----------
+        pixels : ndarray of shape (n_samples, height, width, 3), uint8
+            Of ``image_size``, RGB.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_outputs), float32
+
+        Raises
+        ------
+        ValueError
+            If the pixels are of another shape or type.
+        """
+        return self._network.run(pixels)
+
     def _outputs(self, X: Any) -> np.ndarray:
         images = as_images(X)
         outputs = np.empty((len(images), *self._network.output_shapes[0]), np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from skcnn._plot.image_grid import Cell, Group, Line, draw_grid
-from skcnn._plot.masks import mask_colors, rgb, with_mask
+from skcnn._plot.masks import edges_of, mask_colors, rgb, with_mask
 from skcnn._plot.theme import MUTED, SERIES
 from skcnn._text import listing, metric_text, percent_text
 from skcnn.images import IGNORED, Geometry, Images, as_images
@@ -279,7 +279,7 @@ def said_of_mask(row: dict[str, Any]) -> list[str]:
 def _drawn(image: np.ndarray, predictions: MaskPredictions, row: int, kind: Kind) -> np.ndarray:
     """Return an image with its masks, or its errors."""
     true, predicted = (
-        _small(masks.labels(row), image.shape[:2]) for masks in (predictions.true, predictions.predicted)
+        small_mask(masks.labels(row), image.shape[:2]) for masks in (predictions.true, predictions.predicted)
     )
     if kind == "errors":
         first = predictions.labels[0] if len(predictions.labels) else 0
@@ -290,21 +290,14 @@ def _drawn(image: np.ndarray, predictions: MaskPredictions, row: int, kind: Kind
             pixels[there] = rgb(color)
         return np.rint(pixels).astype(np.uint8)
     tinted = with_mask(image, predicted, mask_colors(predictions.labels))
-    tinted[_edges(true)] = 255
+    tinted[edges_of(true)] = 255
     return tinted
 
 
-def _small(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def small_mask(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return a mask at the size of a thumbnail."""
     height, width = labels.shape
     return Geometry.of_resize((height, width), size).forth_mask(labels)
-
-
-def _edges(labels: np.ndarray) -> np.ndarray:
-    """Return the pixels whose right or lower neighbour has another label."""
-    edges = np.zeros(labels.shape, bool)
-    edges[:-1] |= labels[:-1] != labels[1:]
-    edges[:, :-1] |= labels[:, :-1] != labels[:, 1:]
-    return edges
 
 
 def segmentation_display_of(
