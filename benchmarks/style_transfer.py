@@ -6,8 +6,9 @@
 
 ``images`` writes content, style and result of each pair side by side, and prints losses and seconds. ``weights`` prints
 the costs of results for several weights of style and of content. ``memory`` optimises an image of 1024 x 1024
-(``--side``) at that size alone, for ``--max-iter`` iterations, and prints seconds per iteration (of all cores, after the
-first one) and the peak of memory of the process; give ``--tile-size 0`` for the whole image at once. ``--set name=value`` changes a parameter.
+(``--side``) at that size alone, for ``--max-iter`` iterations, and prints seconds per iteration (of all cores, after
+the first one) and the peak of memory of the process; give ``--tile-size 0`` for the whole image at once.
+``--set name=value`` changes a parameter.
 """
 
 from __future__ import annotations
