@@ -158,7 +158,7 @@ MAY_IMPORT = {
         "programs",
     },
     "programs": {"engines", "images"},
-    "persistence": {"", "exporting", "programs", "_archives", "_files", "_members", "images"},
+    "persistence": {"", "exporting", "metrics", "programs", "_archives", "_files", "_members", "images"},
 }
 MAY_IMPORT["serving"] = {"", "_page", "exporting", "images", "inspection", "persistence", "programs"}
 MAY_IMPORT["cli"] = {"", *MAY_IMPORT, "persistence"}

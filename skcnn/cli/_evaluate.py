@@ -160,6 +160,7 @@ def _evaluate_numbers(pipeline: Any, dataset: Bunch, options: argparse.Namespace
         )
     predictions = NumberPredictions.from_arrays(true, predicted, target_names=[label_column(options)])
     _show(RegressionReport(predictions, name=_name(options), estimator=pipeline, X=X), options)
+    _print_distances(pipeline, X)
 
 
 def _evaluate_classes(pipeline: Any, dataset: Bunch, options: argparse.Namespace) -> None:
@@ -171,8 +172,25 @@ def _evaluate_classes(pipeline: Any, dataset: Bunch, options: argparse.Namespace
     X = dataset.frame[["path"]]
     predictions = Predictions.from_estimator(pipeline, X, dataset.target)
     _show(ClassifierReport(predictions, name=_name(options), estimator=pipeline, X=X), options)
+    _print_distances(pipeline, X)
     if number is not None:
         _choose_threshold(pipeline, predictions, number, options)
+
+
+def _print_distances(pipeline: Any, X: Any) -> None:
+    """Print how far the images lie from those of the training set, if the model knows these."""
+    if (training_features := getattr(pipeline, "training_features_", None)) is None:
+        return
+    from skcnn.exporting import bottleneck_features
+    from skcnn.metrics import distance_frame
+
+    frame = distance_frame(training_features, bottleneck_features(pipeline, X))
+    lines = [f"{level:>8.0%}  {training:>8.2f}  {new:>8.2f}" for level, training, new, _ in frame.itertuples()]
+    print(
+        "\nDistance of the features to those of the training set:\n"
+        f"{'quantile':>8}  {'training':>8}  {'new':>8}\n" + "\n".join(lines) + "\n"
+        f"{frame.loc[0.95, 'fraction']:.1%} of the images lie farther than 95 % of the training images; expected are 5 %."
+    )
 
 
 def _name(options: argparse.Namespace) -> str:
@@ -239,5 +257,6 @@ def _choose_threshold(pipeline: Any, predictions: Predictions, number: int, opti
     )
     if options.output:
         careful = with_threshold(pipeline, threshold, pos_label=label)
-        save(careful, options.output, training_images=getattr(pipeline, "training_images_", None))
+        known = {name: getattr(pipeline, f"{name}_", None) for name in ("training_images", "training_features")}
+        save(careful, options.output, **known)
         print(f"\nSaved with this threshold: {options.output}")

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 _FOLDS = 5
 """Folds of the estimate where neither --cv nor --test-size is given; fewer where no class has as many images."""
 
+_ENOUGH_FOR_DISTANCES = 20
+"""Images from which on it is kept how far new ones lie from them."""
+
 
 def add_to(commands: Any) -> None:
     fit = add_command(
@@ -280,7 +283,10 @@ def run(options: argparse.Namespace) -> None:
         if options.cv:
             report = _cross_validated(estimator, X, y, groups, options)
     # Written before anything is printed: a reader of the output may stop (`| head`).
-    save(getattr(estimator, "best_estimator_", estimator), options.output, training_images=X)
+    # A network that was fine-tuned knows its training images too well for distances of new ones.
+    known = None if options.fine_tune or len(X) < _ENOUGH_FOR_DISTANCES else X
+    best = getattr(estimator, "best_estimator_", estimator)
+    save(best, options.output, training_images=X, training_features=known)
     if options.html and report is not None:
         report.to_html(options.html)
     if options.search:

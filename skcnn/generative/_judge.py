@@ -94,10 +94,10 @@ def warn_of_collapse(history: Sequence[dict[str, Any]], stacklevel: int) -> None
     since = len(rows) - next((n for n, low in enumerate(reversed(is_collapsed)) if not low), len(rows))
     last = rows[-1]
     warnings.warn(
-        f"The generator collapsed: since epoch {rows[since]['epoch']} its images have {last['diversity']:.2f} of the "
-        f"variance of real ones (expected at least {MIN_DIVERSITY}), and {last['coverage']:.0%} of the real ones have "
-        f"one near them (expected at least {MIN_COVERAGE:.0%}). Use a smaller learning rate, more epochs if there were "
-        "few, loss='wgan-gp', or minibatch_discrimination.",
+        f"Generated images are too much alike since epoch {rows[since]['epoch']}: they have {last['diversity']:.2f} of "
+        f"the variance of real ones (expected at least {MIN_DIVERSITY}), and {last['coverage']:.0%} of the real ones "
+        f"have one near them (expected at least {MIN_COVERAGE:.0%}). The generator collapsed, or has not learned yet. "
+        "Use a smaller learning rate, more epochs if there were few, or loss='wgan-gp'.",
         CollapseWarning,
         stacklevel=stacklevel,
     )

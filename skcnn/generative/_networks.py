@@ -147,7 +147,7 @@ def build_generator(design: Design) -> Any:
         inputs.append(labels)
         x = layers.Concatenate(name="asked")([codes, _embedded(design, labels)])
     pixels = _decoded(design, x, use_bias=True)
-    return keras.Model(inputs, layers.Activation("tanh", name="pixels")(pixels), name="generator")
+    return keras.Model(_as_given(inputs), layers.Activation("tanh", name="pixels")(pixels), name="generator")
 
 
 def build_discriminator(design: Design) -> Any:
@@ -171,10 +171,10 @@ def build_discriminator(design: Design) -> Any:
         codes = layers.Dense(design.n_components, name="codes")(x)
         found = _decoded(design, codes, use_bias=True)
         error = ops.mean(ops.abs(pixels - found), axis=(1, 2, 3))
-        return keras.Model(inputs, ops.expand_dims(error, -1), name="discriminator")
+        return keras.Model(_as_given(inputs), ops.expand_dims(error, -1), name="discriminator")
     if design.n_kernels:
         x = layers.Concatenate(name="compared")([x, _compared(design.n_kernels, x)])
-    return keras.Model(inputs, layers.Dense(1, name="score")(x), name="discriminator")
+    return keras.Model(_as_given(inputs), layers.Dense(1, name="score")(x), name="discriminator")
 
 
 def _embedded(design: Design, labels: Any) -> Any:
@@ -253,7 +253,7 @@ def plain_generator(design: Design, weights: Weights) -> Any:
         generator = build_generator(design)
         set_weights(generator, weights["generator"])
         rescaled = import_keras().layers.Rescaling(127.5, offset=127.5, name="levels")(generator.outputs[0])
-        return import_keras().Model(generator.inputs, rescaled, name="generator")
+        return import_keras().Model(_as_given(generator.inputs), rescaled, name="generator")
 
 
 def plain_discriminator(design: Design, weights: Weights) -> Any:
@@ -268,6 +268,11 @@ def plain_discriminator(design: Design, weights: Weights) -> Any:
             return keras.Model(pixels, discriminator(scaled), name="discriminator")
         labels = keras.Input((design.n_classes,), name="labels")
         return keras.Model([pixels, labels], discriminator([scaled, labels]), name="discriminator")
+
+
+def _as_given(inputs: list[Any]) -> Any:
+    """Return the inputs of a model as it is called with them: one alone is not a list."""
+    return inputs if len(inputs) > 1 else inputs[0]
 
 
 def inputs_of(first: Any, labels: Any | None) -> Any:

@@ -60,6 +60,7 @@ from skcnn.metrics._plot.verification import VerificationCurveDisplay
 from skcnn.metrics._tables import classification_frame, headline_frame, top_k_frame
 from skcnn.metrics._thresholds import operating_point, threshold_table
 from skcnn.metrics._tracking import hota_score, idf1_score, mota_score, motp_score, tracking_frame
+from skcnn.metrics._training_features import TrainingFeatures, distance_frame
 from skcnn.metrics._verification import (
     equal_error_rate,
     identity_pairs,
@@ -84,6 +85,7 @@ __all__ = [
     "ThresholdDisplay",
     "TrackDisplay",
     "TrainingCurveDisplay",
+    "TrainingFeatures",
     "VerificationCurveDisplay",
     "average_precision",
     "average_recall",
@@ -101,6 +103,7 @@ __all__ = [
     "detection_errors",
     "detection_frame",
     "detection_intervals",
+    "distance_frame",
     "equal_error_rate",
     "feature_precision_recall",
     "frechet_feature_distance",

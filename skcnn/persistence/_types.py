@@ -56,6 +56,7 @@ TRUSTED_CLASSES = frozenset(
         "skcnn.metric_learning.FaceVerifier",
         "skcnn.metric_learning.TripletEmbedding",
         "skcnn.metric_learning._gallery.Gallery",
+        "skcnn.metrics._training_features.TrainingFeatures",
         "skcnn.neural_network.CNNClassifier",
         "skcnn.neural_network.CNNRegressor",
         "skcnn.neural_network.ImageNetClassifier",

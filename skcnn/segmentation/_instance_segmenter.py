@@ -175,11 +175,11 @@ class InstanceSegmenter(ImageInputMixin, BaseEstimator):
             arrays = instance_arrays(y, images)
             if not len(arrays.image):
                 raise ValueError("y has no objects; expected boxes with masks.")
-            if self.detector is None:
-                self.__dict__.pop("detector_", None)
-            else:
-                self.detector_ = clone(self.detector).fit(self._given(X, images), arrays._replace(mask=None).tables())
-            segmenter = clone(self.segmenter)
+            for name in ("detector_", "segmenter_"):  # a fit that fails leaves nothing to predict with
+                self.__dict__.pop(name, None)
+            detector, segmenter = clone(self.detector, safe=False), clone(self.segmenter)
+            if detector is not None:
+                detector.fit(self._given(X, images), arrays._replace(mask=None).tables())
             if _takes_boxes(segmenter):
                 segmenter.fit(self._given(X, images), compact_masks(arrays).tables())
             else:
@@ -189,8 +189,10 @@ class InstanceSegmenter(ImageInputMixin, BaseEstimator):
                     for mask, (_, window) in zip(arrays.masks, crops.items, strict=True)
                 ]
                 self._of_crops(partial(segmenter.fit, crops, masks), crops, images)
-            self.segmenter_ = segmenter
             self.classes_ = sorted_labels(arrays.label)
+            self.segmenter_ = segmenter
+            if detector is not None:
+                self.detector_ = detector
         return self
 
     @available_if(_has_detector)
@@ -216,7 +218,7 @@ class InstanceSegmenter(ImageInputMixin, BaseEstimator):
         ValueError
             If a parameter is invalid.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "segmenter_")
         with fetched_once(self._check_input(X, reset=False)) as images:
             boxes = check_boxes(box_arrays(self.detector_.predict(self._given(X, images))), images, "clip")
             return self._with_masks(X, images, boxes)
@@ -244,7 +246,7 @@ class InstanceSegmenter(ImageInputMixin, BaseEstimator):
         ValueError
             If a parameter or a box is invalid.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "segmenter_")
         with fetched_once(self._check_input(X, reset=False)) as images:
             return self._with_masks(X, images, check_boxes(box_arrays(boxes), images, name="boxes"))
 

@@ -85,6 +85,9 @@ class Service:
         n_refused = sum(isinstance(result, ImageRefusedError) for result in results)
         self.metrics.images.labels(model.name, "predicted").inc(len(results) - n_refused)
         self.metrics.images.labels(model.name, "refused").inc(n_refused)
+        for result in results:
+            if isinstance(result, Predicted) and result.farther_than is not None:
+                self.metrics.farther_than.labels(model.name).observe(result.farther_than)
         return running, results
 
 
@@ -285,6 +288,8 @@ def _row(result: Predicted | ImageRefusedError, classes: list[Any] | None, top: 
         row["numbers"] = result.numbers.tolist()
     if result.boxes is not None:
         row["boxes"] = result.boxes
+    if result.distance is not None:
+        row |= {"distance": result.distance, "farther_than": result.farther_than}
     if result.mask is not None:
         row |= {"mask": mask_as_png(result.mask), "classes": classes}
     return row

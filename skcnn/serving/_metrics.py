@@ -31,6 +31,10 @@ class Metrics:
             buckets=(1, 2, 4, 8, 16, 32, 64),
         )  # fmt: skip
         self.batch_seconds = Counter("skcnn_batch_seconds", "Seconds of running.", ["model"], registry=registry)
+        self.farther_than = Histogram(
+            "skcnn_farther_than", "Fraction of the training images that is nearer to the training set.", ["model"],
+            registry=registry, buckets=(0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1),
+        )  # fmt: skip
         self._waiting = Gauge("skcnn_waiting_images", "Images not yet answered.", ["model"], registry=registry)
         self._loaded = Gauge(
             "skcnn_model_loaded_timestamp_seconds", "When it was loaded.", ["model"], registry=registry

@@ -31,6 +31,10 @@ class Predicted(NamedTuple):
     boxes : list of dict or None
     mask : ndarray of shape (height, width), uint8, or None
         The number of the class of each pixel.
+    distance : float or None
+        To the training set.
+    farther_than : float or None
+        The fraction of the training images that is nearer.
     """
 
     label: Any = None
@@ -38,6 +42,8 @@ class Predicted(NamedTuple):
     numbers: np.ndarray | None = None
     boxes: list[dict[str, Any]] | None = None
     mask: np.ndarray | None = None
+    distance: float | None = None
+    farther_than: float | None = None
 
 
 class ImageRefusedError(ValueError):
@@ -98,10 +104,15 @@ class ProgramPredictor(Predictor):
 
     def run(self, images: list[np.ndarray]) -> list[Predicted]:
         """Return what is predicted of each image of a batch."""
-        outputs = self._program.run(np.stack(images))
+        outputs, distances = self._program.run(np.stack(images))
         if self.classes is None:
-            return [Predicted(numbers=row) for row in outputs]
-        return [Predicted(self.classes[int(row.argmax())], row) for row in outputs]
+            predicted = [Predicted(numbers=row) for row in outputs]
+        else:
+            predicted = [Predicted(self.classes[int(row.argmax())], row) for row in outputs]
+        if distances is None:
+            return predicted
+        rows = zip(predicted, distances.tolist(), self._program.farther_than(distances).tolist(), strict=True)
+        return [one._replace(distance=distance, farther_than=fraction) for one, distance, fraction in rows]
 
 
 class EstimatorPredictor(Predictor):

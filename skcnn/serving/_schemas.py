@@ -54,6 +54,8 @@ _ROW = {
         },
         "probabilities": {"type": "array", "items": {"type": "number"}},
         "numbers": {"type": "array", "items": {"type": "number"}},
+        "distance": {"type": "number", "description": "To the training set: about 1 for an image of it."},
+        "farther_than": {"type": "number", "description": "The fraction of the training images that is nearer."},
         "boxes": {"type": "array", "items": _BOX, "description": "In pixels of the upright image."},
         "mask": {"type": "string", "format": "byte", "description": "PNG; a pixel is the number of its class."},
     },

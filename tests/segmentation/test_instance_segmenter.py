@@ -11,6 +11,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_predict
 from toy import build_toy
 
 import skcnn
+from skcnn._training import _map_estimator, fit_memory
 from skcnn.boxes import as_boxes, as_instances, whole_masks
 from skcnn.detection import CNNDetector
 from skcnn.images import BadImageError, as_images
@@ -86,6 +87,13 @@ class BrightPixels(BaseEstimator):
             pixels = images.decode(row, images.size(row))
             found[row] = np.where(pixels.max(axis=-1) > 120, self.label, 0).astype(np.uint8)
         return found
+
+
+class Broken(BrightPixels):
+    """Cannot be fitted."""
+
+    def fit(self, X, y):
+        raise RuntimeError("broken")
 
 
 def test_masks_of_boxes(objects):
@@ -187,6 +195,19 @@ def test_networks_learn_both(learned, objects):
     assert len(display.images) == 2
 
 
+def test_a_search_over_the_segmenter_trains_the_detector_once_per_fold(learned, objects, monkeypatch):
+    n_trainings = []
+    train = _map_estimator.train
+    monkeypatch.setattr(_map_estimator, "train", lambda *given: (n_trainings.append(1), train(*given)))
+    monkeypatch.setattr(fit_memory(), "max_bytes", 2**22)
+    fit_memory().clear()
+    quick = InstanceSegmenter(clone(learned.detector).set_params(head_epochs=1), BrightPixels())
+    X, y = objects
+    GridSearchCV(quick, {"margin": [0.0, 0.2]}, cv=2, refit=False).fit(X[:8], y[:8])
+    assert len(n_trainings) == 2
+    fit_memory().clear()
+
+
 def test_saved_and_loaded(learned, objects, tmp_path):
     X = objects[0][:4]
     skcnn.save(learned, tmp_path / "i.skcnn")
@@ -232,6 +253,11 @@ def test_what_is_refused(objects):
         InstanceSegmenter(BrightBoxes(), BrightPixels()).fit(X, as_boxes(y))
     with pytest.raises(ValueError, match="X has 2 images"):
         InstanceSegmenter(BrightBoxes(), BrightPixels()).fit(X[:2], y[:3])
+    fitted = InstanceSegmenter(BrightBoxes(), BrightPixels()).fit(X, y)
+    with pytest.raises(RuntimeError, match="broken"):
+        fitted.set_params(segmenter=Broken()).fit(X, y)
+    with pytest.raises(NotFittedError):  # not with a new detector and the former segmenter
+        fitted.predict(X)
     with pytest.raises(ValueError, match="The 'margin' parameter of InstanceSegmenter"):
         InstanceSegmenter(BrightBoxes(), BrightPixels(), margin=-1).fit(X, y)
     with pytest.raises(ValueError, match="The 'detector' parameter of InstanceSegmenter"):

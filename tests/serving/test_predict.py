@@ -166,6 +166,21 @@ def test_what_has_no_program_is_served_by_the_estimator(served, client_of, tmp_p
     np.testing.assert_allclose([row["probabilities"] for row in rows], careful.predict_proba(X), atol=1e-6)
 
 
+def test_distances_to_the_training_set(served, client_of, tmp_path):
+    root, X, models = served
+    skcnn.save(models["classes"], tmp_path / "m.skcnn", training_features=X)
+    client = client_of([tmp_path / "m.skcnn"])  # whose program is made now
+    rows = client.post("/predict", files=files_of(X)).json()["images"]
+    training = skcnn.load(tmp_path / "m.skcnn").training_features_
+    distances = training.distances(models["classes"][0].transform(X))
+    np.testing.assert_allclose([row["distance"] for row in rows], distances, rtol=1e-4)
+    np.testing.assert_allclose([row["farther_than"] for row in rows], training.farther_than(distances), atol=1e-3)
+    metrics = client.get("/metrics").text
+    n_far = sum(row["farther_than"] > 0.95 for row in rows)
+    assert f'skcnn_farther_than_bucket{{le="0.95",model="m"}} {30 - n_far}.0' in metrics
+    assert 'skcnn_farther_than_count{model="m"} 30.0' in metrics
+
+
 def test_explained(served, client_of):
     root, X, _ = served
     client = client_of([root / "classes.skcnn"])
