@@ -47,6 +47,7 @@ _MODULES = (
     "programs",
     "report",
     "segmentation",
+    "serving",
     "tracking",
 )
 

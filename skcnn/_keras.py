@@ -219,10 +219,7 @@ def gradient_of(function: Callable[..., Any], *, compiled: bool = False) -> Call
             return torch.autograd.grad(value, first)[0], more
 
     else:
-        raise RuntimeError(
-            f"Keras runs on the {backend!r} backend, which has no gradients: set the environment variable "
-            "KERAS_BACKEND to 'tensorflow', 'jax' or 'torch' before Python starts."
-        )
+        raise RuntimeError(_no_gradients(backend))
 
     def on_arrays(*arrays: Any) -> list[Any]:
         with pinned():
@@ -230,6 +227,56 @@ def gradient_of(function: Callable[..., Any], *, compiled: bool = False) -> Call
             return [keras.ops.convert_to_numpy(tensor) for tensor in (gradient, *more)]
 
     return on_arrays
+
+
+def inner_gradient(function: Callable[[Any], Any], tensor: Any) -> Any:
+    """Return the gradient of a sum of outputs with respect to an input, inside a loss that is itself differentiated.
+
+    For penalties on gradients. It is to be called where a training step computes its loss.
+
+    Parameters
+    ----------
+    function : callable
+        From a tensor to another one, made of ``keras.ops`` and Keras models. Layers in it draw nothing at random.
+    tensor : tensor
+        Where the gradient is taken; nothing is differentiated through it.
+
+    Returns
+    -------
+    tensor
+        Of the shape of ``tensor``.
+
+    Raises
+    ------
+    RuntimeError
+        If the backend has no gradients.
+    """
+    keras = import_keras()
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(tensor)
+            total = keras.ops.sum(function(tensor))
+        return tape.gradient(total, tensor)
+    if backend == "jax":
+        import jax
+
+        return jax.grad(lambda inputs: keras.ops.sum(function(inputs)))(tensor)
+    if backend == "torch":
+        import torch
+
+        tensor = tensor.detach().requires_grad_(True)
+        return torch.autograd.grad(keras.ops.sum(function(tensor)), tensor, create_graph=True)[0]
+    raise RuntimeError(_no_gradients(backend))
+
+
+def _no_gradients(backend: str) -> str:
+    return (
+        f"Keras runs on the {backend!r} backend, which has no gradients: set the environment variable KERAS_BACKEND to "
+        "'tensorflow', 'jax' or 'torch' before Python starts."
+    )
 
 
 def is_keras_model(value: object) -> bool:

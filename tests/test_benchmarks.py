@@ -326,7 +326,7 @@ def test_detector_and_localizer(script, tmp_path, capsys):
 
 def test_segmenter(script, tmp_path, capsys, monkeypatch):
     generator = np.random.default_rng(0)
-    rows = ["image_id,breed"]
+    rows = ["image_id,breed,species"]
     for folder in ("images", "masks"):
         (tmp_path / folder).mkdir()
     for number in range(10):
@@ -335,7 +335,7 @@ def test_segmenter(script, tmp_path, capsys, monkeypatch):
         pixels[top : top + 16, left : left + 16], mask[top : top + 16, left : left + 16] = 255, 1
         Image.fromarray(pixels).save(tmp_path / "images" / f"{number}.jpg")
         Image.fromarray(mask).save(tmp_path / "masks" / f"{number}.png")
-        rows.append(f"{number},{'abcde'[number % 5]}")
+        rows.append(f"{number},{'abcde'[number % 5]},{'cat' if number % 2 else 'dog'}")
     (tmp_path / "index.csv").write_text("\n".join(rows))
     bench = script("segmentation")
     monkeypatch.setattr(bench, "LARGE", (128, 192))
@@ -349,6 +349,17 @@ def test_segmenter(script, tmp_path, capsys, monkeypatch):
     assert "mean IoU" in capsys.readouterr().out
     bench.main(["tiles", *given])
     assert len(capsys.readouterr().out.splitlines()) == 3
+    monkeypatch.setattr(bench, "N_COMPOSED", (6, 4))
+    monkeypatch.setattr(bench, "COMPOSED_SIDE", 64)
+    parts = [("detector", "backbone=ResNet20"), ("detector", "n_channels=8"), ("segmenter", "backbone=ResNet20")]
+    parts += [(part, "head_epochs=1") for part in ("detector", "segmenter")] + [("segmenter", "image_size=32")]
+    given = ["--data", str(tmp_path), *(text for part, name in parts for text in ("--set", f"{part}__{name}"))]
+    bench.main(["instances", "--margins", "0", "0.1", "--figure", str(tmp_path / "worst.png"), *given])
+    table = capsys.readouterr().out.splitlines()[-6:]
+    expected = ["boxes,", "true", "margin=0.0", "margin=0.0,", "margin=0.1", "margin=0.1,"]
+    assert [line.split()[0] for line in table] == expected
+    with Image.open(tmp_path / "worst.png") as image:
+        assert image.size[0] > 100
 
 
 def test_numbers_and_tags(script, tmp_path, capsys):

@@ -1,9 +1,12 @@
-"""Images that a network makes: by another image's style."""
+"""Generated images: networks that make new ones like those of a set, and images in the style of others."""
 
+from skcnn.generative._image_gan import ImageGAN
+from skcnn.generative._judge import CollapseWarning
 from skcnn.generative._style_progress import StyleProgress
 from skcnn.generative._style_transfer import StyleTransfer
 
 # Where users find them, and how saved files call them.
-StyleProgress.__module__ = StyleTransfer.__module__ = __name__
+for _public in (CollapseWarning, ImageGAN, StyleProgress, StyleTransfer):
+    _public.__module__ = __name__
 
-__all__ = ["StyleProgress", "StyleTransfer"]
+__all__ = ["CollapseWarning", "ImageGAN", "StyleProgress", "StyleTransfer"]
