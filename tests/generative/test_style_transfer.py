@@ -43,11 +43,7 @@ def test_the_loss_falls_and_the_image_takes_on_the_style(transfer):
     np.testing.assert_allclose(losses["loss"], weighted, rtol=1e-6)
     assert losses["style"].iloc[-1] < 0.5 * losses["style"].iloc[0]
     assert np.abs(image.astype(int) - CONTENT[::2, ::2]).mean() > 5
-
-
-def test_it_says_the_same_each_time(transfer):
-    first, second = (transfer.transform([CONTENT])[0] for _ in range(2))
-    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(transfer.transform([CONTENT])[0], image)
 
 
 def test_weights_trade_off(transfer):
