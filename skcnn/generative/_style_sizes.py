@@ -13,6 +13,9 @@ from skcnn.images import as_image_size, resize_image
 #: Longer side in pixels of results at most, and of styles that are kept at most.
 MAX_SIDE, MAX_STYLE_SIDE = 4096, 2048
 
+#: Pixels on each side that are optimised as well, and cut off.
+MARGIN = 16
+
 #: Longer side of the coarsest level, at least.
 _COARSEST = 128
 
@@ -76,11 +79,15 @@ def resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def padded(pixels: np.ndarray, step: int) -> np.ndarray:
-    """Return pixels with sides that are multiples of ``step``, mirrored at the lower and right edge."""
-    more = [(0, -side % step) for side in pixels.shape[:2]]
+    """Return pixels with a margin, continued by their mirror image, and with sides that are multiples of ``step``.
+
+    Cells at the edges of a map see less of the image, or black beyond it: what is there is cut off.
+    """
+    more = [(MARGIN, MARGIN + -(side + 2 * MARGIN) % step) for side in pixels.shape[:2]]
     return np.pad(pixels, [*more, (0, 0)], mode="symmetric")
 
 
 def as_image(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return the image (height, width, 3) uint8 in pixels that may have been padded."""
-    return np.rint(pixels[: size[0], : size[1]].clip(0, 255)).astype(np.uint8)
+    """Return the image (height, width, 3) uint8 in pixels that were :func:`padded`."""
+    inner = pixels[MARGIN : MARGIN + size[0], MARGIN : MARGIN + size[1]]
+    return np.rint(inner.clip(0, 255)).astype(np.uint8)

@@ -66,7 +66,8 @@ class StyleTransfer(ImageInputMixin, TransformerMixin, BaseEstimator):
 
     A large result is made from coarse to fine: each level of a pyramid begins with the result of the one before, so
     that strokes can be large [2]_. Maps of large images are computed in tiles, in bounded memory, which changes neither
-    losses nor gradients.
+    losses nor gradients. All images are continued by their mirror images beyond their edges, by 16 pixels that are cut
+    off in the end.
 
     Parameters
     ----------

@@ -66,7 +66,7 @@ def test_cells_see_no_further(maps):
 
 
 @given(st.integers(4, 10), st.integers(4, 10), st.integers(8, 40))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_each_cell_belongs_to_one_tile_and_is_that_of_the_whole_image(maps, height, width, tile_size):
     size = (4 * height, 4 * width)
     pixels = np.random.default_rng(height).uniform(0, 255, (*size, 3))

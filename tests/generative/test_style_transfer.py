@@ -24,7 +24,7 @@ def toy():
 @pytest.fixture(scope="module")
 def transfer(toy):
     """A fitted one; tests do not change it."""
-    return StyleTransfer(toy, **LAYERS, max_iter=8, output_size=48, verbose=0).fit([STYLE])
+    return StyleTransfer(toy, **LAYERS, max_iter=8, output_size=24, verbose=0).fit([STYLE])
 
 
 def with_parameters(transfer, **parameters):
@@ -35,29 +35,25 @@ def with_parameters(transfer, **parameters):
 def test_the_loss_falls_and_the_image_takes_on_the_style(transfer):
     (image,), losses = transfer.transform([CONTENT], return_losses=True)
     assert image.dtype == np.uint8
-    assert image.shape == (40, 48, 3)
+    assert image.shape == (20, 24, 3)
     assert list(losses) == ["row", "level", "iteration", "loss", "content", "style", "total_variation"]
     assert losses["iteration"].tolist() == list(range(9))
     assert (np.diff(losses["loss"]) < 0).all()
     weighted = losses["content"] + 100 * losses["style"] + 5 * losses["total_variation"]
     np.testing.assert_allclose(losses["loss"], weighted, rtol=1e-6)
     assert losses["style"].iloc[-1] < 0.5 * losses["style"].iloc[0]
-    assert np.abs(image.astype(int) - CONTENT).mean() > 5
-
-
-def test_it_says_the_same_each_time(transfer):
-    first, second = (transfer.transform([CONTENT])[0] for _ in range(2))
-    np.testing.assert_array_equal(first, second)
+    assert np.abs(image.astype(int) - CONTENT[::2, ::2]).mean() > 5
+    np.testing.assert_array_equal(transfer.transform([CONTENT])[0], image)
 
 
 def test_weights_trade_off(transfer):
     def costs(**weights):
-        _, losses = with_parameters(transfer, tv_weight=0, max_iter=25, **weights).transform(
+        _, losses = with_parameters(transfer, tv_weight=0, max_iter=12, **weights).transform(
             [CONTENT], return_losses=True
         )
         return losses.iloc[-1][["content", "style"]].to_numpy()
 
-    much_style, little_style = costs(style_weight=500), costs(style_weight=1)
+    much_style, little_style = costs(style_weight=500), costs(style_weight=0.01)
     assert much_style[1] < little_style[1]
     assert much_style[0] > little_style[0]
     much_content = costs(style_weight=500, content_weight=50)
@@ -76,7 +72,7 @@ def test_total_variation_makes_it_smooth(transfer):
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
 def test_noise_becomes_an_image(transfer, optimizer):
     noise = with_parameters(
-        transfer, init="noise", optimizer=optimizer, max_iter=15, random_state=0, style_weight=0, tv_weight=0
+        transfer, init="noise", optimizer=optimizer, max_iter=12, random_state=0, style_weight=0, tv_weight=0
     )
     (image,), losses = noise.transform([CONTENT], return_losses=True)
     assert losses["content"].iloc[-1] < 0.5 * losses["content"].iloc[0]
@@ -103,14 +99,14 @@ def test_levels_from_coarse_to_fine(transfer):
     assert losses["level"].tolist() == [1] * 4 + [2] * 4
     assert [(step.level, step.n_levels, step.iteration) for step in seen[3:6]] == [(1, 2, 3), (2, 2, 0), (2, 2, 1)]
     assert all(isinstance(step, StyleProgress) for step in seen)
-    assert [step.preview().shape for step in (seen[0], seen[-1])] == [(20, 24, 3), (40, 48, 3)]
+    assert [step.preview().shape for step in (seen[0], seen[-1])] == [(10, 12, 3), (20, 24, 3)]
     np.testing.assert_array_equal(seen[-1].preview(), image)
     assert seen[-1].loss == losses["loss"].iloc[-1]
 
 
 def test_tiles_change_nothing_but_memory(transfer):
     whole, tiled = (
-        with_parameters(transfer, tile_size=tile, max_iter=3).transform([CONTENT])[0] for tile in (None, 16)
+        with_parameters(transfer, tile_size=tile, max_iter=2).transform([CONTENT])[0] for tile in (None, 16)
     )
     assert np.abs(whole.astype(int) - tiled).max() <= 1
 
@@ -119,7 +115,7 @@ def test_several_styles_by_weight(transfer):
     other = CONTENT[::-1, :, ::-1]
 
     def made(styles, sample_weight=None):
-        quick = clone(transfer).set_params(max_iter=3, output_size=32)
+        quick = clone(transfer).set_params(max_iter=3)
         return quick.fit(styles, sample_weight=sample_weight).transform([CONTENT])[0].astype(int)
 
     np.testing.assert_array_equal(made([STYLE, STYLE]), made([STYLE]))
@@ -183,11 +179,11 @@ def test_a_loss_that_stops_being_finite_keeps_the_best_image(transfer, monkeypat
             return losses, gradient if self.n_calls < 4 else gradient * np.nan
 
     monkeypatch.setattr(module, "Objective", Failing)
-    with pytest.warns(ConvergenceWarning, match="not finite at 40 x 48 pixels: the best image so far is kept"):
+    with pytest.warns(ConvergenceWarning, match="not finite at 20 x 24 pixels: the best image so far is kept"):
         (image,), losses = transfer.transform([CONTENT], return_losses=True)
     assert np.isfinite(losses["loss"]).all()
     assert 1 <= losses["iteration"].max() <= 3
-    assert (image != CONTENT).any()
+    assert (image != CONTENT[::2, ::2]).any()
 
 
 def test_a_network_whose_maps_are_not_finite_is_refused():
@@ -202,7 +198,7 @@ def test_a_network_whose_maps_are_not_finite_is_refused():
 
 def test_black_images(transfer):
     black = np.zeros((24, 24, 3), np.uint8)
-    image = with_parameters(transfer, output_size=24).fit([black]).transform([black])[0]
+    image = clone(transfer).fit([black]).transform([black])[0]
     assert image.shape == (24, 24, 3)
     assert image.max() <= 1
 
@@ -237,8 +233,6 @@ def test_errors_name_what_was_given(transfer, tmp_path):
         clone(transfer).fit([STYLE], sample_weight=[0])
     with pytest.raises(ValueError, match="Negative values"):
         clone(transfer).fit([STYLE, STYLE], sample_weight=[2, -1])
-    with pytest.raises(ValueError, match="Images of 4 x 4 pixels are too small for the layers"):
-        with_parameters(transfer, output_size=4).transform([CONTENT])
     large = np.zeros((4, 4100, 3), np.uint8)
     with pytest.raises(ValueError, match="output_size=None with an image of 4 x 4100 pixels"):
         with_parameters(transfer, output_size=None).transform([large])
