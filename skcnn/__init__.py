@@ -24,7 +24,12 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_LAZY = {"export": "skcnn.exporting", "load": "skcnn.persistence", "save": "skcnn.persistence"}
+_LAZY = {
+    "export": "skcnn.exporting",
+    "load": "skcnn.persistence",
+    "profile": "skcnn.profiling",
+    "save": "skcnn.persistence",
+}
 _MODULES = (
     "backbones",
     "boxes",
@@ -44,6 +49,7 @@ _MODULES = (
     "model_selection",
     "neural_network",
     "persistence",
+    "profiling",
     "programs",
     "report",
     "segmentation",
@@ -51,7 +57,7 @@ _MODULES = (
     "tracking",
 )
 
-__all__ = ["__version__", "export", "load", "save", *_MODULES]
+__all__ = ["__version__", "export", "load", "profile", "save", *_MODULES]
 
 
 def __getattr__(name: str) -> Any:

@@ -18,6 +18,7 @@ from types import CodeType, MethodType, ModuleType
 from typing import Any
 
 from skcnn._files import temporary_folder
+from skcnn._timing import timed
 
 _started_in: list[int] = []
 #: TensorFlow, where it was imported here without its notices and has not looked for devices yet.
@@ -78,7 +79,7 @@ def start_keras() -> None:
 def _import_quietly() -> Any:
     if sys.modules.keys() & {"keras", "tensorflow"}:
         return importlib.import_module("keras")
-    with _starting, _without_notices() as is_quiet:
+    with _starting, timed("start"), _without_notices() as is_quiet:
         keras = importlib.import_module("keras")
         if is_quiet and "tensorflow" in sys.modules:
             _not_started.append("tensorflow")
@@ -92,7 +93,7 @@ def _start_quietly() -> None:
     with _starting:
         if _not_started:
             _not_started.clear()
-            with _without_notices():
+            with timed("start"), _without_notices():
                 importlib.import_module("keras").ops.zeros(1)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from skcnn._keras import import_keras
+from skcnn._timing import same_recorder, timed_batch
 
 #: From row numbers, and a generator of random numbers, to inputs, targets and weights: arrays, or trees of arrays.
 Read = Callable[[np.ndarray, np.random.Generator], tuple[Any, Any, np.ndarray]]
@@ -122,6 +123,7 @@ def _batches_class() -> Any:
             super().__init__()
             self.read, self.sampler, self.seed = read, sampler, seed
             self.error: BaseException | None = None
+            self.recorded = same_recorder()
             self.start_epoch(0)
 
         def start_epoch(self, epoch: int) -> None:
@@ -132,8 +134,10 @@ def _batches_class() -> Any:
             return len(self.sampler)
 
         def __getitem__(self, index: int) -> tuple[Any, Any, np.ndarray]:
+            self.recorded()  # some backends read in a thread of their own
             try:
-                return self.read(self.rows[index], np.random.default_rng((*self.seed, self.epoch, index)))
+                with timed_batch(len(self.rows[index])):
+                    return self.read(self.rows[index], np.random.default_rng((*self.seed, self.epoch, index)))
             except BaseException as error:
                 self.error = error  # on its way through Keras it would lose its type
                 raise

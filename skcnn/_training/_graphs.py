@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from skcnn._keras import building, check_not_forked, has_gpu, import_keras, pinned, set_weights
+from skcnn._timing import timed
 from skcnn._training._layers import variable_dropout
 
 #: Weights by group, such as "base" and "head"; the arrays of a group in the order of its layers.
@@ -63,6 +64,11 @@ class Graph:
     def take(self, groups: Iterable[str]) -> Weights:
         """Return copies of the weights of these groups."""
         return {name: [value for layer in self.groups[name] for value in layer.get_weights()] for name in groups}
+
+    def predict(self, values: np.ndarray) -> np.ndarray:
+        """Return what the model gives for a batch."""
+        with timed("model", len(values)):
+            return np.asarray(self.model.predict_on_batch(values))
 
     def reset_optimizer(self, values: list[np.ndarray] | None = None) -> None:
         """Reset the optimizer's state to its initial values, or to ``values``."""
@@ -118,7 +124,8 @@ def get_graph(key: tuple[Any, ...], build: Callable[[], Graph]) -> Iterator[Grap
         graph = _graphs.get(key)
         if graph is None:
             _warn_of_shared_gpu()
-            graph = _graphs[key] = build()
+            with timed("start"):
+                graph = _graphs[key] = build()
         graph.n_users += 1
         _graphs.move_to_end(key)
         for other in [name for name, kept in _graphs.items() if not kept.n_users][: max(0, len(_graphs) - MAX_GRAPHS)]:

@@ -389,13 +389,13 @@ class MapEstimator(ImageInputMixin, BaseEstimator, ABC):
             values = self._activations(part, cut).read(np.arange(len(part)))
             with design.suffix_graph(self._frozen, None) as graph:
                 self._put(graph, design)
-                return np.asarray(graph.model.predict_on_batch(values))
+                return graph.predict(values)
         with design.pixel_graph(None, None) as graph:
             self._put(graph, design)
             outputs = np.empty((len(part), *graph.model.output_shape[1:]), np.float32)
             batches = batches_of_images(part, self.image_size_, _AT_ONCE, self.resize, self.max_pixels, "raise")
             for numbers, pixels in batches:
-                outputs[numbers] = graph.model.predict_on_batch(pixels)
+                outputs[numbers] = graph.predict(pixels)
         return outputs
 
     def _put(self, graph: Graph, design: MapDesign) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from skcnn._keras import import_keras
+from skcnn._timing import count_images, timed
 from skcnn._training._bar import bars_of_phase
 from skcnn._training._batches import Read, Sampler, in_order, make_batches, shuffled
 from skcnn._training._graphs import Graph, Weights
@@ -206,7 +207,8 @@ def _train_phase(run: Run, progress: Progress, phase: Phase, number: int) -> Non
                 graph.holds, graph.learns, model.plain = None, False, None
             return dict(history.history)
 
-        settings.driver(graph.model, fit)
+        with timed("model"):
+            settings.driver(graph.model, fit)
 
 
 @lru_cache(maxsize=1)
@@ -253,6 +255,7 @@ def _keeper_class() -> Any:
                     f"diverged. Use a smaller learning rate than {self.phase.learning_rate}."
                 )
             progress.history.append(row)
+            count_images("model", len(self.run.rows))
             progress.epoch = epoch + 1
             is_monitored = settings.monitor.name in row
             is_best = is_monitored and progress.best_epoch(settings.monitor) == len(progress.history)

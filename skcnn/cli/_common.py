@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from skcnn._files import replacing
 from skcnn._text import listing, printable_text, valid_labels
+from skcnn._timing import timed
 from skcnn.cli._arguments import Parser, backbone_name, output_path, whole_number
+from skcnn.profiling import profile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +55,12 @@ def add_command(
 def _run(run: Callable[[argparse.Namespace], int | None], options: argparse.Namespace) -> int | None:
     """Run a command, and report images that cannot be read in the words of commands."""
     try:
-        code = run(options)
+        if getattr(options, "profile", False):
+            with profile() as profiled:
+                code = run(options)
+            print(f"\n{profiled}")
+        else:
+            code = run(options)
     except ValueError as error:
         # Known by this, since the import takes a second; masks have words of their own.
         if (bad := getattr(error, "bad_rows", None)) is None or hasattr(error, "for_command"):
@@ -64,6 +71,11 @@ def _run(run: Callable[[argparse.Namespace], int | None], options: argparse.Name
     if left_out := getattr(options, "left_out", None):
         print(f"skcnn: warning: {left_out}", file=sys.stderr)
     return code
+
+
+def add_profile(parser: argparse.ArgumentParser) -> None:
+    """Add the option that shows where time goes."""
+    parser.add_argument("--profile", action="store_true", help="show where the time went, and what would help")
 
 
 def add_features(parser: argparse.ArgumentParser, *, several_backbones: bool = False) -> None:
@@ -162,7 +174,7 @@ def table_path(text: str) -> str:
 
 
 def write_table(frame: pd.DataFrame, path: str) -> None:
-    with replacing(path, durable=False) as unfinished:
+    with timed("write", len(frame)), replacing(path, durable=False) as unfinished:
         TABLE_WRITERS[Path(path).suffix.lower()](frame, str(unfinished))
 
 

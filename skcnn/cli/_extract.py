@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from skcnn.cli._common import add_command, add_features, features_from, table_path, write_table
+from skcnn.cli._common import add_command, add_features, add_profile, features_from, table_path, write_table
 from skcnn.cli._data import add_data, add_skip_bad, images_text, load_data
 
 
@@ -23,6 +23,7 @@ def add_to(commands: Any) -> None:
         "-o", "--output", type=table_path, metavar="TABLE", required=True, help="such as features.parquet"
     )
     add_skip_bad(extract)
+    add_profile(extract)
     add_features(extract)
 
 

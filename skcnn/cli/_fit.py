@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skcnn._text import counted, printable_text
+from skcnn._timing import timed
 from skcnn.cli._arguments import (
     UnusableError,
     alpha,
@@ -19,7 +20,7 @@ from skcnn.cli._arguments import (
     whole_number,
 )
 from skcnn.cli._boxes import add_boxes, box_form, check_box_options
-from skcnn.cli._common import add_command, add_features, names_text, weights_from
+from skcnn.cli._common import add_command, add_features, add_profile, names_text, weights_from
 from skcnn.cli._data import add_data, add_skip_bad, images_text, load_data
 from skcnn.cli._fit_boxes import check_fit_options, fit_boxes
 from skcnn.cli._fit_identity import check_identity_options, fit_identity
@@ -97,6 +98,7 @@ def add_to(commands: Any) -> None:
         "--seed", type=count, default=0, metavar="N", help="seed of the folds and the classifier (default: %(default)s)"
     )
     add_skip_bad(fit)
+    add_profile(fit)
     fit.add_argument(
         "--class-weight",
         choices=["balanced"],
@@ -279,16 +281,18 @@ def run(options: argparse.Namespace) -> None:
     if options.test_size:
         X, report = _fit_on_a_part(estimator, X, y, groups, options)  # what it was trained on
     else:
-        estimator.fit(X, y)
+        with timed("model"):
+            estimator.fit(X, y)
         if options.cv:
             report = _cross_validated(estimator, X, y, groups, options)
     # Written before anything is printed: a reader of the output may stop (`| head`).
     # A network that was fine-tuned knows its training images too well for distances of new ones.
     known = None if options.fine_tune or len(X) < _ENOUGH_FOR_DISTANCES else X
     best = getattr(estimator, "best_estimator_", estimator)
-    save(best, options.output, training_images=X, training_features=known)
-    if options.html and report is not None:
-        report.to_html(options.html)
+    with timed("write"):
+        save(best, options.output, training_images=X, training_features=known)
+        if options.html and report is not None:
+            report.to_html(options.html)
     if options.search:
         print(f"\n{search_table(estimator)}")
     if report is not None:
@@ -340,9 +344,11 @@ def _fit_on_a_part(
             "not be evaluated. Give a larger fraction, or --cv instead."
         )
     print(f"{len(X_train):,} for training, {len(X_test):,} held out")
-    estimator.fit(X_train, y_train)
+    with timed("model"):
+        estimator.fit(X_train, y_train)
     name = _name(options, f"{counted(len(X_test), 'image')} held out from training")
-    return X_train, ClassifierReport.from_estimator(estimator, X_test, y_test, name=name)
+    with timed("estimate"):
+        return X_train, ClassifierReport.from_estimator(estimator, X_test, y_test, name=name)
 
 
 def _cross_validated(
@@ -357,7 +363,8 @@ def _cross_validated(
     folds = StratifiedGroupKFold(options.cv, shuffle=True, random_state=options.seed)
     quiet = clone(estimator)
     quiet.set_params(**{name: 0 for name in quiet.get_params() if name.endswith("bottleneckfeatures__verbose")})
-    probabilities = cross_val_predict(quiet, X, y, groups=groups, cv=folds, method="predict_proba")
+    with timed("estimate"):
+        probabilities = cross_val_predict(quiet, X, y, groups=groups, cv=folds, method="predict_proba")
     return ClassifierReport.from_predictions(
         y, probabilities, classes=estimator.classes_, X=X, name=_name(options, f"by {options.cv}-fold cross-validation")
     )

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from skcnn._text import counted
+from skcnn._timing import timed
 from skcnn.cli._common import features_from, names_text
 from skcnn.cli._data import images_text, load_data
 
@@ -54,8 +55,10 @@ def fit_identity(options: argparse.Namespace) -> None:
         whiten="lda" if max(sizes.values()) > 1 else None,
         mirror=True,
     )
-    recognizer.fit(X, y)
-    save(recognizer, options.output, training_images=X)
+    with timed("model"):
+        recognizer.fit(X, y)
+    with timed("write"):
+        save(recognizer, options.output, training_images=X)
     rates = recognizer.rates_
     low, value, high = (f"{100 * rates[name]:.2f}" for name in ("far_low", "far", "far_high"))
     n_unknown = counted(int(rates["n_unknown"]), "image")
@@ -65,7 +68,9 @@ def fit_identity(options: argparse.Namespace) -> None:
     )
     folds = min(_FOLDS if options.cv is None else options.cv, max(sizes.values()))
     if folds > 1:
-        print(_known_text(recognizer, X, y, folds))
+        with timed("estimate"):
+            text = _known_text(recognizer, X, y, folds)
+        print(text)
     print(f"\nSaved: {options.output}")
 
 

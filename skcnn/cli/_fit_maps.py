@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skcnn._text import counted
+from skcnn._timing import timed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,13 +100,15 @@ def fit_and_save(
     if options.test_size:
         X, report = _fit_on_a_part(estimator, X, y, groups, task, options)  # what it was trained on
     else:
-        estimator.fit(X, y)
+        with timed("model"):
+            estimator.fit(X, y)
         if options.cv:
             report = _cross_validated(estimator, X, y, groups, task, options)
     # Written before anything is printed: a reader of the output may stop (`| head`).
-    save(estimator, options.output, training_images=X)
-    if options.html and report is not None:
-        report.to_html(options.html)
+    with timed("write"):
+        save(estimator, options.output, training_images=X)
+        if options.html and report is not None:
+            report.to_html(options.html)
     print(said(estimator))
     if report is not None:
         print(f"\nEstimate for new images:\n{report.to_text()}")
@@ -147,9 +150,11 @@ def _fit_on_a_part(
     X_train, _, X_test, y_train, _, y_test = split.parts(X, y)
     task.check_parts(y_train, y_test)
     print(f"{len(X_train):,} for training, {len(X_test):,} held out")
-    estimator.fit(X_train, y_train)
+    with timed("model"):
+        estimator.fit(X_train, y_train)
     name = _name(options, f"{counted(len(X_test), 'image')} held out from training")
-    return X_train, task.report_on(estimator, X_test, y_test, name)
+    with timed("estimate"):
+        return X_train, task.report_on(estimator, X_test, y_test, name)
 
 
 def _cross_validated(
@@ -161,5 +166,6 @@ def _cross_validated(
 
     folds = StratifiedGroupKFold(options.cv, shuffle=True, random_state=options.seed)
     splits = list(folds.split(X, task.strata(options.cv), groups))
-    found = cross_val_predict(clone(estimator).set_params(verbose=0), X, y, cv=splits)
+    with timed("estimate"):
+        found = cross_val_predict(clone(estimator).set_params(verbose=0), X, y, cv=splits)
     return task.report_of(y, found, X, _name(options, f"by {options.cv}-fold cross-validation"))

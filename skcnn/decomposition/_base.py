@@ -362,14 +362,14 @@ class BaseAutoencoder(ImageInputMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         """Return codes (n, n_components), and with a variational encoder the logarithms of their variances."""
         with encoding_graph(self._design) as graph:
             graph.put(self._weights, self._token)
-            found = graph.model.predict_on_batch(pixels)
+            found = graph.predict(pixels)
         return list(found) if self._is_variational else [found]
 
     def _decode(self, codes: np.ndarray) -> np.ndarray:
         """Return logits of pixels in [0, 1], (n, height, width, n_channels)."""
         with decoding_graph(self._design) as graph:
             graph.put(self._weights, self._token)
-            return np.asarray(graph.model.predict_on_batch(codes))
+            return graph.predict(codes)
 
     def _encoded(self, images: Images) -> np.ndarray:
         """Return what the encoder gives, (1 or 2, n_samples, n_components); NaN for rows without an image."""

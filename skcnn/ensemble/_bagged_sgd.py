@@ -20,6 +20,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from threadpoolctl import threadpool_limits
 
 from skcnn._labels import accuracy, as_class_weight, as_labels
+from skcnn._timing import timed
 from skcnn.ensemble._averaged import AveragedLinearClassifier
 from skcnn.ensemble._rows import check_classes, check_streamable, checked, count_of, drop_weightless, encode
 from skcnn.ensemble._softmax_sgd import SoftmaxSGD
@@ -272,10 +273,11 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         self._filter_features(X, weight)
         by_label = as_class_weight(self.class_weight)
         class_weight = compute_class_weight(by_label, classes=self.classes_, y=y, sample_weight=weight)
-        if self.solver == "sklearn":
-            self._fit_bagging(X, y, None if sample_weight is None else weight, class_weight)
-        else:
-            self._fit_minibatch(X, codes, weight, class_weight)
+        with timed("model", len(X)):
+            if self.solver == "sklearn":
+                self._fit_bagging(X, y, None if sample_weight is None else weight, class_weight)
+            else:
+                self._fit_minibatch(X, codes, weight, class_weight)
         return self
 
     @available_if(_has_partial_fit)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from joblib.parallel import get_active_backend
 
 from skcnn._keras import has_gpu
+from skcnn._timing import count_images, timed, timed_items
 from skcnn.cache import ActivationCache, FeatureCache, MemoryCache
 from skcnn.engines import Plan, get_engine
 from skcnn.feature_extraction._source_blocks import blocks_of
@@ -125,7 +126,7 @@ def _extract(
 
     n_hits = 0
     missing = dict.fromkeys(rows_of)
-    for digest, record in cache.get_many(job.plan.fingerprint, list(rows_of)):
+    for digest, record in timed_items("cache", cache.get_many(job.plan.fingerprint, list(rows_of))):
         del missing[digest]
         n_hits += len(rows_of[digest])
         yield Part(rows_of[digest], record[None], [], 0)
@@ -160,7 +161,8 @@ def _compute(
     # a cache of this process's own.
     shared = isinstance(job.cache, FeatureCache)
     # Which engine is settled here, for all of them, lest each of them measure and export.
-    engine = job.engine if skip else get_engine(job.plan, job.engine, job.folder, len(rows)).name
+    with timed("start"):
+        engine = job.engine if skip else get_engine(job.plan, job.engine, job.folder, len(rows)).name
     remote = replace(job, engine=engine, cache=job.cache if shared else None)
     chunks = [rows[start : start + n_rows] for start in range(0, len(rows), n_rows)]
     lazily = getattr(get_active_backend()[0], "supports_return_generator", False)  # Dask and Ray do not
@@ -168,11 +170,13 @@ def _compute(
         delayed(_compute_chunk)(images.take(chunk), digests and [digests[row] for row in chunk], remote, skip)
         for chunk in chunks
     )
-    for chunk, chunk_parts in zip(chunks, parts, strict=True):
+    for chunk, chunk_parts in zip(chunks, timed_items("workers", parts), strict=True):
+        count_images("workers", len(chunk))
         for part in chunk_parts:
             local = [chunk[row] for row in part.rows]
             if not shared and job.cache is not None and digests is not None and local:
-                job.cache.put_many(job.plan.fingerprint, [digests[row] for row in local], part.records)
+                with timed("cache"):
+                    job.cache.put_many(job.plan.fingerprint, [digests[row] for row in local], part.records)
             yield part._replace(rows=local, bad=[bad._replace(row=chunk[bad.row]) for bad in part.bad])
 
 
@@ -291,7 +295,8 @@ class _SharedWork:
         """Put the records of rows that were claimed, and release those that gave no image."""
         done = [self._digests[row] for row in part.rows]
         if done:
-            self._cache.put_many(self._network, done, part.records)
+            with timed("cache", len(done)):
+                self._cache.put_many(self._network, done, part.records)
         given_up = [self._digests[bad.row] for bad in part.bad]
         self._cache.release(self._network, given_up)
         self._claimed.difference_update(done, given_up)
@@ -299,7 +304,8 @@ class _SharedWork:
     def look_up(self) -> list[Part]:
         """End a round: return the records that others have put, whose rows are not ``elsewhere`` any more."""
         digests, rows = self._digests, self.elsewhere
-        records = dict(self._cache.get_many(self._network, [digests[row] for row in rows]))
+        with timed("cache"):
+            records = dict(self._cache.get_many(self._network, [digests[row] for row in rows]))
         self.elsewhere = [row for row in rows if digests[row] not in records]
         return [Part([row], records[digests[row]][None], [], 0) for row in rows if digests[row] in records]
 
@@ -307,24 +313,32 @@ class _SharedWork:
 def _run(images: Images, rows: Iterable[int], job: Extraction, n_images: int, skip: bool) -> Iterator[Part]:
     """Run rows through the network, decoding ahead of it; with ``skip``, only decode them."""
     plan = job.plan
-    engine = None if skip else get_engine(plan, job.engine, job.folder, n_images)
+    with timed("start"):
+        engine = None if skip else get_engine(plan, job.engine, job.folder, n_images)
     batch_size = job.batch_size or (32 if engine is None else engine.batch_size)
     batches = read_batches(
         images, rows, plan.image_size, batch_size=batch_size, resize=plan.resize, max_pixels=job.max_pixels
     )
     # A batch is begun before the last one is waited for: no core idles at the end of a batch, and a GPU has the next
     # these pixels.
-    begun: tuple[list[int], Any] | None = None
+    begun: tuple[list[int], Callable[[], np.ndarray]] | None = None
     for batch in batches:
         if job.stop_at_error and batch.bad:
             engine = None
         ahead = None
         if engine is not None and batch.rows:
-            ahead = batch.rows, engine.start(batch.pixels)
+            with timed("network"):
+                ahead = batch.rows, engine.start(batch.pixels)
         if begun is not None:
-            yield Part(begun[0], begun[1](), [], len(begun[0]))
+            yield _finished(*begun)
         begun = ahead
         if batch.bad:
             yield Part([], _NO_RECORDS, batch.bad, 0)
     if begun is not None:
-        yield Part(begun[0], begun[1](), [], len(begun[0]))
+        yield _finished(*begun)
+
+
+def _finished(rows: list[int], records: Callable[[], np.ndarray]) -> Part:
+    """Wait for the records of a batch."""
+    with timed("network", len(rows)):
+        return Part(rows, records(), [], len(rows))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+from skcnn._timing import same_recorder, timed
 from skcnn.cache import ActivationCache, FeatureCache, MemoryCache
 from skcnn.images import BadRow, HeldImages, ImageSource
 
@@ -37,10 +38,11 @@ def blocks_of(source: ImageSource, cache: MemoryCache | FeatureCache | Activatio
         return Block(start, images, None)
 
     n_rows, start = FIRST_ROWS, 0
-    with ThreadPoolExecutor(1, thread_name_prefix="skcnn-source") as thread:
+    with ThreadPoolExecutor(1, thread_name_prefix="skcnn-source", initializer=same_recorder()) as thread:
         reading = thread.submit(begin, 0, n_rows)
         while start < len(source):
-            block = reading.result()
+            with timed("wait"):
+                block = reading.result()
             start += len(block.images)
             if sizes := block.images.sizes():
                 n_rows = int(max(1, min(MAX_ROWS, MAX_BYTES * len(sizes) // max(sum(sizes), 1))))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from skcnn._keras import has_gpu, import_keras
+from skcnn._timing import timed
 from skcnn._training import Graph, as_optimizer, get_graph
 from skcnn.generative._networks import Design, build_discriminator, build_generator, inputs_of
 from skcnn.generative._objectives import Objective, gradient_penalty, new_balance, of_discriminator, of_generator
@@ -155,7 +156,8 @@ class Game(Graph):
 
     def step(self, player: str, batch: dict[str, np.ndarray]) -> dict[str, float]:
         """Train a player on one batch, and return means since :meth:`start_epoch`."""
-        return self.players[player].model.train_on_batch(batch, return_dict=True)
+        with timed("model"):
+            return self.players[player].model.train_on_batch(batch, return_dict=True)
 
     def start_epoch(self, *numbers: int) -> None:
         """Begin means again, and seed random layers with these numbers."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
+from skcnn._timing import same_recorder, timed
 from skcnn.images._input import Images
 from skcnn.images._source import ImageSource
 
@@ -30,7 +31,8 @@ class HeldImages(Images):
         """Read rows together and hold them, but for those that are held."""
         with self._lock:
             missing = [row for row in rows if row not in self._held]
-        contents = self._source.read_or_reasons(missing)
+        with timed("read", len(missing)):
+            contents = self._source.read_or_reasons(missing)
         with self._lock:
             self._held.update(zip(missing, contents, strict=True))
 
@@ -49,7 +51,8 @@ class HeldImages(Images):
         with self._lock:
             content = self._held.get(row)
         if content is None:
-            return self._source.read(row)
+            with timed("read", 1):
+                return self._source.read(row)
         if isinstance(content, Exception):
             raise content
         return content
@@ -58,12 +61,13 @@ class HeldImages(Images):
 def fetched_ahead(images: HeldImages, rows: Iterable[int], n_rows: int) -> Iterator[int]:
     """Yield rows that are held, in order; the next ``n_rows`` are read meanwhile, in a thread of their own."""
     rest = iter(rows)
-    with ThreadPoolExecutor(1, thread_name_prefix="skcnn-source") as thread:
+    with ThreadPoolExecutor(1, thread_name_prefix="skcnn-source", initializer=same_recorder()) as thread:
         piece = list(islice(rest, n_rows))
         reading = thread.submit(images.fetch, piece)
         while piece:
             following = list(islice(rest, n_rows))
-            reading.result()
+            with timed("wait"):
+                reading.result()
             reading = thread.submit(images.fetch, following)
             yield from piece
             piece = following

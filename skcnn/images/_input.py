@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from skcnn._timing import timed
 from skcnn.images._decode import (
     check_range,
     decoded,
@@ -93,7 +94,8 @@ class Images:
             If the row is missing.
         """
         if isinstance(self.items, ImageSource):
-            return self.items.read(row)
+            with timed("read", 1):
+                return self.items.read(row)
         item = self.items[row]
         if isinstance(item, np.ndarray):
             return item
@@ -107,22 +109,8 @@ class Images:
             raise ValueError("missing value")
         if path is None:
             raise TypeError(f"a {type(item).__name__} is not an image. {ACCEPTED}")
-        if "://" in path:
-            return _read_url(path)
-        try:
-            # A pipe or a device among the images: to read it may never end.
-            status = os.stat(path)
-            if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
-                raise OSError("not a regular file")
-            if (n_bytes := status.st_size) > MAX_FILE_BYTES:
-                raise ValueError(f"a file of {n_bytes:,} bytes; at most {MAX_FILE_BYTES:,} are read as one image")
-            with open(path, "rb") as file:
-                return file.read()
-        except FileNotFoundError:
-            hint = "" if os.path.isabs(path) else f" (relative to {os.getcwd()}; root= names another folder)"
-            raise FileNotFoundError(f"no such file{hint}") from None
-        except OSError as error:
-            raise OSError(error.strerror or str(error)) from None
+        with timed("read", 1):
+            return _read_url(path) if "://" in path else _read_file(path)
 
     def digest(self, row: int) -> bytes:
         """Return a digest of the content of a row: two rows with the same digest hold the same image.
@@ -194,7 +182,7 @@ class Images:
         ValueError
             If the row is missing, or its pixels are invalid.
         """
-        with self._image(row, size, max_pixels) as image, plain_errors():
+        with timed("decode", 1), self._image(row, size, max_pixels) as image, plain_errors():
             return np.asarray(resize_image(image, size, resize))
 
     def thumbnail(self, row: int, size: int, *, max_pixels: int | None = None) -> np.ndarray:
@@ -414,6 +402,23 @@ def _is_missing(item: object) -> bool:
     import pandas as pd
 
     return item is None or bool(np.isscalar(item) and pd.isna(item)) or item is pd.NA or item is pd.NaT
+
+
+def _read_file(path: str) -> bytes:
+    try:
+        # A pipe or a device among the images: to read it may never end.
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+            raise OSError("not a regular file")
+        if (n_bytes := status.st_size) > MAX_FILE_BYTES:
+            raise ValueError(f"a file of {n_bytes:,} bytes; at most {MAX_FILE_BYTES:,} are read as one image")
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        hint = "" if os.path.isabs(path) else f" (relative to {os.getcwd()}; root= names another folder)"
+        raise FileNotFoundError(f"no such file{hint}") from None
+    except OSError as error:
+        raise OSError(error.strerror or str(error)) from None
 
 
 def _read_url(url: str) -> bytes:

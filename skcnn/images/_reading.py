@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from skcnn._progress import progress_bar
+from skcnn._timing import same_recorder, timed
 from skcnn.images._bad_rows import BadRow, bad_rows_frame
 from skcnn.images._held import HeldImages, fetched_ahead
 from skcnn.images._input import Images, as_images
@@ -42,17 +43,22 @@ def map_ahead(function: Callable[[int], Any], rows: Iterable[int], ahead: int) -
             # Whatever a broken file does to a decoder is reported with its row.
             return BadRow(row, None, str(error) or type(error).__name__)
 
-    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="skcnn-images") as pool:
+    def waited(future: Future[Any]) -> Any:
+        with timed("wait"):
+            return future.result()
+
+    n_threads = os.cpu_count()
+    with ThreadPoolExecutor(n_threads, thread_name_prefix="skcnn-images", initializer=same_recorder()) as pool:
         pending: deque[tuple[int, Future[Any]]] = deque()
         try:
             for row in rows:
                 pending.append((row, pool.submit(guarded, row)))
                 if len(pending) >= ahead:
                     first, future = pending.popleft()
-                    yield first, future.result()
+                    yield first, waited(future)
             while pending:
                 first, future = pending.popleft()
-                yield first, future.result()
+                yield first, waited(future)
         finally:
             for _, future in pending:
                 future.cancel()

@@ -389,9 +389,7 @@ class BaseCNN(ImageInputMixin, BaseEstimator, ABC):
         features = self._extractor(on_error).transform(images)
         with head_graph(design, features.shape[1]) as graph:
             graph.put(self._weights, self._token)
-            parts = [
-                graph.model.predict_on_batch(features[start : start + 1024]) for start in range(0, len(features), 1024)
-            ]
+            parts = [graph.predict(features[start : start + 1024]) for start in range(0, len(features), 1024)]
         outputs = np.concatenate(parts)
         outputs[np.isnan(features).all(axis=1)] = np.nan
         return outputs
@@ -416,7 +414,7 @@ class BaseCNN(ImageInputMixin, BaseEstimator, ABC):
                 values, failed = activations.read_or_report(rows)
                 bad += failed
                 if not (bad and on_error == "raise"):
-                    outputs[rows] = graph.model.predict_on_batch(values)
+                    outputs[rows] = graph.predict(values)
         outputs[[row.row for row in bad]] = np.nan
         if bad:
             report_bad_rows(bad, n_rows, on_error)
@@ -431,7 +429,7 @@ class BaseCNN(ImageInputMixin, BaseEstimator, ABC):
                 images, design.image_size, self.batch_size, self.resize, self.max_pixels, on_error
             )
             for rows, pixels in batches:
-                outputs[rows] = graph.model.predict_on_batch(pixels)
+                outputs[rows] = graph.predict(pixels)
         return outputs
 
     def __getstate__(self) -> dict[str, Any]:

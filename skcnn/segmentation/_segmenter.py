@@ -495,7 +495,7 @@ class CNNSegmenter(BaseSegmenter):
                 self._put(graph, design)
                 for axes in flips:
                     axes = tuple(axis + 1 for axis in axes)  # behind that of the windows
-                    logits = graph.model.predict_on_batch(np.flip(cut, axes))
+                    logits = graph.predict(np.flip(cut, axes))
                     scores += np.flip(probabilities_of(logits), axes)
             for window, values in zip(some, scores / len(flips), strict=True):
                 yield (window.rows, window.columns), values[window.kept]
