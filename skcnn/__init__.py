@@ -27,6 +27,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "export": "skcnn.exporting",
     "load": "skcnn.persistence",
+    "on_devices": "skcnn.devices",
     "profile": "skcnn.profiling",
     "save": "skcnn.persistence",
 }
@@ -37,6 +38,7 @@ _MODULES = (
     "datasets",
     "decomposition",
     "detection",
+    "devices",
     "engines",
     "ensemble",
     "exporting",
@@ -57,7 +59,7 @@ _MODULES = (
     "tracking",
 )
 
-__all__ = ["__version__", "export", "load", "profile", "save", *_MODULES]
+__all__ = ["__version__", "export", "load", "on_devices", "profile", "save", *_MODULES]
 
 
 def __getattr__(name: str) -> Any:

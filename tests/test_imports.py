@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "_archives": set(),
     "_files": set(),
     "_timing": set(),
+    "devices": set(),
     "profiling": {"_text", "_timing"},
     "_keras": {"_files", "_timing"},
     "_wiring": {"_keras"},
@@ -55,6 +56,7 @@ MAY_IMPORT = {
     },
     "_training": {
         "_timing",
+        "devices",
         "_files",
         "_keras",
         "_network_files",

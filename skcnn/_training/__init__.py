@@ -8,6 +8,7 @@ The estimator owns the weights, and the process owns the compiled graphs (:func:
 from skcnn._training._augmentation import AUGMENTATIONS, as_augmentation, augmented, augmented_together, seed_layers
 from skcnn._training._batches import Read, Sampler, classes_by_images, in_order, make_batches, shuffled
 from skcnn._training._checkpoints import Checkpoint, CheckpointError, run_identity
+from skcnn._training._devices import shared_devices
 from skcnn._training._fits import RememberedFit, fit_memory
 from skcnn._training._graphs import Graph, Weights, clear_graphs, get_graph, n_graphs, trainer_class
 from skcnn._training._layers import in_inference_mode, variable_dropout
@@ -88,6 +89,7 @@ __all__ = [
     "report_bad_rows",
     "run_identity",
     "seed_layers",
+    "shared_devices",
     "shared_features",
     "shuffled",
     "split_network",

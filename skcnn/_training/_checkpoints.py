@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from skcnn._files import check_regular, replacing
+from skcnn._training._devices import scaling_of_runs
 from skcnn._training._graphs import Weights
 from skcnn._training._runs import Progress
 from skcnn.cache import FeatureCache, MemoryCache
@@ -122,6 +123,8 @@ def run_identity(
     With a cache an image counts by its content, whose digest the cache knows. Without, a file counts by its path, size
     and time of change: reading all of them again would take as long as an epoch.
     """
+    if (scaling := scaling_of_runs()) != 1:
+        parameters = [*parameters, ["scaling", scaling]]
     digest = hashlib.sha256(json.dumps(parameters, default=str).encode())
     for array in arrays:
         digest.update(f"{array.shape} {array.dtype.str}".encode())

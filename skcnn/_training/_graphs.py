@@ -19,6 +19,7 @@ import numpy as np
 
 from skcnn._keras import building, check_not_forked, has_gpu, import_keras, pinned, set_weights
 from skcnn._timing import timed
+from skcnn._training._devices import devices_in_training
 from skcnn._training._layers import variable_dropout
 
 #: Weights by group, such as "base" and "head"; the arrays of a group in the order of its layers.
@@ -120,12 +121,17 @@ def get_graph(key: tuple[Any, ...], build: Callable[[], Graph]) -> Iterator[Grap
         In a process that was forked from one in which a network ran; and in a callback of the graph's own training.
     """
     check_not_forked()
+    devices = devices_in_training()
+    if devices is not None:
+        key = (*key, devices.names)
     with building():
         graph = _graphs.get(key)
         if graph is None:
             _warn_of_shared_gpu()
             with timed("start"):
                 graph = _graphs[key] = build()
+            if devices is not None:
+                graph.model.shares_batches = True
         graph.n_users += 1
         _graphs.move_to_end(key)
         for other in [name for name, kept in _graphs.items() if not kept.n_users][: max(0, len(_graphs) - MAX_GRAPHS)]:
@@ -165,6 +171,23 @@ def trainer_class() -> Any:
         """The model that callbacks see. ``plain``, set in training, makes the network of standard layers of it."""
 
         plain: Any = None
+        #: Whether devices share batches, some of whose rows may be padded: those of weight 0.
+        shares_batches = False
+
+        def compile(self, *args: Any, **options: Any) -> None:
+            """Compile the model; metrics do not see padded rows."""
+            if self.shares_batches:
+                options["weighted_metrics"] = options.pop("metrics", None)
+            super().compile(*args, **options)
+
+        def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+            """Update the metrics; all rows count alike, but for padded ones."""
+            if self.shares_batches and sample_weight is not None:
+                ops = keras.ops
+                sample_weight = keras.tree.map_structure(
+                    lambda weights: ops.cast(ops.not_equal(weights, 0), "float32"), sample_weight
+                )
+            return super().compute_metrics(x, y, y_pred, sample_weight)
 
         def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None) -> None:
             """Save the plain network, from pixels to what it predicts, which loads without this package."""

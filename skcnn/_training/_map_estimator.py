@@ -264,7 +264,8 @@ class MapEstimator(ImageInputMixin, BaseEstimator, ABC):
             verbose=self.verbose,
         )
         progress = Progress(weights={"head": design.initial_head()}) if progress is None else progress
-        run = Run(stage, rows, validation, settings, None if checkpoint is None else checkpoint.save)
+        save = None if checkpoint is None else checkpoint.save
+        run = Run(stage, rows, validation, settings, save, is_shareable=True)
         train(run, progress, phases)
         if memory is not None:
             memory.save(progress)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
@@ -15,6 +15,7 @@ from skcnn._keras import import_keras
 from skcnn._timing import count_images, timed
 from skcnn._training._bar import bars_of_phase
 from skcnn._training._batches import Read, Sampler, in_order, make_batches, shuffled
+from skcnn._training._devices import Devices, shared_devices, training_on, true_losses
 from skcnn._training._graphs import Graph, Weights
 from skcnn._training._schedules import BY_BATCH, best_index, is_over, rate_at
 
@@ -129,6 +130,10 @@ class Run:
         Whether the progress holds the state of the optimizer at the end.
     sampler : callable, default=shuffled
         From rows and batch size to what decides which rows make up the batches of an epoch.
+    is_shareable : bool, default=False
+        Whether devices may share batches: the loss is a mean over rows, and no layer looks at several rows.
+    devices : Devices or None, default=None
+        Those that share them; found out when the run begins.
     """
 
     stage: Callable[[Phase], Stage]
@@ -138,10 +143,13 @@ class Run:
     save: Callable[[Progress], None] | None = None
     keep_optimizer: bool = False
     sampler: Callable[[np.ndarray, int], Sampler] = shuffled
+    is_shareable: bool = False
+    devices: Devices | None = None
 
 
 def train(run: Run, progress: Progress, phases: Sequence[Phase]) -> None:
     """Train from the state ``progress`` to the end of all phases, and update it in place."""
+    run = _on_devices(run)
     for number in range(progress.phase, len(phases)):
         phase = phases[number]
         if progress.epoch < phase.epochs and not _is_over(progress, phase, run.settings):
@@ -157,7 +165,32 @@ def train(run: Run, progress: Progress, phases: Sequence[Phase]) -> None:
 def train_epoch(run: Run, progress: Progress, phase: Phase) -> None:
     """Train one more epoch, from the optimizer's state of ``progress`` on, and update both."""
     progress.epoch = 0
+    run = _on_devices(run)
     _train_phase(run, progress, phase, len(progress.history))  # another order and other augmentation each time
+
+
+def _on_devices(run: Run) -> Run:
+    """Return the run as it is made by the devices that are chosen for it."""
+    devices = shared_devices() if run.is_shareable else None
+    if devices is None:
+        return run
+    settings, save = run.settings, run.save
+    n_devices, batch_size = len(devices.names), settings.batch_size * devices.scaling
+    if batch_size % n_devices:
+        raise ValueError(
+            f"batch_size={batch_size} on {n_devices} devices; expected a multiple of {n_devices}, of which each device "
+            "gets an equal part."
+        )
+    devices.check_equal(settings.seed, len(run.rows))
+    settings = replace(settings, batch_size=batch_size)
+    if devices.rank:  # the first process shows progress, and saves
+        settings = replace(settings, verbose=0)
+        save = None if save is None else _save_nothing
+    return replace(run, settings=settings, save=save, devices=devices)
+
+
+def _save_nothing(progress: Progress) -> None:
+    """Leave saving to another process."""
 
 
 def _is_over(progress: Progress, phase: Phase, settings: Settings) -> bool:
@@ -170,13 +203,17 @@ def _rows_of(progress: Progress, phase: Phase) -> list[dict[str, Any]]:
 
 
 def _train_phase(run: Run, progress: Progress, phase: Phase, number: int) -> None:
-    stage, settings = run.stage(phase), run.settings
-    batches = make_batches(stage.read, run.sampler(run.rows, settings.batch_size), (settings.seed, number))
+    stage, settings, devices = run.stage(phase), run.settings, run.devices
+    sharing: Callable[[Read], Read] = (lambda read: read) if devices is None else devices.sharing
+    if devices is not None:
+        phase = phase._replace(learning_rate=phase.learning_rate * devices.scaling)
+    batches = make_batches(sharing(stage.read), run.sampler(run.rows, settings.batch_size), (settings.seed, number))
     held_out = None
     if run.validation is not None:
         read = stage.read if stage.read_held_out is None else stage.read_held_out
-        held_out = make_batches(read, in_order(run.validation, settings.batch_size), (settings.seed, number))
-    with stage.graph() as graph:
+        held_out = make_batches(sharing(read), in_order(run.validation, settings.batch_size), (settings.seed, number))
+    first = [] if devices is None else [true_losses(devices, batches, held_out)]
+    with training_on(devices), stage.graph() as graph:
 
         def fit(model: Any) -> dict[str, list[Any]]:
             graph.put({**stage.initial(), **progress.weights})
@@ -196,7 +233,7 @@ def _train_phase(run: Run, progress: Progress, phase: Phase, number: int) -> Non
                     validation_data=held_out,
                     shuffle=False,
                     verbose=0 if settings.verbose == "auto" else min(int(settings.verbose), 2),
-                    callbacks=[*map(_made, settings.callbacks), keeper, *bars],
+                    callbacks=[*first, *map(_made, settings.callbacks), keeper, *bars],
                 )
             except Exception:
                 for dataset in (batches, held_out):
@@ -233,7 +270,8 @@ def _keeper_class() -> Any:
             losses = [row.get("val_loss", row["loss"]) for row in rows]
             patience = max(1, self.settings.patience // 2)  # a smaller rate is tried before the phase ends
             self.rate = rate_at(self.settings.schedule, self.phase.learning_rate, step / n_steps, losses, patience)
-            self.graph.model.optimizer.learning_rate = self.rate
+            # Not of the graph: on JAX, what is set between batches counts only where the callback asks for its model.
+            self.model.optimizer.learning_rate = self.rate
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             self.epoch = epoch

@@ -33,6 +33,7 @@ from skcnn._training import (
     image_reader,
     open_layers,
     report_bad_rows,
+    shared_devices,
     train,
     train_epoch,
     undecodable,
@@ -225,7 +226,7 @@ class BaseCNN(ImageInputMixin, BaseEstimator, ABC):
             return source.stage(examples)
 
         save = None if checkpoint is None else checkpoint.save
-        train(Run(stage, rows, validation, settings, save), progress, phases)
+        train(Run(stage, rows, validation, settings, save, is_shareable=self._is_shareable()), progress, phases)
         if remembered_fit is not None:
             remembered_fit.save(progress)
         return progress
@@ -244,14 +245,29 @@ class BaseCNN(ImageInputMixin, BaseEstimator, ABC):
         kind = (as_optimizer(self.optimizer)[1], phase.unfreeze)
         progress = Progress(weights=self._weights, history=[*self._history], optimizer=self._optimizer.get(kind, []))
 
-        train_epoch(
-            Run(lambda phase: source.stage(examples), rows, None, settings, keep_optimizer=True), progress, phase
+        run = Run(
+            lambda phase: source.stage(examples),
+            rows,
+            None,
+            settings,
+            keep_optimizer=True,
+            is_shareable=self._is_shareable(),
         )
+        train_epoch(run, progress, phase)
         self._frozen = phase.unfreeze if "base" not in self._weights or self._frozen == phase.unfreeze else None
         self._weights, self._history = progress.weights, progress.history
         self._optimizer = {kind: progress.optimizer}
         self.n_iter_ = self.best_epoch_ = len(progress.history)
         self._token = uuid.uuid4().hex
+
+    def _is_shareable(self) -> bool:
+        """Return whether devices may share batches; raise if they are to and cannot."""
+        if self.batch_norm == "train" and shared_devices() is not None:
+            raise ValueError(
+                "batch_norm='train' computes statistics of a batch, of which each device has only a part; expected "
+                "batch_norm='inference', or training on one device (outside of skcnn.on_devices)."
+            )
+        return True
 
     def _recipe(self) -> Recipe:
         return Recipe.from_params(self.get_params(deep=False))
