@@ -144,6 +144,7 @@ MAY_IMPORT = {
         "engines",
         "ensemble",
         "feature_extraction",
+        "generative",
         "neural_network",
         "programs",
     },

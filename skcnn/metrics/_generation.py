@@ -24,6 +24,9 @@ GENERATION_METRICS = ("kernel_distance", "frechet_feature_distance", "precision"
 #: Resamples of all images: enough for the first two digits of an interval.
 N_GENERATION_RESAMPLES = 200
 
+#: Fractions that are equal but for rounding are equal.
+_ROUNDING = 1e-12
+
 #: More features take minutes per interval of the Frechet distance.
 _MAX_FEATURES = 512
 
@@ -205,5 +208,6 @@ def class_coverage_frame(
     frame["generated_fraction"] = frame["count"] / len(generated)
     ends = [binomtest(number, len(generated)).proportion_ci(confidence_level) for number in count]
     frame["low"], frame["high"] = [end.low for end in ends], [end.high for end in ends]
-    frame["is_covered"] = (frame["count"] > 0) & (frame["generated_fraction"] >= min_ratio * frame["real_fraction"])
+    enough = frame["generated_fraction"] >= min_ratio * frame["real_fraction"] - _ROUNDING
+    frame["is_covered"] = (frame["count"] > 0) & enough
     return frame
