@@ -80,30 +80,34 @@ def _galleries(findings: GeneratorFindings, n_images: int) -> list[dict[str, Any
     images = findings.predictions.images
     if images is None:
         return []
-    labels = findings.predictions.y_asked
+    found = findings.predictions
+    given = found.y_generated if found.y_asked is None else found.y_asked
+    labels = None if given is None else np.asarray(given)
+
+    def classes_of(row: int) -> list[Any]:
+        return [] if labels is None else [labels[row]]
+
     first = [
-        _shown(images[row], row, [] if labels is None else [Said(np.asarray(labels)[row])])
+        _shown(images[row], row, [Said(label) for label in classes_of(row)], classes_of(row))
         for row in range(min(n_images, len(images)))
     ]
     galleries = [{"title": "Generated", "hint": "The first ones: they are not selected.", "images": first}]
     if findings.copies is not None:
         nearest = findings.copies.head(n_images)
-        shown = [
-            _shown(images[row], row, [Said("copy?" if is_copy else "distance", number=f"{distance:.3g}")])
-            for row, distance, is_copy in zip(
-                nearest["generated"], nearest["distance"], nearest["is_copy"], strict=True
-            )
-        ]  # fmt: skip
+        shown = []
+        for row, distance, is_copy in zip(nearest["generated"], nearest["distance"], nearest["is_copy"], strict=True):
+            said = Said("copy?" if is_copy else "distance", number=f"{distance:.3g}")
+            shown.append(_shown(images[row], row, [said], classes_of(row)))
         hint = "The distance to the nearest image of the training set, in features."
         galleries.append({"title": "Nearest to the training set", "hint": hint, "images": shown})
     return galleries
 
 
-def _shown(image: np.ndarray, row: int, lines: list[Said]) -> Shown:
+def _shown(image: np.ndarray, row: int, lines: list[Said], classes: list[Any]) -> Shown:
     if image.ndim == 2:
         image = np.repeat(image[..., None], 3, axis=-1)
     times = -(-_SIDE // min(image.shape[:2]))
     pixels = image.repeat(times, axis=0).repeat(times, axis=1)
     height, width = pixels.shape[:2]
     thumbnail = {"row": row, "path": None, "reason": None, "width": width, "height": height}
-    return Shown({**thumbnail, "data_uri": data_uri(pixels)}, "A generated image", lines)
+    return Shown({**thumbnail, "data_uri": data_uri(pixels)}, "A generated image", lines, classes)

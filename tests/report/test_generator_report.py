@@ -80,6 +80,7 @@ def test_text_page_and_notebook(report, tmp_path):
     assert "<b>dark" not in html
     assert html.count("data:image/jpeg") == 10  # the first ones, and the nearest ones
     assert "copy?" in html
+    assert html.count('<li data-classes="') == 10  # or the filter would hide them
     assert "data:image/jpeg" not in report.to_html(tmp_path / "report.html", n_images=0).read_text(encoding="utf-8")
     part = report._repr_html_()
     assert "<script" not in part
