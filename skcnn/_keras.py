@@ -167,7 +167,7 @@ def has_gpu() -> bool:
     return False
 
 
-def gradient_of(function: Callable[..., Any]) -> Callable[..., Any]:
+def gradient_of(function: Callable[..., Any], *, compiled: bool = False) -> Callable[..., Any]:
     """Return the function that gives the gradient of another one, on whichever backend Keras runs.
 
     Keras itself has no gradients that all its backends share.
@@ -176,6 +176,9 @@ def gradient_of(function: Callable[..., Any]) -> Callable[..., Any]:
     ----------
     function : callable
         From tensors to a scalar tensor and a tuple of further ones, made of ``keras.ops`` and Keras models.
+    compiled : bool, default=False
+        Whether TensorFlow compiles it for each new form of arrays, as JAX always does: a second that is worth it where
+        the same form comes many times.
 
     Returns
     -------
@@ -199,6 +202,9 @@ def gradient_of(function: Callable[..., Any]) -> Callable[..., Any]:
                 tape.watch(first)
                 value, more = function(first, *others)
             return tape.gradient(value, first), more
+
+        if compiled:
+            differentiated = tf.function(differentiated, autograph=False)
 
     elif backend == "jax":
         import jax
@@ -353,6 +359,7 @@ def copy_model(
     *,
     changed: Callable[[Any], dict[str, Any]] = lambda operation: {},
     call: Callable[..., Any] | None = None,
+    inputs: Any = None,
     copy_weights: bool = True,
     seed: int = 0,
 ) -> Any:
@@ -367,6 +374,8 @@ def copy_model(
     call : callable or None, default=None
         Functional models only: ``call(operation, *inputs, **options)`` gives the outputs of an operation of the copy,
         whose name is that in the model. None calls the operation.
+    inputs : keras.KerasTensor or None, default=None
+        Functional models with one input only: what the copy begins with, such as an input of another size.
     copy_weights : bool, default=True
         Whether the copy gets the weights of the model, or is left with its first ones: for copies whose weights
         differ in shape, or are to be drawn again.
@@ -391,7 +400,9 @@ def copy_model(
             return copy_model(operation, changed=changed, copy_weights=False)
         return type(operation).from_config(config)
 
-    options = {} if call is None else {"call_function": call}
+    options: dict[str, Any] = {} if call is None else {"call_function": call}
+    if inputs is not None:
+        options["input_tensors"] = inputs
     with building(seed):
         copy = keras.models.clone_model(model, clone_function=clone, **options)
     if copy_weights:

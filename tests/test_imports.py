@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "_labels": {"_text"},
     "_page": {"_files", "_text"},
     "_plot": {"_text"},
+    "_hub": set(),
     "_image_input": {"_keras", "images"},
     "images": {"_progress", "_text"},
     "boxes": {"_labels", "_text", "images"},
@@ -56,6 +57,7 @@ MAY_IMPORT = {
         "_progress",
         "_text",
         "_wiring",
+        "_image_input",
         "images",
         "backbones",
         "cache",
@@ -74,6 +76,7 @@ MAY_IMPORT = {
         "feature_extraction",
     },
     "detection": {
+        "_hub",
         "_keras",
         "_text",
         "_training",
@@ -94,16 +97,19 @@ MAY_IMPORT = {
         "_image_input",
         "images",
         "backbones",
+        "boxes",
         "cache",
         "feature_extraction",
         "metrics",
     },
     "segmentation": {
+        "_hub",
         "_keras",
         "_text",
         "_training",
         "_image_input",
         "backbones",
+        "boxes",
         "cache",
         "feature_extraction",
         "images",
@@ -118,7 +124,9 @@ MAY_IMPORT = {
         "_progress",
         "_text",
         "_training",
+        "_wiring",
         "_image_input",
+        "backbones",
         "feature_extraction",
         "images",
         "metrics",
@@ -133,7 +141,9 @@ MAY_IMPORT = {
         "metrics",
         "backbones",
         "feature_extraction",
+        "metric_learning",
         "neural_network",
+        "segmentation",
     },
     "utils": {"_keras", "images", "backbones", "cache", "engines", "feature_extraction", "neural_network"},
     "exporting": {
@@ -149,8 +159,9 @@ MAY_IMPORT = {
         "programs",
     },
     "programs": {"engines", "images"},
-    "persistence": {"", "exporting", "programs", "_archives", "_files", "_members", "images"},
+    "persistence": {"", "exporting", "metrics", "programs", "_archives", "_files", "_members", "images"},
 }
+MAY_IMPORT["serving"] = {"", "_page", "exporting", "images", "inspection", "persistence", "programs"}
 MAY_IMPORT["cli"] = {"", *MAY_IMPORT, "persistence"}
 MAY_IMPORT["__main__"] = {"cli"}
 MAY_IMPORT["__init__"] = set()  # it loads its modules by name, when they are asked for

@@ -30,6 +30,7 @@ from skcnn.metrics._feature_distances import frechet_feature_distance, kernel_di
 from skcnn.metrics._feature_neighbours import feature_precision_recall, training_copies
 from skcnn.metrics._generation import class_coverage_frame, generation_frame
 from skcnn.metrics._identification import identification_frame
+from skcnn.metrics._instance_precision import mask_average_precision, mask_detection_frame
 from skcnn.metrics._intervals import bootstrap_intervals
 from skcnn.metrics._mask_intervals import segmentation_intervals
 from skcnn.metrics._mask_scorers import mask_scorers
@@ -49,6 +50,7 @@ from skcnn.metrics._plot.confusion import ConfusionDisplay
 from skcnn.metrics._plot.curves import OneVsRestPrecisionRecallDisplay, OneVsRestRocDisplay
 from skcnn.metrics._plot.error_grid import ErrorGridDisplay
 from skcnn.metrics._plot.image_grid import ImageGridDisplay
+from skcnn.metrics._plot.instance_grid import InstanceDisplay
 from skcnn.metrics._plot.mask_grid import SegmentationDisplay
 from skcnn.metrics._plot.reliability import ReliabilityDisplay
 from skcnn.metrics._plot.residuals import ResidualHistogramDisplay
@@ -59,6 +61,7 @@ from skcnn.metrics._plot.verification import VerificationCurveDisplay
 from skcnn.metrics._tables import classification_frame, headline_frame, top_k_frame
 from skcnn.metrics._thresholds import operating_point, threshold_table
 from skcnn.metrics._tracking import hota_score, idf1_score, mota_score, motp_score, tracking_frame
+from skcnn.metrics._training_features import TrainingFeatures, distance_frame
 from skcnn.metrics._verification import (
     equal_error_rate,
     identity_pairs,
@@ -75,6 +78,7 @@ __all__ = [
     "ConfusionDisplay",
     "ErrorGridDisplay",
     "ImageGridDisplay",
+    "InstanceDisplay",
     "OneVsRestPrecisionRecallDisplay",
     "OneVsRestRocDisplay",
     "ReliabilityDisplay",
@@ -83,6 +87,7 @@ __all__ = [
     "ThresholdDisplay",
     "TrackDisplay",
     "TrainingCurveDisplay",
+    "TrainingFeatures",
     "VerificationCurveDisplay",
     "average_precision",
     "average_recall",
@@ -100,6 +105,7 @@ __all__ = [
     "detection_errors",
     "detection_frame",
     "detection_intervals",
+    "distance_frame",
     "equal_error_rate",
     "feature_precision_recall",
     "frechet_feature_distance",
@@ -111,6 +117,8 @@ __all__ = [
     "idf1_score",
     "kernel_distance",
     "localization_accuracy",
+    "mask_average_precision",
+    "mask_detection_frame",
     "mask_dice",
     "mask_iou",
     "mask_scorers",
