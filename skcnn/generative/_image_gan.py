@@ -39,6 +39,7 @@ from skcnn.images import RESIZE_RULES, as_image_size, fetched_once
 if TYPE_CHECKING:
     import keras
     from numpy.typing import ArrayLike
+    from sklearn.base import TransformerMixin
 
 
 class ImageGAN(ImageInputMixin, BaseEstimator):
@@ -268,7 +269,7 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
         learning_rate: float | None = None,
         learning_rate_schedule: str = "cosine",
         optimizer: str | keras.optimizers.Optimizer | None = None,
-        features: Any = None,
+        features: TransformerMixin | None = None,
         n_evaluations: int = 10,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
