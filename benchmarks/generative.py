@@ -58,7 +58,7 @@ GANS: dict[str, dict[str, Any]] = {
     "wgan-gp": {"loss": "wgan-gp", "epochs": 1000},
     "gan, conditional": {"loss": "gan", "conditional": True},
     "gan": {"loss": "gan"},
-    "wgan": {"loss": "wgan"},
+    "wgan": {"loss": "wgan", "learning_rate": 1e-3, "clip": 0.1},
     "dcgan": {"loss": "dcgan", "layers": "conv", "filters": (32, 64), "epochs": 100},
     "began": {"loss": "began"},
 }
@@ -310,7 +310,7 @@ def main(arguments: list[str] | None = None) -> int:
     elif options.command == "collapse":
         collapse(options.out, options.seeds, options.epochs or 200)
     elif options.command == "augment":
-        augment(options.out, options.seeds, options.epochs or 1000)
+        augment(options.out, options.seeds, options.epochs or 4000)
     elif options.command == "faces":
         faces(options.data, options.out, options.epochs or 500, options.grids)
     else:
