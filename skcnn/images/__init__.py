@@ -25,6 +25,7 @@ from skcnn.images._digests import ImageDigests
 from skcnn.images._dropping import drop_bad_images
 from skcnn.images._geometry import Geometry, image_sizes, upright_boxes, upright_mask
 from skcnn.images._held import HeldImages
+from skcnn.images._hugging_face import HuggingFaceImages
 from skcnn.images._input import Images, as_images
 from skcnn.images._masks import (
     IGNORED,
@@ -54,6 +55,7 @@ __all__ = [
     "CocoSegments",
     "Geometry",
     "HeldImages",
+    "HuggingFaceImages",
     "ImageDigests",
     "ImageSource",
     "Images",
