@@ -26,6 +26,7 @@ import sys
 import tarfile
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -218,13 +219,13 @@ def shards(contents: list[bytes], n_rounds: int, work: Path) -> dict[str, Any]:
         for _ in range(n_rounds):
             for paths, _ in forms.values():
                 forget(paths)
-            rounds += interleaved({name: lambda name=name: function(name) for name in forms}, 1)  # type: ignore[misc]
+            rounds += interleaved({name: partial(function, name) for name in forms}, 1)
         report[title] = rounds
     for name in forms:
         warm(name)
     # Parquet reads a group of rows for each image in random order: write it as TFRecord for that.
     names = [name for name in forms if name != "Parquet"]
-    report[TITLES[2]] = interleaved({name: lambda name=name: warm(name) for name in names}, n_rounds)  # type: ignore[misc]
+    report[TITLES[2]] = interleaved({name: partial(warm, name) for name in names}, n_rounds)
     return report
 
 

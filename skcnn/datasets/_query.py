@@ -11,12 +11,15 @@ from concurrent.futures import Future
 from contextlib import closing, suppress
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from skcnn.datasets._shards import as_label_array
 from skcnn.images import ImageSource
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 #: Keys per statement; SQLite takes 999 parameters in its oldest versions.
 KEYS_PER_QUERY = 500
@@ -88,7 +91,7 @@ class QueryImages(ImageSource):
         The keys of the rows, integers or text: they say which images, and in which order.
     sql : str
         A query for two columns, the key and the image, with ``{keys}`` where a list of keys goes:
-        ``"SELECT id, image FROM photos WHERE id IN ({keys})"``. Keys are given to the driver as parameters, up to 500
+        ``"SELECT id, image FROM products WHERE id IN ({keys})"``. Keys are given to the driver as parameters, up to 500
         at a time.
     labels : str or None, default=None
         The same for the key and the label, for :meth:`labels`.
@@ -116,13 +119,13 @@ class QueryImages(ImageSource):
     >>> from skcnn.datasets import QueryImages
     >>> connect = functools.partial(sqlite3.connect, tempfile.mkdtemp() + "/shop.db")
     >>> with closing(connect()) as db, db:
-    ...     _ = db.execute("CREATE TABLE photos (id INTEGER PRIMARY KEY, label TEXT, image BLOB)")
-    ...     _ = db.executemany("INSERT INTO photos VALUES (?, ?, ?)", [(3, "cat", b"..."), (7, "dog", b"...")])
+    ...     _ = db.execute("CREATE TABLE products (id INTEGER PRIMARY KEY, label TEXT, image BLOB)")
+    ...     _ = db.executemany("INSERT INTO products VALUES (?, ?, ?)", [(3, "cat", b"..."), (7, "dog", b"...")])
     >>> source = QueryImages(
     ...     connect,
     ...     keys=[7, 3],
-    ...     sql="SELECT id, image FROM photos WHERE id IN ({keys})",
-    ...     labels="SELECT id, label FROM photos WHERE id IN ({keys})",
+    ...     sql="SELECT id, image FROM products WHERE id IN ({keys})",
+    ...     labels="SELECT id, label FROM products WHERE id IN ({keys})",
     ... )
     >>> source, source.labels().tolist()
     (<QueryImages of 2 images>, ['dog', 'cat'])
@@ -131,11 +134,11 @@ class QueryImages(ImageSource):
     def __init__(
         self,
         connect: Callable[[], Any],
-        keys: Any,
+        keys: ArrayLike,
         sql: str,
         *,
         labels: str | None = None,
-        versions: Any = None,
+        versions: ArrayLike | None = None,
     ):
         for name, query in (("sql", sql), ("labels", labels)):
             if query is not None and (not isinstance(query, str) or "{keys}" not in query):
@@ -182,7 +185,7 @@ class QueryImages(ImageSource):
         """
         if self.labels_sql is None:
             raise TypeError(
-                "labels=None; expected a query, such as 'SELECT id, label FROM photos WHERE id IN ({keys})'."
+                "labels=None; expected a query, such as 'SELECT id, label FROM products WHERE id IN ({keys})'."
             )
         found = self._found(self.labels_sql, rows)
         keys = [self.keys[int(row)] for row in rows]

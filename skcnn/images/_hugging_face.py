@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skcnn.images._paths import plain_row, read_path
 from skcnn.images._source import ImageSource
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 class HuggingFaceImages(ImageSource):
@@ -19,7 +22,7 @@ class HuggingFaceImages(ImageSource):
     Parameters
     ----------
     dataset : datasets.Dataset
-        As ``datasets.load_dataset(..., split="train")`` returns it. Streams have no length and are refused.
+        One split, as ``datasets.load_dataset(..., split="train")`` returns it. Streams have no length and are refused.
     image : str, default="image"
         Name of the column with the images: of its type ``Image``, or of bytes, paths or dicts of both.
     label : str, default="label"
@@ -38,11 +41,19 @@ class HuggingFaceImages(ImageSource):
 
     Notes
     -----
-    A column, ``dataset["image"]``, is accepted as X, too; but scikit-learn cuts it into lists of decoded images. This
-    class stays one.
+    A column, ``dataset["image"]``, is accepted as X, too; but scikit-learn cuts it into lists of decoded images, and a
+    source into sources.
+
+    Examples
+    --------
+    With a data set of the hub::
+
+        dataset = datasets.load_dataset("cifar10", split="train")
+        X = HuggingFaceImages(dataset, "img")
+        y = X.labels()
     """
 
-    def __init__(self, dataset: Any, image: str = "image", label: str = "label"):
+    def __init__(self, dataset: Dataset, image: str = "image", label: str = "label"):
         if not _is_of_hugging_face(dataset, "Dataset"):
             raise TypeError(
                 f"dataset is a {type(dataset).__name__}; expected a datasets.Dataset: one split, and not a stream."

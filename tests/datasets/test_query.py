@@ -23,8 +23,8 @@ from skcnn.cache import MemoryCache
 from skcnn.datasets import QueryImages
 from skcnn.images import as_images, check_images
 
-SQL = "SELECT id, image FROM photos WHERE id IN ({keys})"
-LABELS = "SELECT id, label FROM photos WHERE id IN ({keys})"
+SQL = "SELECT id, image FROM products WHERE id IN ({keys})"
+LABELS = "SELECT id, label FROM products WHERE id IN ({keys})"
 
 
 def png(value):
@@ -38,9 +38,9 @@ def connect(tmp_path):
     """A database of twenty images, whose keys are 100 and on."""
     connect = functools.partial(sqlite3.connect, str(tmp_path / "shop.db"))
     with contextlib.closing(connect()) as db, db:
-        db.execute("CREATE TABLE photos (id INTEGER PRIMARY KEY, label TEXT, image BLOB, changed TEXT)")
+        db.execute("CREATE TABLE products (id INTEGER PRIMARY KEY, label TEXT, image BLOB, changed TEXT)")
         rows = [(100 + row, "ab"[row % 2], png(row), "yesterday") for row in range(20)]
-        db.executemany("INSERT INTO photos VALUES (?, ?, ?, ?)", rows)
+        db.executemany("INSERT INTO products VALUES (?, ?, ?, ?)", rows)
     return connect
 
 
@@ -129,8 +129,8 @@ def test_a_database_that_is_down_is_the_reason_of_every_row(tmp_path):
 
 def test_bad_rows_are_named_by_key(connect):
     with contextlib.closing(connect()) as db, db:
-        db.execute("UPDATE photos SET image = NULL WHERE id = 103")
-        db.execute("UPDATE photos SET image = 'text' WHERE id = 104")
+        db.execute("UPDATE products SET image = NULL WHERE id = 103")
+        db.execute("UPDATE products SET image = 'text' WHERE id = 104")
     source = QueryImages(connect, [102, 103, 104, 999], SQL, labels=LABELS)
     bad = check_images(source)
     assert bad["path"].tolist() == ["key 103", "key 104", "key 999"]
@@ -151,7 +151,7 @@ def test_versions_save_reading(connect):
     source = QueryImages(connect, [100, 101], SQL, versions=["yesterday"] * 2)
     before = digests(source)
     with contextlib.closing(connect()) as db, db:
-        db.execute("UPDATE photos SET image = ?", (png(77),))
+        db.execute("UPDATE products SET image = ?", (png(77),))
     assert digests(source) == before
     assert digests(QueryImages(connect, [100, 101], SQL, versions=["today", "yesterday"]))[1] == before[1]
     assert digests(QueryImages(connect, [100, 101], SQL, versions=["today", "yesterday"]))[0] != before[0]
@@ -163,7 +163,7 @@ def test_versions_save_reading(connect):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"sql": "SELECT id, image FROM photos"}, r"sql='SELECT .*'; expected a query with \{keys\}"),
+        ({"sql": "SELECT id, image FROM products"}, r"sql='SELECT .*'; expected a query with \{keys\}"),
         ({"labels": 3}, r"labels=3; expected a query with \{keys\}"),
         ({"versions": [1]}, "1 versions for 2 keys; expected one per key"),
     ],
@@ -206,7 +206,7 @@ def test_parameters_as_the_driver_writes_them(style, text, monkeypatch):
     module.paramstyle = style
     monkeypatch.setitem(sys.modules, "driver", module)
     assert list(QueryImages(Connection, [2, 1], SQL).read_many([0, 1])) == [b"two", b"one"]
-    assert statements == [(f"SELECT id, image FROM photos WHERE id IN ({text})", [2, 1])]
+    assert statements == [(f"SELECT id, image FROM products WHERE id IN ({text})", [2, 1])]
 
 
 @pytest.fixture(scope="module")
@@ -245,10 +245,10 @@ def test_postgresql(postgres, tmp_path):
 
     connect = functools.partial(psycopg.connect, host="127.0.0.1", port=postgres, user="skcnn", dbname="postgres")
     with connect() as db:
-        db.execute("CREATE TABLE photos (id TEXT PRIMARY KEY, label INT, image BYTEA)")
+        db.execute("CREATE TABLE products (id TEXT PRIMARY KEY, label INT, image BYTEA)")
         with db.cursor() as cursor:
             rows = [(f"k{row}", row % 3, png(row % 256)) for row in range(1200)]
-            cursor.executemany("INSERT INTO photos VALUES (%s, %s, %s)", rows)
+            cursor.executemany("INSERT INTO products VALUES (%s, %s, %s)", rows)
     order = np.random.default_rng(0).permutation(1200)
     source = QueryImages(connect, [f"k{row}" for row in order], SQL, labels=LABELS)
     assert source.read_many(range(1200)) == [png(row % 256) for row in order]
