@@ -121,3 +121,22 @@ def test_what_a_threshold_needs(folder, model, tmp_path, monkeypatch, capsys):
     ):
         assert main(["evaluate", *map(str, arguments), "--recall", "0.9", "--quiet"]) == 1
         assert message in capsys.readouterr().err
+
+
+def test_distances_to_the_training_images(folder, model, tmp_path, capsys):
+    known, data = skcnn.load(model), load_image_folder(folder)
+    path = tmp_path / "known.skcnn"
+    skcnn.save(known, path, training_features=data.frame[["path"]])
+    out = said(capsys, path, folder)
+    quantiles = np.quantile(skcnn.load(path).training_features_.quantiles, [0.05, 0.5])
+    assert re.search(rf"^ +5% +{quantiles[0]:.2f} +\d\.\d\d$", out, re.MULTILINE)
+    assert re.search(rf"^ +50% +{quantiles[1]:.2f} +\d\.\d\d$", out, re.MULTILINE)
+    assert re.search(r"^[0-5]\.\d% of the images lie farther than 95 % of the training images", out, re.MULTILINE)
+    for label in ("good", "defect"):
+        (tmp_path / "white" / label).mkdir(parents=True)
+        Image.new("RGB", (32, 32), "white").save(tmp_path / "white" / label / "1.png")
+    assert "100.0% of the images lie farther" in said(capsys, path, tmp_path / "white")
+    careful = tmp_path / "careful.skcnn"
+    assert "lie farther" in said(capsys, path, folder, "--recall", "0.9", "-o", careful)
+    assert hasattr(skcnn.load(careful), "training_features_")
+    assert "lie farther" not in said(capsys, model, folder)

@@ -11,17 +11,20 @@ from skcnn._text import values_text
 from skcnn.boxes._arrays import BoxArrays, sorted_labels
 from skcnn.boxes._checks import check_boxes
 from skcnn.boxes._forms import box_arrays
-from skcnn.images import as_images, image_sizes
+from skcnn.boxes._instances import instance_arrays
+from skcnn.images import as_images, image_sizes, mask_segment
 
 
-def boxes_from_coco(coco: Mapping[str, Any]) -> tuple[list[str], np.ndarray]:
+def boxes_from_coco(coco: Mapping[str, Any], *, masks: bool = False) -> tuple[list[str], np.ndarray]:
     """Return the files and boxes of a data set in COCO's form.
 
     Parameters
     ----------
     coco : dict
         What ``json.load`` makes of such a file: "images", "categories" and "annotations". Annotations with
-        ``iscrowd`` 1, which surround many objects at once, are left out; segments are not read.
+        ``iscrowd`` 1, which surround many objects at once, are left out.
+    masks : bool, default=False
+        Whether to keep the segment of each object, in a column ``mask``: see :func:`as_instances`.
 
     Returns
     -------
@@ -33,7 +36,8 @@ def boxes_from_coco(coco: Mapping[str, Any]) -> tuple[list[str], np.ndarray]:
     Raises
     ------
     ValueError
-        If a part is missing, or an annotation names an image or a category that is not there, or has no box.
+        If a part is missing, or an annotation names an image or a category that is not there, or has no box or, with
+        ``masks``, no segmentation.
 
     See Also
     --------
@@ -62,7 +66,7 @@ def boxes_from_coco(coco: Mapping[str, Any]) -> tuple[list[str], np.ndarray]:
         )
     rows = {image["id"]: row for row, image in enumerate(coco["images"])}
     names = {category["id"]: category["name"] for category in coco["categories"]}
-    image, label, xyxy = [], [], []
+    image, label, xyxy, segments = [], [], [], []
     for number, annotation in enumerate(coco["annotations"]):
         if annotation.get("iscrowd"):
             continue
@@ -75,6 +79,10 @@ def boxes_from_coco(coco: Mapping[str, Any]) -> tuple[list[str], np.ndarray]:
         box = annotation.get("bbox")
         if not isinstance(box, (list, tuple)) or len(box) != 4:
             raise ValueError(f"Annotation {number} has the bbox {box!r}; expected [x, y, width, height].")
+        segment = annotation.get("segmentation")
+        if masks and (not isinstance(segment, (list, Mapping)) or not segment):
+            raise ValueError(f"Annotation {number} has the segmentation {segment!r}; expected polygons or run lengths.")
+        segments.append(segment)
         image.append(rows[annotation["image_id"]])
         label.append(names[annotation["category_id"]])
         xyxy.append([box[0], box[1], box[0] + box[2], box[1] + box[3]])
@@ -85,11 +93,14 @@ def boxes_from_coco(coco: Mapping[str, Any]) -> tuple[list[str], np.ndarray]:
         np.array(xyxy, dtype=float).reshape(-1, 4)[order],
         None,
         len(rows),
+        np.array([*segments, None], dtype=object)[:-1][order] if masks else None,
     )
     return [entry["file_name"] for entry in coco["images"]], arrays.tables()
 
 
-def boxes_to_coco(y: Any, X: Any = None, *, classes: Sequence[Any] | None = None) -> dict[str, list[dict[str, Any]]]:
+def boxes_to_coco(
+    y: Any, X: Any = None, *, classes: Sequence[Any] | None = None, masks: bool = False
+) -> dict[str, list[dict[str, Any]]]:
     """Return boxes as a data set in COCO's form, for ``json.dump`` and other tools.
 
     Parameters
@@ -100,6 +111,9 @@ def boxes_to_coco(y: Any, X: Any = None, *, classes: Sequence[Any] | None = None
         The images, which "images" then describes by file name and size. None leaves both out.
     classes : sequence or None, default=None
         Labels in the order of their numbers, which begin with 1. None takes those that occur, sorted.
+    masks : bool, default=False
+        Whether to write the mask of each object, as run lengths, with its pixels as "area". y then has masks (see
+        :func:`as_instances`), and X is needed for the sizes.
 
     Returns
     -------
@@ -108,8 +122,11 @@ def boxes_to_coco(y: Any, X: Any = None, *, classes: Sequence[Any] | None = None
 
     Raises
     ------
+    ImportError
+        If ``masks`` and ``faster-coco-eval`` is not installed; it comes with the extra ``detection``.
     ValueError
-        If a box is invalid or its label is not in ``classes``, or y and X differ in length.
+        If a box or a mask is invalid or a label is not in ``classes``, y and X differ in length, or ``masks`` is given
+        without X.
 
     Examples
     --------
@@ -117,7 +134,9 @@ def boxes_to_coco(y: Any, X: Any = None, *, classes: Sequence[Any] | None = None
     >>> boxes_to_coco([[[10, 20, 40, 60]]])["annotations"]
     [{'id': 1, 'image_id': 0, 'category_id': 1, 'bbox': [10.0, 20.0, 30.0, 40.0], 'area': 1200.0, 'iscrowd': 0}]
     """
-    arrays = check_boxes(box_arrays(y), X, classes=classes)
+    if masks and X is None:
+        raise ValueError("masks=True without X; expected the images, whose sizes run lengths are of.")
+    arrays = check_boxes(instance_arrays(y, X) if masks else box_arrays(y), X, classes=classes)
     labels = sorted_labels(arrays.label) if classes is None else list(classes)
     number_of = {label: number for number, label in enumerate(labels, 1)}
     images: list[dict[str, Any]] = [{"id": row} for row in range(arrays.n_images)]
@@ -129,7 +148,7 @@ def boxes_to_coco(y: Any, X: Any = None, *, classes: Sequence[Any] | None = None
     sides = np.concatenate([arrays.xyxy[:, :2], arrays.xyxy[:, 2:] - arrays.xyxy[:, :2]], axis=1)
     annotations = []
     for place, side in enumerate(sides.tolist()):
-        annotation = {
+        annotation: dict[str, Any] = {
             "id": place + 1,
             "image_id": int(arrays.image[place]),
             "category_id": number_of[arrays.label[place]],
@@ -137,6 +156,10 @@ def boxes_to_coco(y: Any, X: Any = None, *, classes: Sequence[Any] | None = None
             "area": side[2] * side[3],
             "iscrowd": 0,
         }
+        if masks:
+            image = images[annotation["image_id"]]
+            mask = arrays.masks[place].window(0, 0, image["height"], image["width"])
+            annotation.update(segmentation=mask_segment(mask), area=float(mask.sum()))
         if arrays.score is not None:
             annotation["score"] = float(arrays.score[place])
         annotations.append(annotation)

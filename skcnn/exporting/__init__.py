@@ -4,6 +4,7 @@ The network and what follows it (scaling, a linear classifier, calibration) beco
 stay outside: how images are to be resized is written in the file.
 """
 
+from skcnn.exporting._bottleneck import bottleneck_features
 from skcnn.exporting._export import export, make_program
 
-__all__ = ["export", "make_program"]
+__all__ = ["bottleneck_features", "export", "make_program"]

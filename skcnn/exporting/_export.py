@@ -103,7 +103,8 @@ def make_program(estimator: Any) -> dict[str, bytes]:
     Parameters
     ----------
     estimator : estimator
-        What :func:`export` takes.
+        What :func:`export` takes. With the attribute ``training_features_``, which :func:`skcnn.save` gives it, the
+        program also measures how far images lie from the training set.
 
     Returns
     -------
@@ -121,10 +122,15 @@ def make_program(estimator: Any) -> dict[str, bytes]:
         If OpenVINO is not installed.
     """
     prediction = prediction_of(estimator)
+    about = _about(estimator, prediction)
+    model = prediction.model
+    if (training_features := getattr(estimator, "training_features_", None)) is not None:
+        model = prediction.with_distance(training_features).model
+        about["training_distances"] = training_features.quantiles.tolist()
     with tempfile.TemporaryDirectory() as folder, pinned():
-        write_openvino_ir(prediction.model, Path(folder, "network.xml"), {})
+        write_openvino_ir(model, Path(folder, "network.xml"), {})
         contents = [Path(folder, name).read_bytes() for name in ("network.xml", "network.bin")]
-    members = dict(zip(MEMBERS, [json.dumps(_about(estimator, prediction)).encode(), *contents], strict=True))
+    members = dict(zip(MEMBERS, [json.dumps(about).encode(), *contents], strict=True))
     program = Program(members)
     _check(estimator, prediction, program.predict if prediction.classes is None else program.predict_proba)
     return members

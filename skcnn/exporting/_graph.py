@@ -14,6 +14,7 @@ from skcnn._keras import import_keras, pinned
 from skcnn.backbones import scale_pixels
 from skcnn.ensemble import BaggedSGDClassifier
 from skcnn.exporting._affine import Affine, linear, per_feature, transformer_as_affine
+from skcnn.exporting._bottleneck import with_features
 from skcnn.feature_extraction import BottleneckFeatures, feature_network
 from skcnn.neural_network import CNNClassifier, CNNRegressor, ImageNetClassifier
 
@@ -33,6 +34,8 @@ class Prediction(NamedTuple):
         In pixels.
     resize : {"stretch", "crop", "pad"}
         How images are resized to it.
+    features : tensor
+        Of ``model``: what :func:`~skcnn.exporting.bottleneck_features` gives.
     """
 
     model: Any
@@ -40,6 +43,24 @@ class Prediction(NamedTuple):
     classes: np.ndarray | None
     image_size: tuple[int, int]
     resize: str
+    features: Any
+
+    def with_distance(self, training_features: Any) -> Prediction:
+        """Return what also gives, in a column behind the others, the distance to the training set."""
+        keras = import_keras()
+        ops = keras.ops
+        mean, scale = (np.asarray(values, np.float32) for values in (training_features.mean, training_features.scale))
+        if self.features.shape[1:] != mean.shape:
+            raise ValueError(
+                f"training_features are of {len(mean):,} features; expected the {self.features.shape[-1]:,} of the "
+                "estimator's network."
+            )
+        with pinned():
+            standardised = (ops.cast(self.features, "float32") - mean) * (1 / scale)
+            distance = ops.sqrt(ops.mean(standardised * standardised, axis=1, keepdims=True))
+            output = ops.concatenate([self.model.outputs[0], distance], axis=1)
+            output = keras.layers.Activation("linear", dtype="float32", name="outputs")(output)
+            return self._replace(model=keras.Model(self.model.inputs, output))
 
 
 def prediction_of(estimator: Any) -> Prediction:
@@ -75,7 +96,7 @@ def prediction_of(estimator: Any) -> Prediction:
         output = keras.layers.Activation("linear", dtype="float32", name=name)(output)
         model = keras.Model(graph.pixels, output)
     assert graph.image_size is not None
-    return Prediction(model, name, classes, graph.image_size, graph.resize)
+    return Prediction(model, name, classes, graph.image_size, graph.resize, graph.first_features)
 
 
 class _Features(NamedTuple):
@@ -108,6 +129,7 @@ class _Graph:
         self.pixels: Any = None
         self.image_size: tuple[int, int] | None = None
         self.resize = ""
+        self.first_features: Any = None
         self._networks: dict[str, Any] = {}
 
     def _pixels_for(self, image_size: tuple[int, int], resize: str) -> Any:
@@ -156,12 +178,17 @@ class _Graph:
         if identity not in self._networks:
             model = import_keras().Model(network.network.inputs, network.features)
             self._networks[identity] = model(scale_pixels(pixels, network.backbone.preprocessing))
+            if self.first_features is None:
+                self.first_features = self._networks[identity]
         return self._networks[identity]
 
     def _network_output(self, estimator: Any) -> Any:
         model = estimator.model_
-        pixels = self._pixels_for(model.input_shape[1:3], estimator.resize)
-        return model(import_keras().ops.cast(pixels, "float32"))
+        pixels = import_keras().ops.cast(self._pixels_for(model.input_shape[1:3], estimator.resize), "float32")
+        if self.first_features is not None:
+            return model(pixels)
+        self.first_features, output = with_features(model)(pixels)
+        return output
 
     def numbers(self, estimator: Any, x: _Features | None) -> Any:
         """Return what a regressor predicts, (n, n_targets)."""

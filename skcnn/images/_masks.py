@@ -54,6 +54,16 @@ class BadMaskError(ValueError):
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.bad_rows, self.n_rows)
 
+    def for_command(self, options: Mapping[str, Any]) -> str:
+        """Return the message in the words of a command, whatever its options."""
+        reasons = [
+            reason.replace("give colors={class: (red, green, blue), ...}", "give the colour of each with --colors")
+            .replace("which colors= does not have", "which --colors does not have")
+            .replace("colors= has colours", "--colors has colours")
+            for reason in self.bad_rows["reason"]
+        ]
+        return f"{describe_bad_rows(self.bad_rows.assign(reason=reasons), self.n_rows, 'mask')}\nRepair or remove them."
+
 
 class Masks:
     """The rows of y, each of which can be decoded to labels. Made by :func:`as_masks`.

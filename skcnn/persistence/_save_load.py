@@ -29,6 +29,7 @@ from skcnn.persistence._places import without_places
 
 if TYPE_CHECKING:
     from skcnn.images import ImageDigests
+    from skcnn.metrics import TrainingFeatures
     from skcnn.programs import Program
 
 FORMAT = 1
@@ -50,6 +51,7 @@ def save(
     path: str | os.PathLike[str],
     *,
     training_images: Sequence[Any] | ImageDigests | None = None,
+    training_features: Sequence[Any] | TrainingFeatures | None = None,
     program: bool = False,
 ) -> None:
     """Save an estimator, fitted or not, in one file.
@@ -69,6 +71,12 @@ def save(
         digests are stored, no paths and no pixels. :func:`load` returns them as ``estimator.training_images_``, and a
         :class:`~skcnn.report.ClassifierReport` then says how many of its images the model was trained on. Anyone who
         has the file and an image can test whether it was among them; None, the default, leaves the digests out.
+    training_features : array-like of images, TrainingFeatures or None, default=None
+        The images, at least 20, from which it is to be known how far new ones lie: what the estimator was trained on;
+        for a network that was fine-tuned, images that were held out, since it knows the others better than any new
+        image. Means and scales of their features are stored, and quantiles of distances, no image. :func:`load` returns
+        them as ``estimator.training_features_``, a :class:`~skcnn.metrics.TrainingFeatures`; ``skcnn evaluate`` and
+        ``skcnn serve`` then report distances.
     program : bool, default=False
         Whether to store the program of a fitted estimator as well: its network and head as one graph, which
         :func:`load_program` and ``skcnn predict`` run without scikit-learn and Keras, in a fraction of the time. It
@@ -85,9 +93,12 @@ def save(
     ------
     TypeError
         If part of it cannot be saved without code, such as a callable backbone, or is of a type that :func:`load` never
-        builds, such as a decision tree; the message says what to do instead.
+        builds, such as a decision tree; the message says what to do instead. If ``training_features`` are given, and it
+        has no features of images.
     ValueError
-        If it is larger than :func:`load` reads.
+        If it is larger than :func:`load` reads, or ``training_features`` are fewer than 20 images.
+    BadImageError
+        If rows of ``training_features`` give no image.
     ImportError
         If ``program=True`` and OpenVINO is not installed.
     OSError
@@ -107,14 +118,17 @@ def save(
     BottleneckFeatures(backbone='ResNet20')
     """
     members: dict[str, bytes] = {}
-    members[_STATE] = _state_of(_with_training_images(estimator, training_images), members)
+    name = type(estimator).__name__
+    estimator = _with_training_images(estimator, training_images)
+    estimator = _with_training_features(estimator, training_features)
+    members[_STATE] = _state_of(estimator, members)
     if program:
         from skcnn.exporting import make_program
 
         members |= make_program(estimator)
     manifest = {
         "format": FORMAT,
-        "estimator": type(estimator).__name__,
+        "estimator": name,
         "python": platform.python_version(),
         "versions": {"skcnn": __version__, **{name: _version(name) for name in _DEPENDENCIES}},
         "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in members.items()},
@@ -141,6 +155,23 @@ def _with_training_images(estimator: Any, training_images: Sequence[Any] | Image
     if training_images is not None:
         known = isinstance(training_images, ImageDigests)
         changed.training_images_ = training_images if known else ImageDigests.of(training_images)
+    return changed
+
+
+def _with_training_features(estimator: Any, training_features: Sequence[Any] | TrainingFeatures | None) -> Any:
+    """Return a copy of an estimator that knows the features of its training set, or none if these are None."""
+    if training_features is None and not hasattr(estimator, "training_features_"):
+        return estimator
+    from skcnn.metrics import TrainingFeatures
+
+    changed = copy.copy(estimator)
+    vars(changed).pop("training_features_", None)
+    if isinstance(training_features, TrainingFeatures):
+        changed.training_features_ = training_features
+    elif training_features is not None:
+        from skcnn.exporting import bottleneck_features
+
+        changed.training_features_ = TrainingFeatures.of(bottleneck_features(estimator, training_features))
     return changed
 
 
@@ -196,7 +227,8 @@ def load(path: str | os.PathLike[str], *, trusted: Iterable[str] = ()) -> Any:
     Returns
     -------
     estimator
-        With the attribute ``training_images_``, an :class:`~skcnn.images.ImageDigests`, if they were saved with it.
+        With the attributes ``training_images_``, an :class:`~skcnn.images.ImageDigests`, and ``training_features_``, a
+        :class:`~skcnn.metrics.TrainingFeatures`, if they were saved with it.
 
     Raises
     ------

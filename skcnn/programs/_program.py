@@ -36,6 +36,8 @@ class Program:
         In pixels.
     resize : {"stretch", "crop", "pad"}
         How images are resized to it.
+    training_distances_ : ndarray of shape (n_quantiles,), float64, or None
+        Quantiles, at equal steps from 0 to 1, of the distances of the training set; None if the file has none.
 
     Raises
     ------
@@ -47,7 +49,7 @@ class Program:
 
     def __init__(self, members: Mapping[str, bytes]):
         about, graph, weights = (members[name] for name in MEMBERS)
-        self.classes_, self.image_size, self.resize = _parsed(about)
+        self.classes_, self.image_size, self.resize, self.training_distances_ = _parsed(about)
         check_graph(graph)
         try:
             network = read_openvino(graph, weights)
@@ -60,7 +62,7 @@ class Program:
             self._network = OpenVINONetwork(network, self.image_size)
         except RuntimeError as error:
             raise ProgramError(f"OpenVINO cannot run it: {' '.join(str(error).split())[:300]}") from error
-        (n_outputs,) = self._network.output_shapes[0]
+        n_outputs = int(np.prod(self._network.output_shapes[0])) - (self.training_distances_ is not None)
         if self.classes_ is not None and len(self.classes_) != n_outputs:
             raise ProgramError(f"it has {len(self.classes_)} classes and {n_outputs} probabilities")
 
@@ -109,7 +111,80 @@ class Program:
             return self.classes_[outputs.argmax(axis=1)]
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
+    def distances(self, X: Any) -> np.ndarray:
+        """Return how far images lie from the training set: see :class:`skcnn.metrics.TrainingFeatures`.
+
+        Parameters
+        ----------
+        X : array-like of n_samples images
+            See :func:`skcnn.images.as_images`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), float32
+
+        Raises
+        ------
+        AttributeError
+            If the model was saved without ``training_features``.
+        BadImageError
+            If rows give no image; the message names them.
+        """
+        if self.training_distances_ is None:
+            raise AttributeError("This program measures no distances: save the model with training_features=X.")
+        return self._all_outputs(X)[:, -1]
+
+    def farther_than(self, distances: np.ndarray) -> np.ndarray:
+        """Return which fraction of the training images is nearer, for each distance.
+
+        Parameters
+        ----------
+        distances : ndarray of shape (n_samples,)
+            From :meth:`distances` or :meth:`run`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), float64
+            In [0, 1].
+
+        Raises
+        ------
+        AttributeError
+            If the model was saved without ``training_features``.
+        """
+        if self.training_distances_ is None:
+            raise AttributeError("This program measures no distances: save the model with training_features=X.")
+        levels = np.linspace(0, 1, len(self.training_distances_))
+        return np.interp(distances, self.training_distances_, levels)
+
+    def run(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the outputs for images that are decoded and resized already, and their distances.
+
+        Parameters
+        ----------
+        pixels : ndarray of shape (n_samples, height, width, 3), uint8
+            Of ``image_size``, RGB.
+
+        Returns
+        -------
+        outputs : ndarray of shape (n_samples, n_outputs), float32
+            Probabilities, or numbers.
+        distances : ndarray of shape (n_samples,), float32, or None
+            To the training set; None if the model was saved without ``training_features``.
+
+        Raises
+        ------
+        ValueError
+            If the pixels are of another shape or type.
+        """
+        outputs = self._network.run(pixels)
+        return (outputs, None) if self.training_distances_ is None else (outputs[:, :-1], outputs[:, -1])
+
     def _outputs(self, X: Any) -> np.ndarray:
+        outputs = self._all_outputs(X)
+        return outputs if self.training_distances_ is None else outputs[:, :-1]
+
+    def _all_outputs(self, X: Any) -> np.ndarray:
         images = as_images(X)
         outputs = np.empty((len(images), *self._network.output_shapes[0]), np.float32)
         bad: list[BadRow] = []
@@ -121,8 +196,8 @@ class Program:
         return outputs
 
 
-def _parsed(about: bytes) -> tuple[np.ndarray | None, tuple[int, int], str]:
-    """Return the classes, the image size and the rule of resizing."""
+def _parsed(about: bytes) -> tuple[np.ndarray | None, tuple[int, int], str, np.ndarray | None]:
+    """Return the classes, the image size, the rule of resizing, and quantiles of distances."""
     try:
         if len(about) > _MAX_ABOUT:
             raise ValueError(f"it has {len(about):,} bytes; expected at most {_MAX_ABOUT:,}")
@@ -132,7 +207,13 @@ def _parsed(about: bytes) -> tuple[np.ndarray | None, tuple[int, int], str]:
         image_size = as_image_size((height, width))
         if resize not in RESIZE_RULES:
             raise ValueError(f"resize={resize!r}")
-        return None if classes is None else _labels(classes), image_size, resize
+        distances = values.get("training_distances")
+        return (
+            None if classes is None else _labels(classes),
+            image_size,
+            resize,
+            None if distances is None else _quantiles(distances),
+        )
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ProgramError(f"what it says of itself is malformed: {error}") from None
 
@@ -143,3 +224,13 @@ def _labels(classes: Sequence[Any]) -> np.ndarray:
     if not isinstance(classes, list) or len(kinds) != 1 or not kinds <= {str, int, float, bool}:
         raise ValueError("expected classes of one type: text, numbers or booleans")
     return np.array(classes)
+
+
+def _quantiles(values: Any) -> np.ndarray:
+    """Return quantiles as an array: numbers that do not fall."""
+    if not isinstance(values, list) or not 2 <= len(values) <= 1001 or {type(value) for value in values} != {float}:
+        raise ValueError("expected quantiles of distances as a list of numbers")
+    quantiles = np.array(values)
+    if not np.isfinite(quantiles).all() or (np.diff(quantiles) < 0).any():
+        raise ValueError("expected quantiles of distances that do not fall")
+    return quantiles

@@ -175,3 +175,33 @@ def test_values_without_bound(folder):
     huge = ops.pad(pixels, [0, 0, 0, 0], [0, 2**14, 2**14, 0], "constant")
     with pytest.raises(ValueError, match=r"an operator .* gives .*16400"):
         check_sizes(openvino.Model([huge], [pixels]))
+
+
+def test_distances_to_the_training_set(folder, tmp_path):
+    root, paths = folder
+    model = skcnn.load(root / "classes.skcnn")
+    skcnn.save(model, tmp_path / "m.skcnn", training_features=paths, program=True)
+    program, loaded = load_program(tmp_path / "m.skcnn"), skcnn.load(tmp_path / "m.skcnn")
+    training, features = loaded.training_features_, model[0].transform(paths)
+    np.testing.assert_allclose(program.distances(paths), training.distances(features), rtol=1e-4)
+    np.testing.assert_allclose(program.predict_proba(paths), model.predict_proba(paths), atol=1e-5)
+    np.testing.assert_allclose(program.training_distances_, training.quantiles)
+    distances = program.distances(paths)
+    np.testing.assert_allclose(program.farther_than(distances), training.farther_than(distances), rtol=1e-6)
+    white = np.full((1, 16, 16, 3), 255, np.uint8)
+    assert program.distances(white)[0] > training.quantiles[-1]
+    assert program.farther_than(program.distances(white))[0] == 1
+    plain = load_program(root / "classes.skcnn")
+    with pytest.raises(AttributeError, match="measures no distances: save the model with training_features=X"):
+        plain.distances(paths)
+    # Saved again, an estimator keeps them only if it is asked to, as with the images.
+    skcnn.save(loaded, tmp_path / "without.skcnn")
+    assert not hasattr(skcnn.load(tmp_path / "without.skcnn"), "training_features_")
+
+
+@pytest.mark.parametrize("values", [[1.0], [2.0, 1.0], [1.0, float("nan")], ["a", "b"], {"a": 1}, [0.0] * 2000])
+def test_forged_quantiles(values, folder, tmp_path):
+    root, _ = folder
+    forged(root / "classes.skcnn", tmp_path / "m.skcnn", **about(training_distances=values))
+    with pytest.raises(ModelFileError, match="expected quantiles of distances"):
+        load_program(tmp_path / "m.skcnn")

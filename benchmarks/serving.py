@@ -1,0 +1,190 @@
+"""``skcnn serve`` under load, on the loopback interface of one machine, which the clients share with the server.
+
+One command::
+
+    python benchmarks/serving.py --data flowers/ --weights mobilenet_v2.weights.h5 --json serving.json
+
+``throughput``: images per second of 64 clients, each of which sends one image per request and waits for its answer,
+beside ``predict_proba`` in a process, 32 images at a time; and of the same server without batches (``--max-batch 1``).
+Rounds are interleaved.
+
+``hostile``: 64 clients for a minute, of whose requests 1 % are bombs, cut, of another type, 100 MB long or slow:
+statuses, times of answers to the others, memory of the server, and whether each answer is what ``predict_proba`` gives.
+
+``start``: seconds from the start of the process to the first answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from _load import Load, memory_of
+from _rounds import describe, machine, table
+from sklearn.pipeline import make_pipeline
+
+import skcnn
+from skcnn.datasets import load_image_folder
+from skcnn.ensemble import BaggedSGDClassifier
+from skcnn.feature_extraction import BottleneckFeatures
+from skcnn.persistence import load_program
+
+BATCH = 32
+
+
+@contextmanager
+def server(model: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Start ``skcnn serve`` on a free port; give the process and the port."""
+    command = [sys.executable, "-m", "skcnn", "serve", str(model), "--port", "0", *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        line = next(line for line in process.stdout if line.startswith("Serving at"))
+        yield process, int(line.rpartition(":")[2])
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def in_process(predict: Any, images: list[bytes], seconds: float) -> float:
+    """Return images per second of ``predict_proba``, a batch at a time."""
+    begin, n_images = time.perf_counter(), 0
+    while time.perf_counter() - begin < seconds:
+        start = n_images % (len(images) - BATCH + 1)
+        predict(images[start : start + BATCH])
+        n_images += BATCH
+    return n_images / (time.perf_counter() - begin)
+
+
+def throughput(path: Path, model: Any, images: list[bytes], n_rounds: int, seconds: float) -> dict[str, list[float]]:
+    """Run each way for some seconds per round."""
+    program = load_program(path)
+    assert program is not None
+    expected = program.predict_proba(images)
+    rates: dict[str, list[float]] = {}
+    with server(path) as (_, batched), server(path, "--max-batch", "1") as (_, single):
+        runs = {
+            "predict_proba of the estimator, 32 at a time": lambda: in_process(model.predict_proba, images, seconds),
+            "predict_proba of the program, 32 at a time": lambda: in_process(program.predict_proba, images, seconds),
+            "skcnn serve, 64 clients": lambda: Load(batched, images, expected).run(seconds),
+            "skcnn serve --max-batch 1, 64 clients": lambda: Load(single, images, expected).run(seconds),
+        }
+        for number in range(n_rounds + 1):
+            for name in list(runs)[:: 1 if number % 2 else -1]:
+                rate = runs[name]()
+                if number:  # the first round warms up
+                    rates.setdefault(name, []).append(rate)
+            print(f"  round {number} of {n_rounds}, load {os.getloadavg()[0]:.1f}", file=sys.stderr)
+    return rates
+
+
+def hostile(path: Path, images: list[bytes], seconds: float) -> dict[str, Any]:
+    """Put load on a server, 1 % of it hostile."""
+    program = load_program(path)
+    assert program is not None
+    memory: list[float] = []
+    with server(path) as (process, port):
+        Load(port, images, program.predict_proba(images)).run(min(5, seconds))  # pools and buffers are there then
+        load = Load(port, images, program.predict_proba(images), hostile=0.01)
+        done = threading.Event()
+
+        def watch() -> None:
+            while not done.wait(0.5):
+                memory.append(memory_of(process.pid))
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        rate = load.run(seconds)
+        done.set()
+        watcher.join()
+    thirds = np.array_split(memory or [float("nan")], 3)
+    return {
+        "images_per_second": rate,
+        "statuses": {str(status): count for status, count in sorted(load.statuses.items())},
+        "hostile": dict(sorted(load.hostile.items())),
+        "wrong": load.wrong,
+        "seconds": {name: float(np.quantile(load.seconds, q)) for name, q in (("p50", 0.5), ("p99", 0.99), ("max", 1))},
+        "memory": {"first third": float(np.median(thirds[0])), "last third": float(np.median(thirds[-1])),
+                   "peak": float(np.max(memory or [float("nan")]))},
+    }  # fmt: skip
+
+
+def start(path: Path, image: bytes, n_rounds: int) -> list[float]:
+    """Return the seconds from the start of a process to the first answer."""
+    program = load_program(path)
+    assert program is not None
+    expected = program.predict_proba([image])
+    seconds = []
+    for _ in range(n_rounds):
+        begin = time.perf_counter()
+        with server(path) as (_, port):
+            until_it_answers = time.perf_counter() - begin
+            load = Load(port, [image], expected, n_clients=1)
+            load.run(1e-3)
+            seconds.append(until_it_answers + load.seconds[0])
+    return seconds
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, print the tables, and write them as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with one folder of images per class")
+    parser.add_argument("--backbone", default="MobileNetV2", help="the network (default: %(default)s)")
+    parser.add_argument("--weights", default="pretrained", help="its weights (default: the published ones)")
+    parser.add_argument("--images", type=int, default=128, help="images that are sent (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=5, help="of a way per round (default: %(default)s)")
+    parser.add_argument("--load", type=float, default=60, help="seconds of hostile load (default: %(default)s)")
+    parser.add_argument("--json", type=Path, help="write all figures to this file")
+    options = parser.parse_args(arguments)
+
+    data = load_image_folder(options.data)
+    order = np.random.default_rng(0).permutation(len(data.target))
+    paths = [data.data["path"].iloc[row] for row in order]
+    train, sent = paths[options.images :][:300], paths[: options.images]
+    features = BottleneckFeatures(options.backbone, weights=options.weights)
+    model = make_pipeline(features, BaggedSGDClassifier(random_state=0))
+    model.fit(train, np.asarray(data.target)[order][options.images :][:300])
+    images = [Path(path).read_bytes() for path in sent]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.skcnn")
+        skcnn.save(model, path, program=True)
+        model.set_params(bottleneckfeatures__cache=None)
+        difference = float(np.abs(load_program(path).predict_proba(images) - model.predict_proba(images)).max())
+        seconds_to_start = start(path, images[0], options.rounds)
+        rates = throughput(path, model, images, options.rounds, options.seconds)
+        under_load = hostile(path, images, options.load)
+
+    print(f"{options.backbone}, {len(images)} images; {describe(machine())}; load {os.getloadavg()[0]:.1f}\n")
+    reference = rates["predict_proba of the program, 32 at a time"]
+    lines = [
+        [name, f"{median(values):.0f} ({min(values):.0f} to {max(values):.0f})",
+         f"{median(a / b for a, b in zip(values, reference, strict=True)):.2f}"]
+        for name, values in rates.items()
+    ]  # fmt: skip
+    print(table(["what", "images per second", "of predict_proba"], lines))
+    batched, single = (rates[f"skcnn serve{options}, 64 clients"] for options in ("", " --max-batch 1"))
+    print(f"\nBatches: {median(a / b for a, b in zip(batched, single, strict=True)):.2f} times one image at a time.")
+    print(f"Program and estimator differ by {difference:.1e} at most.")
+    print(f"From start to first answer: {median(seconds_to_start):.2f} s (median of {options.rounds}).\n")
+    for name, value in under_load.items():
+        print(f"{name}: {value}")
+    if options.json:
+        report = {"machine": machine(), "rates": rates, "hostile": under_load, "start": seconds_to_start}
+        options.json.write_text(json.dumps(report | {"difference": difference}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""Hostile requests: refused with a reason, within bounds; nothing that they name is opened."""
+
+import base64
+import json
+import struct
+import zlib
+
+import httpx
+import numpy as np
+import pytest
+from serving_client import Client, encoded
+
+import skcnn.images
+from skcnn.serving import Limits
+
+LIMITS = Limits(max_body=50_000, max_images=4, max_queue=8, max_pixels=10_000, body_timeout=0.3)
+
+
+@pytest.fixture(scope="module")
+def client(served):
+    client = make_client(served)
+    yield client
+    client.stop()
+
+
+def make_client(served, limits=LIMITS, **options):
+    return Client([served[0] / "classes.skcnn"], limits=limits, **options)
+
+
+def still_answers(client, served):
+    response = client.post("/predict", content=served[1][0], headers={"content-type": "image/png"})
+    return response.status_code == 200 and "label" in response.json()["images"][0]
+
+
+def bomb(width, height):
+    """A PNG file of a few kB that declares so many pixels."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    rows = zlib.compress(bytes(1 + 3 * width) * min(height, 100), 9)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+MULTIPART = {"content-type": "multipart/form-data; boundary=b"}
+PART = b'--b\r\nContent-Disposition: form-data; name="images"; filename="a"\r\n\r\nx\r\n'
+JSON = {"content-type": "application/json"}
+REFUSED = {
+    "a bomb": (bomb(60_000, 60_000), {"content-type": "image/png"}, 422, "decompression bomb"),
+    "a smaller bomb": (
+        bomb(101, 100),
+        {"content-type": "image/png"},
+        422,
+        "10100 pixels, more than max_pixels=10000",
+    ),
+    "empty": (b"", {"content-type": "image/png"}, 400, "Got an empty image"),
+    "no image": (b"GIF89a", {"content-type": "image/gif"}, 422, ""),
+    "a program of PostScript": (b"%!PS-Adobe-3.0 EPSF-3.0\n", {"content-type": "image/eps"}, 422, "not an image of"),
+    "another type": (b"a=b", {"content-type": "application/x-www-form-urlencoded"}, 415, "Got the content type"),
+    "no type": (b"a", {}, 415, "Got the content type ''"),
+    "no JSON": (b"{", JSON, 400, "The body is not JSON"),
+    "nested JSON": (b"[" * 40_000, JSON, 400, "The body is not JSON: it is nested too deep"),
+    "other JSON": (b'{"image": []}', JSON, 400, "Got other JSON"),
+    "a path": (b'{"images": ["/etc/passwd"]}', JSON, 400, "Image 0 is not base64; no path and no URL is opened"),
+    "a URL": (b'{"images": ["http://127.0.0.1:1/a.png"]}', JSON, 400, "no URL is opened"),
+    "a dict": (b'{"images": [{"path": "/etc/passwd"}]}', JSON, 400, "Image 0 is not base64"),
+    "a path in base64": (json.dumps({"images": [base64.b64encode(b"/etc/passwd").decode()]}).encode(), JSON, 422, ""),
+    "no boundary": (b"", {"content-type": "multipart/form-data"}, 400, "it has no boundary"),
+    "no part": (b"--b--\r\n", MULTIPART, 400, ""),
+    "a cut body": (PART, MULTIPART, 400, "ends before its last boundary"),
+    "no multipart": (b"\x00" * 100, MULTIPART, 400, "is malformed"),
+    "too many parts": (PART * 5 + b"--b--\r\n", MULTIPART, 413, "more than 4 images"),
+    "too many texts": (json.dumps({"images": ["aaaa"] * 5}).encode(), JSON, 413, "more than 4 images"),
+    "too long": (b"x" * 50_001, {"content-type": "image/png"}, 413, "more than 50,000 bytes"),
+}
+
+
+@pytest.mark.parametrize("attack", REFUSED)
+def test_refused(attack, client, served, monkeypatch):
+    monkeypatch.setattr(skcnn.images._input, "_read_url", lambda url: pytest.fail(f"{url} was opened"))
+    body, headers, status, message = REFUSED[attack]
+    response = client.post("/predict", content=body, headers=headers)
+    assert response.status_code == status
+    answer = response.json()
+    assert message in (answer["error"] if "error" in answer else answer["images"][0]["error"])
+    assert still_answers(client, served)
+    assert client.app.state.service.held.n_bytes == 0
+
+
+def test_a_name_is_no_path(client, served):
+    row = client.post("/predict", files={"images": ("../../etc/passwd", served[1][0])}).json()["images"][0]
+    assert (row["name"], "label" in row) == ("../../etc/passwd", True)
+
+
+def test_a_chunked_body_is_counted_as_it_arrives(client, served):
+    sent = []
+
+    def endless():
+        while True:
+            sent.append(1)
+            yield b"x" * 1000
+
+    try:
+        status = client.post("/predict", content=endless(), headers={"content-type": "image/png"}).status_code
+    except httpx.TransportError:  # the connection was closed while the client still sent
+        status = 413
+    assert status == 413
+    assert len(sent) < 10_000
+    assert still_answers(client, served)
+
+
+@pytest.mark.parametrize(
+    ("sent", "answer"),
+    [
+        (b"POST /predict HT", b""),
+        (b"POST /predict HTTP/1.1\r\nHost: localhost\r\nA: ", b""),
+        (
+            b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 1000\r\n\r\nabc",
+            b"HTTP/1.1 408 ",
+        ),
+        (
+            b"POST /nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nabc",
+            b"HTTP/1.1 404 ",
+        ),
+        (b"\x16\x03\x01" * 10, b"HTTP/1.1 400 "),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nA: " + b"a" * 40_000, b"HTTP/1.1 400 "),
+    ],
+    ids=["half a line", "half a head", "half a body", "half a body to nobody", "TLS", "a long head"],
+)
+def test_slow_senders_are_cut_off(sent, answer, client, served):
+    with client.connected() as connection:
+        connection.sendall(sent)
+        received = b""
+        while chunk := connection.recv(4096):  # ends because the server closes the connection
+            received += chunk
+    assert received.startswith(answer)
+    assert still_answers(client, served)
+
+
+def test_a_client_that_goes_away(client, served):
+    with client.connected() as connection:
+        connection.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nabc")
+    assert still_answers(client, served)
+
+
+def test_a_full_queue(client, served):
+    batcher = client.model("classes").running.batcher
+    with batcher.admit(8):
+        for path, body in (("/predict", served[1][0]), ("/v2/models/classes/infer", b"{}")):
+            response = client.post(path, content=body, headers={"content-type": "image/png"})
+            assert response.status_code == 503
+            assert int(response.headers["retry-after"]) >= 1
+            assert "8 images wait, and at most 8 may; try again in 1 s" in response.json()["error"]
+    assert still_answers(client, served)
+    assert 'skcnn_requests_total{model="classes",status="503"} 2.0' in client.get("/metrics").text
+
+
+def test_bodies_are_held_within_a_bound(served):
+    client = make_client(served, Limits(max_held=1000))
+    try:
+        noise = encoded(np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8))
+        response = client.post("/predict", content=noise, headers={"content-type": "image/png"})
+        assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+        assert still_answers(client, served)
+    finally:
+        client.stop()
+
+
+def test_pages_of_other_sites(client):
+    assert client.get("/models", headers={"host": "evil.example"}).status_code == 421
+    assert client.get("/models", headers={"host": "localhost:1234"}).status_code == 200
+    assert client.post("/predict", headers={"origin": "https://evil.example"}).status_code == 403
+    assert client.get("/models", headers={"origin": str(client.base_url)}).status_code == 200
+
+
+def test_token(served):
+    client = make_client(served, token="0123456789abcdef")
+    try:
+        for path in ("/models", "/metrics", "/v2/models/classes", "/predict", "/nothing"):
+            for given in (None, "Bearer 0123456789abcdeF", "Basic 0123456789abcdef", "Bearer"):
+                headers = {} if given is None else {"authorization": given}
+                response = client.request("POST" if path == "/predict" else "GET", path, headers=headers)
+                assert (path, response.status_code) == (path, 401)
+                assert response.headers["www-authenticate"] == "Bearer"
+        for path in ("/", "/healthz", "/v2/health/live", "/v2/health/ready", "/openapi.json"):
+            assert client.get(path).status_code == 200
+        headers = {"authorization": "Bearer 0123456789abcdef", "host": "models.example"}
+        assert client.get("/models", headers=headers).status_code == 200
+    finally:
+        client.stop()
+
+
+def test_the_model_fails(served):
+    client = make_client(served)
+    try:
+        client.model("classes").running.batcher._run = lambda images: 1 / 0
+        response = client.post("/predict", content=served[1][0], headers={"content-type": "image/png"})
+        assert response.status_code == 500
+        assert response.json() == {"error": "The model failed (ZeroDivisionError); see the server's log."}
+    finally:
+        client.stop()
