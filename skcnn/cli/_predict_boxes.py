@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skcnn._files import replacing
@@ -29,11 +30,13 @@ def is_coco(path: str | None) -> bool:
 
 def predict_boxes(detector: Any, paths: list[str], options: argparse.Namespace) -> None:
     """Print, write or draw the boxes in images, as the options say."""
-    from skcnn.boxes import as_boxes
+    from skcnn.boxes import as_boxes, as_instances
 
     if options.top:
         raise ValueError(f"--top {options.top} needs a model of classes; {options.model} finds boxes.")
-    found = as_boxes(detector.predict(paths))
+    files = files_in(options.draw, paths, ".jpg") if options.draw else None
+    found = detector.predict(paths)
+    found = (as_instances if any("mask" in table for table in found) else as_boxes)(found)
     if options.output:
         written = _from_score(found, options.min_score or 0.0)
         if is_coco(options.output):
@@ -41,8 +44,8 @@ def predict_boxes(detector: Any, paths: list[str], options: argparse.Namespace) 
         else:
             write_table(_table(written, paths), options.output)
     shown = _from_score(found, options.min_score or _SHOWN_FROM)
-    if options.draw:
-        _draw(shown, paths, options.draw)
+    if files is not None:
+        _draw(shown, paths, files)
         print(f"{options.draw}: {counted(sum(map(len, shown)), 'box')} in {counted(len(paths), 'image')}")
     elif not options.output:
         _print(shown, paths)
@@ -79,26 +82,32 @@ def _table(found: np.ndarray, paths: list[str]) -> pd.DataFrame:
 def _write_coco(found: np.ndarray, paths: list[str], output: str) -> None:
     from skcnn.boxes import boxes_to_coco
 
-    coco = boxes_to_coco(found, paths)
+    has_masks = any("mask" in table.columns for table in found)
+    coco = boxes_to_coco(found, paths, masks=has_masks)
     with replacing(output, durable=False) as unfinished, open(unfinished, "w", encoding="utf-8") as file:
         json.dump(coco, file)
 
 
-def _draw(found: np.ndarray, paths: list[str], folder: str) -> None:
-    """Write each image with its boxes; names are those of the images, numbered where several have one."""
+def _draw(found: np.ndarray, paths: list[str], files: list[Path]) -> None:
+    """Write each image with its boxes, and with the masks in them if the model finds these."""
     from skcnn._plot.boxes import with_boxes
+    from skcnn._plot.masks import rgb, with_mask
     from skcnn._plot.theme import SERIES
-    from skcnn.boxes import COORDINATES, box_arrays, sorted_labels
+    from skcnn.boxes import COORDINATES, box_arrays, sorted_labels, whole_masks
     from skcnn.images import as_images
 
     images = as_images(paths)
     color_of = {
         label: SERIES[place % len(SERIES)] for place, label in enumerate(sorted_labels(box_arrays(found).label))
     }
-    for row, (boxes, file) in enumerate(zip(found, files_in(folder, paths, ".jpg"), strict=True)):
+    for row, (boxes, file) in enumerate(zip(found, files, strict=True)):
         boxes = boxes[::-1]  # the best on top
+        image = images.decode(row, images.size(row))
+        if "mask" in boxes:
+            for label, mask in zip(boxes["label"], whole_masks(boxes, image.shape[:2]), strict=True):
+                image = with_mask(image, mask, {1: rgb(color_of[label])})
         drawn = with_boxes(
-            images.decode(row, images.size(row)),
+            image,
             boxes[COORDINATES].to_numpy(float),
             [color_of[label] for label in boxes["label"]],
             [f"{label} {score:.2f}" for label, score in zip(boxes["label"], boxes["score"], strict=True)],

@@ -11,7 +11,7 @@ Masks, whose pixels are labels, take a road of their own, on which no value chan
 """
 
 from skcnn.images._bad_rows import BadImageError, BadImageWarning, BadRow, bad_rows_frame
-from skcnn.images._coco_masks import CocoSegments, masks_from_coco, segment_mask
+from skcnn.images._coco_masks import CocoSegments, mask_segment, masks_from_coco, segment_mask
 from skcnn.images._decode import (
     FORMATS,
     RESIZE_RULES,
@@ -71,6 +71,7 @@ __all__ = [
     "fetched_once",
     "image_sizes",
     "map_ahead",
+    "mask_segment",
     "masks_from_coco",
     "one_pass",
     "read_batches",
