@@ -141,7 +141,7 @@ def _print_distances(pipeline: Any, X: Any) -> None:
     print(
         "\nDistance of the features to those of the training set:\n"
         f"{'quantile':>8}  {'training':>8}  {'new':>8}\n" + "\n".join(lines) + "\n"
-        f"{frame.loc[0.95, 'fraction']:.1%} of the images lie farther than 95 % of the training images; expected are 5 %."
+        f"{frame.loc[0.95, 'fraction']:.1%} of the images lie farther than 95 % of the training images; expected: 5 %."
     )
 
 
