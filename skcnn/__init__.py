@@ -12,7 +12,7 @@ Or the network is fine-tuned::
 ``metric_learning`` compares images of people, or of anything that has identities.
 
 ``inspection`` shows where in an image either of them looked. ``decomposition`` has autoencoders, which are trained
-without labels.
+without labels. ``generative`` makes images.
 
 Importing ``skcnn`` loads neither Keras nor matplotlib: these come when something needs them.
 """
@@ -36,6 +36,7 @@ _MODULES = (
     "ensemble",
     "exporting",
     "feature_extraction",
+    "generative",
     "images",
     "inspection",
     "metric_learning",

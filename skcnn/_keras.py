@@ -167,7 +167,7 @@ def has_gpu() -> bool:
     return False
 
 
-def gradient_of(function: Callable[..., Any]) -> Callable[..., Any]:
+def gradient_of(function: Callable[..., Any], *, compiled: bool = False) -> Callable[..., Any]:
     """Return the function that gives the gradient of another one, on whichever backend Keras runs.
 
     Keras itself has no gradients that all its backends share.
@@ -176,6 +176,9 @@ def gradient_of(function: Callable[..., Any]) -> Callable[..., Any]:
     ----------
     function : callable
         From tensors to a scalar tensor and a tuple of further ones, made of ``keras.ops`` and Keras models.
+    compiled : bool, default=False
+        Whether TensorFlow compiles it for each new form of arrays, as JAX always does: a second that is worth it where
+        the same form comes many times.
 
     Returns
     -------
@@ -200,6 +203,9 @@ def gradient_of(function: Callable[..., Any]) -> Callable[..., Any]:
                 value, more = function(first, *others)
             return tape.gradient(value, first), more
 
+        if compiled:
+            differentiated = tf.function(differentiated, autograph=False)
+
     elif backend == "jax":
         import jax
 
@@ -213,10 +219,7 @@ def gradient_of(function: Callable[..., Any]) -> Callable[..., Any]:
             return torch.autograd.grad(value, first)[0], more
 
     else:
-        raise RuntimeError(
-            f"Keras runs on the {backend!r} backend, which has no gradients: set the environment variable "
-            "KERAS_BACKEND to 'tensorflow', 'jax' or 'torch' before Python starts."
-        )
+        raise RuntimeError(_no_gradients(backend))
 
     def on_arrays(*arrays: Any) -> list[Any]:
         with pinned():
@@ -224,6 +227,56 @@ def gradient_of(function: Callable[..., Any]) -> Callable[..., Any]:
             return [keras.ops.convert_to_numpy(tensor) for tensor in (gradient, *more)]
 
     return on_arrays
+
+
+def inner_gradient(function: Callable[[Any], Any], tensor: Any) -> Any:
+    """Return the gradient of a sum of outputs with respect to an input, inside a loss that is itself differentiated.
+
+    For penalties on gradients. It is to be called where a training step computes its loss.
+
+    Parameters
+    ----------
+    function : callable
+        From a tensor to another one, made of ``keras.ops`` and Keras models. Layers in it draw nothing at random.
+    tensor : tensor
+        Where the gradient is taken; nothing is differentiated through it.
+
+    Returns
+    -------
+    tensor
+        Of the shape of ``tensor``.
+
+    Raises
+    ------
+    RuntimeError
+        If the backend has no gradients.
+    """
+    keras = import_keras()
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(tensor)
+            total = keras.ops.sum(function(tensor))
+        return tape.gradient(total, tensor)
+    if backend == "jax":
+        import jax
+
+        return jax.grad(lambda inputs: keras.ops.sum(function(inputs)))(tensor)
+    if backend == "torch":
+        import torch
+
+        tensor = tensor.detach().requires_grad_(True)
+        return torch.autograd.grad(keras.ops.sum(function(tensor)), tensor, create_graph=True)[0]
+    raise RuntimeError(_no_gradients(backend))
+
+
+def _no_gradients(backend: str) -> str:
+    return (
+        f"Keras runs on the {backend!r} backend, which has no gradients: set the environment variable KERAS_BACKEND to "
+        "'tensorflow', 'jax' or 'torch' before Python starts."
+    )
 
 
 def is_keras_model(value: object) -> bool:
@@ -306,6 +359,7 @@ def copy_model(
     *,
     changed: Callable[[Any], dict[str, Any]] = lambda operation: {},
     call: Callable[..., Any] | None = None,
+    inputs: Any = None,
     copy_weights: bool = True,
     seed: int = 0,
 ) -> Any:
@@ -320,6 +374,8 @@ def copy_model(
     call : callable or None, default=None
         Functional models only: ``call(operation, *inputs, **options)`` gives the outputs of an operation of the copy,
         whose name is that in the model. None calls the operation.
+    inputs : keras.KerasTensor or None, default=None
+        Functional models with one input only: what the copy begins with, such as an input of another size.
     copy_weights : bool, default=True
         Whether the copy gets the weights of the model, or is left with its first ones: for copies whose weights
         differ in shape, or are to be drawn again.
@@ -344,7 +400,9 @@ def copy_model(
             return copy_model(operation, changed=changed, copy_weights=False)
         return type(operation).from_config(config)
 
-    options = {} if call is None else {"call_function": call}
+    options: dict[str, Any] = {} if call is None else {"call_function": call}
+    if inputs is not None:
+        options["input_tensors"] = inputs
     with building(seed):
         copy = keras.models.clone_model(model, clone_function=clone, **options)
     if copy_weights:

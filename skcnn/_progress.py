@@ -9,7 +9,14 @@ from typing import Any
 PATIENCE = 5
 
 
-def progress_bar(rows: Iterable[Any] | None = None, *, total: int | None = None, title: str, verbose: int | str) -> Any:
+def progress_bar(
+    rows: Iterable[Any] | None = None,
+    *,
+    total: int | None = None,
+    title: str,
+    verbose: int | str,
+    unit: str = "image",
+) -> Any:
     """Return a progress bar of tqdm, over rows or to be updated by hand.
 
     Parameters
@@ -23,6 +30,8 @@ def progress_bar(rows: Iterable[Any] | None = None, *, total: int | None = None,
     verbose : int or "auto"
         0 shows none, and 1 one from the first row on. "auto" shows one in a terminal or a notebook where the job takes
         longer than 5 seconds.
+    unit : str, default="image"
+        What a row is.
 
     Returns
     -------
@@ -33,5 +42,5 @@ def progress_bar(rows: Iterable[Any] | None = None, *, total: int | None = None,
 
     if verbose == "auto":
         # tqdm's None is: in a terminal only. In notebooks it always shows a bar.
-        return tqdm(rows, total=total, desc=title, unit="image", delay=PATIENCE, disable=None)
-    return tqdm(rows, total=total, desc=title, unit="image", disable=not verbose)
+        return tqdm(rows, total=total, desc=title, unit=unit, delay=PATIENCE, disable=None)
+    return tqdm(rows, total=total, desc=title, unit=unit, disable=not verbose)

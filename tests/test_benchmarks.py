@@ -326,7 +326,7 @@ def test_detector_and_localizer(script, tmp_path, capsys):
 
 def test_segmenter(script, tmp_path, capsys, monkeypatch):
     generator = np.random.default_rng(0)
-    rows = ["image_id,breed"]
+    rows = ["image_id,breed,species"]
     for folder in ("images", "masks"):
         (tmp_path / folder).mkdir()
     for number in range(10):
@@ -335,7 +335,7 @@ def test_segmenter(script, tmp_path, capsys, monkeypatch):
         pixels[top : top + 16, left : left + 16], mask[top : top + 16, left : left + 16] = 255, 1
         Image.fromarray(pixels).save(tmp_path / "images" / f"{number}.jpg")
         Image.fromarray(mask).save(tmp_path / "masks" / f"{number}.png")
-        rows.append(f"{number},{'abcde'[number % 5]}")
+        rows.append(f"{number},{'abcde'[number % 5]},{'cat' if number % 2 else 'dog'}")
     (tmp_path / "index.csv").write_text("\n".join(rows))
     bench = script("segmentation")
     monkeypatch.setattr(bench, "LARGE", (128, 192))
@@ -349,6 +349,17 @@ def test_segmenter(script, tmp_path, capsys, monkeypatch):
     assert "mean IoU" in capsys.readouterr().out
     bench.main(["tiles", *given])
     assert len(capsys.readouterr().out.splitlines()) == 3
+    monkeypatch.setattr(bench, "N_COMPOSED", (6, 4))
+    monkeypatch.setattr(bench, "COMPOSED_SIDE", 64)
+    parts = [("detector", "backbone=ResNet20"), ("detector", "n_channels=8"), ("segmenter", "backbone=ResNet20")]
+    parts += [(part, "head_epochs=1") for part in ("detector", "segmenter")] + [("segmenter", "image_size=32")]
+    given = ["--data", str(tmp_path), *(text for part, name in parts for text in ("--set", f"{part}__{name}"))]
+    bench.main(["instances", "--margins", "0", "0.1", "--figure", str(tmp_path / "worst.png"), *given])
+    table = capsys.readouterr().out.splitlines()[-6:]
+    expected = ["boxes,", "true", "margin=0.0", "margin=0.0,", "margin=0.1", "margin=0.1,"]
+    assert [line.split()[0] for line in table] == expected
+    with Image.open(tmp_path / "worst.png") as image:
+        assert image.size[0] > 100
 
 
 def test_numbers_and_tags(script, tmp_path, capsys):
@@ -428,3 +439,22 @@ def test_one_pass_gives_what_the_windows_give(script, shared, image_files, capsy
     assert row[:4] == ["| block 6, average", "96", "16", "529"]
     assert float(row[4]) <= module.TOLERANCE
     assert row[5] == "100 %"
+
+
+def test_style_transfer(script, tmp_path, capsys):
+    generator = np.random.default_rng(0)
+    paths = []
+    for name in ("content", "style"):
+        paths.append(str(tmp_path / f"{name}.png"))
+        Image.fromarray(generator.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize((64, 48)).save(paths[-1])
+    network = ["--network", "ResNet20", "--size", "48", "--max-iter", "3"]
+    script("style_transfer").main(["images", *paths, *network, "--out", str(tmp_path)])
+    assert "48 x 36" in capsys.readouterr().out
+    with Image.open(tmp_path / "style_1.png") as image:
+        assert image.size == (3 * 48, 36)
+    script("style_transfer").main(["weights", *paths, *network])
+    tables = capsys.readouterr().out
+    assert "style_weight" in tables
+    assert "content_weight" in tables
+    script("style_transfer").main(["memory", *paths, *network, "--side", "40"])
+    assert "tile_size=512 seconds per iteration" in capsys.readouterr().out

@@ -18,6 +18,7 @@ from skcnn.boxes import boxes_from_frame, boxes_to_coco, boxes_to_frame, boxes_t
 from skcnn.cli import _fit_boxes, main
 from skcnn.cli._boxes import box_form, load_boxes
 from skcnn.cli._models import detector_from
+from skcnn.cli._predict_boxes import predict_boxes
 from skcnn.datasets import load_coco
 from skcnn.detection import CNNDetector
 from skcnn.feature_extraction import BottleneckFeatures
@@ -231,6 +232,28 @@ def test_predict_draws_boxes(data, fitted, tmp_path, capsys):
     column = min(int(left) + 1, 319)
     assert changed[int(top) + 4 : int(bottom) - 4, column].mean() > 0.8
     assert changed.mean() < 0.3
+
+
+def test_predict_draws_masks_of_objects(tmp_path, capsys):
+    grey = str(tmp_path / "grey.png")
+    Image.new("RGB", (200, 200), (90, 90, 90)).save(grey)
+    mask = np.zeros((100, 120), bool)
+    mask[40:, :60] = True
+    table = pd.DataFrame([["red", 40.0, 60.0, 160.0, 160.0, 0.9]], columns=[*COLUMNS, "score"]).assign(mask=[mask])
+
+    class Instances:
+        def predict(self, X):
+            found = np.empty(len(X), object)
+            found[:] = [table for _ in X]
+            return found
+
+    options = argparse.Namespace(top=None, draw=str(tmp_path), output=None, min_score=None, model="m")
+    predict_boxes(Instances(), [grey], options)
+    drawn = as_images([str(tmp_path / "grey.jpg")]).decode(0, (200, 200)).astype(int)
+    tinted = np.abs(drawn - 90).max(axis=2) > 20
+    assert tinted[105:152, 48:96].all()
+    assert not tinted[105:152, 104:152].any()
+    assert not tinted[:, 170:].any()
 
 
 MISTAKES = [

@@ -78,7 +78,7 @@ def test_what_cannot_be_explained_is_said_before_a_network_is_built(
     folder, tmp_path, monkeypatch, capsys, steps, message
 ):
     model = saved(tmp_path / "model.skcnn", *steps)
-    monkeypatch.setattr("skcnn.inspection._scored_network.feature_network", None)
+    monkeypatch.setattr("skcnn.inspection._explainable.feature_network", None)
     assert main(["explain", str(model), str(folder / "0.png"), "-o", str(tmp_path / "heat.png")]) == 1
     error = capsys.readouterr().err
     assert f"{model} cannot be explained. " in error
@@ -95,7 +95,7 @@ def test_what_cannot_be_explained_is_said_before_a_network_is_built(
 )
 def test_mistakes_are_reported_before_keras_starts(folder, tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("skcnn.inspection._scored_network.feature_network", None)
+    monkeypatch.setattr("skcnn.inspection._explainable.feature_network", None)
     arguments = [argument.format(folder=folder) for argument in arguments]
     assert main(["explain", str(folder / "digits.skcnn"), *arguments]) == 1
     assert message in capsys.readouterr().err
@@ -160,4 +160,4 @@ def test_windows_of_a_detector(folder, tmp_path, capsys):
     assert float(score) == pytest.approx(best["score"], abs=1e-3)
     assert heat.stat().st_size > 0
     assert main([*command, "--layer", "stage2_unit3"]) == 1
-    assert "--layer stage2_unit3 needs a classifier" in capsys.readouterr().err
+    assert "--layer stage2_unit3 needs another model" in capsys.readouterr().err

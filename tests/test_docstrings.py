@@ -20,6 +20,7 @@ ANY_NAMES = {
     "y_pred": "boxes of any form",
     "pos_label": "a label of any type",
     "target": "a label of any type",
+    "reference": "images of any form, or vectors",
     "estimator": "an estimator of any package, by its methods",
     "transformer": "an estimator of any package, by its methods",
     "classifier": "an estimator of any package, by its methods",

@@ -11,10 +11,11 @@ from skcnn._training._checkpoints import Checkpoint, CheckpointError, run_identi
 from skcnn._training._fits import RememberedFit, fit_memory
 from skcnn._training._graphs import Graph, Weights, clear_graphs, get_graph, n_graphs, trainer_class
 from skcnn._training._layers import in_inference_mode, variable_dropout
+from skcnn._training._map_estimator import Inputs, MapEstimator, Objective, TargetSet
 from skcnn._training._optimizers import as_json, as_optimizer, keras_as_data, keras_from_data
 from skcnn._training._pixels import batches_of_images, decoded_images, image_reader, report_bad_rows, undecodable
 from skcnn._training._prefix import Cut, split_network
-from skcnn._training._pretrained import Head, MapDesign, map_strides
+from skcnn._training._pretrained import Head, MapDesign, MapParts, map_strides
 from skcnn._training._runs import (
     Driver,
     Monitor,
@@ -27,9 +28,9 @@ from skcnn._training._runs import (
     train_epoch,
 )
 from skcnn._training._saved_parameters import pack_parameters, shared_features, unpack_parameters
-from skcnn._training._schedules import SCHEDULES, still_falls
+from skcnn._training._schedules import SCHEDULES, rate_at, still_falls
 from skcnn._training._unfreeze import check_unfreeze, freeze_batch_norm, open_layers
-from skcnn._training._views import FLIPS, Flips, Views
+from skcnn._training._views import FLIPS, Flips, Views, flipped_views
 
 __all__ = [
     "AUGMENTATIONS",
@@ -42,8 +43,12 @@ __all__ = [
     "Flips",
     "Graph",
     "Head",
+    "Inputs",
     "MapDesign",
+    "MapEstimator",
+    "MapParts",
     "Monitor",
+    "Objective",
     "Phase",
     "Progress",
     "Read",
@@ -52,6 +57,7 @@ __all__ = [
     "Sampler",
     "Settings",
     "Stage",
+    "TargetSet",
     "Views",
     "Weights",
     "as_augmentation",
@@ -65,6 +71,7 @@ __all__ = [
     "clear_graphs",
     "decoded_images",
     "fit_memory",
+    "flipped_views",
     "freeze_batch_norm",
     "get_graph",
     "image_reader",
@@ -77,6 +84,7 @@ __all__ = [
     "n_graphs",
     "open_layers",
     "pack_parameters",
+    "rate_at",
     "report_bad_rows",
     "run_identity",
     "seed_layers",

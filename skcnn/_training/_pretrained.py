@@ -132,12 +132,27 @@ class MapDesign:
             pixels = keras.Input((*self.image_size, 3), name="pixels")
             outputs = joined.model(scale_pixels(pixels, self.backbone.preprocessing))
             model = keras.Model(pixels, outputs)
-        set_weights(joined.network, weights.get("base") or self.initial_base())
+        self._set_weights(joined.network, joined.layers, weights)
+        return model
+
+    def trained_parts(self, weights: Weights) -> MapParts:
+        """Return network and head with trained weights, each as a model of its own, in inference mode and float32."""
+        keras = import_keras()
+        with building(self.seed):
+            network = self._built(None).network
+            maps = feature_maps(network, self.image_size, self.strides, widened=self.widened)
+            inputs = {stride: keras.Input(tensor.shape[1:]) for stride, tensor in maps.items()}
+            output, layers = self.head(inputs)
+            head = keras.Model(list(inputs.values()), output, name="head")
+        self._set_weights(network, layers, weights)
+        return MapParts(network, list(maps.values()), head)
+
+    def _set_weights(self, network: Any, layers: list[Any], weights: Weights) -> None:
+        set_weights(network, weights.get("base") or self.initial_base())
         start = 0
-        for layer in joined.layers:
+        for layer in layers:
             layer.set_weights(weights["head"][start : start + len(layer.weights)])
             start += len(layer.weights)
-        return model
 
     @property
     def _initial(self) -> _Initial:
@@ -160,6 +175,24 @@ class MapDesign:
     def _cut(self, joined: _Joined, unfreeze: Any) -> Cut:
         names = [*self.open_names(joined.network, unfreeze), *(layer.name for layer in joined.layers)]
         return split_network(joined.network, names, joined.model.outputs[0], image_size=self.image_size)
+
+
+class MapParts(NamedTuple):
+    """A trained network and the head on its maps, apart.
+
+    Parameters
+    ----------
+    network : keras.Model
+        From scaled pixels.
+    maps : list of KerasTensor of shape (n, rows, columns, channels)
+        Maps of the network, the inputs of the head.
+    head : keras.Model
+        From the maps to the output.
+    """
+
+    network: Any
+    maps: list[Any]
+    head: Any
 
 
 class _Joined(NamedTuple):

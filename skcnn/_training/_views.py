@@ -182,3 +182,54 @@ class Flips(Images):
 
     def _axes(self, view: int) -> tuple[int, ...]:
         return tuple({"vertical": 0, "horizontal": 1}[axis] for axis in self._flips[view])
+
+
+class _FlippedViews(Flips):
+    """Mirror images of views."""
+
+    def __init__(self, views: Views, flips: str | None, **options: Any):
+        super().__init__(views, flips, **options)
+        self._views = views
+        self.n_views *= views.n_views
+
+    def boxes(self, row: int, boxes: np.ndarray) -> np.ndarray:
+        """Return boxes of the resized image where they are in a view."""
+        return super().boxes(row, self._views.boxes(self.items[row][0], boxes))
+
+    def mask(self, row: int, mask: np.ndarray) -> np.ndarray:
+        """Return the mask of the resized image as that of a view."""
+        return super().mask(row, self._views.mask(self.items[row][0], mask))
+
+
+def flipped_views(
+    images: Images,
+    flips: str | None,
+    augmentation: Any,
+    n_views: int | None,
+    seed: int,
+    *,
+    size: tuple[int, int],
+    resize: str,
+    max_pixels: int | None,
+) -> Flips:
+    """Return the views of images that are trained on: mirror images, of augmented views where these are kept.
+
+    Parameters
+    ----------
+    images : Images
+        All rows.
+    flips : {None, "horizontal", "both"}
+        See :class:`Flips`.
+    augmentation : {"light", "standard"}, keras layer, list of layers or None
+        See :class:`Views`.
+    n_views : int or None
+        Augmented views that are kept of each image. None keeps none: what is drawn again in each epoch is no view.
+    seed : int
+        Of augmented views.
+    size, resize, max_pixels
+        How images are read.
+    """
+    options: dict[str, Any] = {"size": size, "resize": resize, "max_pixels": max_pixels}
+    if augmentation is None or n_views is None:
+        return Flips(images, flips, **options)
+    return _FlippedViews(Views(images, int(n_views), augmentation, seed=seed, **options), flips, **options)

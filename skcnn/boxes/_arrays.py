@@ -26,6 +26,8 @@ class BoxArrays(NamedTuple):
         Scores; NaN for the boxes of images that have none. None where no image has scores.
     n_images : int
         Length of y, images without objects included.
+    mask : ndarray of shape (n_boxes,), object, or None, default=None
+        Masks, where they were asked for: see :func:`instance_arrays`.
     """
 
     image: np.ndarray
@@ -33,11 +35,22 @@ class BoxArrays(NamedTuple):
     xyxy: np.ndarray
     score: np.ndarray | None
     n_images: int
+    mask: np.ndarray | None = None
+
+    @property
+    def masks(self) -> np.ndarray:
+        """The masks of boxes that have them: ``mask``, which is not None."""
+        if self.mask is None:
+            raise ValueError("These boxes have no masks; expected those of instance_arrays.")
+        return self.mask
 
     def take(self, rows: np.ndarray) -> BoxArrays:
         """Return the boxes at ``rows`` (indices or a mask), of the same images."""
         score = None if self.score is None else self.score[rows]
-        return self._replace(image=self.image[rows], label=self.label[rows], xyxy=self.xyxy[rows], score=score)
+        mask = None if self.mask is None else self.mask[rows]
+        return self._replace(
+            image=self.image[rows], label=self.label[rows], xyxy=self.xyxy[rows], score=score, mask=mask
+        )
 
     def tables(self) -> np.ndarray:
         """Return the canonical form: a 1-D object array with one DataFrame per image."""
@@ -46,6 +59,8 @@ class BoxArrays(NamedTuple):
         ends = np.searchsorted(self.image[order], np.arange(self.n_images), side="right").tolist()
         # Cut from one table, which is several times as fast as to make each of them.
         whole = box_table(self.label[order], self.xyxy[order], None if self.score is None else self.score[order])
+        if self.mask is not None:
+            whole["mask"] = pd.Series(self.mask[order], dtype=object)
         for row, (start, end) in enumerate(pairwise([0, *ends])):
             y[row] = whole.iloc[start:end].reset_index(drop=True)
         return y

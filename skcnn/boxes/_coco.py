@@ -14,14 +14,16 @@ from skcnn.boxes._forms import box_arrays
 from skcnn.images import as_images, image_sizes
 
 
-def boxes_from_coco(coco: Mapping[str, Any]) -> tuple[list[str], np.ndarray]:
+def boxes_from_coco(coco: Mapping[str, Any], *, masks: bool = False) -> tuple[list[str], np.ndarray]:
     """Return the files and boxes of a data set in COCO's form.
 
     Parameters
     ----------
     coco : dict
         What ``json.load`` makes of such a file: "images", "categories" and "annotations". Annotations with
-        ``iscrowd`` 1, which surround many objects at once, are left out; segments are not read.
+        ``iscrowd`` 1, which surround many objects at once, are left out.
+    masks : bool, default=False
+        Whether to keep the segment of each object, in a column ``mask``: see :func:`as_instances`.
 
     Returns
     -------
@@ -33,7 +35,8 @@ def boxes_from_coco(coco: Mapping[str, Any]) -> tuple[list[str], np.ndarray]:
     Raises
     ------
     ValueError
-        If a part is missing, or an annotation names an image or a category that is not there, or has no box.
+        If a part is missing, or an annotation names an image or a category that is not there, or has no box or, with
+        ``masks``, no segmentation.
 
     See Also
     --------
@@ -62,7 +65,7 @@ def boxes_from_coco(coco: Mapping[str, Any]) -> tuple[list[str], np.ndarray]:
         )
     rows = {image["id"]: row for row, image in enumerate(coco["images"])}
     names = {category["id"]: category["name"] for category in coco["categories"]}
-    image, label, xyxy = [], [], []
+    image, label, xyxy, segments = [], [], [], []
     for number, annotation in enumerate(coco["annotations"]):
         if annotation.get("iscrowd"):
             continue
@@ -75,6 +78,10 @@ def boxes_from_coco(coco: Mapping[str, Any]) -> tuple[list[str], np.ndarray]:
         box = annotation.get("bbox")
         if not isinstance(box, (list, tuple)) or len(box) != 4:
             raise ValueError(f"Annotation {number} has the bbox {box!r}; expected [x, y, width, height].")
+        segment = annotation.get("segmentation")
+        if masks and (not isinstance(segment, (list, Mapping)) or not segment):
+            raise ValueError(f"Annotation {number} has the segmentation {segment!r}; expected polygons or run lengths.")
+        segments.append(segment)
         image.append(rows[annotation["image_id"]])
         label.append(names[annotation["category_id"]])
         xyxy.append([box[0], box[1], box[0] + box[2], box[1] + box[3]])
@@ -85,6 +92,7 @@ def boxes_from_coco(coco: Mapping[str, Any]) -> tuple[list[str], np.ndarray]:
         np.array(xyxy, dtype=float).reshape(-1, 4)[order],
         None,
         len(rows),
+        np.array([*segments, None], dtype=object)[:-1][order] if masks else None,
     )
     return [entry["file_name"] for entry in coco["images"]], arrays.tables()
 

@@ -140,9 +140,9 @@ def _parts_of_dict(item: dict[str, Any], where: str) -> _Parts:
         raise ValueError(f"{where} is a dict with the keys {list(item)}. {ACCEPTED}.")
     score = item.get("scores")
     return _same_length(
-        _objects(_plain(item["labels"])),
-        _four_columns(_plain(item["boxes"]), where),
-        None if score is None else _numbers(_plain(score), f"the scores of {where}"),
+        _objects(as_plain(item["labels"])),
+        _four_columns(as_plain(item["boxes"]), where),
+        None if score is None else _numbers(as_plain(score), f"the scores of {where}"),
         where,
     )
 
@@ -161,7 +161,7 @@ def _parts_of_detections(item: Any, where: str) -> _Parts:
 
 
 def _parts_of_array(item: Any, where: str) -> _Parts:
-    item = _plain(item)
+    item = as_plain(item)
     try:
         array = np.asarray(item)
     except ValueError:
@@ -237,6 +237,6 @@ def _is_detections(item: Any) -> bool:
     return hasattr(item, "xyxy")
 
 
-def _plain(values: Any) -> Any:
+def as_plain(values: Any) -> Any:
     """Return tensors of torch, also those that have a gradient or lie on a GPU, as what NumPy takes."""
     return values.detach().cpu() if hasattr(values, "detach") else values

@@ -50,7 +50,8 @@ class BaseCache(ABC):
         """Yield rows with the digests of their content, in the order given.
 
         Files are read and hashed in threads; one whose path, size and time of change are known is not read again,
-        unless it changed less than 2 s before. URLs are always read.
+        unless it changed less than 2 s before. Rows of a source are known by their stamps, and read otherwise. URLs are
+        always read.
 
         Parameters
         ----------

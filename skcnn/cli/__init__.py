@@ -30,6 +30,7 @@ from skcnn.cli import (
     _serve,
     _similar,
     _split,
+    _stylize,
     _track,
 )
 from skcnn.cli._arguments import Parser
@@ -118,10 +119,11 @@ def _show_warning(
 def _parser() -> Parser:
     parser = Parser(
         prog="skcnn",
-        description="Classify images, and find objects in them, with the features of pretrained networks.",
+        description="Classify images, and find objects, regions and people in them, with pretrained networks.",
         epilog=(
             "A folder of images has one folder per class: flowers/rose/1.jpg. Instead of a folder, a table works too:\n"
-            "a .csv file with the columns 'path' and 'label'. Boxes around objects are Pascal VOC, COCO or a .csv.\n\n"
+            "a .csv file with the columns 'path' and 'label'. Boxes around objects are Pascal VOC, COCO or a .csv.\n"
+            "Masks are a folder beside that of the images.\n\n"
             "examples:\n"
             "  skcnn demo                                               a demonstration, offline, within a minute\n"
             "  skcnn fit flowers/ -o flowers.skcnn                      train on a folder of images\n"
@@ -130,6 +132,8 @@ def _parser() -> Parser:
             "  skcnn predict flowers.skcnn a.jpg b.jpg --top 5          the most probable classes\n"
             "  skcnn fit VOC2007/ -o objects.skcnn                      train a detector on images with boxes\n"
             "  skcnn predict objects.skcnn new/ --draw drawn/           what it finds, drawn\n"
+            "  skcnn fit pets/ -o pets.skcnn                            train a segmenter on images/ and masks/\n"
+            "  skcnn predict pets.skcnn new/ -o masks/                  a mask per image\n"
             "  skcnn explain flowers.skcnn a.jpg -o heat.png            which regions support the class\n"
             "  skcnn export flowers.skcnn flowers.onnx                  one file for a runtime, without skcnn\n"
             "  skcnn serve flowers.skcnn                                over HTTP, with a page to drop images on\n"
@@ -140,6 +144,7 @@ def _parser() -> Parser:
             "  skcnn split flowers/ --train train.csv --test test.csv   near duplicates stay together\n"
             "  skcnn duplicates train/ test/                            do they share images?\n"
             "  skcnn track det.txt -o tracks.txt                        follow detected objects through a video\n"
+            "  skcnn stylize content.jpg style.jpg -o out.png           an image in the style of another one\n"
             "  skcnn backbones                                          list the networks\n"
             "  skcnn cache info features/                               describe a cache directory\n\n"
             "`skcnn COMMAND --help` lists the options of a command."
@@ -165,6 +170,7 @@ def _parser() -> Parser:
         _duplicates,
         _split,
         _track,
+        _stylize,
         _backbones,
         _cache,
     ):

@@ -57,6 +57,11 @@ def positive(text: str) -> float:
     return _number(text, float, lambda number: 0 < number < math.inf, "a number > 0")
 
 
+def not_negative(text: str) -> float:
+    """Read a number >= 0."""
+    return _number(text, float, lambda number: 0 <= number < math.inf, "a number >= 0")
+
+
 def fraction(text: str) -> float:
     """Read a number in (0, 1)."""
     return _number(text, float, lambda number: 0 < number < 1, "a fraction in (0, 1)")
@@ -84,6 +89,31 @@ def layers_to_unfreeze(text: str) -> str | int | float:
     return text
 
 
+def label_color(text: str) -> tuple[int | None, int | tuple[int, ...]]:
+    """Read what pixels of a class are: a number, or red, green and blue; with its label before it, if it is given."""
+    label, _, color = text.rpartition("=")
+    try:
+        numbers = tuple(map(int, color.split(",")))
+        number = int(label) if label else None
+    except ValueError:
+        numbers, number = (), None
+    if len(numbers) not in (1, 3) or not all(0 <= value <= 255 for value in (*numbers, number or 0)):
+        raise argparse.ArgumentTypeError(
+            f"got {text}; expected a number or RED,GREEN,BLUE, each from 0 to 255, such as 255 or 128,0,0; or with its "
+            "label before it, such as 255=128,0,0"
+        )
+    return number, numbers if len(numbers) == 3 else numbers[0]
+
+
+def folder_of_images(text: str) -> str:
+    """Read the path of a folder that is there."""
+    path = os.path.expanduser(text)
+    _check_there(path, "a folder of images")
+    if not os.path.isdir(path):
+        raise UnusableError(f"{text} is a file; expected a folder of images")
+    return path
+
+
 def data_path(text: str) -> str:
     """Read the path of a folder or of a CSV table."""
     path = os.path.expanduser(text)
@@ -95,7 +125,7 @@ def data_path(text: str) -> str:
 
 
 def data_or_boxes_path(text: str) -> str:
-    """Read the path of a folder, of a CSV table, or of a JSON file with boxes."""
+    """Read the path of a folder, of a CSV table, or of a JSON file with boxes or masks."""
     path = os.path.expanduser(text)
     if not path.lower().endswith(".json"):
         return data_path(text)

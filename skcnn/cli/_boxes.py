@@ -36,7 +36,8 @@ def add_boxes(parser: argparse.ArgumentParser) -> Any:
     boxes.add_argument(
         "--split",
         metavar="NAME",
-        help="of Pascal VOC: a list of images in ImageSets/Main, such as train (default: all)",
+        help="of Pascal VOC: a list of images in ImageSets/Main, such as train (default: all); for masks in "
+        "ImageSets/Segmentation",
     )
     boxes.add_argument(
         "--image-folder",

@@ -55,7 +55,8 @@ def _run(run: Callable[[argparse.Namespace], int | None], options: argparse.Name
     try:
         code = run(options)
     except ValueError as error:
-        if (bad := getattr(error, "bad_rows", None)) is None:  # known by this, since the import takes a second
+        # Known by this, since the import takes a second; masks have words of their own.
+        if (bad := getattr(error, "bad_rows", None)) is None or hasattr(error, "for_command"):
             raise
         skip = ", or leave them out with --skip-bad" if hasattr(options, "skip_bad") else ""
         advice = f"Repair or remove them{skip}. `skcnn check` lists them."

@@ -24,15 +24,19 @@ BAD_IMAGES = "bad_images.csv"
 
 
 def add_data(parser: argparse.ArgumentParser, *, boxes: bool = False) -> None:
-    """Add the argument of labelled images; with ``boxes``, those of a detector may be meant."""
+    """Add the argument of labelled images; with ``boxes``, those of a detector or a segmenter may be meant."""
     parser.add_argument(
         "data",
         type=data_or_boxes_path if boxes else data_path,
         help="a folder with one folder of images per class, or a .csv with path and label"
-        + ("; or images with boxes, see below" if boxes else ""),
+        + ("; or images with boxes or masks, see below" if boxes else ""),
     )
     add_path_column(parser)
-    parser.add_argument("--label-column", metavar="NAME", help="column of labels in the .csv (default: label)")
+    parser.add_argument(
+        "--label-column",
+        metavar="NAME",
+        help=f"column of labels in the .csv (default: label{', or mask for masks' if boxes else ''})",
+    )
 
 
 def add_images(parser: argparse.ArgumentParser) -> None:
@@ -73,14 +77,14 @@ def load_data(options: argparse.Namespace, *, needs_labels: bool = True) -> Bunc
         label: str | None = label_column(options)
         if not needs_labels and options.label_column is None and label not in header_of(options.data):
             label = None
-        return _without_bad(_load_table(options.data, options, label), options)
+        return without_bad(_load_table(options.data, options, label), options)
     for option, value in (("--path-column", options.path_column), ("--label-column", options.label_column)):
         if value is not None:
             raise ValueError(f"{option} {value}; expected a .csv as input, got {options.data}.")
     from skcnn.datasets import load_image_folder
 
     has_labels = needs_labels or _has_class_folders(options.data)
-    return _without_bad(load_image_folder(options.data, labels="inferred" if has_labels else None), options)
+    return without_bad(load_image_folder(options.data, labels="inferred" if has_labels else None), options)
 
 
 def label_column(options: argparse.Namespace) -> str:
@@ -133,7 +137,7 @@ def list_images(options: argparse.Namespace) -> Bunch:
             frames.append(pd.DataFrame({"path": [given]}, dtype=object))
     # Objects throughout: pandas' own text type refuses names that are not UTF-8.
     frame = pd.concat([frame.astype(object) for frame in frames], ignore_index=True)
-    return _without_bad(Bunch(frame=frame, target=None, target_names=None), options)
+    return without_bad(Bunch(frame=frame, target=None, target_names=None), options)
 
 
 def is_file_of_image(given: str) -> bool:
@@ -192,7 +196,7 @@ def header_of(table: str) -> list[str]:
         return []
 
 
-def _without_bad(dataset: Bunch, options: argparse.Namespace) -> Bunch:
+def without_bad(dataset: Bunch, options: argparse.Namespace) -> Bunch:
     """Leave out images that cannot be read, if ``--skip-bad`` is given: written to a table, and reported at the end."""
     dataset.n_bad = 0
     if not getattr(options, "skip_bad", False):

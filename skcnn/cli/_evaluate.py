@@ -1,8 +1,9 @@
-"""``skcnn evaluate``: evaluate a saved model of classes, numbers or boxes; choose a threshold where classes are two."""
+"""``skcnn evaluate``: evaluate a saved model on labelled images; choose a threshold where classes are two."""
 
 from __future__ import annotations
 
 import argparse
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,16 @@ from skcnn.cli._arguments import UnusableError, at_most_one, model_path, output_
 from skcnn.cli._boxes import FORMS, add_boxes, box_form, boxes_text, check_box_options, load_boxes
 from skcnn.cli._common import add_command, finds_boxes, names_text, with_progress
 from skcnn.cli._data import add_data, add_skip_bad, label_column, load_data, numbers_of
+from skcnn.cli._evaluate_identity import evaluate_pairs, evaluate_people
+from skcnn.cli._masks import MASK_FORMS, add_masks, check_mask_options, load_masks, mask_form, masks_text
+from skcnn.cli._predict_identity import recognizes, verifies
+from skcnn.cli._predict_masks import segments
 
 if TYPE_CHECKING:
     from sklearn.utils import Bunch
 
     from skcnn.metrics.parts import Predictions
-    from skcnn.report import ClassifierReport, DetectionReport, RegressionReport
+    from skcnn.report import ClassifierReport, DetectionReport, RegressionReport, SegmentationReport
 
 
 def add_to(commands: Any) -> None:
@@ -26,11 +31,15 @@ def add_to(commands: Any) -> None:
         run,
         "evaluate a saved model on labelled images",
         epilog="Of a model that predicts numbers, the labels are numbers: those of a column of a .csv.\n"
+        "Of a model of identities, there is one folder per person; or for a FaceVerifier a .csv with two columns of\n"
+        "paths and a third with 1 (one person) or 0 (two).\n"
         "A threshold chosen by --recall fits the images it was chosen on: evaluate the new model on others.\n\n"
         "examples:\n"
         "  skcnn evaluate flowers.skcnn test/ --html report.html\n"
         "  skcnn evaluate ages.skcnn test.csv --label-column age --html report.html\n"
         "  skcnn evaluate cells.skcnn VOC2007/ --split test --html report.html\n"
+        "  skcnn evaluate pets.skcnn test/ --mask-folder test_masks/ --html report.html\n"
+        "  skcnn evaluate people.skcnn others/\n"
         "  skcnn evaluate defects.skcnn dev/ --recall 0.95 --positive defect -o careful.skcnn\n"
         "  skcnn evaluate careful.skcnn test/",
     )
@@ -41,6 +50,7 @@ def add_to(commands: Any) -> None:
         "--html", type=output_path, metavar="PATH", help="also write a report: tables, curves and images"
     )
     add_boxes(evaluate)
+    add_masks(evaluate)
     threshold = evaluate.add_argument_group("threshold of a model with two classes")
     threshold.add_argument(
         "--recall",
@@ -64,10 +74,23 @@ def run(options: argparse.Namespace) -> None:
 
     from skcnn.persistence import load
 
+    pipeline = load(options.model)
+    if segments(pipeline):
+        _evaluate_masks(pipeline, options)
+        return
+    check_mask_options(options, None)
     form = box_form(options.data)
     check_box_options(options, form)
+    if verifies(options.model) or recognizes(pipeline):
+        for name, value in (("--recall", options.recall), ("--html", options.html)):
+            if value is not None:
+                raise ValueError(f"{name} needs a model of classes; {options.model} compares identities.")
+        if verifies(options.model):
+            evaluate_pairs(pipeline, options)
+        else:
+            evaluate_people(pipeline, options)
+        return
     dataset = load_data(options) if form is None else load_boxes(options, form)
-    pipeline = load(options.model)
     if finds_boxes(pipeline):
         if form is None:
             raise UnusableError(f"{options.model} finds boxes; expected {FORMS}, got {options.data}")
@@ -93,6 +116,31 @@ def _evaluate_boxes(detector: Any, dataset: Bunch, options: argparse.Namespace) 
         raise ValueError(f"--recall needs a model of two classes; {options.model} finds boxes.")
     print(boxes_text(dataset))
     report = DetectionReport.from_estimator(detector, dataset.frame, dataset.target, name=_name(options))
+    _show(report, options)
+
+
+def _evaluate_masks(model: Any, options: argparse.Namespace) -> None:
+    from skcnn.report import SegmentationReport
+
+    form = mask_form(options)
+    if form is None:
+        raise UnusableError(f"{options.model} predicts masks; expected {MASK_FORMS}, got {options.data}")
+    check_mask_options(options, form)
+    if options.recall is not None:
+        raise ValueError(f"--recall needs a model of two classes; {options.model} predicts masks.")
+    segmenter = getattr(model, "best_estimator_", model)
+    dataset = load_masks(options, form, colors=segmenter.colors)
+    print(masks_text(dataset))
+    if unknown := sorted(set(dataset.labels) - set(segmenter.classes_.tolist())):
+        warnings.warn(
+            f"Masks of {options.data} have the labels {names_text(unknown)}, which {options.model} does not know: its "
+            f"classes are {names_text(segmenter.classes_)}.",
+            stacklevel=2,
+        )
+    segmenter.set_params(colors=dataset.colors)
+    report = SegmentationReport.from_estimator(
+        segmenter, dataset.frame, dataset.target, classes=dataset.class_names, name=_name(options)
+    )
     _show(report, options)
 
 
@@ -149,7 +197,9 @@ def _name(options: argparse.Namespace) -> str:
     return f"{Path(options.model).stem} on {Path(options.data).name}"
 
 
-def _show(report: ClassifierReport | DetectionReport | RegressionReport, options: argparse.Namespace) -> None:
+def _show(
+    report: ClassifierReport | DetectionReport | RegressionReport | SegmentationReport, options: argparse.Namespace
+) -> None:
     print(report.to_text())
     if options.html:
         report.to_html(options.html)

@@ -9,7 +9,7 @@ from typing import Any
 
 from skcnn._files import replacing
 from skcnn._text import listing, printable_text
-from skcnn.cli._arguments import model_path, output_path
+from skcnn.cli._arguments import image_path, model_path, output_path
 from skcnn.cli._common import add_command, names_text
 from skcnn.cli._data import add_images, add_skip_bad, list_images
 
@@ -24,15 +24,18 @@ def add_to(commands: Any) -> None:
         commands,
         "explain",
         run,
-        "show which regions of images raised the score of a class (Grad-CAM)",
+        "show which regions of images raised the score of a class, a mask or a similarity (Grad-CAM)",
         epilog="The figure shows each image, and beside it the same with the heat laid over it, below the class.\n"
         "Prints a tab-separated line per image: path, class, score of the class before the softmax.\n\n"
         "It explains networks with a linear classifier: what `skcnn fit` writes, CNNClassifier, and pipelines of\n"
-        "BottleneckFeatures, scalers or PCA, and a linear classifier. Of a SlidingWindowDetector it shows how\n"
-        "probable the class is in the window around each place; the score is that of the best window.\n\n"
+        "BottleneckFeatures, scalers or PCA, and a linear classifier. Of a segmenter it shows which surroundings made\n"
+        "pixels those of the class; of a TripletEmbedding what makes images similar to that of --reference.\n"
+        "Of a SlidingWindowDetector it shows how probable the class is in the window around each place; the score is\n"
+        "that of the best window.\n\n"
         "examples:\n"
         "  skcnn explain flowers.skcnn a.jpg b.jpg -o heat.png\n"
-        "  skcnn explain flowers.skcnn a.jpg -o heat.png --class roses",
+        "  skcnn explain flowers.skcnn a.jpg -o heat.png --class roses\n"
+        "  skcnn explain embedding.skcnn a.jpg b.jpg -o heat.png --reference c.jpg",
     )
     parser.add_argument("model", type=model_path, help="a file that `skcnn fit` wrote")
     add_images(parser)
@@ -48,7 +51,14 @@ def add_to(commands: Any) -> None:
         "--class",
         dest="label",
         metavar="LABEL",
-        help="the class to explain (default: the predicted one of each image, or that of the best window)",
+        help="the class to explain (default: the predicted one of each image, or that of the best window; of a "
+        "segmenter the one with most pixels, but the first)",
+    )
+    parser.add_argument(
+        "--reference",
+        type=image_path,
+        metavar="IMAGE",
+        help="for a model of vectors: the image that the similarity is to",
     )
     parser.add_argument(
         "--layer",
@@ -79,14 +89,26 @@ def _display(model: Any, paths: list[str], options: argparse.Namespace) -> Any:
 
     detector = getattr(model, "best_estimator_", model)
     if hasattr(detector, "score_maps"):
-        if options.layer is not None:
-            raise ValueError(f"--layer {options.layer} needs a classifier; {options.model} looks at windows.")
+        for name, value in (("--layer", options.layer), ("--reference", options.reference)):
+            if value is not None:
+                raise ValueError(f"{name} {value} needs another model; {options.model} looks at windows.")
         return WindowHeatDisplay.from_estimator(detector, paths, target=_target(detector, options))
     try:
         check_explainable(model)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{options.model} cannot be explained. {error}") from error
-    return GradCAMDisplay.from_estimator(model, paths, target=_target(model, options), layer=options.layer)
+    has_classes = hasattr(getattr(model, "best_estimator_", model), "classes_")
+    if has_classes != (options.reference is None):
+        raise ValueError(
+            f"--reference {options.reference} needs a model of vectors; {options.model} has classes."
+            if has_classes
+            else f"{options.model} is a model of vectors: say with --reference which image the similarity is to."
+        )
+    if not has_classes and options.label is not None:
+        raise ValueError(f"--class {options.label} needs a model of classes; {options.model} is one of vectors.")
+    return GradCAMDisplay.from_estimator(
+        model, paths, target=_target(model, options), reference=options.reference, layer=options.layer
+    )
 
 
 def _figure_path(text: str) -> str:
@@ -100,7 +122,8 @@ def _target(model: Any, options: argparse.Namespace) -> Any:
     """Return the label of the class that is written like --class: labels may be numbers. None if it is not given."""
     if options.label is None:
         return None
-    for label in model.classes_.tolist():
+    classes = getattr(model, "best_estimator_", model).classes_
+    for label in classes.tolist():
         if str(label) == options.label:
             return label
-    raise ValueError(f"--class {options.label}; the classes of the model are {names_text(model.classes_)}.")
+    raise ValueError(f"--class {options.label}; the classes of the model are {names_text(classes)}.")

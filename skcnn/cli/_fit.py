@@ -23,6 +23,9 @@ from skcnn.cli._common import add_command, add_features, names_text, weights_fro
 from skcnn.cli._data import add_data, add_skip_bad, images_text, load_data
 from skcnn.cli._fit_boxes import check_fit_options, fit_boxes
 from skcnn.cli._fit_identity import check_identity_options, fit_identity
+from skcnn.cli._fit_masks import check_segmenter_options, fit_masks
+from skcnn.cli._masks import Form as MaskForm
+from skcnn.cli._masks import add_masks, check_mask_options, has_masks_clearly, mask_form
 from skcnn.cli._models import SEARCHED, classifier_from, search_from, search_table
 
 if TYPE_CHECKING:
@@ -43,7 +46,7 @@ def add_to(commands: Any) -> None:
         commands,
         "fit",
         run,
-        "train on labelled images, or images with boxes, and save the model",
+        "train on labelled images, or images with boxes or masks, and save the model",
         epilog="The metrics that are printed are estimates for new images: each image is predicted by a model\n"
         "that was trained without it and its near duplicates.\n\n"
         "examples:\n"
@@ -55,6 +58,7 @@ def add_to(commands: Any) -> None:
         "  skcnn fit flowers/ -o flowers.skcnn --weights mobilenet_v2.weights.h5    (no download)\n"
         "  skcnn fit VOC2007/ -o detector.skcnn --split trainval --html report.html\n"
         "  skcnn fit boxes.json -o detector.skcnn --image-folder images/ --head-epochs 60\n"
+        "  skcnn fit pets/ -o pets.skcnn --mask-folder masks/ --html report.html\n"
         "  skcnn fit people/ -o people.skcnn --task identity --far 0.001",
     )
     add_data(fit, boxes=True)
@@ -63,9 +67,10 @@ def add_to(commands: Any) -> None:
     )
     fit.add_argument(
         "--task",
-        choices=["classification", "detection", "identity"],
-        help="detection trains a detector of objects on images with boxes; identity enrols people, one folder each, "
-        "and finds them again, or nobody (default: classification or detection, by the data)",
+        choices=["classification", "detection", "segmentation", "identity"],
+        help="detection trains a detector of objects on images with boxes, segmentation a segmenter of pixels on "
+        "images with masks; identity enrols people, one folder each, and finds them again, or nobody (default: by the "
+        "data, never identity)",
     )
     fit.add_argument(
         "--far",
@@ -85,7 +90,8 @@ def add_to(commands: Any) -> None:
         "--test-size",
         type=fraction,
         metavar="FRACTION",
-        help="estimate on this fraction of images, and train on the others (default with --fine-tune or boxes: 0.2)",
+        help="estimate on this fraction of images, and train on the others (default with --fine-tune, boxes or masks: "
+        "0.2)",
     )
     fit.add_argument(
         "--seed", type=count, default=0, metavar="N", help="seed of the folds and the classifier (default: %(default)s)"
@@ -110,15 +116,17 @@ def add_to(commands: Any) -> None:
         help="choose backbone (give --backbone several times), layer and penalty by log-loss",
     )
     add_features(fit, several_backbones=True)
-    boxes = add_boxes(fit)
-    boxes.add_argument(
+    add_boxes(fit)
+    _add_segmenter(add_masks(fit))
+
+    tune = fit.add_argument_group("training of a head for boxes or masks, and fine-tuning")
+    tune.add_argument(
         "--head-epochs",
         type=whole_number,
         metavar="N",
-        help="epochs of what finds boxes, on features that are computed once per image (default: 20)",
+        help="epochs of what finds boxes or masks, on features that are computed once per image (default: 20 for "
+        "boxes, 12 for masks)",
     )
-
-    tune = fit.add_argument_group("fine-tuning")
     tune.add_argument("--fine-tune", action="store_true", help="train a new head, then the network with it")
     tune.add_argument(
         "--unfreeze",
@@ -127,12 +135,34 @@ def add_to(commands: Any) -> None:
         help="all; none; the name of the first layer; -20 for the last 20; or 0.3 for the last 30 %% (default: 0.5)",
     )
     tune.add_argument("--epochs", type=count, metavar="N", help="of fine-tuning (default: 5)")
-    tune.add_argument("--learning-rate", type=positive, metavar="RATE", help="of fine-tuning (default: 3e-5)")
+    tune.add_argument(
+        "--learning-rate", type=positive, metavar="RATE", help="of fine-tuning (default: 3e-5; boxes and masks: 1e-4)"
+    )
     tune.add_argument("--augmentation", choices=["light", "standard"], help="change training images at random")
     tune.add_argument(
         "--early-stopping", action="store_true", help="end when the loss on a tenth of the images no longer falls"
     )
     tune.add_argument("--checkpoint", metavar="FOLDER", help="save every epoch there; a killed run resumes")
+
+
+def _add_segmenter(masks: Any) -> None:
+    """Add the options of a segmenter to the group of masks."""
+    masks.add_argument(
+        "--architecture",
+        choices=["unet", "fcn8", "fcn16", "fcn32"],
+        help="what finds masks: a U-Net has the best edges, an FCN is quicker (default: unet)",
+    )
+    masks.add_argument(
+        "--loss",
+        metavar="NAME",
+        help="cross_entropy, dice, focal, tversky, or a sum such as cross_entropy+dice, which suits small regions "
+        "(default: cross_entropy)",
+    )
+    masks.add_argument(
+        "--flips",
+        choices=["horizontal", "both", "none"],
+        help="mirror images to train on as well; both also top and bottom (default: horizontal)",
+    )
 
 
 def _check_options(options: argparse.Namespace) -> None:
@@ -173,6 +203,17 @@ def _check_options(options: argparse.Namespace) -> None:
         options.parser.error("--html needs an estimate: leave out --cv 0")
 
 
+def _task_of(options: argparse.Namespace, boxes: str | None, masks: MaskForm | None) -> str:
+    """Return what the data are for."""
+    if boxes is not None and options.mask_folder is None:
+        return "detection"
+    return "segmentation" if has_masks_clearly(options, masks) else "classification"
+
+
+def _of_segmenters(options: argparse.Namespace) -> dict[str, Any]:
+    return {"--architecture": options.architecture, "--loss": options.loss, "--flips": options.flips}
+
+
 def _check_enough(target: np.ndarray, options: argparse.Namespace) -> None:
     """Raise before images go through a network what would raise after it."""
     sizes = Counter(target.tolist())
@@ -190,20 +231,34 @@ def _check_enough(target: np.ndarray, options: argparse.Namespace) -> None:
 
 def run(options: argparse.Namespace) -> None:
     # Before the imports, which take seconds.
-    form = box_form(options.data)
-    task = options.task or ("classification" if form is None else "detection")
+    boxes, masks = box_form(options.data), mask_form(options)
+    task = options.task or _task_of(options, boxes, masks)
     if options.far is not None and task != "identity":
         options.parser.error("--far needs --task identity")
+    if task != "segmentation":
+        check_mask_options(options, None)
+        for name, value in _of_segmenters(options).items():
+            if value is not None:
+                options.parser.error(
+                    f"{name} is for segmenters: {options.data} has no masks, or give --task segmentation"
+                )
     if task == "detection":
-        check_fit_options(options, form)
-        check_box_options(options, form)
-        fit_boxes(options, form)  # type: ignore[arg-type]  # there is one, or the check has ended
+        check_fit_options(options, boxes)
+        check_box_options(options, boxes)
+        fit_boxes(options, boxes)  # type: ignore[arg-type]  # there is one, or the check has ended
         return
-    if form in ("voc", "coco"):
+    if task == "segmentation":
+        check_segmenter_options(options, masks)
+        check_mask_options(options, masks)
+        fit_masks(options, masks)  # type: ignore[arg-type]  # there is one, or the check has ended
+        return
+    if boxes in ("voc", "coco"):
         raise UnusableError(f"{options.data} has boxes; --task classification needs one folder of images per class")
     check_box_options(options, None)
     if options.head_epochs is not None:
-        options.parser.error("--head-epochs is of a detector; --epochs with --fine-tune is of a classifier")
+        options.parser.error(
+            "--head-epochs is of a detector or a segmenter; --epochs with --fine-tune is of a classifier"
+        )
     if task == "identity":
         check_identity_options(options)
         fit_identity(options)

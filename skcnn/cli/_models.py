@@ -1,11 +1,14 @@
-"""What ``skcnn fit`` trains: features and a head, a search over these, a network that is fine-tuned, or a detector."""
+"""What ``skcnn fit`` trains: features and a head, a search over these, a fine-tuned network, detector or segmenter."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skcnn.cli._common import features_from, verbose, weights_from
+
+if TYPE_CHECKING:
+    from sklearn.utils import Bunch
 
 #: Backbones of `skcnn fit --search` where none is named: small downloads (14 and 29 MB), good features.
 SEARCHED = ("MobileNetV2", "EfficientNetB0")
@@ -69,8 +72,29 @@ def detector_from(options: argparse.Namespace) -> Any:
     """Return the detector that the options describe, not fitted."""
     from skcnn.detection import CNNDetector
 
-    detector = CNNDetector(
+    return _with_options_of_maps(CNNDetector(options.backbone[0]), options)
+
+
+def segmenter_from(options: argparse.Namespace, dataset: Bunch) -> Any:
+    """Return the segmenter that the options describe, not fitted, for masks that :func:`load_masks` returned."""
+    from skcnn.segmentation import CNNSegmenter
+
+    segmenter = CNNSegmenter(
         options.backbone[0],
+        n_classes=None if dataset.class_names is None else len(dataset.class_names),
+        colors=dataset.colors,
+        class_weight=options.class_weight,
+    )
+    if options.flips is not None:
+        segmenter.set_params(flips=None if options.flips == "none" else options.flips)
+    given = {"architecture": options.architecture, "loss": options.loss}
+    segmenter.set_params(**{name: value for name, value in given.items() if value is not None})
+    return _with_options_of_maps(segmenter, options)
+
+
+def _with_options_of_maps(estimator: Any, options: argparse.Namespace) -> Any:
+    """Set the parameters that all heads on feature maps have; what is not given keeps the default of the class."""
+    estimator.set_params(
         weights=weights_from(options),
         image_size=options.image_size,
         resize=options.resize,
@@ -85,8 +109,7 @@ def detector_from(options: argparse.Namespace) -> Any:
     given = {"head_epochs": options.head_epochs, "batch_size": options.batch_size}
     given |= {"unfreeze": None if options.unfreeze == "none" else options.unfreeze}
     given |= {"learning_rate": options.learning_rate}
-    # What is not given keeps the default of the class.
-    return detector.set_params(**{name: value for name, value in given.items() if value is not None})
+    return estimator.set_params(**{name: value for name, value in given.items() if value is not None})
 
 
 def search_from(options: argparse.Namespace, n_samples: int) -> Any:

@@ -1,21 +1,27 @@
-"""``skcnn predict``: predict the classes of images, numbers, or boxes around objects."""
+"""``skcnn predict``: predict the classes of images, numbers, boxes around objects, masks, or who it is."""
 
 from __future__ import annotations
 
 import argparse
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skcnn._text import printable_text, valid_text
-from skcnn.cli._arguments import at_most_one, is_backbone, model_path_or_backbone, whole_number
-from skcnn.cli._common import add_command, finds_boxes, verbose, with_progress, write_table
+from skcnn._text import listing, printable_text, valid_text
+from skcnn.cli._arguments import at_most_one, is_backbone, model_path_or_backbone, output_path, whole_number
+from skcnn.cli._common import TABLE_WRITERS, add_command, finds_boxes, table_path, verbose, with_progress, write_table
 from skcnn.cli._data import add_images, add_skip_bad, images_text, is_file_of_image, list_images
-from skcnn.cli._predict_boxes import boxes_path, folder_path, is_coco, predict_boxes
+from skcnn.cli._image_files import folder_path
+from skcnn.cli._predict_boxes import COCO, is_coco, predict_boxes
 from skcnn.cli._predict_identity import predict_names, predict_pairs, recognizes, verifies
+from skcnn.cli._predict_masks import predict_masks, segments
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+
+_TABLES = listing(TABLE_WRITERS)
 
 
 def add_to(commands: Any) -> None:
@@ -23,7 +29,7 @@ def add_to(commands: Any) -> None:
         commands,
         "predict",
         run,
-        "predict the classes of images, numbers or boxes, as tab-separated lines, as a table or drawn",
+        "predict the classes of images, numbers, boxes or masks, as tab-separated lines, as a table or drawn",
         epilog="examples:\n"
         "  skcnn predict flowers.skcnn a.jpg b.jpg --top 5\n"
         "  skcnn predict flowers.skcnn new/ -o predictions.csv --skip-bad\n"
@@ -31,6 +37,7 @@ def add_to(commands: Any) -> None:
         "  skcnn predict MobileNetV2 a.jpg --top 5\n"
         "  skcnn predict cells.skcnn new/ --draw drawn/ -o boxes.csv\n"
         "  skcnn predict cells.skcnn new/ -o coco.json\n"
+        "  skcnn predict pets.skcnn new/ -o masks/ --draw drawn/\n"
         "  skcnn predict people.skcnn a.jpg b.jpg\n"
         "  skcnn predict verifier.skcnn pairs.csv -o same.csv\n\n"
         "The table has the columns path, label (the predicted class) and one per class, named like the class, with\n"
@@ -38,6 +45,8 @@ def add_to(commands: Any) -> None:
         "numbers, the columns are path and predicted; with several numbers per image, predicted_0, predicted_1...\n"
         "For a detector there is one row per box: path, label, score, xmin, ymin, xmax and ymax, in pixels of the\n"
         "upright image; an image without boxes has a row with its path alone.\n"
+        "A segmenter writes one mask per image into the folder of -o, a .png whose palette has colours and whose\n"
+        "indices are the labels; the table, and lines, have the fraction of pixels of each class.\n"
         "Of `skcnn fit --task identity`: path, label (who it is) and distance. A FaceVerifier takes one .csv with two\n"
         "columns of paths, a pair per row, and gives these, same (1 or 0) and distance.",
     )
@@ -51,10 +60,10 @@ def add_to(commands: Any) -> None:
     predict.add_argument(
         "-o",
         "--output",
-        type=boxes_path,
+        type=_output_path,
         metavar="TABLE",
-        help="write a table (.csv, .parquet or .jsonl), or the boxes of a detector as COCO (.json); lines are then "
-        "printed only with --top",
+        help="write a table (.csv, .parquet or .jsonl), the boxes of a detector as COCO (.json), or the masks of a "
+        "segmenter (a folder); lines are then printed only with --top",
     )
     predict.add_argument("--top", type=whole_number, metavar="K", help="print the K most probable classes (default: 1)")
     predict.add_argument(
@@ -64,9 +73,12 @@ def add_to(commands: Any) -> None:
         "which is downloaded)",
     )
     add_skip_bad(predict)
-    boxes = predict.add_argument_group("boxes of a detector")
+    boxes = predict.add_argument_group("boxes of a detector, masks of a segmenter")
     boxes.add_argument(
-        "--draw", type=folder_path, metavar="FOLDER", help="write images with their boxes drawn, as .jpg"
+        "--draw",
+        type=folder_path,
+        metavar="FOLDER",
+        help="write images with their boxes drawn, as .jpg, or with their masks, as .png",
     )
     boxes.add_argument(
         "--min-score",
@@ -74,6 +86,19 @@ def add_to(commands: Any) -> None:
         metavar="SCORE",
         help="leave out boxes with smaller scores (default: 0.3 in lines and drawn images; with -o the model's own)",
     )
+
+
+def _output_path(text: str) -> str:
+    """Read the path of a table to write, of a file of COCO, or of a folder."""
+    if is_coco(text):
+        return output_path(text)
+    path = Path(text).expanduser()
+    if path.suffix.lower() in TABLE_WRITERS:
+        return table_path(text)
+    if path.suffix and not path.is_dir():
+        expected = ", ".join([*TABLE_WRITERS, COCO])
+        raise argparse.ArgumentTypeError(f"got {text}; expected a name that ends in {expected}, or a folder for masks")
+    return folder_path(text)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -93,7 +118,12 @@ def run(options: argparse.Namespace) -> None:
 
     pipeline = _model(options)
     paths = dataset.frame["path"].tolist()
-    if finds_boxes(pipeline):
+    if segments(pipeline):
+        if is_coco(options.output):
+            raise ValueError(f"-o {options.output} needs a detector; {options.model} predicts masks: give a folder.")
+        predict_masks(pipeline, paths, options)
+    elif finds_boxes(pipeline):
+        _refuse_folder(options)
         predict_boxes(pipeline, paths, options)
     else:
         _refuse_boxes(options)
@@ -111,6 +141,13 @@ def _refuse_boxes(options: argparse.Namespace) -> None:
     if options.draw or options.min_score or is_coco(options.output):
         what = "--draw" if options.draw else "--min-score" if options.min_score else f"-o {options.output}"
         raise ValueError(f"{what} needs a detector; {options.model} finds no boxes.")
+    _refuse_folder(options)
+
+
+def _refuse_folder(options: argparse.Namespace) -> None:
+    output = options.output
+    if output is not None and not is_coco(output) and Path(output).suffix.lower() not in TABLE_WRITERS:
+        raise ValueError(f"-o {output} is a folder, which is for masks; expected a name that ends in {_TABLES}.")
 
 
 def _predict_by_program(options: argparse.Namespace) -> bool:

@@ -4,60 +4,39 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skcnn._files import replacing
 from skcnn._text import counted, printable_text
-from skcnn.cli._arguments import output_path
-from skcnn.cli._common import TABLE_WRITERS, table_path, write_table
+from skcnn.cli._common import write_table
+from skcnn.cli._image_files import files_in, write_image
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-_COCO = ".json"
+COCO = ".json"
 _SHOWN_FROM = 0.3
 """Least score of boxes that are shown, unless another is given: average precision wants more of them than people do."""
 
 _QUALITY = 92
 
 
-def boxes_path(text: str) -> str:
-    """Read the path of a table to write, or of a file of COCO."""
-    if is_coco(text):
-        return output_path(text)
-    try:
-        return table_path(text)
-    except argparse.ArgumentTypeError:
-        expected = ", ".join([*TABLE_WRITERS, _COCO])
-        raise argparse.ArgumentTypeError(f"got {text}; expected a name that ends in {expected}") from None
-
-
 def is_coco(path: str | None) -> bool:
     """Tell whether a file is to be written as COCO's JSON."""
-    return path is not None and path.lower().endswith(_COCO)
-
-
-def folder_path(text: str) -> str:
-    """Read the path of a folder to write to, which may be new."""
-    path = Path(text).expanduser()
-    there = next(place for place in (path, *path.absolute().parents) if place.exists())
-    if not there.is_dir():
-        raise NotADirectoryError(f"{text}: {there} is a file; expected a folder, or the name of a new one")
-    if not os.access(there, os.W_OK):
-        raise PermissionError(f"{text} cannot be written")
-    return str(path)
+    return path is not None and path.lower().endswith(COCO)
 
 
 def predict_boxes(detector: Any, paths: list[str], options: argparse.Namespace) -> None:
     """Print, write or draw the boxes in images, as the options say."""
-    from skcnn.boxes import as_boxes
+    from skcnn.boxes import as_boxes, as_instances
 
     if options.top:
         raise ValueError(f"--top {options.top} needs a model of classes; {options.model} finds boxes.")
-    found = as_boxes(detector.predict(paths))
+    files = files_in(options.draw, paths, ".jpg") if options.draw else None
+    found = detector.predict(paths)
+    found = (as_instances if any("mask" in table for table in found) else as_boxes)(found)
     if options.output:
         written = _from_score(found, options.min_score or 0.0)
         if is_coco(options.output):
@@ -65,8 +44,8 @@ def predict_boxes(detector: Any, paths: list[str], options: argparse.Namespace) 
         else:
             write_table(_table(written, paths), options.output)
     shown = _from_score(found, options.min_score or _SHOWN_FROM)
-    if options.draw:
-        _draw(shown, paths, options.draw)
+    if files is not None:
+        _draw(shown, paths, files)
         print(f"{options.draw}: {counted(sum(map(len, shown)), 'box')} in {counted(len(paths), 'image')}")
     elif not options.output:
         _print(shown, paths)
@@ -108,38 +87,28 @@ def _write_coco(found: np.ndarray, paths: list[str], output: str) -> None:
         json.dump(coco, file)
 
 
-def _draw(found: np.ndarray, paths: list[str], folder: str) -> None:
-    """Write each image with its boxes; names are those of the images, numbered where several have one."""
-    from PIL import Image
-
+def _draw(found: np.ndarray, paths: list[str], files: list[Path]) -> None:
+    """Write each image with its boxes, and with the masks in them if the model finds these."""
     from skcnn._plot.boxes import with_boxes
+    from skcnn._plot.masks import rgb, with_mask
     from skcnn._plot.theme import SERIES
-    from skcnn.boxes import COORDINATES, box_arrays, sorted_labels
+    from skcnn.boxes import COORDINATES, box_arrays, sorted_labels, whole_masks
     from skcnn.images import as_images
 
     images = as_images(paths)
     color_of = {
         label: SERIES[place % len(SERIES)] for place, label in enumerate(sorted_labels(box_arrays(found).label))
     }
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    names: set[str] = set()
-    for row, boxes in enumerate(found):
+    for row, (boxes, file) in enumerate(zip(found, files, strict=True)):
         boxes = boxes[::-1]  # the best on top
+        image = images.decode(row, images.size(row))
+        if "mask" in boxes:
+            for label, mask in zip(boxes["label"], whole_masks(boxes, image.shape[:2]), strict=True):
+                image = with_mask(image, mask, {1: rgb(color_of[label])})
         drawn = with_boxes(
-            images.decode(row, images.size(row)),
+            image,
             boxes[COORDINATES].to_numpy(float),
             [color_of[label] for label in boxes["label"]],
             [f"{label} {score:.2f}" for label, score in zip(boxes["label"], boxes["score"], strict=True)],
         )
-        with replacing(Path(folder) / _unused(Path(paths[row]).stem, names), durable=False) as unfinished:
-            Image.fromarray(drawn).save(unfinished, "JPEG", quality=_QUALITY)
-
-
-def _unused(stem: str, names: set[str]) -> str:
-    """Return a name that no image has yet, and remember it; file systems may not tell A from a."""
-    name, number = f"{stem}.jpg", 1
-    while name.lower() in names:
-        number += 1
-        name = f"{stem}_{number}.jpg"
-    names.add(name.lower())
-    return name
+        write_image(drawn, file, "JPEG", quality=_QUALITY)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from skcnn._text import counted, printable_text
 from skcnn.cli._common import write_table
+from skcnn.cli._pairs import read_pairs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,18 +54,11 @@ def predict_pairs(options: argparse.Namespace) -> None:
 
 
 def _pairs(options: argparse.Namespace) -> pd.DataFrame:
-    import pandas as pd
-
     if len(options.images) != 1 or Path(options.images[0]).suffix.lower() != ".csv":
         raise ValueError(
             f"{options.model} compares two images: give one .csv file with two columns of paths, a row per pair."
         )
-    (path,) = options.images
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    if table.shape[1] != 2:
-        raise ValueError(f"{path} has {counted(table.shape[1], 'column')}; expected two columns of paths.")
-    folder = Path(path).parent
-    return table.apply(lambda column: [str(folder / name) for name in column])
+    return read_pairs(options.images[0])
 
 
 def _show(table: pd.DataFrame, options: argparse.Namespace) -> None:

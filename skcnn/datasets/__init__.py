@@ -6,6 +6,9 @@ which every estimator of skcnn takes as X.
 
 :func:`load_voc`, :func:`load_coco` and :func:`load_yolo` read images with boxes, and return X and y. So do
 :func:`load_mask_folder`, :func:`load_voc_masks` and :func:`load_coco_masks` with masks.
+
+Images in shards, Parquet files and databases are sources (:class:`skcnn.images.ImageSource`), which every estimator
+takes as X: :class:`TFRecordImages`, :class:`TarImages`.
 """
 
 from skcnn.datasets._boxes import load_coco, load_voc, load_yolo
@@ -14,10 +17,15 @@ from skcnn.datasets._flowers import fetch_flowers
 from skcnn.datasets._folder import load_image_folder
 from skcnn.datasets._masks import VOC_CLASSES, load_coco_masks, load_mask_folder, load_voc_masks
 from skcnn.datasets._table import load_image_table
+from skcnn.datasets._tar import TarImages
+from skcnn.datasets._tfrecord import TFRecordImages
 from skcnn.datasets._walk import walk_images
+from skcnn.datasets._write_tfrecords import write_tfrecords
 
 __all__ = [
     "VOC_CLASSES",
+    "TFRecordImages",
+    "TarImages",
     "fetch_flowers",
     "load_coco",
     "load_coco_masks",
@@ -29,4 +37,5 @@ __all__ = [
     "load_voc_masks",
     "load_yolo",
     "walk_images",
+    "write_tfrecords",
 ]

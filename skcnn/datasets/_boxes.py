@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from skcnn._text import counted
-from skcnn.boxes import box_arrays, boxes_from_coco, boxes_from_voc, boxes_from_yolo, check_boxes
+from skcnn.boxes import as_instances, box_arrays, boxes_from_coco, boxes_from_voc, boxes_from_yolo, check_boxes
 from skcnn.datasets._folder import text_column
 from skcnn.datasets._layout import (
     check_found,
@@ -119,10 +119,11 @@ def load_coco(
     annotations: str | os.PathLike[str],
     root: str | os.PathLike[str] | None = None,
     *,
+    masks: bool = False,
     invalid: Literal["raise", "clip", "drop"] = "raise",
     on_error: Literal["raise", "drop"] = "raise",
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Load images with boxes from a JSON file of COCO.
+    """Load images with boxes, and perhaps masks, from a JSON file of COCO.
 
     Parameters
     ----------
@@ -130,6 +131,8 @@ def load_coco(
         The JSON file.
     root : str or path-like or None, default=None
         Folder that file names start from. None is the folder of the JSON file.
+    masks : bool, default=False
+        Whether to read the segment of each object, its mask (extra ``detection``).
     invalid : {"raise", "clip", "drop"}, default="raise"
         How to handle boxes that cannot be right: see :func:`skcnn.boxes.as_boxes`.
     on_error : {"raise", "drop"}, default="raise"
@@ -141,7 +144,8 @@ def load_coco(
     X : DataFrame of shape (n_images, 1)
         Column "path", in the order of the file, images without annotations included.
     y : ndarray of shape (n_images,), object
-        One table of boxes per image, without those that surround crowds: see :func:`skcnn.boxes.boxes_from_coco`.
+        One table of boxes per image, without those that surround crowds: see :func:`skcnn.boxes.boxes_from_coco`. With
+        ``masks``, they have a column ``mask``: see :func:`skcnn.boxes.as_instances`.
 
     Raises
     ------
@@ -149,8 +153,14 @@ def load_coco(
         If images cannot be read; with ``on_error="drop"`` if none is left.
     FileNotFoundError
         If the file or an image is missing.
+    ImportError
+        If masks are read and ``faster-coco-eval`` is not installed.
     ValueError
-        If the file is not JSON of COCO's form, or a box is invalid.
+        If the file is not JSON of COCO's form, or a box or a mask is invalid.
+
+    See Also
+    --------
+    load_coco_masks : The class of each pixel.
 
     Warns
     -----
@@ -180,12 +190,12 @@ def load_coco(
         coco = json.loads(content)
         if not isinstance(coco, dict):
             raise ValueError(f"a JSON {type(coco).__name__}; expected COCO's object of images, categories, annotations")
-        return boxes_from_coco(coco)
+        return boxes_from_coco(coco, masks=masks)
 
     names, tables = read_annotations(str(path), read)
     files = [os.path.join(folder, name) for name in names]
     check_there([name for name, file in zip(names, files, strict=True) if not os.path.exists(file)], folder, "image")
-    return _checked(files, tables, invalid, on_error, None)
+    return _checked(files, tables, invalid, on_error, None, masks=masks)
 
 
 def load_yolo(
@@ -287,11 +297,19 @@ def _readable(files: list[str], on_error: str) -> list[int]:
 
 
 def _checked(
-    files: list[str], tables: Any, invalid: str, on_error: str, sources: list[str] | None
+    files: list[str],
+    tables: Any,
+    invalid: Literal["raise", "clip", "drop"],
+    on_error: str,
+    sources: list[str] | None,
+    *,
+    masks: bool = False,
 ) -> tuple[pd.DataFrame, np.ndarray]:
     readable = _readable(files, on_error)
     files, tables = [files[row] for row in readable], [tables[row] for row in readable]
     sources = None if sources is None else [sources[row] for row in readable]
+    if masks:
+        return pd.DataFrame({"path": text_column(files)}), as_instances(tables, files, invalid)
     y = check_boxes(box_arrays(tables), files, invalid, sources=sources).tables()
     return pd.DataFrame({"path": text_column(files)}), y
 

@@ -51,7 +51,7 @@ from skcnn.decomposition._network import (
     targets_of,
     training_graph,
 )
-from skcnn.images import RESIZE_RULES, BadRow, Images, as_image_size, fetched_once, remembered
+from skcnn.images import RESIZE_RULES, BadRow, Images, ImageSource, as_image_size, fetched_once, remembered
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -424,9 +424,10 @@ def _shapes_of(images: Images) -> set[tuple[int, ...]] | None:
     """Return the shapes of images that are arrays; None where some are something else."""
     if isinstance(images.items, np.ndarray):
         return {images.items.shape[1:]}
-    if not all(isinstance(item, np.ndarray) and item.ndim in (2, 3) for item in images.items):
+    items = [] if isinstance(images.items, ImageSource) else images.items
+    if not items or not all(isinstance(item, np.ndarray) and item.ndim in (2, 3) for item in items):
         return None
-    return {item.shape for item in images.items}
+    return {item.shape for item in items}
 
 
 def _size_of(images: Images) -> tuple[int, int]:

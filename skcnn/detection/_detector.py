@@ -12,10 +12,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skcnn._keras import import_keras
+from skcnn._training import Objective
 from skcnn.backbones import Backbone, Weights
 from skcnn.boxes import box_table
 from skcnn.cache import FeatureCache
-from skcnn.detection._base import BaseBoxNetwork, Objective
+from skcnn.detection._base import BaseBoxNetwork
 from skcnn.detection._decoding import best_boxes, candidates, decoded_boxes
 from skcnn.detection._examples import Objects
 from skcnn.detection._form import chosen_strides, coverage, grid_of
@@ -23,7 +24,6 @@ from skcnn.detection._grid import Grid
 from skcnn.detection._heads import CLASS_SCORES, DetectorHead
 from skcnn.detection._losses import BOX_LOSSES, SCORE_LOSSES, box_similarity, score_loss
 from skcnn.detection._targets import RADIUS, slot_targets
-from skcnn.images import image_sizes
 from skcnn.metrics import average_precision
 
 if TYPE_CHECKING:
@@ -351,9 +351,7 @@ class CNNDetector(BaseBoxNetwork):
         ValueError
             If a parameter is invalid, or ``weights`` was changed after ``fit``.
         """
-        check_is_fitted(self)
-        images = self._check_input(X, reset=False)
-        sizes = image_sizes(images)
+        images, sizes = self._checked(X)
         grid = self._grid
         slots = grid.slots()
         found = np.empty(len(images), object)
@@ -372,7 +370,7 @@ class CNNDetector(BaseBoxNetwork):
                 voting=self.voting,
             )
             height, width = sizes[row]
-            boxes = np.clip(self._geometry(tuple(sizes[row])).back(boxes), 0, [width, height, width, height])
+            boxes = np.clip(self._geometry(sizes[row]).back(boxes), 0, [width, height, width, height])
             there = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)  # not cut off as a whole
             found[row] = box_table(self.classes_[codes[there]], boxes[there], scores[there])
         return found
@@ -444,22 +442,25 @@ class CNNDetector(BaseBoxNetwork):
     def _map_strides(self) -> tuple[int, ...]:
         return self._maps
 
-    def _head(self) -> DetectorHead:
+    def _head(self, image_size: tuple[int, int]) -> DetectorHead:
         return DetectorHead(
             self._grid, len(self.classes_), self._class_scores, int(self.n_channels), int(self.n_convolutions)
         )
 
     def _check_head(self, n_weights: int) -> None:
-        self._head()  # its grid is checked
+        self._head(self.image_size_)  # its grid is checked
         if 9 * self.n_channels**2 * self.n_convolutions > n_weights:
             raise ValueError(
                 f"n_channels={self.n_channels} and n_convolutions={self.n_convolutions} ask for more than the "
                 f"{n_weights:,} weights of the head"
             )
 
+    def _encoder(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        grid, radius = self._grid, float(self.radius)
+        return lambda boxes, codes: slot_targets(grid, boxes, codes, radius)
+
     def _objective(self) -> Objective:
-        grid, n_classes, radius = self._grid, len(self.classes_), float(self.radius)
-        slots = grid.slots()
+        slots, n_classes = self._grid.slots(), len(self.classes_)
         of_boxes, of_objects, of_classes = map(float, self.loss_weights)
         box_kind, score_kind, class_kind = self.box_loss, self.score_loss, self._class_scores
 
@@ -482,7 +483,6 @@ class CNNDetector(BaseBoxNetwork):
             return (total + of_classes * ops.sum(finds * error, axis=-1)) / per_image
 
         return Objective(
-            lambda boxes, codes: slot_targets(grid, boxes, codes, radius),
             loss,
             ("detector", box_kind, score_kind, of_boxes, of_objects, of_classes),
         )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from skcnn._training import Flips, Read, Views
+from skcnn._training import Inputs, Read
 from skcnn.boxes import BoxArrays
-from skcnn.images import Images
 
 #: A box of which less than this fraction is left in a cut image is not learned.
 MIN_LEFT = 0.3
@@ -60,60 +59,17 @@ Scene = list[tuple[np.ndarray, np.ndarray]]
 Change = Callable[[np.ndarray, Scene, np.random.Generator], tuple[np.ndarray, Scene]]
 
 
-class Inputs(NamedTuple):
-    """What a network is trained on.
-
-    Attributes
-    ----------
-    read : callable
-        From numbers of views (``row * n_views + view``) to what these are: pixels, or activations.
-    boxes : callable
-        From the number of a view and boxes of its image to these boxes in the view.
-    n_views : int
-        Of each image.
-    change : callable or None, default=None
-        What is drawn again in each epoch.
-    """
-
-    read: Callable[[np.ndarray], np.ndarray]
-    boxes: Callable[[int, np.ndarray], np.ndarray]
-    n_views: int
-    change: Change | None = None
-
-
-class _FlippedViews(Flips):
-    """Mirror images of views."""
-
-    def __init__(self, views: Views, flips: str | None, **options: Any):
-        super().__init__(views, flips, **options)
-        self._views, self._n_flips = views, self.n_views
-        self.n_views *= views.n_views
-
-    def boxes(self, row: int, boxes: np.ndarray) -> np.ndarray:
-        """Return boxes of the resized image where they are in a view."""
-        return super().boxes(row, self._views.boxes(self.items[row][0], boxes))
-
-
-def views_of(
-    images: Images, options: dict[str, Any], augmentation: Any, n_views: int | None, flips: str | None, seed: int
-) -> Flips:
-    """Return the views of images that are trained on: mirror images, of augmented views where these are kept."""
-    if augmentation is None or n_views is None:
-        return Flips(images, flips, **options)
-    return _FlippedViews(Views(images, int(n_views), augmentation, seed=seed, **options), flips, **options)
-
-
 def example_reader(inputs: Inputs, objects: Objects, targets: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Read:
     """Return the function that reads the rows of a batch, one view of each, drawn at random; and their targets."""
     moved: dict[int, np.ndarray] = {}
 
     def boxes_of(number: int) -> np.ndarray:
         if number not in moved:  # to move them may take as long as to change an image
-            moved[number] = inputs.boxes(number, objects[number // inputs.n_views][0])
+            moved[number] = inputs.views.boxes(number, objects[number // inputs.views.n_views][0])
         return moved[number]
 
     def read(rows: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        numbers = rows * inputs.n_views + generator.integers(inputs.n_views, size=len(rows))
+        numbers = rows * inputs.views.n_views + generator.integers(inputs.views.n_views, size=len(rows))
         values = inputs.read(numbers)
         scene = [(boxes_of(int(number)), objects[row][1]) for number, row in zip(numbers, rows, strict=True)]
         if inputs.change is not None:

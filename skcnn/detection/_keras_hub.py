@@ -14,15 +14,12 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval
 
+from skcnn._hub import HubImages, preset_of
 from skcnn._image_input import ImageInputMixin
 from skcnn._keras import import_keras
 from skcnn.boxes import box_arrays, box_table, check_boxes
 from skcnn.images import BadImageError, BadRow, Geometry, Images, as_image_size, check_images, map_ahead
 from skcnn.metrics import average_precision
-
-#: What every preset of KerasHub has; a folder without it is something else.
-_OF_A_PRESET = "config.json"
-_OF_A_TASK = "task.json"
 
 #: Images that are decoded ahead, in batches.
 _AHEAD = 2
@@ -178,10 +175,10 @@ class KerasHubDetector(ImageInputMixin, BaseEstimator):
         labels = self._labels(loaded)
         size = self._size(loaded)
         found = np.empty(len(images), object)
-        for rows, pixels in self._batches(images, size, loaded.resize):
+        for rows, pixels in self._batches(images, size, loaded.images.resize):
             for row, (boxes, codes, scores) in zip(rows, self._decoded(loaded, pixels), strict=True):
                 height, width = images.size(row)
-                boxes = Geometry.of_resize((height, width), size, loaded.resize).back(boxes)
+                boxes = Geometry.of_resize((height, width), size, loaded.images.resize).back(boxes)
                 boxes = np.clip(boxes, 0, [width, height, width, height])
                 # Not beside the image, where it was padded, and of a class that has a label.
                 kept = (boxes[:, 2:] > boxes[:, :2]).all(axis=1) & np.isin(codes, list(labels))
@@ -239,16 +236,9 @@ class KerasHubDetector(ImageInputMixin, BaseEstimator):
         return tags
 
     def _loaded(self) -> _Loaded:
-        folder = os.path.abspath(os.path.expanduser(os.fspath(self.preset)))
-        if not os.path.isdir(folder):
-            raise FileNotFoundError(
-                f"preset={os.fspath(self.preset)!r}: there is no folder {folder!r}; expected one that save_to_preset "
-                "wrote, or that was downloaded. Names of presets are not taken."
-            )
-        if not os.path.exists(os.path.join(folder, _OF_A_PRESET)):
-            raise ValueError(f"preset={folder!r} has no {_OF_A_PRESET}; expected the folder of a preset of KerasHub.")
+        folder, stamp = preset_of(self.preset)
         with _lock:
-            return _load(folder, os.stat(os.path.join(folder, _OF_A_PRESET)).st_mtime_ns)
+            return _load(folder, stamp)
 
     def _labels(self, loaded: _Loaded) -> dict[int, Any]:
         if self.classes is None:
@@ -267,9 +257,9 @@ class KerasHubDetector(ImageInputMixin, BaseEstimator):
     def _size(self, loaded: _Loaded) -> tuple[int, int]:
         if self.image_size is not None:
             return as_image_size(self.image_size)
-        if loaded.size is None:
+        if loaded.images.size is None:
             raise ValueError("image_size=None, and the preset has no size of its own; expected (height, width).")
-        return loaded.size
+        return loaded.images.size
 
     def _batches(self, images: Images, size: tuple[int, int], resize: str) -> Iterator[tuple[list[int], np.ndarray]]:
         """Yield rows and their pixels (n, height, width, 3), uint8."""
@@ -298,7 +288,7 @@ class KerasHubDetector(ImageInputMixin, BaseEstimator):
             decoder = detector.prediction_decoder
             if any(getattr(decoder, name) != value for name, value in wanted.items()):
                 detector.prediction_decoder = type(decoder).from_config({**decoder.get_config(), **wanted})
-            inputs = keras.ops.convert_to_tensor(loaded.converted(pixels))
+            inputs = keras.ops.convert_to_tensor(loaded.images.converted(pixels))
             outputs = detector.decode_predictions(detector(inputs, training=False), inputs)
         boxes = keras.utils.bounding_boxes.convert_format(
             outputs["boxes"],
@@ -317,15 +307,7 @@ class _Loaded(NamedTuple):
 
     detector: Any
     n_classes: int
-    size: tuple[int, int] | None
-    resize: str
-
-    def converted(self, pixels: np.ndarray) -> np.ndarray:
-        """Return images (n, height, width, 3) with their pixels scaled, as the network takes them."""
-        converter = self.detector.preprocessor.image_converter
-        scale = 1 if converter.scale is None else converter.scale
-        offset = 0 if converter.offset is None else converter.offset
-        return pixels * np.asarray(scale, np.float32) + np.asarray(offset, np.float32)
+    images: HubImages
 
 
 @lru_cache(maxsize=1)
@@ -344,7 +326,4 @@ def _load(folder: str, stamp: int) -> _Loaded:
             f"preset={folder!r} cannot be loaded as a detector ({type(error).__name__}: {error}); expected the folder "
             "of a keras_hub.models.ObjectDetector, such as a RetinaNet or D-FINE."
         ) from error
-    converter = detector.preprocessor.image_converter
-    resize = "pad" if converter.pad_to_aspect_ratio else "crop" if converter.crop_to_aspect_ratio else "stretch"
-    size = converter.image_size
-    return _Loaded(detector, int(detector.num_classes), None if size is None else tuple(size), resize)
+    return _Loaded(detector, int(detector.num_classes), HubImages.of_converter(detector.preprocessor.image_converter))

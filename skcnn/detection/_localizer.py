@@ -11,17 +11,16 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
 from skcnn._keras import import_keras
+from skcnn._training import Objective
 from skcnn.backbones import Backbone, Weights
 from skcnn.boxes import COORDINATES, BoxArrays
 from skcnn.cache import FeatureCache
-from skcnn.detection._base import BaseBoxNetwork, Objective
+from skcnn.detection._base import BaseBoxNetwork
 from skcnn.detection._examples import Objects
 from skcnn.detection._heads import LocalizerHead
 from skcnn.detection._losses import BOX_LOSSES, box_similarity
-from skcnn.images import image_sizes
 from skcnn.metrics import localization_accuracy
 
 if TYPE_CHECKING:
@@ -257,9 +256,7 @@ class CNNLocalizer(BaseBoxNetwork):
         ValueError
             If ``weights`` was changed after ``fit``.
         """
-        check_is_fitted(self)
-        images = self._check_input(X, reset=False)
-        sizes = image_sizes(images)
+        images, sizes = self._checked(X)
         height, width = self.image_size_
         full = np.array([width, height, width, height], float)
         boxes, scores = np.full((len(images), 4), np.nan), np.empty(len(images))
@@ -273,7 +270,7 @@ class CNNLocalizer(BaseBoxNetwork):
             code = int(probabilities.argmax())
             scores[row] = probabilities[code]
             if code < len(self.classes_):
-                box = self._geometry(tuple(sizes[row])).back(np.mean(seen, axis=0))[0]
+                box = self._geometry(sizes[row]).back(np.mean(seen, axis=0))[0]
                 labels[row], boxes[row] = self.classes_[code], _inside(box, tuple(sizes[row]))
         table = {"label": pd.Series(labels, dtype=object), **dict(zip(COORDINATES, boxes.T, strict=True))}
         return pd.DataFrame({**table, "score": scores})
@@ -322,24 +319,28 @@ class CNNLocalizer(BaseBoxNetwork):
     def _map_strides(self) -> tuple[int, ...]:
         return self._maps
 
-    def _head(self) -> LocalizerHead:
+    def _head(self, image_size: tuple[int, int]) -> LocalizerHead:
         return LocalizerHead(len(self.classes_) + self._has_empty, int(self.n_channels))
 
     def _check_head(self, n_weights: int) -> None:
         if 9 * self.n_channels**2 > n_weights:
             raise ValueError(f"n_channels={self.n_channels} asks for more than the {n_weights:,} weights of the head")
 
-    def _objective(self) -> Objective:
+    def _encoder(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
         height, width = self.image_size_
         no_object = len(self.classes_)
-        kind, weight = self.box_loss, float(self.box_weight)
 
-        def targets(boxes: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        def encode(boxes: np.ndarray, codes: np.ndarray) -> np.ndarray:
             if not len(boxes):
                 return np.array([0, 0, 0, 0, no_object, 0], np.float32)
             left, top, right, bottom = boxes[0] / [width, height, width, height]
             size = np.sqrt([right - left, bottom - top])
             return np.array([(left + right) / 2, (top + bottom) / 2, *size, codes[0], 1], np.float32)
+
+        return encode
+
+    def _objective(self) -> Objective:
+        kind, weight = self.box_loss, float(self.box_weight)
 
         def loss(true: Any, outputs: Any) -> Any:
             keras = import_keras()
@@ -352,7 +353,7 @@ class CNNLocalizer(BaseBoxNetwork):
             of_class = keras.losses.sparse_categorical_crossentropy(true[:, 4], outputs[:, 4:], from_logits=True)
             return weight * true[:, 5] * error + (1 - weight) * of_class
 
-        return Objective(targets, loss, ("localizer", kind, weight, self.image_size_))
+        return Objective(loss, ("localizer", kind, weight, self.image_size_))
 
 
 def _corners(boxes: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,8 @@ from joblib.parallel import get_active_backend
 from skcnn._keras import has_gpu
 from skcnn.cache import ActivationCache, FeatureCache, MemoryCache
 from skcnn.engines import Plan, get_engine
-from skcnn.images import BadRow, Images, fetched_once, read_batches
+from skcnn.feature_extraction._source_blocks import blocks_of
+from skcnn.images import BadRow, HeldImages, Images, ImageSource, fetched_once, read_batches
 
 _NO_RECORDS = np.empty((0, 0), np.float32)
 
@@ -75,19 +76,47 @@ class Extraction:
 def extract(images: Images, job: Extraction) -> Iterator[Part]:
     """Yield the records of all rows, and the rows that gave no image, as they become known.
 
-    An image that is there several times goes through the network once.
+    An image that is there several times goes through the network once. A row of a source is read at most once, and the
+    memory that is taken does not grow with their number; where several processes compute, it is read twice.
     """
-    if job.cache is None:
+    is_source = isinstance(images.items, ImageSource) and not isinstance(images, HeldImages)
+    if is_source and not (_are_many(images, job) and _has_workers(job.n_jobs)):
+        yield from _extract_source(images.items, job)  # type: ignore[arg-type]
+    elif job.cache is None:
         yield from _compute(images, range(len(images)), None, job, skip=False)
-        return
-    with fetched_once(images) as images:  # for the digest, and for the pixels
-        yield from _extract(images, job, job.cache)
+    else:
+        with fetched_once(images) as images:  # for the digest, and for the pixels
+            yield from _extract(images, job.cache.digests(images, range(len(images))), job, job.cache)
 
 
-def _extract(images: Images, job: Extraction, cache: MemoryCache | FeatureCache | ActivationCache) -> Iterator[Part]:
+def _extract_source(source: ImageSource, job: Extraction) -> Iterator[Part]:
+    """Extract a source block by block: each is read together, while the one before it is computed."""
+    has_bad = False
+    for block in blocks_of(source, job.cache):
+        n_images = len(source) - block.start
+        skip = has_bad and job.stop_at_error
+        if job.cache is None or block.digests is None:
+            parts = _compute_here(block.images, range(len(block.images)), None, job, skip, n_images)
+        else:
+            parts = _extract(block.images, block.digests, job, job.cache, skip=skip, n_images=n_images)
+        for part in parts:
+            has_bad = has_bad or bool(part.bad)
+            bad = [one._replace(row=block.start + one.row) for one in part.bad]
+            yield part._replace(rows=[block.start + row for row in part.rows], bad=bad)
+
+
+def _extract(
+    images: Images,
+    digests_of_rows: Iterable[tuple[int, bytes | BadRow]],
+    job: Extraction,
+    cache: MemoryCache | FeatureCache | ActivationCache,
+    *,
+    skip: bool = False,
+    n_images: int | None = None,
+) -> Iterator[Part]:
     bad: list[BadRow] = []
     rows_of: dict[bytes, list[int]] = {}
-    for row, digest in cache.digests(images, range(len(images))):
+    for row, digest in digests_of_rows:
         if isinstance(digest, BadRow):
             bad.append(digest)
         else:
@@ -102,7 +131,13 @@ def _extract(images: Images, job: Extraction, cache: MemoryCache | FeatureCache 
         yield Part(rows_of[digest], record[None], [], 0)
 
     digests = {rows_of[digest][0]: digest for digest in missing}
-    for part in _compute(images, list(digests), digests, job, skip=bool(bad) and job.stop_at_error):
+    skip = skip or (bool(bad) and job.stop_at_error)
+    if isinstance(images, HeldImages):
+        images.fetch(digests)  # those that were known by their stamps
+        parts = _compute_here(images, list(digests), digests, job, skip, n_images)
+    else:
+        parts = _compute(images, list(digests), digests, job, skip=skip)
+    for part in parts:
         # Each row stands for all that hold the same image.
         copies = [rows_of[digests[row]] for row in part.rows]
         rows = [row for same in copies for row in same]
@@ -117,8 +152,8 @@ def _compute(
     images: Images, rows: Sequence[int], digests: dict[int, bytes] | None, job: Extraction, *, skip: bool
 ) -> Iterator[Part]:
     """Compute the records of rows in this process, or in several."""
-    n_rows = BATCHES_A_CHUNK * (job.batch_size or 32)
-    if len(rows) <= n_rows or not _has_workers(job.n_jobs):
+    n_rows = _chunk_size(job)
+    if not _are_many(rows, job) or not _has_workers(job.n_jobs):
         yield from _compute_here(images, rows, digests, job, skip)
         return
     # Workers keep what they compute in a cache that they share with this process; what they send back is kept in
@@ -139,6 +174,16 @@ def _compute(
             if not shared and job.cache is not None and digests is not None and local:
                 job.cache.put_many(job.plan.fingerprint, [digests[row] for row in local], part.records)
             yield part._replace(rows=local, bad=[bad._replace(row=chunk[bad.row]) for bad in part.bad])
+
+
+def _chunk_size(job: Extraction) -> int:
+    """Return how many rows a worker process is given at a time."""
+    return BATCHES_A_CHUNK * (job.batch_size or 32)
+
+
+def _are_many(rows: Sized, job: Extraction) -> bool:
+    """Return whether there is work for several processes."""
+    return len(rows) > _chunk_size(job)
 
 
 def _has_workers(n_jobs: int | None) -> bool:
@@ -163,15 +208,24 @@ def _compute_chunk(images: Images, digests: list[bytes] | None, job: Extraction,
 
 
 def _compute_here(
-    images: Images, rows: Sequence[int], digests: dict[int, bytes] | None, job: Extraction, skip: bool
+    images: Images,
+    rows: Sequence[int],
+    digests: dict[int, bytes] | None,
+    job: Extraction,
+    skip: bool,
+    n_images: int | None = None,
 ) -> Iterator[Part]:
-    """Compute the records of rows, but for those that another process computes or has computed meanwhile."""
+    """Compute the records of rows, but for those that another process computes or has computed meanwhile.
+
+    ``n_images`` is how many are left to compute, if more than these rows.
+    """
     cache, fingerprint = job.cache, job.plan.fingerprint
+    n_images = n_images or len(rows)
     if cache is None or digests is None or skip:
-        yield from _run(images, rows, job, len(rows), skip)
+        yield from _run(images, rows, job, n_images, skip)
         return
     with _SharedWork(cache, fingerprint, digests, job.batch_size or 32) as work:
-        missing, n_images = list(rows), len(rows)
+        missing = list(rows)
         while missing:
             for part in _run(images, work.claim(missing), job, n_images, skip):
                 work.settle(part)

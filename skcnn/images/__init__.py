@@ -5,11 +5,13 @@ encoded bytes, PIL images, a column of a frame) and :class:`Images` decodes any 
 a network takes. :func:`read_batches` does so in threads, ahead of the network, so that memory does not grow with the
 length of X.
 
+Images that are not in memory come from an :class:`ImageSource`.
+
 Masks, whose pixels are labels, take a road of their own, on which no value changes: :func:`as_masks`.
 """
 
 from skcnn.images._bad_rows import BadImageError, BadImageWarning, BadRow, bad_rows_frame
-from skcnn.images._coco_masks import CocoSegments, masks_from_coco
+from skcnn.images._coco_masks import CocoSegments, masks_from_coco, segment_mask
 from skcnn.images._decode import (
     FORMATS,
     RESIZE_RULES,
@@ -22,6 +24,7 @@ from skcnn.images._decode import (
 from skcnn.images._digests import ImageDigests
 from skcnn.images._dropping import drop_bad_images
 from skcnn.images._geometry import Geometry, image_sizes, upright_boxes, upright_mask
+from skcnn.images._held import HeldImages
 from skcnn.images._input import Images, as_images
 from skcnn.images._masks import (
     IGNORED,
@@ -37,6 +40,7 @@ from skcnn.images._masks import Colors as Colors  # for type hints
 from skcnn.images._once import fetched_once, one_pass, remembered
 from skcnn.images._reading import Batch, check_images, map_ahead, read_batches
 from skcnn.images._shrinking import warn_if_shrunk
+from skcnn.images._source import ImageSource
 
 __all__ = [
     "FORMATS",
@@ -49,7 +53,9 @@ __all__ = [
     "Batch",
     "CocoSegments",
     "Geometry",
+    "HeldImages",
     "ImageDigests",
+    "ImageSource",
     "Images",
     "Masks",
     "as_image_size",
@@ -72,6 +78,7 @@ __all__ = [
     "readable_formats",
     "remembered",
     "resize_image",
+    "segment_mask",
     "to_rgb",
     "upright_boxes",
     "upright_mask",

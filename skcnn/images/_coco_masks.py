@@ -42,26 +42,60 @@ class CocoSegments:
         ValueError
             If a segmentation has another form.
         """
-        try:
-            from faster_coco_eval import mask as coco
-        except ImportError:
-            raise ImportError(
-                "Segments of COCO need faster-coco-eval: `pip install 'skcnn[detection]'` to read them."
-            ) from None
-        height, width = self.size
-        labels = np.zeros((height, width), np.uint8)
+        labels = np.zeros(self.size, np.uint8)
         for label, segmentation in self.segments:
-            if isinstance(segmentation, Mapping) and list(segmentation.get("size", ())) != [height, width]:
-                raise ValueError(f"run lengths of size {segmentation.get('size')}; expected {[height, width]}")
             try:
-                runs = segmentation
-                if not isinstance(segmentation, Mapping) or isinstance(segmentation["counts"], list):
-                    runs = coco.frPyObjects(segmentation, height, width)
-                inside = coco.decode(coco.merge(runs) if isinstance(runs, list) else runs)
-            except Exception as error:  # whatever a broken segment does to the decoder
+                labels[segment_mask(segmentation, self.size)] = label
+            except ValueError as error:
                 raise ValueError(f"a segment of class {label} cannot be read ({error})") from None
-            labels[np.asarray(inside, bool)] = label
         return labels
+
+
+def segment_mask(segmentation: Sequence[Sequence[float]] | Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
+    """Return the pixels of a segment of COCO.
+
+    Parameters
+    ----------
+    segmentation : list or dict
+        Polygons, ``[[x, y, x, y, ...], ...]``, or run lengths, ``{"size", "counts"}``.
+    size : tuple of (height, width)
+        Of the image, in pixels.
+
+    Returns
+    -------
+    ndarray of shape (height, width), bool
+
+    Raises
+    ------
+    ImportError
+        If ``faster-coco-eval`` is not installed; it comes with the extra ``detection``.
+    ValueError
+        If the segment has another form, or run lengths are of another size.
+
+    Examples
+    --------
+    >>> from skcnn.images import segment_mask
+    >>> segment_mask([[0, 0, 2, 0, 2, 1, 0, 1]], (2, 3)).astype(int)
+    array([[1, 1, 0],
+           [0, 0, 0]])
+    """
+    try:
+        from faster_coco_eval import mask as coco
+    except ImportError:
+        raise ImportError(
+            "Segments of COCO need faster-coco-eval: `pip install 'skcnn[detection]'` to read them."
+        ) from None
+    height, width = size
+    if isinstance(segmentation, Mapping) and list(segmentation.get("size", ())) != [height, width]:
+        raise ValueError(f"run lengths of size {segmentation.get('size')}; expected {[height, width]}")
+    try:
+        runs = segmentation
+        if not isinstance(segmentation, Mapping) or isinstance(segmentation["counts"], list):
+            runs = coco.frPyObjects(segmentation, height, width)
+        inside = coco.decode(coco.merge(runs) if isinstance(runs, list) else runs)
+    except Exception as error:  # whatever a broken segment does to the decoder
+        raise ValueError(str(error) or type(error).__name__) from None
+    return np.asarray(inside, bool)
 
 
 def masks_from_coco(

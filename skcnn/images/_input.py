@@ -22,11 +22,12 @@ from skcnn.images._decode import (
     resize_image,
     to_rgb_array,
 )
+from skcnn.images._source import ImageSource
 
 ACCEPTED = (
     "Accepted: an array (n, height, width) or (n, height, width, 1|3|4) of uint8 or of floats in [0, 255]; or a list, "
     "1-D array, Series or one-column DataFrame of paths, URLs, encoded bytes, {'bytes', 'path'} dicts, PIL images or "
-    "arrays"
+    "arrays; or an ImageSource"
 )
 
 #: Larger files are not read: no image that the limit on pixels lets through is that large.
@@ -49,13 +50,13 @@ class Images:
 
     Parameters
     ----------
-    items : ndarray or list
-        A numeric array whose first axis runs over the images, or one object per image.
+    items : ndarray, list or ImageSource
+        A numeric array whose first axis runs over the images, one object per image, or a source that reads them.
     root : str or None
         Folder or URL that relative paths start from.
     """
 
-    def __init__(self, items: np.ndarray | list[Any], root: str | None = None):
+    def __init__(self, items: np.ndarray | list[Any] | ImageSource, root: str | None = None):
         self.items, self.root = items, root
 
     def __len__(self) -> int:
@@ -63,12 +64,14 @@ class Images:
 
     def take(self, rows: Sequence[int]) -> Images:
         """Return the images at ``rows`` as new Images."""
-        if isinstance(self.items, np.ndarray):
+        if isinstance(self.items, (np.ndarray, ImageSource)):
             return Images(self.items[list(rows)], self.root)
         return Images([self.items[row] for row in rows], self.root)
 
     def path(self, row: int) -> str | None:
-        """Return the path or URL of a row, or None where the row holds the image itself."""
+        """Return the path or URL of a row, or what a source calls it; None where the row holds the image itself."""
+        if isinstance(self.items, ImageSource):
+            return self.items.path(row)
         item = self.items[row]
         if not isinstance(item, (str, os.PathLike)):
             return None
@@ -89,6 +92,8 @@ class Images:
         ValueError
             If the row is missing.
         """
+        if isinstance(self.items, ImageSource):
+            return self.items.read(row)
         item = self.items[row]
         if isinstance(item, np.ndarray):
             return item
@@ -252,8 +257,7 @@ class Images:
         >>> as_images(np.zeros((1, 24, 32, 3), np.uint8)).size(0)
         (24, 32)
         """
-        item = self.items[row]
-        content = item if isinstance(item, Image.Image) else self.read(row)
+        content = self._content(row)
         if isinstance(content, np.ndarray):
             if content.ndim < 2:
                 raise ValueError(f"an array of shape {content.shape} is not an image (height, width[, 1|3|4])")
@@ -270,8 +274,7 @@ class Images:
     @contextmanager
     def _image(self, row: int, size: tuple[int, int], max_pixels: int | None) -> Iterator[Image.Image]:
         """Give the image of a row, large enough to be resized to ``size``, for the time of a ``with`` block."""
-        item = self.items[row]
-        content = item if isinstance(item, Image.Image) else self.read(row)
+        content = self._content(row)
         if isinstance(content, np.ndarray):
             with plain_errors():
                 image = Image.fromarray(to_rgb_array(content))
@@ -279,6 +282,11 @@ class Images:
         else:
             with decoded(content, max_pixels, size) as image:
                 yield image
+
+    def _content(self, row: int) -> bytes | np.ndarray | Image.Image:
+        """Return a PIL image as it is, and what is read of any other row."""
+        item = None if isinstance(self.items, ImageSource) else self.items[row]
+        return item if isinstance(item, Image.Image) else self.read(row)
 
 
 def as_images(X: Any, *, root: str | os.PathLike[str] | None = None) -> Images:
@@ -291,8 +299,8 @@ def as_images(X: Any, *, root: str | os.PathLike[str] | None = None) -> Images:
         8 bits); or a list, 1-D or ``(n, 1)`` array, Series or one-column DataFrame (pandas or polars) of paths
         (``str`` or ``Path``), fsspec URLs (extra ``remote``), encoded ``bytes``, PIL images, arrays of any sizes, or
         dicts with the keys "bytes" and "path" (as Hugging Face's datasets have them; "path" is read where "bytes" is
-        None). It must have a length: generators and the loaders of deep learning libraries, which may never end and
-        give batches, are refused.
+        None). Or an :class:`ImageSource`, which reads shards, databases and the like. It must have a length: generators
+        and the loaders of deep learning libraries, which may never end and give batches, are refused.
     root : path-like or None, default=None
         Folder or URL that relative paths start from; None is the current folder.
 
@@ -310,6 +318,8 @@ def as_images(X: Any, *, root: str | os.PathLike[str] | None = None) -> Images:
     root = None if root is None else os.fspath(root)
     if isinstance(X, Images):
         return X
+    if isinstance(X, ImageSource):
+        return Images(X, root)
     if isinstance(X, (str, bytes, os.PathLike, Image.Image)):
         raise TypeError(f"X is a single {type(X).__name__}: put it in a list, [X]. {ACCEPTED}.")
     if isinstance(X, np.ndarray):

@@ -17,6 +17,7 @@ from skcnn.images._decode import decoded_as_stored, plain_errors
 from skcnn.images._geometry import image_sizes
 from skcnn.images._input import Images, as_images
 from skcnn.images._reading import map_ahead
+from skcnn.images._source import ImageSource
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +53,16 @@ class BadMaskError(ValueError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.bad_rows, self.n_rows)
+
+    def for_command(self, options: Mapping[str, Any]) -> str:
+        """Return the message in the words of a command, whatever its options."""
+        reasons = [
+            reason.replace("give colors={class: (red, green, blue), ...}", "give the colour of each with --colors")
+            .replace("which colors= does not have", "which --colors does not have")
+            .replace("colors= has colours", "--colors has colours")
+            for reason in self.bad_rows["reason"]
+        ]
+        return f"{describe_bad_rows(self.bad_rows.assign(reason=reasons), self.n_rows, 'mask')}\nRepair or remove them."
 
 
 class Masks:
@@ -90,9 +101,13 @@ class Masks:
 
     def digest(self, row: int) -> bytes:
         """Return a digest of a row and of the table of colours: rows with the same digest have the same labels."""
-        item = self._images.items[row]
+        item = self._item(row)
         content = repr(item).encode() if isinstance(item, CocoSegments) else self._images.digest(row)
         return hashlib.blake2b(content + repr(self._table).encode(), digest_size=32).digest()
+
+    def _item(self, row: int) -> Any:
+        """Return what was given as a row; None where a source reads it."""
+        return None if isinstance(self._images.items, ImageSource) else self._images.items[row]
 
     def labels(self, row: int, *, max_pixels: int | None = None) -> np.ndarray:
         """Return the labels of a row, upright.
@@ -118,7 +133,7 @@ class Masks:
         ValueError
             If the row is missing, or its pixels are not labels.
         """
-        item = self._images.items[row]
+        item = self._item(row)
         if isinstance(item, CocoSegments):
             return item.labels()
         content = item if isinstance(item, Image.Image) else self._images.read(row)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from skcnn.images._input import Images
+from skcnn.images._source import ImageSource
 
 #: What estimators said within the block: the estimator, the images, and the array. None outside of a block.
 _said: ContextVar[list[tuple[object, Images, np.ndarray]] | None] = ContextVar("skcnn_one_pass", default=None)
@@ -76,6 +77,9 @@ def remembered(estimator: object, images: Images, compute: Callable[[], np.ndarr
 def _are_same(a: Images, b: Images) -> bool:
     if a.items is b.items:
         return a.root == b.root
+    if isinstance(a.items, ImageSource) or isinstance(b.items, ImageSource):
+        both = isinstance(a.items, ImageSource) and isinstance(b.items, ImageSource)
+        return both and a.items.is_same(b.items)  # type: ignore[union-attr,arg-type]
     if isinstance(a.items, np.ndarray) or isinstance(b.items, np.ndarray):
         are_arrays = isinstance(a.items, np.ndarray) and isinstance(b.items, np.ndarray)
         return are_arrays and np.array_equal(a.items, b.items) and a.items.dtype == b.items.dtype  # type: ignore[union-attr]
@@ -102,7 +106,9 @@ def fetched_once(images: Images) -> Iterator[Images]:
     ------
     Images
     """
-    has_urls = any("://" in (images.path(row) or "") for row in range(len(images)))
+    has_urls = not isinstance(images.items, ImageSource) and any(
+        "://" in (images.path(row) or "") for row in range(len(images))
+    )
     if isinstance(images, FetchedOnce) or not has_urls:
         yield images
         return

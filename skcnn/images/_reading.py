@@ -12,7 +12,9 @@ import numpy as np
 
 from skcnn._progress import progress_bar
 from skcnn.images._bad_rows import BadRow, bad_rows_frame
+from skcnn.images._held import HeldImages, fetched_ahead
 from skcnn.images._input import Images, as_images
+from skcnn.images._source import ImageSource
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +74,7 @@ def read_batches(
     images : Images
         From :func:`as_images`.
     rows : iterable of int
-        Positions of the rows; read at most two batches ahead.
+        Positions of the rows; read at most two batches ahead. Those of a source are read a batch at a time.
     size : tuple of (height, width)
         In pixels.
     batch_size : int, default=32
@@ -87,9 +89,22 @@ def read_batches(
     good: list[int] = []
     bad: list[BadRow] = []
     pixels = np.empty((batch_size, *size, 3), np.uint8)
-    decoded = map_ahead(
-        lambda row: images.decode(row, size, resize=resize, max_pixels=max_pixels), rows, 2 * batch_size
-    )
+
+    def decode(row: int) -> np.ndarray:
+        return images.decode(row, size, resize=resize, max_pixels=max_pixels)
+
+    function: Callable[[int], Any] = decode
+    if isinstance(images.items, ImageSource) and not isinstance(images, HeldImages):
+        images = held = HeldImages(images.items)
+        rows = fetched_ahead(held, rows, batch_size)
+
+        def function(row: int) -> np.ndarray:
+            try:
+                return decode(row)
+            finally:
+                held.release(row)
+
+    decoded = map_ahead(function, rows, 2 * batch_size)
     for row, value in decoded:
         if isinstance(value, BadRow):
             bad.append(value._replace(path=images.path(row)))

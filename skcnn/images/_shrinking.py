@@ -11,6 +11,7 @@ from PIL import Image
 from skcnn._text import counted
 from skcnn.images._decode import open_image
 from skcnn.images._input import Images
+from skcnn.images._source import ImageSource
 
 _LOOKED_AT = 16
 #: Networks whose inputs are larger than this see what people see.
@@ -22,7 +23,7 @@ _LARGE = 128
 def warn_if_shrunk(images: Images, size: tuple[int, int], network: str) -> None:
     """Warn where images are much larger than the input of a network that was made for thumbnails.
 
-    Reads the sizes of a few images: nothing is decoded and no URL is fetched.
+    Reads the sizes of a few images: nothing is decoded, no URL is fetched and no source is read.
 
     Parameters
     ----------
@@ -56,7 +57,9 @@ def warn_if_shrunk(images: Images, size: tuple[int, int], network: str) -> None:
 
 
 def _size(images: Images, row: int) -> tuple[int, int] | None:
-    """Return height and width by the head of a file; None for a URL, and for a row without an image."""
+    """Return height and width by the head of a file; None for a URL or a source, and for a row without an image."""
+    if isinstance(images.items, ImageSource):
+        return None  # which would read the whole image
     path = images.path(row)
     if path is not None and "://" in path:
         return None

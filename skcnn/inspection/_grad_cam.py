@@ -1,4 +1,4 @@
-"""Grad-CAM: which regions of an image supported a class."""
+"""Grad-CAM: which regions of an image supported a class, a mask or a similarity."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from PIL import Image
 
 from skcnn._plot.image_grid import Cell, Group, draw_grid
 from skcnn.images import BadImageError, as_images, bad_rows_frame, read_batches
-from skcnn.inspection._scored_network import FeatureMap, scored_network
+from skcnn.inspection._explainable import scored_network
+from skcnn.inspection._scored_network import FeatureMap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,6 +30,10 @@ class GradCAMDisplay:
     where :math:`Z` is the number of places of a map. The score is the one before the softmax. For a linear classifier
     on averaged features of the last layer, :math:`\alpha_k^c` is its coefficient over :math:`Z`: the class activation
     map (CAM) of Zhou et al.
+
+    Of a segmenter, the score is the mean of the class's logits over the pixels that are predicted as the class
+    (Seg-Grad-CAM): the heat says which surroundings made them so. Of an embedding, the score is the cosine of the
+    vectors of an image and of a reference.
 
     Heat shows where the evidence is, not whether it is right, and each map has its own scale. The maps are as coarse as
     the layer: 7 x 7 places for most networks at their native size.
@@ -59,6 +64,9 @@ class GradCAMDisplay:
 
     B. Zhou, A. Khosla, A. Lapedriza, A. Oliva, A. Torralba, "Learning deep features for discriminative localization",
     CVPR 2016, section 2.
+
+    K. Vinogradova, A. Dibrov, G. Myers, "Towards interpretable semantic segmentation via gradient-weighted class
+    activation mapping", AAAI 2020, equation 2.
 
     Examples
     --------
@@ -92,11 +100,12 @@ class GradCAMDisplay:
         X: Any,
         *,
         target: Any = None,
+        reference: Any = None,
         layer: str | int | None = None,
         batch_size: int = 16,
         name: str | None = None,
     ) -> Self:
-        """Make the Display from a fitted classifier of images.
+        """Make the Display from a fitted classifier, segmenter or embedding of images.
 
         The network is built once and runs in float32 on Keras, whatever engine and precision the estimator uses.
 
@@ -107,16 +116,21 @@ class GradCAMDisplay:
             :class:`~skcnn.feature_extraction.BottleneckFeatures`, affine steps such as ``StandardScaler`` or ``PCA``,
             and a linear classifier with ``coef_``, such as ``LogisticRegression``, ``SGDClassifier`` or
             :class:`~skcnn.ensemble.BaggedSGDClassifier` (the mean of its bags' scores); or a search over one of these,
-            or one of these with another threshold (:func:`skcnn.model_selection.with_threshold`).
+            or one of these with another threshold (:func:`skcnn.model_selection.with_threshold`). Or a fitted
+            :class:`~skcnn.segmentation.CNNSegmenter` or :class:`~skcnn.metric_learning.TripletEmbedding`.
         X : array-like of n_samples images
             A few images: see :func:`skcnn.images.as_images`.
         target : label or array-like of shape (n_samples,) or None, default=None
-            The class to explain, or one for each image. None is the predicted class.
+            The class to explain, or one for each image. None is the predicted class; of a segmenter the one with most
+            pixels in the image, the first class left out.
+        reference : image, array-like of images, ndarray of shape (n_components,) or None, default=None
+            For an embedding, which has no classes: the image that the similarity is to, or its vector; or one for each
+            image, of shape (n_samples, n_components) where they are vectors.
         layer : str or int or None, default=None
             The layer of the feature maps: a name of the backbone's column ``layers`` in
             :func:`skcnn.backbones.list_backbones`, or the name or the index of any layer of the Keras network that
             gives a feature map. None is the last feature map that the features are made of: it is the most specific to
-            classes. Earlier ones are finer, but less specific.
+            classes. Earlier ones are finer, but less specific. Of a segmenter it is a layer before its head.
         batch_size : int, default=16
             Images that go through the network together: gradients take memory.
         name : str or None, default=None
@@ -132,7 +146,8 @@ class GradCAMDisplay:
         TypeError
             If the estimator is none of these; the message says what is accepted.
         ValueError
-            If the target is not a class, if there is no such layer, if the steps before the classifier are not affine.
+            If the target is not a class, if there is no such layer, if the steps before the classifier are not affine;
+            if ``reference`` is missing for an embedding, or given for another estimator.
         BadImageError
             If rows give no image.
         RuntimeError
@@ -140,18 +155,10 @@ class GradCAMDisplay:
         """
         if not isinstance(batch_size, Integral) or batch_size < 1:
             raise ValueError(f"batch_size={batch_size!r}; expected an int >= 1.")
-        if np.ndim(target) > 1:
-            raise ValueError(f"target has shape {np.shape(target)}; expected one label, or one per image.")
         scored = scored_network(estimator)
         reader = scored.reader
         images = as_images(X, root=reader.root)
-        if target is None:
-            labels = np.asarray(estimator.predict(X))
-        else:
-            labels = np.full(len(images), target, object) if np.ndim(target) == 0 else np.asarray(target)
-        if len(labels) != len(images):
-            raise ValueError(f"target has {len(labels)} labels; expected one, or {len(images)} (one per image).")
-        codes = scored.codes(labels)
+        wanted = scored.wanted(estimator, X, images, target=target, reference=reference)
         feature_map = FeatureMap(scored, layer)
         pixels = np.empty((len(images), *scored.image_size, 3), np.uint8)
         heatmaps = np.empty((len(images), *scored.image_size), np.float32)
@@ -166,7 +173,7 @@ class GradCAMDisplay:
             if bad:
                 continue  # All bad rows are reported at once.
             pixels[batch.rows] = batch.pixels
-            maps, gradients, scores[batch.rows] = feature_map.look(batch.pixels, codes[batch.rows])
+            maps, gradients, scores[batch.rows] = feature_map.look(batch.pixels, wanted.numbers[batch.rows])
             weighted = grad_cam(maps, gradients)
             peaks[batch.rows] = weighted.max(axis=(1, 2))
             heatmaps[batch.rows] = enlarged(weighted, scored.image_size)
@@ -176,7 +183,7 @@ class GradCAMDisplay:
             {
                 "row": np.arange(len(images)),
                 "path": pd.Series([images.path(row) for row in range(len(images))], dtype=object),
-                "target": scored.classes[codes],
+                "target": wanted.names,
                 "score": scores,
                 "peak": peaks,
             }
@@ -184,14 +191,16 @@ class GradCAMDisplay:
         return cls(rows, pixels, heatmaps, layer=feature_map.name, name=name)
 
     def frame(self) -> pd.DataFrame:
-        """Return the class that was explained in each image.
+        """Return what was explained in each image.
 
         Returns
         -------
         DataFrame of shape (n_samples, 5)
-            Columns "row" (position in X), "path" (None where X holds images), "target" (the class), "score" (its score
-            before the softmax) and "peak" (the largest value of the map before it was scaled to 1; 0 where nothing in
-            the image supports the class, and the heat map is 0 everywhere).
+            Columns "row" (position in X), "path" (None where X holds images), "target" (the class; of an embedding the
+            path or the number of the reference), "score" (of the class, before the softmax; of a segmenter 0 where no
+            pixel is predicted as the class; of an embedding the cosine) and "peak" (the largest value of the map before
+            it was scaled to 1; 0 where nothing in the image supports what is explained, and the heat map is 0
+            everywhere).
         """
         return self.rows.copy()
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
-from sklearn.model_selection import BaseCrossValidator
+from sklearn.model_selection import BaseCrossValidator, LeavePGroupsOut
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skcnn._labels import as_label, as_labels
 from skcnn._text import values_text
-from skcnn.metric_learning._embedding import vectors_of
+from skcnn.metric_learning._embedding import learns, vectors_of
 from skcnn.metric_learning._gallery import Gallery
 from skcnn.metric_learning._identities import IdentityEstimator, checked_identities
-from skcnn.metric_learning._pairs import columns_of, distinct, is_table_of_pairs, pairs_of
+from skcnn.metric_learning._pairs import MAX_PAIRS, columns_of, distinct, is_table_of_pairs, pairs_of
 from skcnn.metrics import threshold_at_far, verification_rates
 
 if TYPE_CHECKING:
@@ -60,8 +60,10 @@ class FaceVerifier(IdentityEstimator):
         Whether an image has the mean vector of itself and of its mirror image: a second pass through the embedding, for
         fewer errors.
     cv : int, splitter or None, default=None
-        How people are held out to learn the threshold; None is 5 folds of people. A splitter by groups gets the
-        identities as groups: ``LeavePGroupsOut(2)`` makes all impostor pairs, where a fit takes little time.
+        How people are held out to learn the threshold. With None they are put into ten groups, and each two groups are
+        held out in turn: so all impostor pairs are seen, which a low rate needs, and only what is quick to fit (centre
+        and whitening) is fitted 45 times. An embedding that is fitted itself, or more than two million pairs, have 5
+        folds of people instead. An int is a number of folds. A splitter by groups gets the identities as groups.
     random_state : int, RandomState instance or None, default=None
         Seed of the pairs that are drawn where there are more than two million.
 
@@ -97,9 +99,9 @@ class FaceVerifier(IdentityEstimator):
     Notes
     -----
     A threshold from the people that a model was fitted on is far too generous: whitening by LDA, for instance, brings
-    their images together, and not those of others. So each person is held out once, and pairs are made within the
-    people of a fold. To cross-validate a verifier, hold out people as well: ``GroupKFold``, with the identities as
-    groups.
+    their images together, and not those of others. So people are held out, and pairs are made of those who are held
+    out together; a pair of images counts once. To cross-validate a verifier, hold out people as well: ``GroupKFold``,
+    with the identities as groups.
 
     References
     ----------
@@ -382,14 +384,22 @@ class FaceVerifier(IdentityEstimator):
         if self.threshold is not None and len(names) < 4:
             return np.empty(0, bool), np.empty(0), np.empty((0, 2), int)
         generator = check_random_state(self.random_state)
-        is_same, distance, people = [], [], []
+        parts = []
         for fold in self._folds(X, vectors, codes, names):
             pairs, same = pairs_of(fold.held_out_codes, generator)
             first, second = pairs.T
-            is_same.append(same)
-            distance.append(fold.space.distances(fold.held_out[first], fold.held_out[second]))
-            people.append(fold.held_out_codes[pairs])
-        return np.concatenate(is_same), np.concatenate(distance), np.concatenate(people)
+            rows = np.sort(fold.held_out_rows[pairs], axis=1)
+            distance = fold.space.distances(fold.held_out[first], fold.held_out[second])
+            parts.append((rows[:, 0] * len(codes) + rows[:, 1], same, distance, fold.held_out_codes[pairs]))
+        pair, is_same, distance, people = (np.concatenate(part) for part in zip(*parts, strict=True))
+        # Some were held out together more than once.
+        _, once = np.unique(pair, return_index=True)
+        return is_same[once], distance[once], people[once]
+
+    def _default_splitter(self, codes: np.ndarray, n_identities: int) -> Any:
+        if learns(self.embedding) or len(codes) * (len(codes) - 1) // 2 > MAX_PAIRS:
+            return super()._default_splitter(codes, n_identities)
+        return LeavePGroupsOut(2).split(codes, groups=codes % min(10, n_identities))
 
     def _threshold(self, is_same: np.ndarray, distance: np.ndarray) -> float:
         """Return the threshold of the distance, and warn where there are too few pairs to learn it."""

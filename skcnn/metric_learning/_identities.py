@@ -27,12 +27,15 @@ class Fold(NamedTuple):
         Learned of ``others``.
     held_out, others : ndarray of shape (n, n_components)
         Projected vectors.
+    held_out_rows : ndarray of shape (n,), int
+        Which samples were held out.
     held_out_codes, other_codes : ndarray of shape (n,), int
         Their identities.
     """
 
     space: Space
     held_out: np.ndarray
+    held_out_rows: np.ndarray
     held_out_codes: np.ndarray
     others: np.ndarray
     other_codes: np.ndarray
@@ -101,7 +104,7 @@ class IdentityEstimator(ClassifierMixin, BaseEstimator):
                 found = vectors_of(embedding, X, mirror=self.mirror)
             space = self._learned_space(found[others], codes[others])
             projected = space.project(found)
-            yield Fold(space, projected[held_out], codes[held_out], projected[others], codes[others])
+            yield Fold(space, projected[held_out], held_out, codes[held_out], projected[others], codes[others])
 
     def _splits(self, X: Any, codes: np.ndarray, names: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         if len(names) < 4:
@@ -110,9 +113,10 @@ class IdentityEstimator(ClassifierMixin, BaseEstimator):
                 "out. Give more, or a fixed threshold=."
             )
         splitter = self.cv
-        if isinstance(splitter, Integral) or splitter is None:
-            # Two people per fold at least: they make the impostor pairs.
-            splitter = GroupKFold(min(5 if splitter is None else int(splitter), len(names) // 2))
+        if splitter is None:
+            splitter = self._default_splitter(codes, len(names))
+        elif isinstance(splitter, Integral):
+            splitter = folds_of_people(int(splitter), len(names))
         for others, held_out in check_cv(splitter).split(np.zeros(len(codes)), codes, groups=codes):
             if len(both := np.intersect1d(codes[others], codes[held_out])):
                 raise ValueError(
@@ -120,6 +124,10 @@ class IdentityEstimator(ClassifierMixin, BaseEstimator):
                     "splitter by groups, such as GroupKFold or LeavePGroupsOut, whose groups are the identities."
                 )
             yield others, held_out
+
+    def _default_splitter(self, codes: np.ndarray, n_identities: int) -> Any:
+        """Return what ``cv=None`` stands for, as scikit-learn's ``check_cv`` takes it."""
+        return folds_of_people(5, n_identities)
 
     def _projected(self, X: Any) -> np.ndarray:
         """Return the projected vectors of images, (n, n_components)."""
@@ -133,6 +141,11 @@ class IdentityEstimator(ClassifierMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.non_deterministic = False
         return tags
+
+
+def folds_of_people(n_splits: int, n_identities: int) -> GroupKFold:
+    """Return folds of people: two per fold at least, which make the impostor pairs."""
+    return GroupKFold(min(n_splits, n_identities // 2))
 
 
 def checked_identities(X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:

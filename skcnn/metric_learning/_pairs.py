@@ -63,12 +63,22 @@ def pairs_of(codes: np.ndarray, generator: np.random.RandomState) -> tuple[np.nd
     codes : ndarray of shape (n_samples,), int
         Identities.
     generator : RandomState
-        Draws.
+        Draws, where there are more than two million pairs.
 
     Returns
     -------
     pairs : ndarray of shape (n_pairs, 2), int
+        Positions of samples.
     is_same : ndarray of shape (n_pairs,), bool
+        Whether both are of one identity.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcnn.metric_learning import pairs_of
+    >>> pairs, is_same = pairs_of(np.array([0, 0, 1]), np.random.RandomState(0))
+    >>> pairs.tolist(), is_same.tolist()
+    ([[0, 1], [0, 2], [1, 2]], [True, False, False])
     """
     n = len(codes)
     if n * (n - 1) // 2 <= MAX_PAIRS:

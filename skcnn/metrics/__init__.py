@@ -7,7 +7,8 @@ metric that is not defined (the recall of a class that has no sample, say) is Na
 :func:`tracking_frame`, the scores beside it and :class:`TrackDisplay` tracks of objects in videos.
 :func:`segmentation_frame`, the scores beside it and :class:`SegmentationDisplay` take masks.
 :func:`verification_frame`, :func:`identification_frame` and :class:`VerificationCurveDisplay` take similarities of
-pairs, and of probes to enrolled identities.
+pairs, and of probes to enrolled identities. :func:`generation_frame` and the scores beside it take features of real and
+of generated images.
 
 :mod:`skcnn.report` has all of it in one report.
 """
@@ -25,7 +26,11 @@ from skcnn.metrics._box_scorers import box_scorers
 from skcnn.metrics._calibration import calibration_frame
 from skcnn.metrics._comparison import compare_predictions
 from skcnn.metrics._confusion import confusion_frame, most_confused
+from skcnn.metrics._feature_distances import frechet_feature_distance, kernel_distance
+from skcnn.metrics._feature_neighbours import feature_precision_recall, training_copies
+from skcnn.metrics._generation import class_coverage_frame, generation_frame
 from skcnn.metrics._identification import identification_frame
+from skcnn.metrics._instance_precision import mask_average_precision, mask_detection_frame
 from skcnn.metrics._intervals import bootstrap_intervals
 from skcnn.metrics._mask_intervals import segmentation_intervals
 from skcnn.metrics._mask_scorers import mask_scorers
@@ -44,6 +49,7 @@ from skcnn.metrics._plot.confusion import ConfusionDisplay
 from skcnn.metrics._plot.curves import OneVsRestPrecisionRecallDisplay, OneVsRestRocDisplay
 from skcnn.metrics._plot.error_grid import ErrorGridDisplay
 from skcnn.metrics._plot.image_grid import ImageGridDisplay
+from skcnn.metrics._plot.instance_grid import InstanceDisplay
 from skcnn.metrics._plot.mask_grid import SegmentationDisplay
 from skcnn.metrics._plot.reliability import ReliabilityDisplay
 from skcnn.metrics._plot.residuals import ResidualHistogramDisplay
@@ -70,6 +76,7 @@ __all__ = [
     "ConfusionDisplay",
     "ErrorGridDisplay",
     "ImageGridDisplay",
+    "InstanceDisplay",
     "OneVsRestPrecisionRecallDisplay",
     "OneVsRestRocDisplay",
     "ReliabilityDisplay",
@@ -86,6 +93,7 @@ __all__ = [
     "boundary_f1",
     "box_scorers",
     "calibration_frame",
+    "class_coverage_frame",
     "class_detection_frame",
     "class_segmentation_frame",
     "classification_frame",
@@ -97,12 +105,18 @@ __all__ = [
     "detection_intervals",
     "distance_frame",
     "equal_error_rate",
+    "feature_precision_recall",
+    "frechet_feature_distance",
+    "generation_frame",
     "headline_frame",
     "hota_score",
     "identification_frame",
     "identity_pairs",
     "idf1_score",
+    "kernel_distance",
     "localization_accuracy",
+    "mask_average_precision",
+    "mask_detection_frame",
     "mask_dice",
     "mask_iou",
     "mask_scorers",
@@ -120,6 +134,7 @@ __all__ = [
     "threshold_table",
     "top_k_frame",
     "tracking_frame",
+    "training_copies",
     "verification_frame",
     "verification_rates",
 ]

@@ -34,6 +34,25 @@ class CocoTables(NamedTuple):
     recall: np.ndarray
 
 
+class Segments(NamedTuple):
+    """Run lengths of true and of predicted masks, in the order of boxes; those of an image have the same size.
+
+    Attributes
+    ----------
+    true, predicted : list of dict
+        ``{"size", "counts"}``.
+    true_area : list of float
+        Numbers of pixels.
+    sizes : list of (int, int)
+        Height and width of each image.
+    """
+
+    true: list[dict[str, Any]]
+    predicted: list[dict[str, Any]]
+    true_area: list[float]
+    sizes: list[tuple[int, int]]
+
+
 def average_precision(
     y_true: Any,
     y_pred: Any,
@@ -137,8 +156,10 @@ def average_precision_of(predictions: BoxPredictions, thresholds: np.ndarray, ma
     return mean_of(coco_tables(predictions, thresholds, max_detections).precision[:, :, 0])
 
 
-def coco_tables(predictions: BoxPredictions, thresholds: np.ndarray, max_detections: int) -> CocoTables:
-    """Return what COCO's evaluation gives for checked boxes, for all classes and sizes."""
+def coco_tables(
+    predictions: BoxPredictions, thresholds: np.ndarray, max_detections: int, segments: Segments | None = None
+) -> CocoTables:
+    """Return what COCO's evaluation gives for checked boxes, or their segments, for all classes and sizes."""
     if not isinstance(max_detections, (int, np.integer)) or max_detections < 1:
         raise ValueError(f"max_detections={max_detections!r}; expected a number of boxes, 1 or more.")
     coco_class, evaluator = _library()
@@ -146,9 +167,9 @@ def coco_tables(predictions: BoxPredictions, thresholds: np.ndarray, max_detecti
     if not n_classes or not predictions.n_images:
         shape = (len(thresholds), n_classes, len(SIZES))
         return CocoTables(np.full(shape, np.nan), np.full((*shape, 3), np.nan))
-    truth = coco_class(_data_set(predictions))
-    found = truth.loadRes(_results(predictions))
-    evaluation = evaluator(truth, found, iouType="bbox")
+    truth = coco_class(_data_set(predictions, segments))
+    found = truth.loadRes(_results(predictions, segments))
+    evaluation = evaluator(truth, found, iouType="bbox" if segments is None else "segm")
     evaluation.params.iouThrs = thresholds
     evaluation.params.maxDets = [1, 10, int(max_detections)]
     evaluation.params.areaRng = [list(area) for area in SIZES.values()]
@@ -310,33 +331,36 @@ def _library() -> tuple[Any, Any]:
     return COCO, COCOeval_faster
 
 
-def _data_set(predictions: BoxPredictions) -> dict[str, list[dict[str, Any]]]:
+def _data_set(predictions: BoxPredictions, segments: Segments | None) -> dict[str, list[dict[str, Any]]]:
     true = predictions.true
+    annotations = [
+        {"id": place + 1, "image_id": image, "category_id": label, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
+        for place, (image, label, box) in enumerate(
+            zip(true.image.tolist(), true.label.tolist(), _sides(true.xyxy), strict=True)
+        )
+    ]
+    if segments is not None:
+        for annotation, runs, area in zip(annotations, segments.true, segments.true_area, strict=True):
+            annotation.update(segmentation=runs, area=area)
+    images = [{"id": row} for row in range(predictions.n_images)]
+    if segments is not None:
+        for image, (height, width) in zip(images, segments.sizes, strict=True):
+            image.update(height=height, width=width)
     return {
-        "images": [{"id": row} for row in range(predictions.n_images)],
+        "images": images,
         "categories": [{"id": number, "name": str(number)} for number in range(len(predictions.classes))],
-        "annotations": [
-            {
-                "id": place + 1,
-                "image_id": image,
-                "category_id": label,
-                "bbox": box,
-                "area": box[2] * box[3],
-                "iscrowd": 0,
-            }
-            for place, (image, label, box) in enumerate(
-                zip(true.image.tolist(), true.label.tolist(), _sides(true.xyxy), strict=True)
-            )
-        ],
+        "annotations": annotations,
     }
 
 
-def _results(predictions: BoxPredictions) -> list[dict[str, Any]]:
+def _results(predictions: BoxPredictions, segments: Segments | None) -> list[dict[str, Any]]:
     found = predictions.predicted
-    columns = found.image.tolist(), found.label.tolist(), _sides(found.xyxy), predictions.score.tolist()
+    # With its box, a result would count by the area of that.
+    name, shapes = ("bbox", _sides(found.xyxy)) if segments is None else ("segmentation", segments.predicted)
+    columns = found.image.tolist(), found.label.tolist(), shapes, predictions.score.tolist()
     return [
-        {"image_id": image, "category_id": label, "bbox": box, "score": score}
-        for image, label, box, score in zip(*columns, strict=True)
+        {"image_id": image, "category_id": label, name: shape, "score": score}
+        for image, label, shape, score in zip(*columns, strict=True)
     ]
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skcnn.boxes import pairwise_iou
+from skcnn.boxes import pairwise_iou, pairwise_mask_iou
 from skcnn.metrics._box_predictions import BoxPredictions
 
 #: Areas in square pixels: of all boxes, and of those that COCO calls small, medium and large.
@@ -48,8 +48,9 @@ def match_boxes(
     *,
     size: str = "all",
     max_detections: int = 100,
+    by_mask: bool = False,
 ) -> Matches:
-    """Match predicted boxes with true ones of the same class, image by image.
+    """Match predicted boxes, or their masks, with true ones of the same class, image by image.
 
     Parameters
     ----------
@@ -61,6 +62,8 @@ def match_boxes(
         Boxes of which size count: see ``SIZES``.
     max_detections : int, default=100
         Predicted boxes that count per image and class.
+    by_mask : bool, default=False
+        Whether the IoU is that of the masks, which the boxes then have.
 
     Returns
     -------
@@ -78,7 +81,10 @@ def match_boxes(
         ranked, candidates = rows[here], np.arange(true_ends[image], true_ends[image + 1])
         # Boxes that count come first.
         candidates = candidates[np.argsort(is_other[candidates], kind="stable")]
-        overlaps = pairwise_iou(predicted.xyxy[ranked], true.xyxy[candidates])
+        if by_mask and predicted.mask is not None and true.mask is not None:
+            overlaps = pairwise_mask_iou(predicted.mask[ranked], true.mask[candidates])
+        else:
+            overlaps = pairwise_iou(predicted.xyxy[ranked], true.xyxy[candidates])
         # What is of another class is out of reach, so that all classes of an image are matched at once.
         overlaps[predicted.label[ranked, None] != true.label[None, candidates]] = 0
         places = _greedy(overlaps, is_other[candidates], thresholds)

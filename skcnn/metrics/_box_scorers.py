@@ -8,11 +8,15 @@ from sklearn.metrics import make_scorer
 
 from skcnn.metrics._average_precision import average_precision, average_recall
 from skcnn.metrics._box_overlap import localization_accuracy, mean_iou
+from skcnn.metrics._instance_precision import mask_average_precision
 
 _SCORERS = {
     "average_precision": (average_precision, {}),
     "average_precision_50": (average_precision, {"iou": 0.5}),
     "average_precision_75": (average_precision, {"iou": 0.75}),
+    "mask_average_precision": (mask_average_precision, {}),
+    "mask_average_precision_50": (mask_average_precision, {"iou": 0.5}),
+    "mask_average_precision_75": (mask_average_precision, {"iou": 0.75}),
     "average_recall": (average_recall, {}),
     "mean_iou": (mean_iou, {}),
     "localization_accuracy": (localization_accuracy, {}),
@@ -27,8 +31,8 @@ def box_scorers(*names: str) -> dict[str, Any]:
     Parameters
     ----------
     *names : str
-        "average_precision" (COCO's AP), "average_precision_50", "average_precision_75", "average_recall",
-        "mean_iou" or "localization_accuracy". None at all stands for the first three.
+        "average_precision" (COCO's AP), "average_precision_50", "average_precision_75", the same of masks with "mask_"
+        before it, "average_recall", "mean_iou" or "localization_accuracy". None at all stands for the first three.
 
     Returns
     -------

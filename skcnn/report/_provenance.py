@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from sklearn.frozen import FrozenEstimator
 
-from skcnn.images import Images, as_images
+from skcnn.images import Images, ImageSource, as_images
 from skcnn.metrics.parts import BoxPredictions, MaskPredictions, NumberPredictions, Predictions
 
 _PACKAGES = ("skcnn", "scikit-learn", "keras", "numpy", "pandas", "matplotlib")
@@ -98,6 +98,8 @@ def digest_of_input(X: Any) -> str:
         images = as_images(X)
         if isinstance(images.items, np.ndarray):
             return _of_numbers(images.items)
+        if isinstance(images.items, ImageSource):
+            return _of_stamps(images.items)
         return _of_rows(images)
     with suppress(TypeError, ValueError):
         if isinstance(X, pd.DataFrame):
@@ -114,6 +116,14 @@ def _of_numbers(numbers: np.ndarray, names: str = "") -> str:
     digest.update(np.ascontiguousarray(ordered).tobytes())
     shape = " x ".join(f"{length:,}" for length in numbers.shape)
     return f"SHA-256 {digest.hexdigest()} of {shape} numbers ({numbers.dtype})"
+
+
+def _of_stamps(source: ImageSource) -> str:
+    stamps = [source.stamp(row) for row in range(len(source))]
+    if None in stamps:
+        return f"not digested: a {type(source).__name__}, whose images are not read a second time"
+    digest = hashlib.sha256(json.dumps(stamps).encode()).hexdigest()
+    return f"SHA-256 {digest} of {len(stamps):,} rows, the stamps of a {type(source).__name__}"
 
 
 def _of_rows(images: Images) -> str:

@@ -1,8 +1,12 @@
-"""Segmenters: the class of each pixel, as scikit-learn estimators."""
+"""Segmenters: the class of each pixel, and the pixels of each object, as scikit-learn estimators."""
 
+from skcnn.segmentation._instance_segmenter import InstanceSegmenter
+from skcnn.segmentation._keras_hub import KerasHubSAM
 from skcnn.segmentation._segmenter import CNNSegmenter
+from skcnn.segmentation._trained import TrainedMaps, trained_maps
 
-# Where users find it, and what saved files call it.
-CNNSegmenter.__module__ = __name__
+# Where users find them, and what saved files call them.
+for _estimator in (CNNSegmenter, InstanceSegmenter, KerasHubSAM):
+    _estimator.__module__ = __name__
 
-__all__ = ["CNNSegmenter"]
+__all__ = ["CNNSegmenter", "InstanceSegmenter", "KerasHubSAM", "TrainedMaps", "trained_maps"]

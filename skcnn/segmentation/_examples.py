@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from skcnn._keras import building, import_keras
-from skcnn._training import Flips, Read, Views, as_augmentation, augmented_together, seed_layers
-from skcnn.images import IGNORED, Geometry, Images, Masks, read_masks
+from skcnn._training import Inputs, Read, as_augmentation, augmented_together, seed_layers
+from skcnn.images import IGNORED, Geometry, Masks, read_masks
 
 #: Masks of the network's size that take no more bytes are decoded once; those of larger sets again in every epoch.
 MAX_KEPT_BYTES = 2**30
@@ -71,10 +71,10 @@ class Targets:
         return self._numbers[self._resized(row, self._masks.labels(row, max_pixels=self._max_pixels))]
 
     @property
-    def digests(self) -> np.ndarray:
+    def arrays(self) -> list[np.ndarray]:
         """What the masks are, for the fingerprint of a run."""
         digests = b"".join(self._masks.digest(row) for row in range(len(self._masks)))
-        return np.frombuffer(digests, np.uint8)
+        return [np.frombuffer(digests, np.uint8)]
 
     def _resized(self, row: int, labels: np.ndarray) -> np.ndarray:
         height, width = self._sizes[row]
@@ -83,49 +83,6 @@ class Targets:
 
 #: From pixels and masks to the same after changes that a generator draws.
 Change = Callable[[np.ndarray, np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]]
-
-
-class Inputs(NamedTuple):
-    """What a network is trained on.
-
-    Attributes
-    ----------
-    read : callable
-        From numbers of views (``row * n_views + view``) to what these are: pixels, or activations.
-    mask : callable
-        From the number of a view and the mask of its image to the mask of the view.
-    n_views : int
-        Of each image.
-    change : callable or None, default=None
-        What is drawn again in each epoch.
-    """
-
-    read: Callable[[np.ndarray], np.ndarray]
-    mask: Callable[[int, np.ndarray], np.ndarray]
-    n_views: int
-    change: Change | None = None
-
-
-class _FlippedViews(Flips):
-    """Mirror images of views."""
-
-    def __init__(self, views: Views, flips: str | None, **options: Any):
-        super().__init__(views, flips, **options)
-        self._views = views
-        self.n_views *= views.n_views
-
-    def mask(self, row: int, mask: np.ndarray) -> np.ndarray:
-        """Return the mask of the resized image as that of a view."""
-        return super().mask(row, self._views.mask(self.items[row][0], mask))
-
-
-def views_of(
-    images: Images, options: dict[str, Any], augmentation: Any, n_views: int | None, flips: str | None, seed: int
-) -> Flips:
-    """Return the views of images that are trained on: mirror images, of augmented views where these are kept."""
-    if augmentation is None or n_views is None:
-        return Flips(images, flips, **options)
-    return _FlippedViews(Views(images, int(n_views), augmentation, seed=seed, **options), flips, **options)
 
 
 def changes_of(augmentation: Any) -> Change:
@@ -151,13 +108,13 @@ def example_reader(inputs: Inputs, targets: Targets) -> Read:
     def mask_of(number: int) -> np.ndarray:
         if number in moved:
             return moved[number]
-        mask = inputs.mask(number, targets[number // inputs.n_views])
+        mask = inputs.views.mask(number, targets[number // inputs.views.n_views])
         if (len(moved) + 1) * mask.size <= MAX_KEPT_BYTES:  # to move one takes as long as to change its image
             moved[number] = mask
         return mask
 
     def read(rows: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        numbers = rows * inputs.n_views + generator.integers(inputs.n_views, size=len(rows))
+        numbers = rows * inputs.views.n_views + generator.integers(inputs.views.n_views, size=len(rows))
         values = inputs.read(numbers)
         masks = np.stack([mask_of(int(number)) for number in numbers])
         if inputs.change is not None:

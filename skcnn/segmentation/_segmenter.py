@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
 from skcnn._text import counted, listing
-from skcnn._training import FLIPS, Flips, Head, MapDesign, batches_of_images, report_bad_rows, undecodable
+from skcnn._training import FLIPS, Head, MapDesign, MapParts, Objective
 from skcnn.backbones import Backbone, Weights
 from skcnn.cache import FeatureCache
 from skcnn.images import (
@@ -24,10 +23,9 @@ from skcnn.images import (
     as_image_size,
     as_masks,
     bad_rows_frame,
-    image_sizes,
 )
 from skcnn.metrics import mask_iou
-from skcnn.segmentation._base import BaseSegmenter, Objective
+from skcnn.segmentation._base import BaseSegmenter
 from skcnn.segmentation._heads import FCN_MAPS, FCNHead, UNetHead
 from skcnn.segmentation._losses import LOSSES, mask_loss
 from skcnn.segmentation._scores import mask_of, probabilities_of, strips_of
@@ -197,6 +195,8 @@ class CNNSegmenter(BaseSegmenter):
     >>> bool(segmenter.score(X, y) > 0.8)
     True
     """
+
+    _of_prediction = ("predict_size", "tile_size", "tile_overlap", "test_time_flips")
 
     _parameter_constraints = {  # noqa: RUF012  (scikit-learn's own form)
         **BaseSegmenter._parameter_constraints,
@@ -382,6 +382,12 @@ class CNNSegmenter(BaseSegmenter):
         """
         return mask_iou(as_masks(y, colors=self.colors, root=self.root), self.predict(X))
 
+    def _trained_parts(self) -> tuple[MapDesign, MapParts]:
+        """Return what decides the network, and network and head with the weights learned."""
+        self._check_unchanged()
+        design = self._design()
+        return design, design.trained_parts(self._weights)
+
     def _head(self, image_size: tuple[int, int]) -> Head:
         n_classes, n_channels = len(self.classes_), int(self.n_channels)
         if self.architecture == "unet":
@@ -445,56 +451,17 @@ class CNNSegmenter(BaseSegmenter):
         loss = mask_loss(names, len(weights), class_weight=weights, gamma=gamma, beta=beta)
         return Objective(loss, ("segmenter", *names, weights, gamma, beta))
 
-    def _checked(self, X: Any) -> tuple[Images, np.ndarray]:
-        check_is_fitted(self)
-        images = self._check_input(X, reset=False)
-        self._check_unchanged()
-        return images, image_sizes(images)
-
     @property
     def _has_windows(self) -> bool:
         """Whether an image may take several windows."""
         return self.resize == "crop" or self.predict_size == "original"
 
-    def _geometry(self, size: np.ndarray) -> Geometry:
-        return Geometry.of_resize(_pair(size), self.image_size_, self.resize)
-
-    @property
-    def _test_flips(self) -> str | None:
-        return self.flips if self.test_time_flips else None
-
     def _scores(self, images: Images) -> Iterator[tuple[int, np.ndarray]]:
         """Yield each row and the probabilities of its pixels, (height, width, n_classes) of the network's size."""
-        views = Flips(images, self._test_flips, **self._view_options())
-        n, design = views.n_views, self._design()
-        step = max(1, _AT_ONCE // n)
-        for start in range(0, len(images), step):
-            rows = range(start, min(start + step, len(images)))
-            numbers = [row * n + view for row in rows for view in range(n)]
-            try:
-                outputs = probabilities_of(self._outputs_of(views.take(numbers), design))
-            except BadImageError:  # which counts views of this part
-                report_bad_rows(undecodable(images, self.resize, self.max_pixels), len(images), "raise")
-                raise
-            for place, row in enumerate(rows):
-                seen = [views.mask(row * n + view, outputs[place * n + view]) for view in range(n)]
-                yield row, np.mean(seen, axis=0)
-
-    def _outputs_of(self, part: Flips, design: MapDesign) -> np.ndarray:
-        """Return the logits of views."""
-        cut = self._frozen_prefix(design)
-        if cut is not None:
-            values = self._activations(part, cut).read(np.arange(len(part)))
-            with design.suffix_graph(self._frozen, None) as graph:
-                self._put(graph, design)
-                return np.asarray(graph.model.predict_on_batch(values))
-        with design.pixel_graph(None, None) as graph:
-            self._put(graph, design)
-            outputs = np.empty((len(part), *graph.model.output_shape[1:]), np.float32)
-            batches = batches_of_images(part, self.image_size_, _AT_ONCE, self.resize, self.max_pixels, "raise")
-            for numbers, pixels in batches:
-                outputs[numbers] = graph.model.predict_on_batch(pixels)
-        return outputs
+        for row, outputs, views in self._outputs(images):
+            scores = probabilities_of(outputs)
+            first = row * views.n_views
+            yield row, np.mean([views.mask(first + view, values) for view, values in enumerate(scores)], axis=0)
 
     def _parts(
         self, images: Images, sizes: np.ndarray
@@ -518,7 +485,7 @@ class CNNSegmenter(BaseSegmenter):
         """Yield places in an image, and the probabilities of its pixels there."""
         tile = design.image_size
         windows = windows_of(pixels.shape[:2], tile, overlap)
-        flips = [tuple(_AXES[axis] for axis in axes) for axes in FLIPS[self._test_flips]]
+        flips = [tuple(_AXES[axis] for axis in axes) for axes in FLIPS[self.flips if self.test_time_flips else None]]
         step = max(1, _PIXELS_AT_ONCE // (tile[0] * tile[1]))
         for start in range(0, len(windows), step):
             some = windows[start : start + step]

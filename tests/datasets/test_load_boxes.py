@@ -6,7 +6,7 @@ import sys
 import pytest
 from PIL import Image
 
-from skcnn.boxes import as_boxes, boxes_to_coco, boxes_to_voc, boxes_to_yolo
+from skcnn.boxes import COORDINATES, as_boxes, boxes_to_coco, boxes_to_voc, boxes_to_yolo
 from skcnn.datasets import load_coco, load_voc, load_yolo
 from skcnn.images import BadImageError, BadImageWarning
 
@@ -66,6 +66,16 @@ def test_coco(images, tmp_path):
     X, y = load_coco(tmp_path / "boxes.json", images)
     assert X["path"].tolist() == paths
     assert same(y)
+    for annotation in coco["annotations"]:
+        x, y, width, height = annotation["bbox"]
+        annotation["segmentation"] = [[x, y, x + width, y, x + width, y + height]]
+    (tmp_path / "boxes.json").write_text(json.dumps(coco))
+    _, with_masks = load_coco(tmp_path / "boxes.json", images, masks=True)
+    for table, boxes in zip(with_masks, Y, strict=True):
+        assert len(table) == len(boxes)
+        for mask, (xmin, ymin, xmax, ymax) in zip(table["mask"], boxes[COORDINATES].to_numpy(int), strict=True):
+            assert mask.shape == (ymax - ymin, xmax - xmin)
+            assert 0.3 < mask.mean() < 0.7
     with pytest.raises(FileNotFoundError, match="3 images not found"):
         load_coco(tmp_path / "boxes.json")
     (tmp_path / "boxes.json").write_text("[1]")

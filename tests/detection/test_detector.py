@@ -10,9 +10,9 @@ from sklearn.model_selection import GridSearchCV, cross_val_predict
 from toy import build_toy
 
 import skcnn
-from skcnn._training import fit_memory
+from skcnn._training import _map_estimator, fit_memory
 from skcnn.boxes import box_arrays
-from skcnn.detection import CNNDetector, _base
+from skcnn.detection import CNNDetector
 from skcnn.metrics import average_precision, box_scorers
 from skcnn.persistence import ModelFileError
 
@@ -94,8 +94,8 @@ def test_search_over_predict_time_parameters_trains_once_per_fold(scenes, monkey
     monkeypatch.setattr(fit_memory(), "max_bytes", 2**22)
     fit_memory().clear()
     n_trainings = []
-    train = _base.train
-    monkeypatch.setattr(_base, "train", lambda *given: (n_trainings.append(1), train(*given)))
+    train = _map_estimator.train
+    monkeypatch.setattr(_map_estimator, "train", lambda *given: (n_trainings.append(1), train(*given)))
     candidates = {"score_threshold": [0.05, 0.2], "iou_threshold": [0.3, 0.6]}
     scoring = box_scorers("average_precision_50")["average_precision_50"]
     search = GridSearchCV(detector_of(head_epochs=1), candidates, cv=2, scoring=scoring).fit(*scenes)
@@ -106,8 +106,8 @@ def test_search_over_predict_time_parameters_trains_once_per_fold(scenes, monkey
 
 def test_frozen_layers_run_once_per_view(scenes, monkeypatch):
     n_images = []
-    compute = _base.Activations._compute_all
-    monkeypatch.setattr(_base.Activations, "_compute_all", lambda self: (n_images.append(1), compute(self))[1])
+    compute = _map_estimator.Activations._compute_all
+    monkeypatch.setattr(_map_estimator.Activations, "_compute_all", lambda self: (n_images.append(1), compute(self))[1])
     detector_of(head_epochs=3).fit(*scenes)
     assert len(n_images) == 1  # and not one per epoch
 
@@ -170,7 +170,7 @@ def test_forged_files_are_refused(fitted, tmp_path, forged):
 
 def test_batches_do_not_matter(fitted, scenes, monkeypatch):
     whole = fitted.predict(scenes[0][:7])
-    monkeypatch.setattr(_base, "_AT_ONCE", 3)
+    monkeypatch.setattr(_map_estimator, "_AT_ONCE", 3)
     n_images = []
     outputs = CNNDetector._outputs_of
     monkeypatch.setattr(

@@ -10,9 +10,9 @@ from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_s
 from toy import build_toy
 
 import skcnn
-from skcnn._training import fit_memory
+from skcnn._training import _map_estimator, fit_memory
 from skcnn.boxes import box_arrays
-from skcnn.detection import CNNLocalizer, _base
+from skcnn.detection import CNNLocalizer
 from skcnn.images import BadImageError
 from skcnn.metrics import box_scorers, localization_accuracy, mean_iou
 
@@ -115,8 +115,8 @@ def test_predict_time_parameters_need_no_other_fit(scenes, monkeypatch):
     monkeypatch.setattr(fit_memory(), "max_bytes", 2**20)
     fit_memory().clear()
     n_trainings = []
-    train = _base.train
-    monkeypatch.setattr(_base, "train", lambda *given: (n_trainings.append(1), train(*given)))
+    train = _map_estimator.train
+    monkeypatch.setattr(_map_estimator, "train", lambda *given: (n_trainings.append(1), train(*given)))
     search = GridSearchCV(localizer_of(head_epochs=1), {"test_time_flips": [False, True]}, cv=2, scoring=_n_boxes)
     search.fit(scenes[0][:32], scenes[1][:32])
     assert len(n_trainings) == 3  # one per fold, and the last one

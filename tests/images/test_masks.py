@@ -253,4 +253,4 @@ def test_coco_segments_that_are_broken_say_so(monkeypatch):
         CocoSegments((2, 2), ((1, {"size": [3, 3], "counts": [9]}),)).labels()
     monkeypatch.setitem(__import__("sys").modules, "faster_coco_eval", None)
     with pytest.raises(ImportError, match=r"skcnn\[detection\]"):
-        CocoSegments((2, 2), ()).labels()
+        CocoSegments((2, 2), ((1, [[0, 0, 1, 0, 1, 1]]),)).labels()

@@ -21,8 +21,9 @@ from skcnn.ensemble import BaggedSGDClassifier
 from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.images import BadImageError
 from skcnn.inspection import GradCAMDisplay
+from skcnn.inspection._explainable import scored_network
 from skcnn.inspection._grad_cam import enlarged, grad_cam
-from skcnn.inspection._scored_network import FeatureMap, scored_network
+from skcnn.inspection._scored_network import FeatureMap
 from skcnn.model_selection import with_threshold
 from skcnn.neural_network import CNNClassifier
 
@@ -145,7 +146,7 @@ def test_gradients_are_those_of_small_steps():
     scored = scored_network(pipe)
     feature_map = FeatureMap(scored, "inner")
     codes = np.array([0, 2])
-    maps, gradients, scores = feature_map.look(images[:2], codes)
+    maps, gradients, scores = feature_map.look(images[:2], scored.selection(codes))
 
     def run(name: str, x: np.ndarray) -> np.ndarray:
         return keras.ops.convert_to_numpy(layers[name](x))

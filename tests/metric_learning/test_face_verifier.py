@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 
 import skcnn
 from skcnn.feature_extraction import BottleneckFeatures
-from skcnn.metric_learning import FaceVerifier
+from skcnn.metric_learning import FaceVerifier, _face_verifier
 from skcnn.metrics import identity_pairs, verification_rates
 from tests.metric_learning.conftest import Flat, Learned, make_identities
 from tests.toy import TOY
@@ -178,8 +178,8 @@ def test_a_network_and_mirror_images(images, image_files):
 
 def test_few_impostor_pairs_are_warned_of(identities):
     X, y = identities
-    with pytest.warns(UserWarning, match="480 impostor pairs, fewer than 1 / far = 1,000"):
-        verifier = FaceVerifier(Flat(), far=1e-3).fit(X, y)
+    with pytest.warns(UserWarning, match="3,040 impostor pairs, fewer than 1 / far = 10,000"):
+        verifier = FaceVerifier(Flat(), far=1e-4).fit(X, y)
     assert verifier.rates_["far"] == 0
 
 
@@ -207,10 +207,19 @@ def test_errors_say_what_is_expected(identities, make, message):
         make(*identities)
 
 
-def test_leaving_pairs_of_people_out_makes_all_impostor_pairs(identities):
+@pytest.mark.parametrize(("cv", "n_people"), [(LeavePGroupsOut(2), 8), (None, 8), (None, 20)])
+def test_leaving_people_out_two_by_two_makes_all_pairs_once(identities, cv, n_people):
     X, y = identities
-    verifier = FaceVerifier(Flat(), far=FAR, cv=LeavePGroupsOut(2)).fit(X[:32], y[:32])
-    assert verifier.rates_["n_impostor"] == 8 * 7 // 2 * 16
+    rates = FaceVerifier(Flat(), far=FAR, cv=cv).fit(X[: 4 * n_people], y[: 4 * n_people]).rates_
+    assert rates["n_impostor"] == n_people * (n_people - 1) // 2 * 16
+    assert rates["n_genuine"] == n_people * 6
+
+
+def test_of_many_images_people_are_held_out_in_five_folds(identities, monkeypatch):
+    X, y = identities
+    monkeypatch.setattr(_face_verifier, "MAX_PAIRS", 1000)
+    rates = FaceVerifier(Flat(), far=FAR).fit(X, y).rates_
+    assert rates["n_impostor"] == 5 * (4 * 3 // 2 * 16)
 
 
 def test_saved_and_loaded(identities, images, tmp_path):

@@ -20,8 +20,12 @@ def data():
     return X, y
 
 
+def flat(X):
+    return X.reshape(-1, 48)
+
+
 def fitted(X, y):
-    return make_pipeline(FunctionTransformer(np.reshape, kw_args={"shape": (-1, 48)}), GaussianNB()).fit(X, y)
+    return make_pipeline(FunctionTransformer(flat), GaussianNB()).fit(X, y)
 
 
 def test_it_counts_the_images_of_the_training_set(data, tmp_path, monkeypatch):

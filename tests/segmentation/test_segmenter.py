@@ -12,11 +12,11 @@ from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_s
 from toy import build_toy
 
 import skcnn
-from skcnn._training import fit_memory
+from skcnn._training import _map_estimator, fit_memory
 from skcnn.images import BadImageError, BadMaskError, as_masks
 from skcnn.metrics import mask_iou, mask_scorers
 from skcnn.persistence import ModelFileError
-from skcnn.segmentation import CNNSegmenter, _base
+from skcnn.segmentation import CNNSegmenter
 
 
 def test_predict_finds_the_regions(fitted, scenes):
@@ -164,8 +164,8 @@ def test_cross_validation_takes_what_it_gives(scenes, segmenter_of):
 def test_predict_time_parameters_need_no_other_fit(scenes, segmenter_of, monkeypatch):
     monkeypatch.setattr(fit_memory(), "max_bytes", 2**20)
     fit_memory().clear()
-    n_trainings, train = [], _base.train
-    monkeypatch.setattr(_base, "train", lambda *given: (n_trainings.append(1), train(*given)))
+    n_trainings, train = [], _map_estimator.train
+    monkeypatch.setattr(_map_estimator, "train", lambda *given: (n_trainings.append(1), train(*given)))
     search = GridSearchCV(segmenter_of(head_epochs=1), {"test_time_flips": [False, True]}, cv=2)
     search.fit(*scenes)
     assert len(n_trainings) == 3  # one per fold, and the last one

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from skcnn._plot.image_grid import Cell, Group, Line, draw_grid
-from skcnn._plot.theme import MUTED, SERIES, class_colors
+from skcnn._plot.masks import edges_of, mask_colors, rgb, with_mask
+from skcnn._plot.theme import MUTED, SERIES
 from skcnn._text import listing, metric_text, percent_text
 from skcnn.images import IGNORED, Geometry, Images, as_images
 from skcnn.metrics._mask_predictions import MaskPredictions
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 #: Pixels that are predicted wrongly: as the first class, which is the background mostly, or as another one.
 MISSED, WRONG = "#e5a100", SERIES[1]
 
-#: How much of a colour there is in tinted pixels, and of the image where nothing is marked.
-_TINT, _DIMMED = 0.45, 0.45
+#: How much there is of the image where nothing is marked.
+_DIMMED = 0.45
 
 Kind = Literal["overlay", "errors"]
 MASK_KINDS: tuple[Kind, ...] = ("overlay", "errors")
@@ -212,9 +213,8 @@ class SegmentationDisplay:
         wrong = np.where(total > 0, 1 - right / np.maximum(total, 1), np.nan)
         frame = pd.DataFrame({"row": chosen, "mean_iou": iou[chosen], "wrong": wrong[chosen], "pixels": total[chosen]})
         frame, shown = with_images(frame, images, size=int(size), max_pixels=max_pixels)
-        colors = [_rgb(color) for color, _ in class_colors(len(predictions.labels))]
         drawn = [
-            image if image is None else _drawn(image, predictions, int(row), kind, colors)
+            image if image is None else _drawn(image, predictions, int(row), kind)
             for row, image in zip(frame["row"], shown, strict=True)
         ]
         return cls(frame, drawn, name=name)
@@ -276,45 +276,28 @@ def said_of_mask(row: dict[str, Any]) -> list[str]:
     return [f"IoU {metric_text(row['mean_iou'])}", f"{percent_text(round(row['wrong'], 3))} wrong"]
 
 
-def _drawn(
-    image: np.ndarray, predictions: MaskPredictions, row: int, kind: Kind, colors: list[np.ndarray]
-) -> np.ndarray:
+def _drawn(image: np.ndarray, predictions: MaskPredictions, row: int, kind: Kind) -> np.ndarray:
     """Return an image with its masks, or its errors."""
     true, predicted = (
-        _small(masks.labels(row), image.shape[:2]) for masks in (predictions.true, predictions.predicted)
+        small_mask(masks.labels(row), image.shape[:2]) for masks in (predictions.true, predictions.predicted)
     )
-    pixels = image.astype(float)
-    first = predictions.labels[0] if len(predictions.labels) else 0
     if kind == "errors":
+        first = predictions.labels[0] if len(predictions.labels) else 0
         wrong = (true != predicted) & (true != IGNORED)
         missed = wrong & (predicted == first)
-        pixels = _DIMMED * pixels + (1 - _DIMMED) * 255
+        pixels = _DIMMED * image.astype(float) + (1 - _DIMMED) * 255
         for there, color in ((wrong & ~missed, WRONG), (missed, MISSED)):
-            pixels[there] = _rgb(color)
-    else:
-        for label, tint in zip(predictions.labels[1:], colors[1:], strict=True):
-            there = predicted == label
-            pixels[there] = (1 - _TINT) * pixels[there] + _TINT * tint
-        pixels[_edges(true)] = 255
-    return np.rint(pixels).astype(np.uint8)
+            pixels[there] = rgb(color)
+        return np.rint(pixels).astype(np.uint8)
+    tinted = with_mask(image, predicted, mask_colors(predictions.labels))
+    tinted[edges_of(true)] = 255
+    return tinted
 
 
-def _rgb(color: str) -> np.ndarray:
-    """Return red, green and blue of "#rrggbb", (3,)."""
-    return np.array([int(color[start : start + 2], 16) for start in (1, 3, 5)], float)
-
-
-def _small(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def small_mask(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return a mask at the size of a thumbnail."""
     height, width = labels.shape
     return Geometry.of_resize((height, width), size).forth_mask(labels)
-
-
-def _edges(labels: np.ndarray) -> np.ndarray:
-    """Return the pixels whose right or lower neighbour has another label."""
-    edges = np.zeros(labels.shape, bool)
-    edges[:-1] |= labels[:-1] != labels[1:]
-    edges[:, :-1] |= labels[:, :-1] != labels[:, 1:]
-    return edges
 
 
 def segmentation_display_of(

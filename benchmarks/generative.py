@@ -1,0 +1,260 @@
+"""Generated images: every member of the GAN family, a variational autoencoder and a kernel density, by one judge.
+
+    python benchmarks/generative.py digits --out rows.json [--members wgan-gp ...] [--seeds 3] [--size 32]
+    python benchmarks/generative.py collapse --out collapse.json
+    python benchmarks/generative.py table --out rows.json
+
+``digits`` fits each model on half of scikit-learn's digits (8 x 8 pixels, one grey channel) and generates as many
+images as the other half has. The judge is a small network that classifies digits, trained on the half that models are
+fitted on: its 64 features are scaled to a mean square of 1 on the other half. Of three judges and as many fits: medians
+of the kernel distance, of the Frechet feature distance, of how many digits are covered, and of how many images are
+recognised as the digit that was asked for; and the smallest and largest values. The kernel distance is also given
+relative to that of scikit-learn's own example, a kernel density in 15 principal components. Rows are written as they
+are made, and not made again: a run that was ended goes on where it was.
+
+``collapse`` fits models with a rate that makes them collapse, and others with the default, and counts warnings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+from sklearn.model_selection import train_test_split
+from sklearn.neighbors import KernelDensity
+
+from skcnn.decomposition import VariationalAutoencoder
+from skcnn.generative import CollapseWarning, ImageGAN
+from skcnn.metrics import class_coverage_frame, feature_precision_recall, frechet_feature_distance, kernel_distance
+
+N_JUDGES = 3
+#: Of the density, on pixels in [0, 1]: the best of scikit-learn's example, whose pixels are in [0, 16].
+BANDWIDTH = 3.79 / 16
+
+#: Nothing is compared while models are fitted: all images of the half are trained on.
+COMMON: dict[str, Any] = {"n_evaluations": 0, "validation_fraction": 0.0, "verbose": 0}
+GANS: dict[str, dict[str, Any]] = {
+    "wgan-gp, conditional": {"loss": "wgan-gp", "conditional": True, "epochs": 1500},
+    "wgan-gp": {"loss": "wgan-gp", "epochs": 1500},
+    "gan, conditional": {"loss": "gan", "conditional": True, "epochs": 1500},
+    "gan": {"loss": "gan", "epochs": 1500},
+    "wgan": {"loss": "wgan", "epochs": 1500},
+    "dcgan": {"loss": "dcgan", "layers": "conv", "filters": (32, 64), "epochs": 300},
+    "began": {"loss": "began", "epochs": 1500},
+}
+OTHERS = ("real images", "PCA + KDE", "VAE's prior")
+
+
+class Halves(NamedTuple):
+    """Digits to fit on and to judge by, uint8 (n, size, size), and their labels."""
+
+    fit: np.ndarray
+    fit_labels: np.ndarray
+    judge: np.ndarray
+    judge_labels: np.ndarray
+
+
+def halves(size: int) -> Halves:
+    """Return both halves of the digits."""
+    digits = load_digits()
+    X = np.rint(digits.images * (255 / 16)).astype(np.uint8)
+    if size != X.shape[1]:
+        X = np.stack([np.asarray(Image.fromarray(x).resize((size, size), Image.Resampling.BICUBIC)) for x in X])
+    fit, judge, fit_labels, judge_labels = train_test_split(
+        X, digits.target, test_size=0.5, stratify=digits.target, random_state=0
+    )
+    return Halves(fit, fit_labels, judge, judge_labels)
+
+
+class Judge:
+    """A classifier of digits, by whose features images are compared."""
+
+    def __init__(self, data: Halves, seed: int):
+        import keras
+
+        size = data.fit.shape[1]
+        keras.utils.set_random_seed(seed)
+        layers = keras.layers
+        pixels = keras.Input((size, size, 1))
+        x = layers.Rescaling(1 / 255)(pixels)
+        if size > 8:
+            x = layers.AveragePooling2D(size // 8)(x)
+        x = layers.Conv2D(32, 3, padding="same", activation="relu")(x)
+        x = layers.Conv2D(64, 3, padding="same", activation="relu")(x)
+        x = layers.Flatten()(layers.MaxPooling2D()(x))
+        features = layers.Dense(64, activation="relu")(x)
+        scores = layers.Dense(10)(layers.Dropout(0.5)(features))
+        network = keras.Model(pixels, scores)
+        network.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
+        network.fit(data.fit[..., None], data.fit_labels, epochs=20, batch_size=32, verbose=0)
+        self._both = keras.Model(pixels, [features, scores])
+        self._scale = 1.0
+        self.real, found = self(data.judge)
+        self._scale = np.sqrt((self.real**2).mean())
+        self.real = self.real / self._scale
+        self.labels = data.judge_labels
+        self.accuracy = float((found == data.judge_labels).mean())
+
+    def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return scaled features, and digits."""
+        features, scores = self._both.predict(images[..., None].astype("float32"), verbose=0, batch_size=256)
+        return features / self._scale, scores.argmax(axis=1)
+
+    def measure(self, images: np.ndarray, asked: np.ndarray | None) -> dict[str, float]:
+        """Return how good images are."""
+        features, digits = self(images)
+        return {
+            "kernel_distance": kernel_distance(self.real, features),
+            "frechet": frechet_feature_distance(self.real, features),
+            **feature_precision_recall(self.real, features),
+            "digits_covered": int(class_coverage_frame(self.labels, digits)["is_covered"].sum()),
+            "as_asked": float("nan") if asked is None else float((digits == asked).mean()),
+            "accuracy_of_judge": self.accuracy,
+        }
+
+
+def density_of(data: Halves, seed: int) -> np.ndarray:
+    """Return images of a kernel density in 15 principal components."""
+    flat = data.fit.reshape(len(data.fit), -1) / 255
+    pca = PCA(15, random_state=0).fit(flat)
+    scale = data.fit.shape[1] / 8  # as many times as many pixels
+    density = KernelDensity(bandwidth=BANDWIDTH * scale).fit(pca.transform(flat))
+    drawn = pca.inverse_transform(density.sample(len(data.judge), random_state=seed))
+    return np.rint(np.clip(drawn, 0, 1) * 255).astype(np.uint8).reshape(data.judge.shape)
+
+
+def make(
+    name: str, data: Halves, seed: int, epochs: int | None
+) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
+    """Fit a model, and return as many images as judges have, the digits asked for, and what is known of the fit."""
+    begun = time.perf_counter()
+    if name == "real images":
+        return data.fit[: len(data.judge)], data.fit_labels[: len(data.judge)], {}
+    if name == "PCA + KDE":
+        return density_of(data, seed), None, {"seconds": time.perf_counter() - begun}
+    if name == "VAE's prior":
+        vae = VariationalAutoencoder(
+            8, filters=(64, 128), learning_rate=2e-3, epochs=epochs or 300, verbose=0, random_state=seed
+        ).fit(data.fit)  # fmt: skip
+        return vae.sample(len(data.judge), random_state=seed), None, {"seconds": time.perf_counter() - begun}
+    parameters = {**COMMON, **GANS[name]} | ({} if epochs is None else {"epochs": epochs})
+    gan = ImageGAN(**parameters, random_state=seed).fit(data.fit, data.fit_labels)
+    seconds = time.perf_counter() - begun
+    asked = data.judge_labels if parameters.get("conditional") else None
+    images = gan.sample(len(data.judge), asked, random_state=seed)
+    return images, asked, {"seconds": seconds, "epochs": parameters["epochs"]}
+
+
+def digits(out: Path, members: list[str], n_seeds: int, size: int, epochs: int | None, grids: Path | None) -> None:
+    """Make the rows that are not there yet."""
+    rows = json.loads(out.read_text()) if out.exists() else []
+    done = {(row["member"], row["seed"], row["size"], row.get("asked_epochs")) for row in rows}
+    wanted = [(name, seed) for seed in range(n_seeds) for name in members]
+    wanted = [(name, seed) for name, seed in wanted if (name, seed, size, epochs) not in done]
+    if not wanted:
+        return
+    data = halves(size)
+    judges = [Judge(data, seed) for seed in range(N_JUDGES)]
+    for name, seed in wanted:
+        images, asked, known = make(name, data, seed, epochs)
+        measured = [judge.measure(images, asked) for judge in judges]
+        rows.append({"member": name, "seed": seed, "size": size, "asked_epochs": epochs, **known, "judges": measured})
+        out.write_text(json.dumps(rows, indent=1))
+        print(name, seed, {key: round(float(np.median([m[key] for m in measured])), 4) for key in measured[0]}, known)
+        sys.stdout.flush()
+        if grids is not None:
+            grids.mkdir(parents=True, exist_ok=True)
+            tiles = images[np.argsort(asked, kind="stable")[::9] if asked is not None else slice(0, 100)][:100]
+            grid = tiles.reshape(10, -1, size, size).transpose(0, 2, 1, 3).reshape(10 * size, -1)
+            Image.fromarray(grid).resize((4 * grid.shape[1], 4 * grid.shape[0]), 0).save(
+                grids / f"{name.replace(', ', '_')}_{size}_{seed}.png"
+            )  # fmt: skip
+
+
+def spread(rows: list[dict[str, Any]], value: Callable[[dict[str, Any], int], float], digits: int) -> str:
+    """Return the median over fits and judges, and the smallest and largest value."""
+    values = np.array([value(measured, number) for row in rows for number, measured in enumerate(row["judges"])])
+    if np.isnan(values).all():
+        return ""
+    return f"{np.median(values):.{digits}f} ({values.min():.{digits}f} to {values.max():.{digits}f})"
+
+
+def table(out: Path) -> None:
+    """Print the table of the rows that there are."""
+    rows = json.loads(out.read_text())
+    print("| model | size | fits | KID, 1e-3 | of KDE's KID | Frechet | coverage | digits | as asked | seconds |")
+    print("|" + " --- |" * 10)
+    for size in sorted({row["size"] for row in rows}):
+        of_kde = [row for row in rows if row["member"] == "PCA + KDE" and row["size"] == size]
+        base = [
+            float(np.median([row["judges"][number]["kernel_distance"] for row in of_kde])) if of_kde else float("nan")
+            for number in range(N_JUDGES)
+        ]
+        for member in dict.fromkeys(row["member"] for row in rows if row["size"] == size):
+            own = [row for row in rows if row["member"] == member and row["size"] == size]
+            seconds = [row["seconds"] for row in own if "seconds" in row]
+            cells = [
+                spread(own, lambda m, _: 1e3 * m["kernel_distance"], 1),
+                spread(own, lambda m, number, base=base: m["kernel_distance"] / base[number], 2),
+                spread(own, lambda m, _: m["frechet"], 2),
+                spread(own, lambda m, _: m["coverage"], 2),
+                spread(own, lambda m, _: m["digits_covered"], 0),
+                spread(own, lambda m, _: m["as_asked"], 3),
+                f"{np.median(seconds):.0f}" if seconds else "",
+            ]
+            print(f"| {member} | {size} | {len(own)} | " + " | ".join(cells) + " |")
+
+
+def collapse(out: Path, n_seeds: int, epochs: int) -> None:
+    """Count the warnings of fits that collapse, and of healthy ones."""
+    data = halves(8)
+    found = []
+    for name, parameters in {
+        "healthy": {"loss": "wgan-gp"},
+        "planted": {"loss": "gan", "learning_rate": 0.05, "learning_rate_schedule": "constant"},
+    }.items():
+        for seed in range(n_seeds):
+            gan = ImageGAN(**parameters, epochs=epochs, n_evaluations=5, verbose=0, random_state=seed)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                gan.fit(data.fit)
+            last = gan.history_[["diversity", "coverage"]].dropna().iloc[-1].to_dict()
+            warned = any(issubclass(one.category, CollapseWarning) for one in caught)
+            found.append({"fit": name, "seed": seed, "warned": warned, **last})
+            print(found[-1], flush=True)
+            out.write_text(json.dumps(found, indent=1))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=["digits", "collapse", "table"])
+    parser.add_argument("--out", type=Path, required=True, help="JSON file of the rows")
+    parser.add_argument("--members", nargs="+", choices=[*OTHERS, *GANS], help="models; by default all")
+    parser.add_argument("--seeds", type=int, default=3, help="fits of each model")
+    parser.add_argument("--size", type=int, default=8, help="height and width that digits are resized to")
+    parser.add_argument("--epochs", type=int, help="epochs of each model; by default its own")
+    parser.add_argument("--grids", type=Path, help="folder for images of what was generated")
+    options = parser.parse_args(arguments)
+    if options.command == "table":
+        table(options.out)
+    elif options.command == "collapse":
+        collapse(options.out, options.seeds, options.epochs or 200)
+    else:
+        members = options.members or [*OTHERS, *GANS]
+        digits(options.out, members, options.seeds, options.size, options.epochs, options.grids)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,178 @@
+"""Images in tar files, in the layout of WebDataset."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+import numpy as np
+
+from skcnn._text import counted, listing
+from skcnn.datasets._folder import image_extensions
+from skcnn.datasets._shards import Pattern, Places, Shard, ShardedImages, read_at
+
+
+class _Member(NamedTuple):
+    """A file of a sample: offset and bytes of its content."""
+
+    offset: int
+    size: int
+
+
+class TarImages(ShardedImages):
+    """Images in tar files, in the layout of WebDataset, as X.
+
+    The members of a sample follow each other and have the same path up to the first dot of the name: ``0001.jpg`` and
+    ``0001.cls``. Nothing is unpacked: members are read where they lie.
+
+    Parameters
+    ----------
+    pattern : str, path-like or sequence of these
+        Paths or patterns of the shards, such as ``"train-*.tar"``; the matches of a pattern are taken in natural order.
+        They are not compressed.
+    label : str, default="cls"
+        Extension of the member with the label, for :meth:`labels`: a text file with one number or word.
+
+    Attributes
+    ----------
+    shards : list of Shard
+        Path, size in bytes and time of change in ns of each file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a pattern matches no file.
+    ValueError
+        If a file is not an uncompressed tar archive, or holds no image.
+
+    See Also
+    --------
+    TFRecordImages : Shards with checksums.
+    skcnn.images.ImageSource : What all sources can do.
+
+    Notes
+    -----
+    The headers of all members are read when it is opened. Tar has checksums of headers only: what is damaged in an
+    image is found when it is decoded. Behind a damaged header no member of that shard can be found, and a shard that
+    was cut has no end: that is one row without an image, named by shard and offset.
+
+    References
+    ----------
+    A. Aizman, G. Maltby, T. Breuel, "High performance I/O for large scale deep learning", IEEE Big Data 2019, section
+    IV.
+
+    Examples
+    --------
+    >>> import io, tarfile, tempfile
+    >>> from PIL import Image
+    >>> from skcnn.datasets import TarImages
+    >>> path = tempfile.mkdtemp() + "/train-0.tar"
+    >>> with tarfile.open(path, "w") as tar:
+    ...     for number in range(3):
+    ...         file = io.BytesIO()
+    ...         Image.new("RGB", (8, 8)).save(file, "PNG")
+    ...         for extension, content in [("png", file.getvalue()), ("cls", b"%d" % (number % 2))]:
+    ...             member = tarfile.TarInfo(f"{number:04}.{extension}")
+    ...             member.size = len(content)
+    ...             tar.addfile(member, io.BytesIO(content))
+    >>> source = TarImages(path)
+    >>> source, source.labels().tolist()
+    (<TarImages of 3 images>, [0, 1, 0])
+    """
+
+    def __init__(self, pattern: Pattern, *, label: str = "cls"):
+        self.label = label
+        self._labels_at: list[_Member | None] = []
+        super().__init__(pattern)
+
+    def _index(self, shard: Shard) -> Places:
+        samples, damaged_at = _samples_of(shard)
+        extensions = {extension.removeprefix(".") for extension in image_extensions()}
+        offsets: list[int] = []
+        sizes: list[int] = []
+        reasons: dict[int, str] = {}
+        for members in samples:
+            row = len(offsets)
+            names = [name for name in members if name.rpartition(".")[2].lower() in extensions]
+            place = members[names[0]] if names else next(iter(members.values()))
+            if len(names) != 1:
+                what = counted(len(names), "image") if names else "no image"
+                reasons[row] = f"the sample has {what}, expected one; its members are {listing(members)}"
+            elif place.offset + place.size > shard.size:
+                reasons[row] = "the shard ends within the image"
+            offsets.append(place.offset)
+            sizes.append(place.size)
+            self._labels_at.append(members.get(self.label))
+        if damaged_at is not None:
+            what = "the archive has no end" if damaged_at == shard.size else "damaged header of a member"
+            reasons[len(offsets)] = f"{what}, and members behind it are missing"
+            offsets.append(damaged_at)
+            sizes.append(0)
+            self._labels_at.append(None)
+        if not offsets:
+            raise ValueError(f"{shard.path} holds no files; expected images, such as 0001.jpg, and labels, 0001.cls.")
+        return Places(np.array(offsets, np.int64), np.array(sizes, np.int64), reasons)
+
+    def _image(self, content: bytes, row: int) -> bytes:
+        return content
+
+    def read_labels(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return the labels of rows: integers if all of them are, otherwise text.
+
+        Raises
+        ------
+        skcnn.images.BadImageError
+            If samples have no such member.
+        """
+        parsed: dict[int, object] = {}
+        by_shard: dict[int, list[int]] = {}
+        for row in np.unique(np.asarray(rows, int)).tolist():
+            by_shard.setdefault(self._shard_of(row), []).append(row)
+        for number, members in by_shard.items():
+            with open(self.shards[number].path, "rb") as file:
+                for row in members:
+                    place = self._labels_at[row]
+                    if place is not None and place.offset + place.size > self.shards[number].size:
+                        parsed[row] = ValueError("the shard ends within the label")
+                    elif place is None:
+                        parsed[row] = ValueError(f"the sample has no member .{self.label}; label= names another one")
+                    else:
+                        parsed[row] = read_at(file, *place).decode("utf-8", "surrogateescape").strip()
+        labels = self._parsed_labels(rows, parsed)
+        try:
+            return labels.astype(np.int64)
+        except ValueError:
+            return labels
+
+
+def _samples_of(shard: Shard) -> tuple[list[dict[str, _Member]], int | None]:
+    """Return the members of each sample by extension, and where a damaged header is."""
+    samples: list[dict[str, _Member]] = []
+    before = None
+    try:
+        tar = tarfile.open(shard.path, "r:", errorlevel=0)  # noqa: SIM115 (closed below)
+    except tarfile.ReadError:
+        raise ValueError(
+            f"{shard.path} cannot be read as a tar archive without compression; expected one. Decompress .tar.gz and "
+            "the like first: only a plain archive can be read from any place."
+        ) from None
+    with tar, suppress(tarfile.ReadError):  # of a shard that ends within a member
+        for member in tar:
+            tar.members.clear()  # type: ignore[attr-defined]  # which would hold a million of them
+            if not member.isfile():
+                continue
+            folder, _, name = member.name.rpartition("/")
+            key, _, extension = name.partition(".")
+            if not key or not extension:
+                continue  # hidden files, and those without an extension, belong to no sample
+            if (folder, key) != before or extension in samples[-1]:
+                samples.append({})
+                before = folder, key
+            samples[-1][extension] = _Member(member.offset_data, member.size)
+    end = int(tar.offset)
+    with open(shard.path, "rb") as file:
+        # Where tarfile cannot read a header it stops, as it does at the block of zeros that ends an archive.
+        is_whole = read_at(file, end, tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
+    return samples, None if is_whole else min(end, shard.size)
