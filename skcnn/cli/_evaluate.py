@@ -257,6 +257,6 @@ def _choose_threshold(pipeline: Any, predictions: Predictions, number: int, opti
     )
     if options.output:
         careful = with_threshold(pipeline, threshold, pos_label=label)
-        known = {name: getattr(pipeline, f"{name}_", None) for name in ("training_images", "training_features")}
-        save(careful, options.output, **known)
+        images, features = (getattr(pipeline, f"training_{name}_", None) for name in ("images", "features"))
+        save(careful, options.output, training_images=images, training_features=features)
         print(f"\nSaved with this threshold: {options.output}")
