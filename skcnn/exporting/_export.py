@@ -125,13 +125,18 @@ def make_program(estimator: Any) -> dict[str, bytes]:
     NotFittedError
         If the estimator is not fitted.
     TypeError
-        If a part of it has no graph, or its labels are neither text, numbers nor booleans.
+        If a part of it has no graph, its labels are neither text, numbers nor booleans, or an image can have several.
     ValueError
         If the graph does not give what the estimator predicts.
     ImportError
         If OpenVINO is not installed.
     """
     prediction = prediction_of(estimator)
+    if getattr(estimator, "multilabel_", False):
+        raise TypeError(
+            f"{type(estimator).__name__} predicts several classes per image, and a program predicts one. skcnn.export "
+            "writes its probabilities."
+        )
     about = _about(estimator, prediction)
     model = prediction.model
     if (training_features := getattr(estimator, "training_features_", None)) is not None:
