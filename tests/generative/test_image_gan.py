@@ -233,7 +233,9 @@ def test_the_warning_is_about_the_end():
         warnings.simplefilter("error", CollapseWarning)
         warn_of_collapse([row(1, 0.1), row(2, 0.9)], 2)
         warn_of_collapse([{"epoch": 1}], 2)
-    with pytest.warns(CollapseWarning, match="since epoch 5: "):
+    with pytest.warns(CollapseWarning, match="near too few real ones since epoch 2: "):
+        warn_of_collapse([row(1, 0.9), row(2, 0.9) | {"coverage": 0.05}], 2)
+    with pytest.warns(CollapseWarning, match="too much alike since epoch 5: "):
         warn_of_collapse([row(1, 0.1), row(3, 0.9), row(5, 0.2), {"epoch": 6}, row(7, 0.1)], 2)
 
 
