@@ -310,7 +310,7 @@ def main(arguments: list[str] | None = None) -> int:
     elif options.command == "collapse":
         collapse(options.out, options.seeds, options.epochs or 200)
     elif options.command == "augment":
-        augment(options.out, options.seeds, options.epochs or 4000)
+        augment(options.out, options.seeds, options.epochs or 1500)
     elif options.command == "faces":
         faces(options.data, options.out, options.epochs or 500, options.grids)
     else:

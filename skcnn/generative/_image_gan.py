@@ -125,7 +125,8 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
         Stop when the kernel distance has not fallen for ``n_iter_no_change`` comparisons, and keep the generator with
         the smallest one.
     validation_fraction : float in [0, 1), default=0.1
-        Fraction of the images that are only compared with. 0 compares with images of the training set.
+        Fraction of the images that are only compared with. 0 compares with images of the training set; where nothing
+        is compared, all images are trained on.
     n_iter_no_change : int, default=5
         Number of comparisons without improvement before training stops.
     batch_size : int, default=64

@@ -162,7 +162,7 @@ def examples_of(
     fewest = 2 if keep_all else 4
     if len(rows) < fewest:
         raise ValueError(f"X holds {len(rows)} images: n_samples={len(rows)}, while a minimum of {fewest} is required.")
-    if gan.validation_fraction and not keep_all:
+    if gan.validation_fraction and gan.n_evaluations and not keep_all:
         try:
             rows, held_out = train_test_split(rows, test_size=gan.validation_fraction, random_state=seed)
         except ValueError as error:
@@ -193,6 +193,8 @@ def plan_of(gan: Any, design: Design, n_rows: int, seed: int, *, epochs: int | N
     n_critic = int(gan.n_critic or _N_CRITIC.get(gan.loss, 1))
     n_steps = gan.epochs * max(1, n_rows // batch_size) // n_critic
     ema = min(float(gan.ema), 1 - 1 / max(1.0, _REACH * n_steps))
+    if gan.early_stopping and not gan.n_evaluations:
+        raise ValueError("early_stopping=True with n_evaluations=0, which compares nothing; expected an int >= 1.")
     last = int(gan.epochs)
     judged = {round(last * (number + 1) / gan.n_evaluations) for number in range(gan.n_evaluations)} - {0}
     return Plan(

@@ -251,10 +251,11 @@ def test_training_that_diverges_raises(bars):
         ({"filters": (0,)}, r"filters=\(0,\); expected a sequence of ints"),
         ({"minibatch_discrimination": 2}, "minibatch_discrimination=2 with loss='wgan-gp'"),
         ({"label_smoothing": 0.1}, "label_smoothing=0.1 with loss='wgan-gp'"),
-        ({"validation_fraction": 0.99}, "leaves 1 images to train on|is not possible"),
+        ({"validation_fraction": 0.99, "n_evaluations": 1}, "leaves 1 images to train on|is not possible"),
         ({"conditional": True}, "conditional=True requires y to be passed"),
         ({"optimizer": keras.optimizers.Adam(use_ema=True)}, "use_ema=True; expected False"),
         ({"batch_size": 1}, "batch_size"),
+        ({"early_stopping": True}, "early_stopping=True with n_evaluations=0"),
     ],
 )
 def test_parameters_that_are_refused(bars, parameters, message):
