@@ -62,8 +62,8 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
     n_components : int, default=32
         Length of a code.
     layers : {"auto", "dense", "conv"}, default="auto"
-        Kind of layers. ``"auto"`` is dense for ``"gan"`` and for images of up to 256 pixels, where convolutions gain
-        little and take several times as long, and convolutions otherwise.
+        Kind of layers. ``"auto"`` is convolutions for ``"dcgan"``, dense for ``"gan"``, and for the others dense for
+        images of up to 256 pixels, where convolutions take several times as long, and convolutions otherwise.
     filters : sequence of int or None, default=None
         Units of the discriminator's dense layers, or channels of its convolutions, each of which halves height and
         width; the generator's are the same in reverse. None is ``(256, 256)`` for dense layers, and for convolutions

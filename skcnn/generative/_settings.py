@@ -46,7 +46,7 @@ def form_of(gan: Any, images: Images, n_classes: int) -> dict[str, Any]:
     is_grey = are_grey(images) if gan.color_mode == "auto" else gan.color_mode == "grayscale"
     is_dense = gan.layers == "dense"
     if gan.layers == "auto":
-        is_dense = gan.loss == "gan" or size[0] * size[1] <= _MAX_DENSE
+        is_dense = gan.loss == "gan" or (gan.loss != "dcgan" and size[0] * size[1] <= _MAX_DENSE)
     if gan.minibatch_discrimination and gan.loss in ("wgan-gp", "began"):
         raise ValueError(
             f"minibatch_discrimination={gan.minibatch_discrimination} with loss={gan.loss!r}, whose loss is about each "

@@ -113,6 +113,7 @@ def test_default_sizes_of_layers():
     for size, loss, is_dense, filters in [
         (16, "wgan-gp", True, (256, 256)),
         (32, "wgan-gp", False, (64, 128, 256)),
+        (8, "dcgan", False, (64,)),
         (32, "gan", True, (256, 256)),
         (256, "dcgan", False, (64, 128, 256, 512, 512, 512)),
     ]:
