@@ -154,6 +154,7 @@ MAY_IMPORT = {
         "engines",
         "ensemble",
         "feature_extraction",
+        "generative",
         "neural_network",
         "programs",
     },

@@ -196,7 +196,9 @@ class ImageSource(ABC):
         if len(contents) != len(rows):
             raise TypeError(f"{name} returned {len(contents)} values for {len(rows)} rows; expected one per row.")
         for place, content in enumerate(contents):
-            if isinstance(content, (bytearray, memoryview)):
+            if content is None:
+                contents[place] = ValueError("missing value")
+            elif isinstance(content, (bytearray, memoryview)):
                 contents[place] = bytes(content)
             elif not isinstance(content, (bytes, Exception)):
                 raise TypeError(f"{name} returned a {type(content).__name__}; expected bytes or an exception per row.")
