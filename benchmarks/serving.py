@@ -119,9 +119,11 @@ def hostile(path: Path, images: list[bytes], seconds: float) -> dict[str, Any]:
 
         watcher = threading.Thread(target=watch)
         watcher.start()
-        rate = load.run(seconds)
-        done.set()
-        watcher.join()
+        try:
+            rate = load.run(seconds)
+        finally:
+            done.set()
+            watcher.join()
     thirds = np.array_split(memory or [float("nan")], 3)
     return {
         "images_per_second": rate,
