@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from serving_client import Client, encoded
 
-import skcnn.images
+import skcnn.images._paths
 from skcnn.serving import Limits
 
 LIMITS = Limits(max_body=50_000, max_images=4, max_queue=8, max_pixels=10_000, body_timeout=0.3)
@@ -79,7 +79,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("attack", REFUSED)
 def test_refused(attack, client, served, monkeypatch):
-    monkeypatch.setattr(skcnn.images._input, "_read_url", lambda url: pytest.fail(f"{url} was opened"))
+    monkeypatch.setattr(skcnn.images._paths, "_read_url", lambda url: pytest.fail(f"{url} was opened"))
     body, headers, status, message = REFUSED[attack]
     response = client.post("/predict", content=body, headers=headers)
     assert response.status_code == status
