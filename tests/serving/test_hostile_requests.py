@@ -52,7 +52,7 @@ REFUSED = {
         bomb(101, 100),
         {"content-type": "image/png"},
         422,
-        "10100 pixels, more than max_pixels=10000",
+        "10100 pixels; expected at most 10,000",
     ),
     "empty": (b"", {"content-type": "image/png"}, 400, "Got an empty image"),
     "no image": (b"GIF89a", {"content-type": "image/gif"}, 422, ""),
