@@ -144,9 +144,9 @@ def _begin(folder: Folder, X: Any, labels: np.ndarray | None, transformer: Any, 
         return manifest
     if before is not None or any(name.endswith(".parquet") for name in folder.names()):
         raise ValueError(
-            f"out={folder.path!r} has parts of other images, labels or rows_per_part, or of another transformer; "
-            "expected an empty folder, or that of a call with the same arguments, which is then resumed. Give another "
-            "folder, or remove this one."
+            f"{folder.path} has parts of other images or labels, of another size, or of another transformer; expected "
+            "an empty folder, or that of a call with the same arguments, which is then resumed. Give another folder, "
+            "or remove this one."
         )
     folder.make()
     folder.write(MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())

@@ -120,7 +120,7 @@ def test_other_arguments_are_not_mixed_in(digits, paths, tmp_path):
         (paths, fitted, None, 20),
         (paths, fitted, y, 10),
     ]:
-        with pytest.raises(ValueError, match="has parts of other images, labels or rows_per_part, or of another"):
+        with pytest.raises(ValueError, match="has parts of other images or labels, of another size, or of another"):
             extract_parts(X, transformer, tmp_path / "out", y=labels, rows_per_part=n)
     assert extract_parts(paths, fitted, tmp_path / "out", y=y, rows_per_part=20).shape == (50, 2)
 
