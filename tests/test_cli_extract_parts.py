@@ -84,7 +84,7 @@ def test_bad_rows_of_shards(there, tmp_path, capsys):
     [
         (["train", "-o", "f.parquet", "--workers", "2"], "--workers needs --rows-per-part"),
         (["train", "-o", "f.csv", "--scheduler", "tcp://x:1"], "--scheduler needs --rows-per-part"),
-        (["train", "-o", "features"], "features is no table: --rows-per-part writes features in parts to a folder"),
+        (["train", "-o", "features"], "features is not a table: --rows-per-part writes features in parts to a folder"),
         (["shards/*.tfrecord", "-o", "f.csv"], "may hold very many images: --rows-per-part writes features in parts"),
         (["train", "-o", "f.csv", "--rows-per-part", "3"], "got f.csv; expected a folder for --rows-per-part"),
     ],

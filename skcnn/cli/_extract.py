@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> None:
             if value is not None:
                 options.parser.error(f"{option} needs --rows-per-part")
         if not is_table or is_shards(options.data):
-            what = f"{options.data} may hold very many images" if is_table else f"{options.output} is no table"
+            what = f"{options.data} may hold very many images" if is_table else f"{options.output} is not a table"
             options.parser.error(f"{what}: --rows-per-part writes features in parts to a folder")
         _write_table(options)
     elif is_table:
