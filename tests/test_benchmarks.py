@@ -457,7 +457,7 @@ def test_style_transfer(script, tmp_path, capsys):
     assert "style_weight" in tables
     assert "content_weight" in tables
     script("style_transfer").main(["memory", *paths, *network, "--side", "40"])
-    assert "tile_size=512 seconds per iteration" in capsys.readouterr().out
+    assert "tile_size=768 seconds per iteration" in capsys.readouterr().out
 
 
 def test_sources(script, image_files, tmp_path, capsys):

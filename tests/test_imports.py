@@ -155,6 +155,7 @@ MAY_IMPORT = {
         "engines",
         "ensemble",
         "feature_extraction",
+        "generative",
         "neural_network",
         "programs",
     },

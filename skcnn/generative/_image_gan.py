@@ -20,7 +20,7 @@ from skcnn._training import Progress, Weights
 from skcnn.generative._judge import Judge, warn_of_collapse
 from skcnn.generative._networks import LOSSES, MAX_UNITS, Design, plain_discriminator, plain_generator
 from skcnn.generative._pixels import images_of_pixels, reader_of
-from skcnn.generative._run import best_epoch, images_of, play
+from skcnn.generative._run import SNAPSHOTS, best_epoch, images_of, play
 from skcnn.generative._settings import (
     LAYERS,
     asked_labels,
@@ -163,6 +163,8 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
         ``"began"``, ``learning_rate``; and where images were compared ``kernel_distance``, ``diversity`` (variance of
         features of generated images relative to real ones) and ``coverage`` (see
         :func:`skcnn.metrics.feature_precision_recall`).
+    snapshots_ : ndarray of shape (n_evaluations, 8, height, width, 3) or (n_evaluations, 8, height, width), or None
+        Images of the same codes, uint8, after each epoch in which images were compared.
     n_iter_ : int
         Number of epochs.
     best_epoch_ : int
@@ -406,6 +408,7 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
             history = [] if is_first else self._history
             plan = plan_of(self, design, len(examples.rows), self._seed, epochs=len(history) + 1)
             progress = Progress(history=list(history), epoch=len(history))
+            progress.weights[SNAPSHOTS] = [] if is_first else self._snapshots
             if is_first:
                 initial = design.initial_weights(self._seed)
             elif self._resume is None:
@@ -535,6 +538,12 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
     def _design(self) -> Design:
         return design_of(self._form)
 
+    @property
+    def snapshots_(self) -> np.ndarray | None:
+        """Images of the same codes, after each epoch in which images were compared."""
+        check_is_fitted(self)
+        return np.stack(self._snapshots) if self._snapshots else None
+
     def _end(self, progress: Progress, codes: np.ndarray | None, classes: np.ndarray | None) -> None:
         """Set what a fit leaves behind."""
         self._weights = {name: progress.weights[name] for name in ("average", "discriminator")}
@@ -542,6 +551,7 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
             "weights": {name: progress.weights[name] for name in ("generator", "discriminator")},
             "optimizer": progress.optimizer,
         }
+        self._snapshots = progress.weights.get(SNAPSHOTS, [])
         self._history = progress.history
         self.image_size_, self.n_channels_ = self._form["image_size"], self._form["n_channels"]
         self.n_iter_, self.best_epoch_ = len(progress.history), best_epoch(progress)

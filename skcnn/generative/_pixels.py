@@ -22,10 +22,10 @@ def shapes_of(images: Images) -> set[tuple[int, ...]] | None:
     """Return the shapes of images that are arrays; None where some are something else."""
     if isinstance(images.items, np.ndarray):
         return {images.items.shape[1:]}
-    items = [] if isinstance(images.items, ImageSource) else images.items
-    if not items or not all(isinstance(item, np.ndarray) and item.ndim in (2, 3) for item in items):
-        return None
-    return {item.shape for item in items}
+    if isinstance(images.items, ImageSource):
+        return None  # encoded, whatever is in it
+    arrays = [item for item in images.items if isinstance(item, np.ndarray) and item.ndim in (2, 3)]
+    return {item.shape for item in arrays} if len(arrays) == len(images.items) else None
 
 
 def size_of(images: Images) -> tuple[int, int]:

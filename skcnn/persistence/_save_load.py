@@ -25,6 +25,7 @@ from skcnn.persistence._audit import Audit
 from skcnn.persistence._checks import HazardError, checked
 from skcnn.persistence._distributions import rebuilt, stored
 from skcnn.persistence._errors import ModelFileError, UntrustedTypesError
+from skcnn.persistence._kept_programs import has_kept_programs, keep_program, kept_program
 from skcnn.persistence._places import without_places
 
 if TYPE_CHECKING:
@@ -262,18 +263,22 @@ def load(path: str | os.PathLike[str], *, trusted: Iterable[str] = ()) -> Any:
             return unpacked(state, members, lambda value: without_places(rebuilt(checked(value))))
 
 
-def load_program(path: str | os.PathLike[str]) -> Program | None:
-    """Load the program of a file that :func:`save` wrote with ``program=True``. Nothing else of the file is read.
+def load_program(path: str | os.PathLike[str], *, make: bool = False) -> Program | None:
+    """Load the program of a saved file. Nothing else of the file is read.
 
     Parameters
     ----------
     path : path-like
         The file.
+    make : bool, default=False
+        Whether to make the program of a file that :func:`save` wrote without one. That takes the whole estimator and
+        Keras, several seconds once: the program is kept in the user's cache folder, where this function and
+        ``skcnn predict`` find it as long as the file stays as it is.
 
     Returns
     -------
     Program or None
-        It predicts without scikit-learn and Keras. None if the file has no program.
+        It predicts without scikit-learn and Keras. None if the file has no program, and none was made.
 
     Raises
     ------
@@ -281,6 +286,10 @@ def load_program(path: str | os.PathLike[str]) -> Program | None:
         If the file was not written by :func:`save`, is damaged or forged, or comes from a newer version of skcnn.
     ImportError
         If OpenVINO is not installed.
+    TypeError
+        If ``make=True``, and a part of the estimator has no graph: see :func:`skcnn.export`.
+    ValueError
+        If ``make=True``, and the graph does not give what the estimator predicts.
     FileNotFoundError
         If there is no such file.
     OSError
@@ -292,14 +301,24 @@ def load_program(path: str | os.PathLike[str]) -> Program | None:
     """
     with _opened(path) as file:
         manifest = _manifest_of(path, file)
-        if not set(PROGRAM) & set(manifest["sha256"]):
-            return None
+        if set(PROGRAM) & set(manifest["sha256"]):
+            from skcnn.programs import Program
+
+            with _blamed(path, "is damaged"):
+                members = _read_members(file, manifest, PROGRAM)
+            with _blamed(path, "has a program that is damaged or forged"):
+                return Program(members)
+    if not make and not has_kept_programs():
+        return None
+    program = kept_program(manifest)
+    if program is None and make:
+        from skcnn.exporting import make_program
         from skcnn.programs import Program
 
-        with _blamed(path, "is damaged"):
-            members = _read_members(file, manifest, PROGRAM)
-        with _blamed(path, "has a program that is damaged or forged"):
-            return Program(members)
+        members = make_program(load(path))
+        keep_program(manifest, members)
+        program = Program(members)
+    return program
 
 
 def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -242,7 +242,9 @@ def _refusing(decode: Callable[[], Any]) -> Any:
     try:
         return decode()
     except (OSError, TypeError, ValueError) as error:
-        raise ImageRefusedError(str(error) or type(error).__name__) from None
+        # What the format may be, in words of clients.
+        reason = str(error).replace("(those of skcnn.images.FORMATS)", "such as JPEG, PNG, WebP, GIF, BMP or TIFF")
+        raise ImageRefusedError(reason or type(error).__name__) from None
     except MemoryError:
         raise ImageRefusedError("there is no memory to decode it") from None
 

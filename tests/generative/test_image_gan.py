@@ -233,12 +233,12 @@ def test_the_warning_is_about_the_end():
         warnings.simplefilter("error", CollapseWarning)
         warn_of_collapse([row(1, 0.1), row(2, 0.9)], 2)
         warn_of_collapse([{"epoch": 1}], 2)
-    with pytest.warns(CollapseWarning, match="since epoch 5 "):
+    with pytest.warns(CollapseWarning, match="since epoch 5: "):
         warn_of_collapse([row(1, 0.1), row(3, 0.9), row(5, 0.2), {"epoch": 6}, row(7, 0.1)], 2)
 
 
 def test_training_that_diverges_raises(bars):
-    with pytest.raises(ValueError, match="training diverged. Use a smaller learning rate than 1e"):
+    with pytest.raises(ValueError, match=r"training diverged\. Use a smaller learning rate than 1e"):
         ImageGAN("wgan-gp", **TINY_GAN | {"epochs": 30, "learning_rate": 1e20}).fit(bars[0])
 
 
@@ -271,7 +271,7 @@ def test_data_that_is_refused(bars, gan):
     with pytest.raises(ValueError, match="y is missing in the rows 3"):
         clone(gan).fit(X, [None if row == 3 else label for row, label in enumerate(y)])
     with pytest.raises(TypeError, match="features is a str; expected a transformer"):
-        clone(gan).set_params(features="pixels").fit(X, y)
+        clone(gan).set_params(features="pixels", n_evaluations=1).fit(X, y)
 
 
 def test_requests_that_are_refused(bars, gan):

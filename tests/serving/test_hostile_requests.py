@@ -67,6 +67,7 @@ REFUSED = {
     "a dict": (b'{"images": [{"path": "/etc/passwd"}]}', JSON, 400, "Image 0 is not base64"),
     "a path in base64": (json.dumps({"images": [base64.b64encode(b"/etc/passwd").decode()]}).encode(), JSON, 422, ""),
     "no boundary": (b"", {"content-type": "multipart/form-data"}, 400, "it has no boundary"),
+    "a long boundary": (b"", {"content-type": f"multipart/form-data; boundary={'b' * 300}"}, 400, "is malformed"),
     "no part": (b"--b--\r\n", MULTIPART, 400, ""),
     "a cut body": (PART, MULTIPART, 400, "ends before its last boundary"),
     "no multipart": (b"\x00" * 100, MULTIPART, 400, "is malformed"),

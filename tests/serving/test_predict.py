@@ -139,16 +139,6 @@ def test_other_inputs_are_refused(inputs, status, served, client_of):
     assert (response.status_code, list(response.json())) == (status, ["error"])
 
 
-def test_a_file_without_a_program_gets_one(served, client_of, tmp_path):
-    _, X, models = served
-    skcnn.save(models["classes"], tmp_path / "plain.skcnn")
-    client = client_of([tmp_path / "plain.skcnn"])
-    (model,) = client.get("/models").json()["models"]
-    assert (model["runs_by"], model["note"]) == ("program", None)
-    rows = client.post("/predict", files=files_of(X)).json()["images"]
-    assert [row["label"] for row in rows] == models["classes"].predict(X).tolist()
-
-
 def test_what_has_no_program_is_served_by_the_estimator(served, client_of, tmp_path):
     from skcnn.model_selection import with_threshold
 
@@ -166,11 +156,22 @@ def test_what_has_no_program_is_served_by_the_estimator(served, client_of, tmp_p
     np.testing.assert_allclose([row["probabilities"] for row in rows], careful.predict_proba(X), atol=1e-6)
 
 
-def test_distances_to_the_training_set(served, client_of, tmp_path):
-    root, X, models = served
+def test_a_file_without_a_program_gets_one(served, client_of, tmp_path, monkeypatch):
+    _, X, models = served
     skcnn.save(models["classes"], tmp_path / "m.skcnn", training_features=X)
-    client = client_of([tmp_path / "m.skcnn"])  # whose program is made now
+    assert load_program(tmp_path / "m.skcnn") is None
+    client = client_of([tmp_path / "m.skcnn"])
+    (model,) = client.get("/models").json()["models"]
+    assert (model["runs_by"], model["note"]) == ("program", None)
     rows = client.post("/predict", files=files_of(X)).json()["images"]
+    assert [row["label"] for row in rows] == models["classes"].predict(X).tolist()
+    # It is kept.
+    monkeypatch.setattr("skcnn.exporting.make_program", lambda model: pytest.fail("it was made again"))
+    np.testing.assert_allclose(
+        load_program(tmp_path / "m.skcnn").predict_proba(X), models["classes"].predict_proba(X), atol=1e-5
+    )
+    assert client_of([tmp_path / "m.skcnn"]).get("/models").json()["models"][0]["runs_by"] == "program"
+    # And how far images lie from the training set is known.
     training = skcnn.load(tmp_path / "m.skcnn").training_features_
     distances = training.distances(models["classes"][0].transform(X))
     np.testing.assert_allclose([row["distance"] for row in rows], distances, rtol=1e-4)
@@ -234,6 +235,12 @@ def test_json_has_every_digit(served, client_of):
     text = client.post("/predict?probabilities=1", files=files_of(X[:1])).text
     values = np.float32(json.loads(text)["images"][0]["probabilities"])
     assert values.tolist() == load_program(root / "classes.skcnn").predict_proba(X[:1])[0].tolist()
+
+
+def test_packages_of_the_extra(monkeypatch):
+    monkeypatch.setattr("skcnn.serving._serve.find_spec", lambda name: None if name == "uvicorn" else name)
+    with pytest.raises(ImportError, match=r"Serving needs uvicorn: `pip install 'skcnn\[serve\]'`"):
+        create_app(["m.skcnn"])
 
 
 def test_models_that_cannot_be_served(served, tmp_path):
