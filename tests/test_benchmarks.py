@@ -483,3 +483,24 @@ def test_style_transfer(script, tmp_path, capsys):
     assert "content_weight" in tables
     script("style_transfer").main(["memory", *paths, *network, "--side", "40"])
     assert "tile_size=768 seconds per iteration" in capsys.readouterr().out
+
+
+def test_sources(script, image_files, tmp_path, capsys):
+    contents = [Path(path).read_bytes() for path in image_files]
+    offsets = np.cumsum([0, *map(len, contents)])
+    columns = {
+        "jpeg": np.frombuffer(b"".join(contents), np.uint8),
+        "offset": offsets,
+        "y": np.arange(len(contents)) % 2,
+    }
+    cifar = tmp_path / "cifar.npz"
+    np.savez(cifar, **{f"{split}_{name}": value for split in ("train", "test") for name, value in columns.items()})
+    arguments = ["--cifar", str(cifar), "--images", "320", "--shard-images", "40", "--rounds", "1"]
+    report = run(script("sources"), tmp_path, *arguments, "--parts", "flat", "shards", "search", "--tasks", "decode")
+    assert sum(note["of"] for note in report["flat"]["decode"]) <= 320
+    assert [note["images"] for note in report["flat"]["decode"]][-1] == 320
+    assert report["search"] == {"rows": 300, "reads": 300}
+    assert set(report["shards"]["CIFAR-10"]["in order, cold"][0]) == {
+        "one file per image", "TFRecord", "tar", "Parquet",
+    }  # fmt: skip
+    assert "**Read and decoded**" in capsys.readouterr().out
