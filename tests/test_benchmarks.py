@@ -320,6 +320,26 @@ def test_an_encoder_as_a_start(script, tmp_path, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 5
 
 
+def test_generated_digits(script, tmp_path, capsys):
+    bench = script("generative")
+    out = tmp_path / "rows.json"
+    members = ["real images", "PCA + KDE", "wgan-gp, conditional"]
+    bench.main(["digits", "--out", str(out), "--seeds", "1", "--members", *members])
+    rows = {row["member"]: row["judges"] for row in json.loads(out.read_text())}
+    assert min(judge["accuracy_of_judge"] for judge in rows["real images"]) >= 0.97
+    distances = {name: np.median([judge["kernel_distance"] for judge in judges]) for name, judges in rows.items()}
+    assert abs(distances["real images"]) < 0.02
+    assert distances["wgan-gp, conditional"] < 0.11 * distances["PCA + KDE"]
+    assert all(judge["digits_covered"] == 10 for judge in rows["wgan-gp, conditional"])
+    assert np.median([judge["as_asked"] for judge in rows["wgan-gp, conditional"]]) > 0.96
+    before = out.read_text()
+    bench.main(["digits", "--out", str(out), "--seeds", "1", "--members", *members])
+    assert out.read_text() == before  # what is there is not made again
+    capsys.readouterr()
+    bench.main(["table", "--out", str(out)])
+    assert len(capsys.readouterr().out.splitlines()) == 5
+
+
 def test_detector_and_localizer(script, tmp_path, capsys):
     generator = np.random.default_rng(0)
     names = [f"image{number}" for number in range(12)]
