@@ -32,6 +32,7 @@ _MODULES = (
     "datasets",
     "decomposition",
     "detection",
+    "distributed",
     "engines",
     "ensemble",
     "exporting",

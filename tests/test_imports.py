@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "metrics": {"_labels", "_text", "_plot", "boxes", "images"},
     "report": {"_files", "_text", "_page", "_plot", "boxes", "images", "metrics"},
     "tracking": {"_files", "boxes", "images", "metrics"},
+    "distributed": {"_files", "_labels", "_progress", "images"},
     "model_selection": {"_labels", "_progress", "_text", "images"},
     "ensemble": {"_labels", "images"},
     "backbones": {"_archives", "_files", "_keras", "_network_files", "_text", "_wiring", "images"},
