@@ -11,6 +11,7 @@ import struct
 import time
 import zlib
 from collections import Counter
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ def request(body: bytes, content_type: str = "image/jpeg", path: str = "/predict
     return head.encode() + b"\r\n" + body
 
 
+@cache
 def bomb(width: int, height: int) -> bytes:
     """Return a PNG file of a few kB that declares so many pixels."""
 
@@ -76,6 +78,9 @@ class Load:
         connection: Any = None
         while time.perf_counter() < end:
             if self._random.random() < self._hostile:
+                if connection is not None:  # the server closes it before the attack is over
+                    connection[1].close()
+                    connection = None
                 kind = self._random.choice(list(HOSTILE))
                 status = await self._attack(kind)
                 self.hostile[f"{kind}: {status or 'closed'}"] += 1

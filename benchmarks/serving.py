@@ -49,14 +49,13 @@ BATCH = 32
 def server(model: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Start ``skcnn serve`` on a free port; give the process and the port."""
     command = [sys.executable, "-m", "skcnn", "serve", str(model), "--port", "0", *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        line = next(line for line in process.stdout if line.startswith("Serving at"))
-        yield process, int(line.rpartition(":")[2])
-    finally:
-        process.terminate()
-        process.wait(60)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            line = next(line for line in process.stdout if line.startswith("Serving at"))
+            yield process, int(line.rpartition(":")[2])
+        finally:
+            process.terminate()
 
 
 Measured = tuple[float, float]
@@ -120,9 +119,11 @@ def hostile(path: Path, images: list[bytes], seconds: float) -> dict[str, Any]:
 
         watcher = threading.Thread(target=watch)
         watcher.start()
-        rate = load.run(seconds)
-        done.set()
-        watcher.join()
+        try:
+            rate = load.run(seconds)
+        finally:
+            done.set()
+            watcher.join()
     thirds = np.array_split(memory or [float("nan")], 3)
     return {
         "images_per_second": rate,

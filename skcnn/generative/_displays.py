@@ -16,6 +16,7 @@ from skcnn.generative._image_gan import ImageGAN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
 
 #: Inches of an image in a new figure.
 _INCHES = 0.55
@@ -51,7 +52,7 @@ class GeneratedImagesDisplay:
     >>> figure = display.plot().figure_
     """
 
-    def __init__(self, images: np.ndarray, *, classes: Any = None, name: str | None = None) -> None:
+    def __init__(self, images: np.ndarray, *, classes: ArrayLike | None = None, name: str | None = None) -> None:
         self.images = images
         self.classes = classes
         self.name = name
@@ -117,7 +118,7 @@ class GeneratedImagesDisplay:
             Columns "row", "column" and "class" (None where images have no classes), in the order of ``images``.
         """
         n_rows, n_columns = self.images.shape[:2]
-        classes = [None] * n_rows if self.classes is None else list(self.classes)
+        classes = [None] * n_rows if self.classes is None else list(np.asarray(self.classes))
         return pd.DataFrame(
             {
                 "row": np.repeat(np.arange(n_rows), n_columns),
@@ -139,7 +140,7 @@ class GeneratedImagesDisplay:
         GeneratedImagesDisplay
             Itself, with the attributes ``ax_`` and ``figure_``.
         """
-        labels = None if self.classes is None else [label_text(label, 16) for label in self.classes]
+        labels = None if self.classes is None else [label_text(label, 16) for label in np.asarray(self.classes)]
         self.ax_ = _draw(self.images, ax, labels, None, self.name)
         self.figure_ = self.ax_.figure
         return self

@@ -39,6 +39,7 @@ from skcnn.images import RESIZE_RULES, as_image_size, fetched_once
 if TYPE_CHECKING:
     import keras
     from numpy.typing import ArrayLike
+    from sklearn.base import TransformerMixin
 
 
 class ImageGAN(ImageInputMixin, BaseEstimator):
@@ -61,8 +62,8 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
     n_components : int, default=32
         Length of a code.
     layers : {"auto", "dense", "conv"}, default="auto"
-        Kind of layers. ``"auto"`` is dense for ``"gan"`` and for images of up to 256 pixels, where convolutions gain
-        little and take several times as long, and convolutions otherwise.
+        Kind of layers. ``"auto"`` is convolutions for ``"dcgan"``, dense for ``"gan"``, and for the others dense for
+        images of up to 256 pixels, where convolutions take several times as long, and convolutions otherwise.
     filters : sequence of int or None, default=None
         Units of the discriminator's dense layers, or channels of its convolutions, each of which halves height and
         width; the generator's are the same in reverse. None is ``(256, 256)`` for dense layers, and for convolutions
@@ -124,7 +125,8 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
         Stop when the kernel distance has not fallen for ``n_iter_no_change`` comparisons, and keep the generator with
         the smallest one.
     validation_fraction : float in [0, 1), default=0.1
-        Fraction of the images that are only compared with. 0 compares with images of the training set.
+        Fraction of the images that are only compared with. 0 compares with images of the training set; where nothing
+        is compared, all images are trained on.
     n_iter_no_change : int, default=5
         Number of comparisons without improvement before training stops.
     batch_size : int, default=64
@@ -268,7 +270,7 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
         learning_rate: float | None = None,
         learning_rate_schedule: str = "cosine",
         optimizer: str | keras.optimizers.Optimizer | None = None,
-        features: Any = None,
+        features: TransformerMixin | None = None,
         n_evaluations: int = 10,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,

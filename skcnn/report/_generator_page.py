@@ -13,8 +13,8 @@ from skcnn.report._svg import WIDTH, inline_svg
 if TYPE_CHECKING:
     import pandas as pd
 
+    from skcnn.metrics import ClassCoverageDisplay
     from skcnn.report._generator_findings import GeneratorFindings
-    from skcnn.report._generator_report import GeneratorReport
 
 #: Pixels of the shorter side, at least: smaller images are enlarged without smoothing.
 _SIDE = 96
@@ -29,7 +29,7 @@ class MetricRow(NamedTuple):
 
 
 def render_generator_report(
-    findings: GeneratorFindings, report: GeneratorReport, frame: pd.DataFrame, *, n_images: int
+    findings: GeneratorFindings, display: ClassCoverageDisplay | None, frame: pd.DataFrame, *, n_images: int
 ) -> str:
     """Return the HTML of a report; ``frame`` has its metrics with their intervals."""
     galleries = _galleries(findings, n_images) if n_images else []
@@ -44,20 +44,22 @@ def render_generator_report(
             "classes": "Classes" if classes is not None else "",
         },
         classes=() if classes is None else classes.index.tolist(),
-        images=_images(report),
+        images=_images(display),
         galleries=galleries,
         rows=_rows(findings),
         table=[] if classes is None else list(classes.itertuples()),
     )
 
 
-def render_generator_for_notebook(findings: GeneratorFindings, report: GeneratorReport, frame: pd.DataFrame) -> str:
+def render_generator_for_notebook(
+    findings: GeneratorFindings, display: ClassCoverageDisplay | None, frame: pd.DataFrame
+) -> str:
     """Return a report as HTML for the output of a cell; ``frame`` has its metrics with their intervals."""
     return render_for_notebook(
         findings,
         frame,
         "generator_notebook.html",
-        images=_images(report, scope=scope_of(findings)),
+        images=_images(display, scope=scope_of(findings)),
         rows=_rows(findings),
     )
 
@@ -67,8 +69,7 @@ def _rows(findings: GeneratorFindings) -> list[MetricRow]:
     return [MetricRow(labels[metric], row["value"], row["real"]) for metric, row in table.iterrows()]
 
 
-def _images(report: GeneratorReport, *, scope: str = "") -> list[dict[str, Any]]:
-    display = report.coverage_display()
+def _images(display: ClassCoverageDisplay | None, *, scope: str = "") -> list[dict[str, Any]]:
     if display is None:
         return []
     svg = inline_svg(display.plot, (WIDTH, WIDTH), "Fractions of classes", scope=scope)

@@ -19,6 +19,7 @@ from skcnn.report._report import Report
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
+    from sklearn.base import TransformerMixin
 
 #: Images generated where no other number is asked for: as many as there are real ones, within these.
 _FEWEST, _MOST = 200, 1000
@@ -96,8 +97,8 @@ class GeneratorReport(Report):
         X: Any,
         y: ArrayLike | None = None,
         *,
-        features: Any,
-        X_training: Any = None,
+        features: TransformerMixin,
+        X_training: ArrayLike | None = None,
         classifier: Any = None,
         n_generated: int | None = None,
         random_state: int | np.random.RandomState | None = 0,
@@ -289,9 +290,9 @@ class GeneratorReport(Report):
     def _page(self, frame: pd.DataFrame, n_images: int) -> str:
         from skcnn.report._generator_page import render_generator_report
 
-        return render_generator_report(self._findings, self, frame, n_images=n_images)
+        return render_generator_report(self._findings, self.coverage_display(), frame, n_images=n_images)
 
     def _part(self, frame: pd.DataFrame) -> str:
         from skcnn.report._generator_page import render_generator_for_notebook
 
-        return render_generator_for_notebook(self._findings, self, frame)
+        return render_generator_for_notebook(self._findings, self.coverage_display(), frame)

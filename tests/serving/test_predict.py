@@ -2,17 +2,20 @@
 
 import base64
 import json
+import re
 import signal
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from chromium import in_chromium, needs_chromium
 from PIL import Image
 
 import skcnn
 from skcnn.persistence import load_program
 from skcnn.serving import create_app
+from skcnn.serving._page import page_text
 
 
 def files_of(images):
@@ -256,3 +259,37 @@ def test_models_that_cannot_be_served(served, tmp_path):
     skcnn.save(BottleneckFeatures("ResNet20"), tmp_path / "features.skcnn")
     with pytest.raises(TypeError, match="A BottleneckFeatures cannot be served: it predicts nothing"):
         create_app([tmp_path / "features.skcnn"])
+
+
+class Address:
+    """The page of a server, in the place of a file's path."""
+
+    def __init__(self, url):
+        self.url = url
+
+    def as_uri(self):
+        return self.url
+
+
+@needs_chromium
+@pytest.mark.slow
+def test_an_image_dropped_on_the_page(served, client_of, tmp_path, monkeypatch):
+    root, X, models = served
+    client = client_of([root / "classes.skcnn"])
+    script = f"""<script>
+    const bytes = Uint8Array.from(atob("{texts_of(X[:1])[0]}"), (letter) => letter.charCodeAt(0));
+    const dropped = new DataTransfer();
+    dropped.items.add(new File([bytes], "<b>a.png"));
+    dropped.items.add(new File([bytes.slice(0, 9)], "b.png"));
+    document.dispatchEvent(new DragEvent("drop", {{ dataTransfer: dropped, cancelable: true }}));
+    </script></body>"""
+    page = re.sub('<meta http-equiv="Content-Security-Policy"[^>]*>', "", page_text()).replace("</body>", script)
+    monkeypatch.setattr("skcnn.serving._page.page_text", lambda: page)
+    dom, complaints = in_chromium(Address(str(client.base_url)), tmp_path)
+    shown = dom.partition('<ol class="results"')[2].partition("</ol>")[0]
+    (label,) = models["classes"].predict(X[:1])
+    assert f"<h2>{label}</h2>" in shown, complaints[-1000:]
+    assert "&lt;b&gt;a.png" in shown
+    assert shown.index(f"<h2>{label}</h2>") < shown.index("<h2>Not predicted</h2>")
+    assert "not an image of a known format" in shown
+    assert f">{label}</span></dt><dd>" in shown
