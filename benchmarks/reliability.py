@@ -2,8 +2,8 @@
 
     python benchmarks/reliability.py [--write]
 
-It runs ``hostile_images.py``, ``hostile_files.py`` and ``hostile_disks.py``, prints their rows as one table, and with
-``--write`` puts the table into the page. It exits with 1 if anything was not as documented.
+It runs ``hostile_images.py``, ``hostile_files.py``, ``hostile_disks.py`` and ``hostile_requests.py``, prints their rows
+as one table, and with ``--write`` puts the table into the page. It exits with 1 if anything was not as documented.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "reliability.md"
-SCRIPTS = ("hostile_images.py", "hostile_files.py", "hostile_disks.py")
+SCRIPTS = ("hostile_images.py", "hostile_files.py", "hostile_disks.py", "hostile_requests.py")
 HEADER = "| attack or fault | tried | result | peak of memory |\n|---|---|---|---|\n"
 MARKS = "<!-- table of benchmarks/reliability.py -->\n", "<!-- end of the table -->\n"
 

@@ -6,7 +6,8 @@ One command::
 
 ``throughput``: images per second of 64 clients, each of which sends one image per request and waits for its answer,
 beside ``predict_proba`` in a process, 32 images at a time; and of the same server without batches (``--max-batch 1``).
-Rounds are interleaved.
+Rounds are interleaved. Beside them, the processor time per image of the process or of the server, all its threads: what
+else the machine does changes that less.
 
 ``hostile``: 64 clients for a minute, of whose requests 1 % are bombs, cut, of another type, 100 MB long or slow:
 statuses, times of answers to the others, memory of the server, and whether each answer is what ``predict_proba`` gives.
@@ -31,7 +32,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from _load import Load, memory_of
+from _load import Load, memory_of, processor_of
 from _rounds import describe, machine, table
 from sklearn.pipeline import make_pipeline
 
@@ -48,46 +49,58 @@ BATCH = 32
 def server(model: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Start ``skcnn serve`` on a free port; give the process and the port."""
     command = [sys.executable, "-m", "skcnn", "serve", str(model), "--port", "0", *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        line = next(line for line in process.stdout if line.startswith("Serving at"))
-        yield process, int(line.rpartition(":")[2])
-    finally:
-        process.terminate()
-        process.wait(60)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            line = next(line for line in process.stdout if line.startswith("Serving at"))
+            yield process, int(line.rpartition(":")[2])
+        finally:
+            process.terminate()
 
 
-def in_process(predict: Any, images: list[bytes], seconds: float) -> float:
-    """Return images per second of ``predict_proba``, a batch at a time."""
-    begin, n_images = time.perf_counter(), 0
+Measured = tuple[float, float]
+"""Images per second, and milliseconds of the processor per image."""
+
+
+def in_process(predict: Any, images: list[bytes], seconds: float) -> Measured:
+    """Run ``predict_proba``, a batch at a time."""
+    begin, cpu, n_images = time.perf_counter(), time.process_time(), 0
     while time.perf_counter() - begin < seconds:
         start = n_images % (len(images) - BATCH + 1)
         predict(images[start : start + BATCH])
         n_images += BATCH
-    return n_images / (time.perf_counter() - begin)
+    return n_images / (time.perf_counter() - begin), (time.process_time() - cpu) / n_images * 1e3
 
 
-def throughput(path: Path, model: Any, images: list[bytes], n_rounds: int, seconds: float) -> dict[str, list[float]]:
+def loaded(pid: int, load: Load, seconds: float) -> Measured:
+    """Put load on a server."""
+    cpu = processor_of(pid)
+    rate = load.run(seconds)
+    if load.wrong or set(load.statuses) != {200}:
+        raise RuntimeError(f"The server is not right: {load.wrong} wrong answers, statuses {load.statuses}.")
+    return rate, (processor_of(pid) - cpu) / load.statuses[200] * 1e3
+
+
+def throughput(path: Path, model: Any, images: list[bytes], n_rounds: int, seconds: float) -> dict[str, list[Measured]]:
     """Run each way for some seconds per round."""
     program = load_program(path)
     assert program is not None
     expected = program.predict_proba(images)
-    rates: dict[str, list[float]] = {}
-    with server(path) as (_, batched), server(path, "--max-batch", "1") as (_, single):
+    found: dict[str, list[Measured]] = {}
+    with server(path) as (one, batched), server(path, "--max-batch", "1") as (other, single):
         runs = {
             "predict_proba of the estimator, 32 at a time": lambda: in_process(model.predict_proba, images, seconds),
             "predict_proba of the program, 32 at a time": lambda: in_process(program.predict_proba, images, seconds),
-            "skcnn serve, 64 clients": lambda: Load(batched, images, expected).run(seconds),
-            "skcnn serve --max-batch 1, 64 clients": lambda: Load(single, images, expected).run(seconds),
+            "skcnn serve, 64 clients": lambda: loaded(one.pid, Load(batched, images, expected), seconds),
+            "skcnn serve --max-batch 1, 64 clients": lambda: loaded(other.pid, Load(single, images, expected), seconds),
         }
         for number in range(n_rounds + 1):
             for name in list(runs)[:: 1 if number % 2 else -1]:
-                rate = runs[name]()
+                measured = runs[name]()
                 if number:  # the first round warms up
-                    rates.setdefault(name, []).append(rate)
+                    found.setdefault(name, []).append(measured)
             print(f"  round {number} of {n_rounds}, load {os.getloadavg()[0]:.1f}", file=sys.stderr)
-    return rates
+    return found
 
 
 def hostile(path: Path, images: list[bytes], seconds: float) -> dict[str, Any]:
@@ -106,9 +119,11 @@ def hostile(path: Path, images: list[bytes], seconds: float) -> dict[str, Any]:
 
         watcher = threading.Thread(target=watch)
         watcher.start()
-        rate = load.run(seconds)
-        done.set()
-        watcher.join()
+        try:
+            rate = load.run(seconds)
+        finally:
+            done.set()
+            watcher.join()
     thirds = np.array_split(memory or [float("nan")], 3)
     return {
         "images_per_second": rate,
@@ -135,6 +150,11 @@ def start(path: Path, image: bytes, n_rounds: int) -> list[float]:
             load.run(1e-3)
             seconds.append(until_it_answers + load.seconds[0])
     return seconds
+
+
+def ratio(pairs: list[tuple[Measured, Measured]], which: int) -> float:
+    """Return the median over the rounds of one measurement by another."""
+    return median(one[which] / other[which] for one, other in pairs)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -168,15 +188,20 @@ def main(arguments: list[str] | None = None) -> None:
         under_load = hostile(path, images, options.load)
 
     print(f"{options.backbone}, {len(images)} images; {describe(machine())}; load {os.getloadavg()[0]:.1f}\n")
-    reference = rates["predict_proba of the program, 32 at a time"]
-    lines = [
-        [name, f"{median(values):.0f} ({min(values):.0f} to {max(values):.0f})",
-         f"{median(a / b for a, b in zip(values, reference, strict=True)):.2f}"]
-        for name, values in rates.items()
-    ]  # fmt: skip
-    print(table(["what", "images per second", "of predict_proba"], lines))
+    of_program = rates["predict_proba of the program, 32 at a time"]
+    lines = []
+    for name, values in rates.items():
+        wall = [rate for rate, _ in values]
+        pairs = list(zip(values, of_program, strict=True))
+        lines.append(
+            [name, f"{median(wall):.0f} ({min(wall):.0f} to {max(wall):.0f})", f"{ratio(pairs, 0):.2f}",
+             f"{median(cpu for _, cpu in values):.2f}", f"{1 / ratio(pairs, 1):.2f}"]
+        )  # fmt: skip
+    print(
+        table(["what", "images per second", "of the program's", "processor, ms per image", "program's, of it"], lines)
+    )
     batched, single = (rates[f"skcnn serve{options}, 64 clients"] for options in ("", " --max-batch 1"))
-    print(f"\nBatches: {median(a / b for a, b in zip(batched, single, strict=True)):.2f} times one image at a time.")
+    print(f"\nBatches: {ratio(list(zip(batched, single, strict=True)), 0):.2f} times one image at a time.")
     print(f"Program and estimator differ by {difference:.1e} at most.")
     print(f"From start to first answer: {median(seconds_to_start):.2f} s (median of {options.rounds}).\n")
     for name, value in under_load.items():

@@ -2,7 +2,7 @@
 
     python benchmarks/style_transfer.py images CONTENT STYLE [CONTENT STYLE ...] --network squeezenet.keras --out FOLDER
     python benchmarks/style_transfer.py weights CONTENT STYLE --network squeezenet.keras
-    python benchmarks/style_transfer.py memory CONTENT STYLE --network squeezenet.keras --tile-size 512
+    python benchmarks/style_transfer.py memory CONTENT STYLE --network squeezenet.keras --tile-size 768
 
 ``images`` writes content, style and result of each pair side by side, and prints losses and seconds. ``weights`` prints
 the costs of results for several weights of style and of content. ``memory`` optimises an image of 1024 x 1024
@@ -112,7 +112,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--size", type=int, default=256, help="longer side of results (default: %(default)s)")
     parser.add_argument("--side", type=int, default=1024)
     parser.add_argument("--max-iter", type=int, default=100)
-    parser.add_argument("--tile-size", type=int, default=512)
+    parser.add_argument("--tile-size", type=int, default=768)
     parser.add_argument("--out", type=Path, default=Path())
     parser.add_argument("--set", type=given, action="append", default=[], metavar="NAME=VALUE")
     options = parser.parse_args(arguments)

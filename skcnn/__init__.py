@@ -39,6 +39,7 @@ _MODULES = (
     "decomposition",
     "detection",
     "devices",
+    "distributed",
     "engines",
     "ensemble",
     "exporting",

@@ -235,6 +235,31 @@ def test_metrics_knows_a_page_that_is_not_right(script, tmp_path):
         assert metrics.page_is_right(predictions, names, page, 1) is right
 
 
+def test_serving_answers_under_load(script, tmp_path, capsys):
+    pytest.importorskip("openvino")
+    generator = np.random.default_rng(0)
+    for label, least in (("dark", 0), ("light", 100)):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for number in range(30):
+            pixels = generator.integers(least, least + 150, (32, 32, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "data" / label / f"{number}.png")
+    arguments = ["--data", str(tmp_path / "data"), "--backbone", "ResNet20", "--images", "34", "--rounds", "1"]
+    report = run(script("serving"), tmp_path, *arguments, "--seconds", "0.3", "--load", "1")
+    assert report["difference"] < 1e-4
+    assert len(report["rates"]) == 4
+    assert all(rate > 0 and cpu > 0 for rounds in report["rates"].values() for rate, cpu in rounds)
+    assert report["hostile"]["wrong"] == 0
+    assert set(report["hostile"]["statuses"]) <= {"200", "503"}
+    assert "| skcnn serve, 64 clients |" in capsys.readouterr().out
+
+
+def test_hostile_requests_do_no_harm():
+    command = [sys.executable, str(BENCHMARKS / "hostile_requests.py")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+    assert done.stdout.count(", 0 faults") == 2
+
+
 def test_hostile_files_do_no_harm():
     command = [sys.executable, str(BENCHMARKS / "hostile_files.py")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
@@ -292,6 +317,26 @@ def test_an_encoder_as_a_start(script, tmp_path, capsys):
             "1",
         ]
     )
+    assert len(capsys.readouterr().out.splitlines()) == 5
+
+
+def test_generated_digits(script, tmp_path, capsys):
+    bench = script("generative")
+    out = tmp_path / "rows.json"
+    members = ["real images", "PCA + KDE", "wgan-gp, conditional"]
+    bench.main(["digits", "--out", str(out), "--seeds", "1", "--members", *members])
+    rows = {row["member"]: row["judges"] for row in json.loads(out.read_text())}
+    assert min(judge["accuracy_of_judge"] for judge in rows["real images"]) >= 0.97
+    distances = {name: np.median([judge["kernel_distance"] for judge in judges]) for name, judges in rows.items()}
+    assert abs(distances["real images"]) < 0.02
+    assert distances["wgan-gp, conditional"] < 0.11 * distances["PCA + KDE"]
+    assert all(judge["digits_covered"] == 10 for judge in rows["wgan-gp, conditional"])
+    assert np.median([judge["as_asked"] for judge in rows["wgan-gp, conditional"]]) > 0.96
+    before = out.read_text()
+    bench.main(["digits", "--out", str(out), "--seeds", "1", "--members", *members])
+    assert out.read_text() == before  # what is there is not made again
+    capsys.readouterr()
+    bench.main(["table", "--out", str(out)])
     assert len(capsys.readouterr().out.splitlines()) == 5
 
 
@@ -457,4 +502,25 @@ def test_style_transfer(script, tmp_path, capsys):
     assert "style_weight" in tables
     assert "content_weight" in tables
     script("style_transfer").main(["memory", *paths, *network, "--side", "40"])
-    assert "tile_size=512 seconds per iteration" in capsys.readouterr().out
+    assert "tile_size=768 seconds per iteration" in capsys.readouterr().out
+
+
+def test_sources(script, image_files, tmp_path, capsys):
+    contents = [Path(path).read_bytes() for path in image_files]
+    offsets = np.cumsum([0, *map(len, contents)])
+    columns = {
+        "jpeg": np.frombuffer(b"".join(contents), np.uint8),
+        "offset": offsets,
+        "y": np.arange(len(contents)) % 2,
+    }
+    cifar = tmp_path / "cifar.npz"
+    np.savez(cifar, **{f"{split}_{name}": value for split in ("train", "test") for name, value in columns.items()})
+    arguments = ["--cifar", str(cifar), "--images", "320", "--shard-images", "40", "--rounds", "1"]
+    report = run(script("sources"), tmp_path, *arguments, "--parts", "flat", "shards", "search", "--tasks", "decode")
+    assert sum(note["of"] for note in report["flat"]["decode"]) <= 320
+    assert [note["images"] for note in report["flat"]["decode"]][-1] == 320
+    assert report["search"] == {"rows": 300, "reads": 300}
+    assert set(report["shards"]["CIFAR-10"]["in order, cold"][0]) == {
+        "one file per image", "TFRecord", "tar", "Parquet",
+    }  # fmt: skip
+    assert "**Read and decoded**" in capsys.readouterr().out

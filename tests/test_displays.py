@@ -6,13 +6,14 @@ import matplotlib.pyplot as plt
 import pytest
 
 import skcnn.decomposition
+import skcnn.generative
 import skcnn.inspection
 import skcnn.metrics
 import skcnn.model_selection
 
 DISPLAYS = [
     getattr(module, name)
-    for module in (skcnn.metrics, skcnn.model_selection, skcnn.inspection, skcnn.decomposition)
+    for module in (skcnn.metrics, skcnn.model_selection, skcnn.inspection, skcnn.decomposition, skcnn.generative)
     for name in module.__all__
     if name.endswith("Display")
 ]
@@ -23,6 +24,9 @@ MADE_OTHERWISE = {
     "WindowHeatDisplay": {"from_estimator"},  # needs the probabilities of all windows
     "LatentSpaceDisplay": {"from_estimator"},  # nothing is predicted
     "ReconstructionDisplay": {"from_estimator"},
+    "GeneratedImagesDisplay": {"from_estimator"},
+    "InterpolationDisplay": {"from_estimator"},
+    "GenerationHistoryDisplay": {"from_estimator"},
     "FitDiagnosisDisplay": set(),  # from a diagnosis
     "ImageMapDisplay": {"from_estimator", "from_coordinates"},  # nothing is predicted
 }

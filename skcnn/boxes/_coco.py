@@ -11,7 +11,8 @@ from skcnn._text import values_text
 from skcnn.boxes._arrays import BoxArrays, sorted_labels
 from skcnn.boxes._checks import check_boxes
 from skcnn.boxes._forms import box_arrays
-from skcnn.images import as_images, image_sizes
+from skcnn.boxes._instances import instance_arrays
+from skcnn.images import as_images, image_sizes, mask_segment
 
 
 def boxes_from_coco(coco: Mapping[str, Any], *, masks: bool = False) -> tuple[list[str], np.ndarray]:
@@ -97,7 +98,9 @@ def boxes_from_coco(coco: Mapping[str, Any], *, masks: bool = False) -> tuple[li
     return [entry["file_name"] for entry in coco["images"]], arrays.tables()
 
 
-def boxes_to_coco(y: Any, X: Any = None, *, classes: Sequence[Any] | None = None) -> dict[str, list[dict[str, Any]]]:
+def boxes_to_coco(
+    y: Any, X: Any = None, *, classes: Sequence[Any] | None = None, masks: bool = False
+) -> dict[str, list[dict[str, Any]]]:
     """Return boxes as a data set in COCO's form, for ``json.dump`` and other tools.
 
     Parameters
@@ -108,6 +111,9 @@ def boxes_to_coco(y: Any, X: Any = None, *, classes: Sequence[Any] | None = None
         The images, which "images" then describes by file name and size. None leaves both out.
     classes : sequence or None, default=None
         Labels in the order of their numbers, which begin with 1. None takes those that occur, sorted.
+    masks : bool, default=False
+        Whether to write the mask of each object, as run lengths, with its pixels as "area". y then has masks (see
+        :func:`as_instances`), and X is needed for the sizes.
 
     Returns
     -------
@@ -116,8 +122,11 @@ def boxes_to_coco(y: Any, X: Any = None, *, classes: Sequence[Any] | None = None
 
     Raises
     ------
+    ImportError
+        If ``masks`` and ``faster-coco-eval`` is not installed; it comes with the extra ``detection``.
     ValueError
-        If a box is invalid or its label is not in ``classes``, or y and X differ in length.
+        If a box or a mask is invalid or a label is not in ``classes``, y and X differ in length, or ``masks`` is given
+        without X.
 
     Examples
     --------
@@ -125,7 +134,9 @@ def boxes_to_coco(y: Any, X: Any = None, *, classes: Sequence[Any] | None = None
     >>> boxes_to_coco([[[10, 20, 40, 60]]])["annotations"]
     [{'id': 1, 'image_id': 0, 'category_id': 1, 'bbox': [10.0, 20.0, 30.0, 40.0], 'area': 1200.0, 'iscrowd': 0}]
     """
-    arrays = check_boxes(box_arrays(y), X, classes=classes)
+    if masks and X is None:
+        raise ValueError("masks=True without X; expected the images, whose sizes run lengths are of.")
+    arrays = check_boxes(instance_arrays(y, X) if masks else box_arrays(y), X, classes=classes)
     labels = sorted_labels(arrays.label) if classes is None else list(classes)
     number_of = {label: number for number, label in enumerate(labels, 1)}
     images: list[dict[str, Any]] = [{"id": row} for row in range(arrays.n_images)]
@@ -137,7 +148,7 @@ def boxes_to_coco(y: Any, X: Any = None, *, classes: Sequence[Any] | None = None
     sides = np.concatenate([arrays.xyxy[:, :2], arrays.xyxy[:, 2:] - arrays.xyxy[:, :2]], axis=1)
     annotations = []
     for place, side in enumerate(sides.tolist()):
-        annotation = {
+        annotation: dict[str, Any] = {
             "id": place + 1,
             "image_id": int(arrays.image[place]),
             "category_id": number_of[arrays.label[place]],
@@ -145,6 +156,10 @@ def boxes_to_coco(y: Any, X: Any = None, *, classes: Sequence[Any] | None = None
             "area": side[2] * side[3],
             "iscrowd": 0,
         }
+        if masks:
+            image = images[annotation["image_id"]]
+            mask = arrays.masks[place].window(0, 0, image["height"], image["width"])
+            annotation.update(segmentation=mask_segment(mask), area=float(mask.sum()))
         if arrays.score is not None:
             annotation["score"] = float(arrays.score[place])
         annotations.append(annotation)

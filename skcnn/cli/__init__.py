@@ -25,6 +25,7 @@ from skcnn.cli import (
     _export,
     _extract,
     _fit,
+    _generate,
     _map,
     _predict,
     _serve,
@@ -141,6 +142,7 @@ def _parser() -> Parser:
             "  skcnn similar flowers/ query.jpg -k 9                    the most similar images\n"
             "  skcnn extract flowers/ -o features.parquet               only the features, as a table\n"
             "  skcnn extract flowers/ -o f.parquet --cache features/    each image through the network once, ever\n"
+            "  skcnn extract flowers/ -o features/ --rows-per-part 10000   in parts, for more than memory holds\n"
             "  skcnn split flowers/ --train train.csv --test test.csv   near duplicates stay together\n"
             "  skcnn duplicates train/ test/                            do they share images?\n"
             "  skcnn track det.txt -o tracks.txt                        follow detected objects through a video\n"
@@ -162,6 +164,7 @@ def _parser() -> Parser:
         _predict,
         _explain,
         _export,
+        _generate,
         _serve,
         _map,
         _similar,

@@ -20,6 +20,10 @@ from skcnn._text import did_you_mean
 N = TypeVar("N", int, float)
 
 
+#: What names of shards end in.
+SHARDS = (".tfrecord", ".tar", ".parquet")
+
+
 class UnusableError(Exception):
     """What an argument names cannot be used."""
 
@@ -124,6 +128,11 @@ def data_path(text: str) -> str:
     return path
 
 
+def data_or_shards_path(text: str) -> str:
+    """Read the path of a folder or of a CSV table, or a path or pattern of shards, whose name says their format."""
+    return text if Path(text).suffix.lower() in SHARDS else data_path(text)
+
+
 def data_or_boxes_path(text: str) -> str:
     """Read the path of a folder, of a CSV table, or of a JSON file with boxes or masks."""
     path = os.path.expanduser(text)
@@ -191,6 +200,16 @@ def model_path_or_backbone(text: str) -> str:
             "network of keras.applications, such as MobileNetV2."
         ) from error
     return text
+
+
+def output_folder(text: str) -> str:
+    """Read the path of a folder to write to, which need not be there, or a URL."""
+    if "://" in text:
+        return text
+    path = Path(text).expanduser()
+    if path.exists() and not path.is_dir():
+        raise PermissionError(f"{text} is a file; expected a folder to write parts to")
+    return str(path)
 
 
 def output_path(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from skcnn._files import check_regular
 from skcnn._text import counted, listing, printable_text
-from skcnn.cli._arguments import data_or_boxes_path, data_path, images_path
+from skcnn.cli._arguments import SHARDS, data_or_boxes_path, data_or_shards_path, data_path, images_path
 from skcnn.cli._common import verbose, worded, write_table
 
 if TYPE_CHECKING:
@@ -19,17 +19,20 @@ if TYPE_CHECKING:
     import pandas as pd
     from sklearn.utils import Bunch
 
+    from skcnn.images import ImageSource
+
 BAD_IMAGES = "bad_images.csv"
 """Where ``--skip-bad`` lists images, in the current folder, if a command writes no other file."""
 
 
-def add_data(parser: argparse.ArgumentParser, *, boxes: bool = False) -> None:
-    """Add the argument of labelled images; with ``boxes``, those of a detector or a segmenter may be meant."""
+def add_data(parser: argparse.ArgumentParser, *, boxes: bool = False, shards: bool = False) -> None:
+    """Add the argument of labelled images; also with boxes or masks (``boxes``), or in shards."""
     parser.add_argument(
         "data",
-        type=data_or_boxes_path if boxes else data_path,
+        type=data_or_boxes_path if boxes else data_or_shards_path if shards else data_path,
         help="a folder with one folder of images per class, or a .csv with path and label"
-        + ("; or images with boxes or masks, see below" if boxes else ""),
+        + ("; or images with boxes or masks, see below" if boxes else "")
+        + (f"; or shards, such as 'train-*.tfrecord' ({listing(SHARDS)})" if shards else ""),
     )
     add_path_column(parser)
     parser.add_argument(
@@ -85,6 +88,32 @@ def load_data(options: argparse.Namespace, *, needs_labels: bool = True) -> Bunc
 
     has_labels = needs_labels or _has_class_folders(options.data)
     return without_bad(load_image_folder(options.data, labels="inferred" if has_labels else None), options)
+
+
+def is_shards(data: str) -> bool:
+    """Return whether data are named as shards are."""
+    return Path(data).suffix.lower() in SHARDS
+
+
+def load_shards(options: argparse.Namespace) -> tuple[ImageSource, np.ndarray | None]:
+    """Return images in shards and their labels, None where there are none; without bad images if asked to."""
+    import numpy as np
+
+    from skcnn.datasets import ParquetImages, TarImages, TFRecordImages
+
+    kinds = dict(zip(SHARDS, (TFRecordImages, TarImages, ParquetImages), strict=True))
+    named = {} if options.label_column is None else {"label": options.label_column}
+    source = kinds[Path(options.data).suffix.lower()](options.data, **named)
+    if options.skip_bad and len(bad := bad_images(source, options)):
+        report_bad(bad, len(source), options)
+        source = source[~np.isin(np.arange(len(source)), bad["row"])]
+    try:
+        source[:1].labels()
+    except (TypeError, ValueError):
+        if named:
+            raise
+        return source, None
+    return source, source.labels()
 
 
 def label_column(options: argparse.Namespace) -> str:
@@ -228,7 +257,7 @@ def report_bad(bad: pd.DataFrame, n_images: int, options: argparse.Namespace) ->
     options.left_out = f"{text}\nThey were left out, and are listed in {printable_text(table)}."
 
 
-def bad_images(paths: pd.Series, options: argparse.Namespace) -> pd.DataFrame:
+def bad_images(paths: pd.Series | ImageSource, options: argparse.Namespace) -> pd.DataFrame:
     """Decode images, and return those that cannot be read: ``row``, ``path`` and ``reason``."""
     from skcnn.images import check_images
 

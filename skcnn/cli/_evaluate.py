@@ -189,7 +189,7 @@ def _print_distances(pipeline: Any, X: Any) -> None:
     print(
         "\nDistance of the features to those of the training set:\n"
         f"{'quantile':>8}  {'training':>8}  {'new':>8}\n" + "\n".join(lines) + "\n"
-        f"{frame.loc[0.95, 'fraction']:.1%} of the images lie farther than 95 % of the training images; expected are 5 %."
+        f"{frame.loc[0.95, 'fraction']:.1%} of the images lie farther than 95 % of the training images; expected: 5 %."
     )
 
 
@@ -257,6 +257,6 @@ def _choose_threshold(pipeline: Any, predictions: Predictions, number: int, opti
     )
     if options.output:
         careful = with_threshold(pipeline, threshold, pos_label=label)
-        known = {name: getattr(pipeline, f"{name}_", None) for name in ("training_images", "training_features")}
-        save(careful, options.output, **known)
+        images, features = (getattr(pipeline, f"training_{name}_", None) for name in ("images", "features"))
+        save(careful, options.output, training_images=images, training_features=features)
         print(f"\nSaved with this threshold: {options.output}")

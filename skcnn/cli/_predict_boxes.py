@@ -82,7 +82,8 @@ def _table(found: np.ndarray, paths: list[str]) -> pd.DataFrame:
 def _write_coco(found: np.ndarray, paths: list[str], output: str) -> None:
     from skcnn.boxes import boxes_to_coco
 
-    coco = boxes_to_coco(found, paths)
+    has_masks = any("mask" in table.columns for table in found)
+    coco = boxes_to_coco(found, paths, masks=has_masks)
     with replacing(output, durable=False) as unfinished, open(unfinished, "w", encoding="utf-8") as file:
         json.dump(coco, file)
 

@@ -8,7 +8,7 @@ which every estimator of skcnn takes as X.
 :func:`load_mask_folder`, :func:`load_voc_masks` and :func:`load_coco_masks` with masks.
 
 Images in shards, Parquet files and databases are sources (:class:`skcnn.images.ImageSource`), which every estimator
-takes as X: :class:`TFRecordImages`, :class:`TarImages`.
+takes as X: :class:`TFRecordImages`, :class:`TarImages`, :class:`ParquetImages`, :class:`QueryImages`.
 """
 
 from skcnn.datasets._boxes import load_coco, load_voc, load_yolo
@@ -16,6 +16,8 @@ from skcnn.datasets._digits import load_digit_images
 from skcnn.datasets._flowers import fetch_flowers
 from skcnn.datasets._folder import load_image_folder
 from skcnn.datasets._masks import VOC_CLASSES, load_coco_masks, load_mask_folder, load_voc_masks
+from skcnn.datasets._parquet import ParquetImages
+from skcnn.datasets._query import QueryImages
 from skcnn.datasets._table import load_image_table
 from skcnn.datasets._tar import TarImages
 from skcnn.datasets._tfrecord import TFRecordImages
@@ -24,6 +26,8 @@ from skcnn.datasets._write_tfrecords import write_tfrecords
 
 __all__ = [
     "VOC_CLASSES",
+    "ParquetImages",
+    "QueryImages",
     "TFRecordImages",
     "TarImages",
     "fetch_flowers",

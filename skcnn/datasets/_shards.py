@@ -114,7 +114,7 @@ class ShardedImages(ImageSource):
     def stamp(self, row: int) -> str | None:
         """Return shard, its size and time of change, and offset; None where it had just changed when it was opened."""
         shard = self.shards[self._shard_of(row)]
-        if row in self._reasons or shard.mtime_ns + _SETTLED_NS > self._opened_at:
+        if row in self._reasons or not is_settled(shard, self._opened_at):
             return None
         return f"{shard.path} {shard.size} {shard.mtime_ns} {self._offsets[row]}"
 
@@ -197,6 +197,11 @@ def as_label_array(labels: Sequence[object]) -> np.ndarray:
         array[:] = list(labels)
         return array
     return np.array(list(labels))
+
+
+def is_settled(shard: Shard, opened_at: int) -> bool:
+    """Return whether a file, opened at a time in ns, had not changed just before."""
+    return shard.mtime_ns + _SETTLED_NS <= opened_at
 
 
 def look_at(path: str) -> Shard:

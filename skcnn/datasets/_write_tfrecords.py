@@ -49,7 +49,7 @@ def write_tfrecords(
         Folder for the shards and a ``manifest.json``, which tells whether they are of the same data; made if it is not
         there. Shards are called ``images-00000-of-00010.tfrecord``.
     images_per_shard : int, default=1000
-        Images per shard: some 100 MB of usual photographs. Larger shards are fewer files, smaller ones are shared more
+        Images per shard: some 100 MB of camera images. Larger shards are fewer files, smaller ones are shared more
         evenly by workers.
     root : path-like or None, default=None
         Folder or URL that relative paths start from; None is the current folder.

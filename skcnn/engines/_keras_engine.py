@@ -106,18 +106,20 @@ def compile_model(model: Any) -> Callable[[np.ndarray], Callable[[], np.ndarray]
     return start_eager
 
 
-def frozen_function(model: Any) -> Any:
+def frozen_function(model: Any, dtype: str = "uint8") -> Any:
     """Return a Keras model on TensorFlow as a function with the weights as constants, around which it is rewritten.
 
     Parameters
     ----------
     model : keras.Model
-        Takes uint8 pixels (n, height, width, 3).
+        Takes pixels (n, height, width, 3), or anything else.
+    dtype : str, default="uint8"
+        Of what the function takes.
 
     Returns
     -------
     tensorflow.types.experimental.ConcreteFunction
-        From uint8 pixels to a list of one float32 tensor.
+        From pixels to a list of one float32 tensor.
     """
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
@@ -125,7 +127,7 @@ def frozen_function(model: Any) -> Any:
     # Not jit_compile: XLA on a CPU is some ten times slower than TensorFlow's own kernels here.
     function = tf.function(
         lambda pixels: tf.cast(model(pixels, training=False), tf.float32),
-        input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)],
+        input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), dtype)],
         autograph=False,
     ).get_concrete_function()
     return convert_variables_to_constants_v2(function)

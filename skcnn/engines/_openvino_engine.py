@@ -270,15 +270,17 @@ def _export(plan: Plan, folder: Path | None) -> tuple[Path, Shapes]:
     return temporary, shapes
 
 
-def write_openvino(model: keras.Model, path: Path) -> None:
+def write_openvino(model: keras.Model, path: Path, dtype: str = "uint8") -> None:
     """Write a Keras model as a network of OpenVINO.
 
     Parameters
     ----------
     model : keras.Model
-        Takes uint8 pixels (n, height, width, 3), and has one output.
+        Takes pixels (n, height, width, 3), or anything else, and has one output.
     path : Path
         An ``.xml`` file; the weights lie beside it.
+    dtype : str, default="uint8"
+        Of what the network takes.
 
     Raises
     ------
@@ -291,7 +293,7 @@ def write_openvino(model: keras.Model, path: Path) -> None:
     # Keras hands OpenVINO an object of TensorFlow, which takes twice as long and ends in a NameError on Python 3.13.
     openvino = _import_openvino()
     graph = path.with_name("graph.pb")
-    graph.write_bytes(frozen_function(model).graph.as_graph_def().SerializeToString())
+    graph.write_bytes(frozen_function(model, dtype).graph.as_graph_def().SerializeToString())
     openvino.serialize(openvino.convert_model(str(graph)), str(path))
     graph.unlink()
 

@@ -15,7 +15,9 @@ from skcnn import __version__
 from skcnn._files import replacing
 from skcnn._keras import pinned
 from skcnn.exporting._formats import WRITERS, write_openvino_ir
+from skcnn.exporting._generator import generation_of
 from skcnn.exporting._graph import Prediction, prediction_of
+from skcnn.generative import ImageGAN
 from skcnn.programs import MEMBERS, Program
 
 #: How far probabilities of the graph may be from those of the estimator, by its precision; numbers relative to the
@@ -38,7 +40,8 @@ def export(estimator: Any, path: str | os.PathLike[str]) -> None:
         :class:`~skcnn.feature_extraction.BottleneckFeatures` and ends with a linear model, such as
         :class:`~skcnn.ensemble.BaggedSGDClassifier` or scikit-learn's ``LogisticRegression``. Between them may stand
         scalers, feature selection, ``PCA`` and ``TruncatedSVD``; around them a search, or
-        ``CalibratedClassifierCV(method="sigmoid")``.
+        ``CalibratedClassifierCV(method="sigmoid")``. Or a :class:`~skcnn.generative.ImageGAN`, whose generator is
+        exported.
     path : path-like
         Where to write it. The suffix says the format: ``.onnx`` (extra ``onnx``), ``.xml`` for OpenVINO (extra
         ``openvino``; the weights lie beside it, in a ``.bin`` file) or ``.tflite`` for LiteRT (needs TensorFlow).
@@ -66,6 +69,10 @@ def export(estimator: Any, path: str | os.PathLike[str]) -> None:
     or ``numbers`` (n, n_targets), float32. Of images that are not of that size, Pillow's bilinear filter makes the
     right ones: see :func:`skcnn.images.resize_image` for the three rules.
 
+    That of a :class:`~skcnn.generative.ImageGAN` takes ``codes``, float32 (n, n_components), of the standard normal
+    distribution, followed by an indicator per class if it is conditional; and gives ``images``, float32 (n, height,
+    width, n_channels) in [0, 255].
+
     What is to be known beside the graph: ``classes``, ``image_size``, ``resize``, ``estimator`` and ``skcnn``, the
     version. ONNX has it in ``metadata_props``, OpenVINO in ``rt_info`` under ``skcnn``, both as JSON; a ``.tflite``
     file is also a zip archive with ``skcnn.json`` and ``labels.txt``.
@@ -84,13 +91,16 @@ def export(estimator: Any, path: str | os.PathLike[str]) -> None:
     path = Path(path)
     if path.suffix not in WRITERS:
         raise ValueError(f"path={str(path)!r} has the suffix {path.suffix!r}; expected {', '.join(WRITERS)}.")
-    prediction = prediction_of(estimator)
-    with pinned():
-        _check(estimator, prediction, prediction.model.predict_on_batch)
-    about = _about(estimator, prediction)
+    if isinstance(estimator, ImageGAN):
+        model, about = generation_of(estimator)
+    else:
+        prediction = prediction_of(estimator)
+        with pinned():
+            _check(estimator, prediction, prediction.model.predict_on_batch)
+        model, about = prediction.model, _about(estimator, prediction)
     with tempfile.TemporaryDirectory() as folder, pinned():
         written = Path(folder, path.name)
-        WRITERS[path.suffix](prediction.model, written, about)
+        WRITERS[path.suffix](model, written, about)
         # The file that bears the name last: whoever finds it finds the weights beside it.
         for file in sorted(Path(folder).iterdir(), key=lambda file: file == written):
             with replacing(path.with_name(file.name)) as unfinished:
@@ -115,13 +125,18 @@ def make_program(estimator: Any) -> dict[str, bytes]:
     NotFittedError
         If the estimator is not fitted.
     TypeError
-        If a part of it has no graph, or its labels are neither text, numbers nor booleans.
+        If a part of it has no graph, its labels are neither text, numbers nor booleans, or an image can have several.
     ValueError
         If the graph does not give what the estimator predicts.
     ImportError
         If OpenVINO is not installed.
     """
     prediction = prediction_of(estimator)
+    if getattr(estimator, "multilabel_", False):
+        raise TypeError(
+            f"{type(estimator).__name__} predicts several classes per image, and a program predicts one. skcnn.export "
+            "writes its probabilities."
+        )
     about = _about(estimator, prediction)
     model = prediction.model
     if (training_features := getattr(estimator, "training_features_", None)) is not None:

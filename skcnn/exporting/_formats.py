@@ -59,9 +59,9 @@ def write_openvino_ir(model: Any, path: Path, about: dict[str, Any]) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "model.xml")
-        write_openvino(model, file)
+        write_openvino(model, file, model.inputs[0].dtype)
         network = openvino.Core().read_model(file)
-        network.inputs[0].get_tensor().set_names({"pixels"})
+        network.inputs[0].get_tensor().set_names({model.inputs[0].name})
         network.outputs[0].get_tensor().set_names({model.output_names[0]})
         for name, value in about.items():
             network.set_rt_info(value if isinstance(value, str) else json.dumps(value), ["skcnn", name])

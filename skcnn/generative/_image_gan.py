@@ -20,7 +20,7 @@ from skcnn._training import Progress, Weights
 from skcnn.generative._judge import Judge, warn_of_collapse
 from skcnn.generative._networks import LOSSES, MAX_UNITS, Design, plain_discriminator, plain_generator
 from skcnn.generative._pixels import images_of_pixels, reader_of
-from skcnn.generative._run import best_epoch, images_of, play
+from skcnn.generative._run import SNAPSHOTS, best_epoch, images_of, play
 from skcnn.generative._settings import (
     LAYERS,
     asked_labels,
@@ -39,6 +39,7 @@ from skcnn.images import RESIZE_RULES, as_image_size, fetched_once
 if TYPE_CHECKING:
     import keras
     from numpy.typing import ArrayLike
+    from sklearn.base import TransformerMixin
 
 
 class ImageGAN(ImageInputMixin, BaseEstimator):
@@ -61,8 +62,8 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
     n_components : int, default=32
         Length of a code.
     layers : {"auto", "dense", "conv"}, default="auto"
-        Kind of layers. ``"auto"`` is dense for ``"gan"`` and for images of up to 256 pixels, where convolutions gain
-        little and take several times as long, and convolutions otherwise.
+        Kind of layers. ``"auto"`` is convolutions for ``"dcgan"``, dense for ``"gan"``, and for the others dense for
+        images of up to 256 pixels, where convolutions take several times as long, and convolutions otherwise.
     filters : sequence of int or None, default=None
         Units of the discriminator's dense layers, or channels of its convolutions, each of which halves height and
         width; the generator's are the same in reverse. None is ``(256, 256)`` for dense layers, and for convolutions
@@ -124,7 +125,8 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
         Stop when the kernel distance has not fallen for ``n_iter_no_change`` comparisons, and keep the generator with
         the smallest one.
     validation_fraction : float in [0, 1), default=0.1
-        Fraction of the images that are only compared with. 0 compares with images of the training set.
+        Fraction of the images that are only compared with. 0 compares with images of the training set; where nothing
+        is compared, all images are trained on.
     n_iter_no_change : int, default=5
         Number of comparisons without improvement before training stops.
     batch_size : int, default=64
@@ -163,6 +165,8 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
         ``"began"``, ``learning_rate``; and where images were compared ``kernel_distance``, ``diversity`` (variance of
         features of generated images relative to real ones) and ``coverage`` (see
         :func:`skcnn.metrics.feature_precision_recall`).
+    snapshots_ : ndarray of shape (n_evaluations, 8, height, width, 3) or (n_evaluations, 8, height, width), or None
+        Images of the same codes, uint8, after each epoch in which images were compared.
     n_iter_ : int
         Number of epochs.
     best_epoch_ : int
@@ -266,7 +270,7 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
         learning_rate: float | None = None,
         learning_rate_schedule: str = "cosine",
         optimizer: str | keras.optimizers.Optimizer | None = None,
-        features: Any = None,
+        features: TransformerMixin | None = None,
         n_evaluations: int = 10,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
@@ -406,6 +410,7 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
             history = [] if is_first else self._history
             plan = plan_of(self, design, len(examples.rows), self._seed, epochs=len(history) + 1)
             progress = Progress(history=list(history), epoch=len(history))
+            progress.weights[SNAPSHOTS] = [] if is_first else self._snapshots
             if is_first:
                 initial = design.initial_weights(self._seed)
             elif self._resume is None:
@@ -535,6 +540,12 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
     def _design(self) -> Design:
         return design_of(self._form)
 
+    @property
+    def snapshots_(self) -> np.ndarray | None:
+        """Images of the same codes, after each epoch in which images were compared."""
+        check_is_fitted(self)
+        return np.stack(self._snapshots) if self._snapshots else None
+
     def _end(self, progress: Progress, codes: np.ndarray | None, classes: np.ndarray | None) -> None:
         """Set what a fit leaves behind."""
         self._weights = {name: progress.weights[name] for name in ("average", "discriminator")}
@@ -542,6 +553,7 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
             "weights": {name: progress.weights[name] for name in ("generator", "discriminator")},
             "optimizer": progress.optimizer,
         }
+        self._snapshots = progress.weights.get(SNAPSHOTS, [])
         self._history = progress.history
         self.image_size_, self.n_channels_ = self._form["image_size"], self._form["n_channels"]
         self.n_iter_, self.best_epoch_ = len(progress.history), best_epoch(progress)

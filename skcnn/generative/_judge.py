@@ -24,7 +24,7 @@ _N_NEIGHBORS = 5
 
 
 class CollapseWarning(UserWarning):
-    """Generated images differ far less than real ones: the generator makes a few images again and again, or none."""
+    """Generated images differ far less than real ones, or are near too few of them."""
 
 
 def default_features() -> BottleneckFeatures:
@@ -93,11 +93,12 @@ def warn_of_collapse(history: Sequence[dict[str, Any]], stacklevel: int) -> None
         return
     since = len(rows) - next((n for n, low in enumerate(reversed(is_collapsed)) if not low), len(rows))
     last = rows[-1]
+    what = "too much alike" if last["diversity"] < MIN_DIVERSITY else "near too few real ones"
     warnings.warn(
-        f"Generated images are too much alike since epoch {rows[since]['epoch']}: they have {last['diversity']:.2f} of "
-        f"the variance of real ones (expected at least {MIN_DIVERSITY}), and {last['coverage']:.0%} of the real ones "
-        f"have one near them (expected at least {MIN_COVERAGE:.0%}). The generator collapsed, or has not learned yet. "
-        "Use a smaller learning rate, more epochs if there were few, or loss='wgan-gp'.",
+        f"Generated images are {what} since epoch {rows[since]['epoch']}: they have {last['diversity']:.2f} of the "
+        f"variance of real ones (expected at least {MIN_DIVERSITY}), and {last['coverage']:.0%} of the real ones have "
+        f"one near them (expected at least {MIN_COVERAGE:.0%}). The generator collapsed, or has not learned yet. Use a "
+        "smaller learning rate, more epochs if there were few, or loss='wgan-gp'.",
         CollapseWarning,
         stacklevel=stacklevel,
     )

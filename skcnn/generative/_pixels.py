@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from skcnn._training import decoded_images, image_reader, report_bad_rows, undecodable
-from skcnn.images import Images, as_image_size
+from skcnn.images import Images, ImageSource, as_image_size
 
 #: Height and width of images that do not say it themselves.
 OPEN_SIZE = (64, 64)
@@ -22,9 +22,10 @@ def shapes_of(images: Images) -> set[tuple[int, ...]] | None:
     """Return the shapes of images that are arrays; None where some are something else."""
     if isinstance(images.items, np.ndarray):
         return {images.items.shape[1:]}
-    if not all(isinstance(item, np.ndarray) and item.ndim in (2, 3) for item in images.items):
-        return None
-    return {item.shape for item in images.items}
+    if isinstance(images.items, ImageSource):
+        return None  # encoded, whatever is in it
+    arrays = [item for item in images.items if isinstance(item, np.ndarray) and item.ndim in (2, 3)]
+    return {item.shape for item in arrays} if len(arrays) == len(images.items) else None
 
 
 def size_of(images: Images) -> tuple[int, int]:

@@ -19,6 +19,10 @@ from skcnn.generative._players import Game, generating_graph, training_game
 #: Batches whose statistics are those of averaged weights.
 _N_CALIBRATION = 30
 
+#: Images that are kept of each comparison, and the group of weights that they travel as.
+N_SNAPSHOT = 8
+SNAPSHOTS = "snapshots"
+
 #: Numbers that seeds of codes begin with, by what these are for.
 _OF_STEPS, _OF_JUDGE, _OF_AVERAGE = 1, 2, 3
 
@@ -109,7 +113,8 @@ def play(
 ) -> None:
     """Train from the state ``progress`` on until its epochs are those of the plan; update it in place.
 
-    Its weights are those of both networks and "average", the generator's that images are made with.
+    Its weights are those of both networks, and "average", the generator's that images are made with. Images of each
+    comparison travel with them, as :data:`SNAPSHOTS`.
     """
     sampler = full_batches(examples.rows, plan.batch_size)
     n_steps = len(sampler)
@@ -136,10 +141,13 @@ def play(
             is_judged = judge is not None and progress.epoch in plan.judged
             if is_judged or is_last or save is not None:
                 codes = [_codes(plan, examples, (_OF_AVERAGE, number)) for number in range(_N_CALIBRATION)]
-                progress.weights = {**game.take(["generator", "discriminator"]), "average": game.average(codes)}
+                taken = game.take(["generator", "discriminator"])
+                progress.weights = {**progress.weights, **taken, "average": game.average(codes)}
                 progress.optimizer = game.state()
             if is_judged and judge is not None:
-                row |= judge(images_of(plan.design, progress.weights["average"], draw(judge.n_images)))
+                images = images_of(plan.design, progress.weights["average"], draw(judge.n_images))
+                row |= judge(images)
+                progress.weights[SNAPSHOTS] = [*progress.weights.get(SNAPSHOTS, []), images[:N_SNAPSHOT]]
                 if _best_row(progress) is row and plan.patience is not None:
                     progress.best = {"average": progress.weights["average"]}
             if plan.verbose == 2:

@@ -1,10 +1,13 @@
-"""What the parameters of ImageGAN ask for: networks, losses, a plan, images that are compared with; and its file."""
+"""What the parameters of ImageGAN ask for: networks, losses, a plan, images that are compared with; and its file.
+
+``gan`` is an :class:`~skcnn.generative.ImageGAN` everywhere.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,9 +25,6 @@ from skcnn.generative._pixels import are_grey, levels_of, reader_of, size_of
 from skcnn.generative._run import Examples, Plan
 from skcnn.images import Images, as_image_size
 
-if TYPE_CHECKING:
-    from skcnn.generative._image_gan import ImageGAN
-
 LAYERS = ("auto", "dense", "conv")
 
 #: Images of up to so many pixels have dense layers where nothing else is asked for.
@@ -40,13 +40,13 @@ _NOT_OF_THE_RUN = ("root", "checkpoint", "verbose")
 _NETWORKS = ("generator", "discriminator")
 
 
-def form_of(gan: ImageGAN, images: Images, n_classes: int) -> dict[str, Any]:
+def form_of(gan: Any, images: Images, n_classes: int) -> dict[str, Any]:
     """Return the arguments of the :class:`Design` that parameters and images ask for, as plain data and networks."""
     size = size_of(images) if gan.image_size is None else as_image_size(gan.image_size)
     is_grey = are_grey(images) if gan.color_mode == "auto" else gan.color_mode == "grayscale"
     is_dense = gan.layers == "dense"
     if gan.layers == "auto":
-        is_dense = gan.loss == "gan" or size[0] * size[1] <= _MAX_DENSE
+        is_dense = gan.loss == "gan" or (gan.loss != "dcgan" and size[0] * size[1] <= _MAX_DENSE)
     if gan.minibatch_discrimination and gan.loss in ("wgan-gp", "began"):
         raise ValueError(
             f"minibatch_discrimination={gan.minibatch_discrimination} with loss={gan.loss!r}, whose loss is about each "
@@ -104,7 +104,7 @@ def _checked_filters(filters: Any, is_dense: bool, size: tuple[int, int]) -> tup
 
 
 def labels_and_classes(
-    gan: ImageGAN, y: Any, n_images: int, *, classes: Any = None, is_partial: bool = False
+    gan: Any, y: Any, n_images: int, *, classes: Any = None, is_partial: bool = False
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Return the numbers of the classes of images, and the classes; None each where images have none."""
     if not gan.conditional:
@@ -137,7 +137,7 @@ def _numbers_of(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
     return np.asarray(numbers)
 
 
-def asked_labels(gan: ImageGAN, y: Any, n_images: int) -> np.ndarray | None:
+def asked_labels(gan: Any, y: Any, n_images: int) -> np.ndarray | None:
     """Return the indicators of the classes that images are asked for by, (n_images, n_classes) float32."""
     if not hasattr(gan, "classes_"):
         if y is not None:
@@ -153,7 +153,7 @@ def asked_labels(gan: ImageGAN, y: Any, n_images: int) -> np.ndarray | None:
 
 
 def examples_of(
-    gan: ImageGAN, images: Images, codes: np.ndarray | None, design: Design, seed: int, *, keep_all: bool = False
+    gan: Any, images: Images, codes: np.ndarray | None, design: Design, seed: int, *, keep_all: bool = False
 ) -> tuple[Examples, np.ndarray, Callable[[np.ndarray], np.ndarray]]:
     """Return the images that are trained on, the rows that are compared with, and what reads pixels, uint8."""
     read = reader_of(images, design.image_size, gan.resize, gan.max_pixels)
@@ -162,7 +162,7 @@ def examples_of(
     fewest = 2 if keep_all else 4
     if len(rows) < fewest:
         raise ValueError(f"X holds {len(rows)} images: n_samples={len(rows)}, while a minimum of {fewest} is required.")
-    if gan.validation_fraction and not keep_all:
+    if gan.validation_fraction and gan.n_evaluations and not keep_all:
         try:
             rows, held_out = train_test_split(rows, test_size=gan.validation_fraction, random_state=seed)
         except ValueError as error:
@@ -182,7 +182,7 @@ def examples_of(
     return examples, np.sort(held_out), read
 
 
-def plan_of(gan: ImageGAN, design: Design, n_rows: int, seed: int, *, epochs: int | None = None) -> Plan:
+def plan_of(gan: Any, design: Design, n_rows: int, seed: int, *, epochs: int | None = None) -> Plan:
     """Return what is trained and how; ``epochs`` are those of :meth:`ImageGAN.partial_fit`, at a constant rate."""
     optimizer, rate = _optimizer_of(gan.loss, design.is_dense)
     optimizer, rate = gan.optimizer or optimizer, gan.learning_rate or rate
@@ -193,6 +193,8 @@ def plan_of(gan: ImageGAN, design: Design, n_rows: int, seed: int, *, epochs: in
     n_critic = int(gan.n_critic or _N_CRITIC.get(gan.loss, 1))
     n_steps = gan.epochs * max(1, n_rows // batch_size) // n_critic
     ema = min(float(gan.ema), 1 - 1 / max(1.0, _REACH * n_steps))
+    if gan.early_stopping and not gan.n_evaluations:
+        raise ValueError("early_stopping=True with n_evaluations=0, which compares nothing; expected an int >= 1.")
     last = int(gan.epochs)
     judged = {round(last * (number + 1) / gan.n_evaluations) for number in range(gan.n_evaluations)} - {0}
     return Plan(
@@ -229,7 +231,7 @@ def _optimizer_of(loss: str, is_dense: bool) -> tuple[Any, float]:
     return optimizers.Adam(beta_1=0.5), 1e-4 if loss == "began" else 2e-4
 
 
-def features_of(gan: ImageGAN) -> Any:
+def features_of(gan: Any) -> Any:
     """Return the transformer whose features are compared."""
     if gan.features is None:
         return default_features()
@@ -241,7 +243,7 @@ def features_of(gan: ImageGAN) -> Any:
     return gan.features
 
 
-def checkpoint_of(gan: ImageGAN, plan: Plan, images: Images, codes: np.ndarray | None) -> Checkpoint | None:
+def checkpoint_of(gan: Any, plan: Plan, images: Images, codes: np.ndarray | None) -> Checkpoint | None:
     """Return the checkpoint of a run; None where none is asked for."""
     if gan.checkpoint is None:
         return None
@@ -256,7 +258,7 @@ def checkpoint_of(gan: ImageGAN, plan: Plan, images: Images, codes: np.ndarray |
     return Checkpoint(gan.checkpoint, run_identity(identity, images, *([] if codes is None else [codes])))
 
 
-def pack_networks(gan: ImageGAN, members: dict[str, bytes]) -> dict[str, Any]:
+def pack_networks(gan: Any, members: dict[str, bytes]) -> dict[str, Any]:
     """Return the attributes that a saved file has otherwise; networks that were given go into ``members``."""
     stored: dict[str, Any] = {"optimizer": keras_as_data(gan.optimizer, "optimizer"), "_resume": None}
     stored |= {name: _stored(getattr(gan, name), members) for name in _NETWORKS}
@@ -276,7 +278,7 @@ def _stored(network: Any, members: dict[str, bytes]) -> Any:
     return {"member": name}
 
 
-def unpack_networks(gan: ImageGAN, members: dict[str, bytes]) -> dict[str, Any]:
+def unpack_networks(gan: Any, members: dict[str, bytes]) -> dict[str, Any]:
     """Return the attributes that :func:`pack_networks` returned as they were, once the sizes are known to fit."""
 
     def network(stored: Any) -> Any:

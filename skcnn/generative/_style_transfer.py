@@ -114,7 +114,7 @@ class StyleTransfer(ImageInputMixin, TransformerMixin, BaseEstimator):
         pixels. 1 optimises at the size of the result alone.
     style_scale : float, default=1.0
         Longer side of the styles in each level, as a multiple of that of the image: the larger, the larger are strokes.
-    tile_size : int or None, default=512
+    tile_size : int or None, default=768
         Largest side in pixels of the tiles in which maps are computed, without the surroundings that their cells see as
         well. Smaller tiles take less memory and more time. None is one tile.
     root : path-like or None, default=None
@@ -207,7 +207,7 @@ class StyleTransfer(ImageInputMixin, TransformerMixin, BaseEstimator):
         output_size: int | tuple[int, int] | None = 512,
         n_levels: int | None = None,
         style_scale: float = 1.0,
-        tile_size: int | None = 512,
+        tile_size: int | None = 768,
         root: str | os.PathLike[str] | None = None,
         max_pixels: int | None = None,
         random_state: int | np.random.RandomState | None = None,

@@ -11,7 +11,7 @@ Masks, whose pixels are labels, take a road of their own, on which no value chan
 """
 
 from skcnn.images._bad_rows import BadImageError, BadImageWarning, BadRow, bad_rows_frame
-from skcnn.images._coco_masks import CocoSegments, masks_from_coco, segment_mask
+from skcnn.images._coco_masks import CocoSegments, mask_segment, masks_from_coco, segment_mask
 from skcnn.images._decode import (
     FORMATS,
     RESIZE_RULES,
@@ -25,6 +25,7 @@ from skcnn.images._digests import ImageDigests
 from skcnn.images._dropping import drop_bad_images
 from skcnn.images._geometry import Geometry, image_sizes, upright_boxes, upright_mask
 from skcnn.images._held import HeldImages
+from skcnn.images._hugging_face import HuggingFaceImages
 from skcnn.images._input import Images, as_images
 from skcnn.images._masks import (
     IGNORED,
@@ -54,6 +55,7 @@ __all__ = [
     "CocoSegments",
     "Geometry",
     "HeldImages",
+    "HuggingFaceImages",
     "ImageDigests",
     "ImageSource",
     "Images",
@@ -71,6 +73,7 @@ __all__ = [
     "fetched_once",
     "image_sizes",
     "map_ahead",
+    "mask_segment",
     "masks_from_coco",
     "one_pass",
     "read_batches",

@@ -98,6 +98,46 @@ def segment_mask(segmentation: Sequence[Sequence[float]] | Mapping[str, Any], si
     return np.asarray(inside, bool)
 
 
+def mask_segment(mask: np.ndarray) -> dict[str, Any]:
+    """Return the pixels of an object as run lengths of COCO, for ``json.dump``.
+
+    Parameters
+    ----------
+    mask : ndarray of shape (height, width), bool
+        Of the whole image.
+
+    Returns
+    -------
+    dict
+        ``{"size", "counts"}``, with the counts compressed to text.
+
+    Raises
+    ------
+    ImportError
+        If ``faster-coco-eval`` is not installed; it comes with the extra ``detection``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcnn.images import mask_segment, segment_mask
+    >>> mask = np.eye(3, dtype=bool)
+    >>> bool((segment_mask(mask_segment(mask), (3, 3)) == mask).all())
+    True
+    """
+    try:
+        from faster_coco_eval import mask as coco
+    except ImportError:
+        raise ImportError(
+            "Segments of COCO need faster-coco-eval: `pip install 'skcnn[detection]'` to write them."
+        ) from None
+    encoded = coco.encode(np.asfortranarray(mask, np.uint8))
+    counts = encoded["counts"]
+    return {
+        "size": [int(side) for side in mask.shape],
+        "counts": counts.decode("ascii") if isinstance(counts, bytes) else counts,
+    }
+
+
 def masks_from_coco(
     coco: Mapping[str, Any], *, classes: Sequence[Any] | None = None
 ) -> tuple[list[str], np.ndarray, list[Any]]:

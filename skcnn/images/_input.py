@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -23,6 +22,8 @@ from skcnn.images._decode import (
     resize_image,
     to_rgb_array,
 )
+from skcnn.images._hugging_face import as_hugging_face
+from skcnn.images._paths import plain_row, read_path
 from skcnn.images._source import ImageSource
 
 ACCEPTED = (
@@ -30,9 +31,6 @@ ACCEPTED = (
     "1-D array, Series or one-column DataFrame of paths, URLs, encoded bytes, {'bytes', 'path'} dicts, PIL images or "
     "arrays; or an ImageSource"
 )
-
-#: Larger files are not read: no image that the limit on pixels lets through is that large.
-MAX_FILE_BYTES = 2**30
 
 #: Loaders of other libraries, by where their classes come from. They give batches, pairs with labels, or never end.
 _LOADERS = (
@@ -110,7 +108,7 @@ class Images:
         if path is None:
             raise TypeError(f"a {type(item).__name__} is not an image. {ACCEPTED}")
         with timed("read", 1):
-            return _read_url(path) if "://" in path else _read_file(path)
+            return read_path(path)
 
     def digest(self, row: int) -> bytes:
         """Return a digest of the content of a row: two rows with the same digest hold the same image.
@@ -308,6 +306,8 @@ def as_images(X: Any, *, root: str | os.PathLike[str] | None = None) -> Images:
         return X
     if isinstance(X, ImageSource):
         return Images(X, root)
+    if (source := as_hugging_face(X)) is not None:
+        return Images(source, root)
     if isinstance(X, (str, bytes, os.PathLike, Image.Image)):
         raise TypeError(f"X is a single {type(X).__name__}: put it in a list, [X]. {ACCEPTED}.")
     if isinstance(X, np.ndarray):
@@ -318,7 +318,7 @@ def as_images(X: Any, *, root: str | os.PathLike[str] | None = None) -> Images:
                 f"X has {len(X.columns)} columns ({', '.join(map(str, X.columns))}); expected one column of "
                 "images: choose it, X[['path']], or use a ColumnTransformer."
             )
-        return Images([_plain_row(item) for item in X[X.columns[0]]], root)
+        return Images([plain_row(item) for item in X[X.columns[0]]], root)
     _check_is_no_loader(X)
     if hasattr(X, "__array__") and not hasattr(X, "dtype"):
         return as_images(np.asarray(X), root=root)
@@ -327,7 +327,7 @@ def as_images(X: Any, *, root: str | os.PathLike[str] | None = None) -> Images:
         return Images(_check_array(np.asarray(X)), root)
     if not hasattr(X, "__iter__") or isinstance(X, (dict, set)):
         raise TypeError(f"X is a {type(X).__name__}. {ACCEPTED}.")
-    items = [_plain_row(item) for item in _finite(X)]
+    items = [plain_row(item) for item in _finite(X)]
     if items and all(isinstance(item, (list, tuple)) for item in items):
         # A list of lists: the (n, 1) table that scikit-learn tools make of strings, or nested numbers.
         if all(len(item) == 1 for item in items):
@@ -366,14 +366,6 @@ def _finite(X: Any) -> list[Any]:
     return items
 
 
-def _plain_row(item: Any) -> Any:
-    """Return what a ``{"bytes", "path"}`` dict holds, and anything else as it is."""
-    if isinstance(item, dict) and item.keys() <= {"bytes", "path"} and item:
-        content = item.get("bytes")
-        return item.get("path") if content is None else content
-    return item
-
-
 def _check_array(X: np.ndarray) -> np.ndarray | list[Any]:
     if X.dtype.kind == "S":
         raise TypeError(
@@ -382,7 +374,7 @@ def _check_array(X: np.ndarray) -> np.ndarray | list[Any]:
         )
     if X.dtype.kind in "OUT":
         if X.ndim == 1 or (X.ndim == 2 and X.shape[1] == 1):
-            return [_plain_row(item) for item in X.ravel()]
+            return [plain_row(item) for item in X.ravel()]
         raise ValueError(f"X is an array of shape {X.shape} and dtype {X.dtype}. {ACCEPTED}.")
     if X.dtype.kind not in "uifb":
         raise TypeError(f"X is an array of dtype {X.dtype}. {ACCEPTED}.")
@@ -402,36 +394,3 @@ def _is_missing(item: object) -> bool:
     import pandas as pd
 
     return item is None or bool(np.isscalar(item) and pd.isna(item)) or item is pd.NA or item is pd.NaT
-
-
-def _read_file(path: str) -> bytes:
-    try:
-        # A pipe or a device among the images: to read it may never end.
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
-            raise OSError("not a regular file")
-        if (n_bytes := status.st_size) > MAX_FILE_BYTES:
-            raise ValueError(f"a file of {n_bytes:,} bytes; at most {MAX_FILE_BYTES:,} are read as one image")
-        with open(path, "rb") as file:
-            return file.read()
-    except FileNotFoundError:
-        hint = "" if os.path.isabs(path) else f" (relative to {os.getcwd()}; root= names another folder)"
-        raise FileNotFoundError(f"no such file{hint}") from None
-    except OSError as error:
-        raise OSError(error.strerror or str(error)) from None
-
-
-def _read_url(url: str) -> bytes:
-    try:
-        import fsspec
-    except ImportError:
-        raise OSError(f"{url} is a URL: `pip install 'skcnn[remote]'` to read URLs (fsspec)") from None
-    try:
-        with fsspec.open(url, "rb") as file:
-            return bytes(file.read())
-    except ImportError as error:  # fsspec's own backends: s3fs, gcsfs, aiohttp
-        raise OSError(f"fsspec cannot read {url.split('://')[0]}:// here: {error}") from None
-    except (OSError, ValueError):
-        raise
-    except Exception as error:  # each of its backends has errors of its own
-        raise OSError(f"{type(error).__name__}: {error}") from None

@@ -196,7 +196,9 @@ class ImageSource(ABC):
         if len(contents) != len(rows):
             raise TypeError(f"{name} returned {len(contents)} values for {len(rows)} rows; expected one per row.")
         for place, content in enumerate(contents):
-            if isinstance(content, (bytearray, memoryview)):
+            if content is None:
+                contents[place] = ValueError("missing value")
+            elif isinstance(content, (bytearray, memoryview)):
                 contents[place] = bytes(content)
             elif not isinstance(content, (bytes, Exception)):
                 raise TypeError(f"{name} returned a {type(content).__name__}; expected bytes or an exception per row.")
@@ -213,14 +215,18 @@ class ImageSource(ABC):
         """Return the images at rows, which NumPy can index with, as a source of the same type; one row as its bytes."""
         if isinstance(rows, tuple) and len(rows) == 2 and rows[1] is Ellipsis:
             rows = rows[0]  # as scikit-learn indexes arrays
-        if isinstance(rows, Sequence) and not len(rows):
-            rows = np.empty(0, int)
-        chosen = np.arange(len(self))[np.asarray(rows) if hasattr(rows, "__array__") else rows]
+        if isinstance(rows, slice):
+            chosen = np.arange(*rows.indices(len(self)))  # not as many as there are images
+        else:
+            is_empty = isinstance(rows, Sequence) and not len(rows)
+            chosen = np.arange(len(self))[np.empty(0, int) if is_empty else np.asarray(rows)]
         if np.ndim(chosen) == 0:
             return self.read(int(chosen))
         if np.ndim(chosen) != 1:
             raise IndexError(f"Got an index of shape {np.shape(chosen)}; expected one dimension, as images have.")
-        return _sliced(self if self._whole is None else self._whole, _rows_of(self)[chosen])
+        if self._whole is None:
+            return _sliced(self, chosen)
+        return _sliced(self._whole, self._rows[chosen])
 
     def __iter__(self) -> Iterator[bytes]:
         return (self.read(row) for row in range(len(self)))

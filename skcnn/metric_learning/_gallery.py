@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -158,6 +159,8 @@ class Store:
             )
         try:
             self._database = sqlite3.connect(self.path, timeout=_TIMEOUT, isolation_level=None, check_same_thread=False)
+            # Nobody closes a store whose estimator is gone. At the end of the process the system does.
+            weakref.finalize(self, self._database.close).atexit = False
             known = self._database.execute("PRAGMA application_id").fetchone()[0]
             is_new = not self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             if is_new:

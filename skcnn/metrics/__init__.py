@@ -45,6 +45,7 @@ from skcnn.metrics._mask_tables import (
 )
 from skcnn.metrics._plot.box_curves import BoxPrecisionRecallDisplay
 from skcnn.metrics._plot.box_grid import BoxGridDisplay
+from skcnn.metrics._plot.class_coverage import ClassCoverageDisplay
 from skcnn.metrics._plot.confusion import ConfusionDisplay
 from skcnn.metrics._plot.curves import OneVsRestPrecisionRecallDisplay, OneVsRestRocDisplay
 from skcnn.metrics._plot.error_grid import ErrorGridDisplay
@@ -73,6 +74,7 @@ from skcnn.metrics._verification import (
 __all__ = [
     "BoxGridDisplay",
     "BoxPrecisionRecallDisplay",
+    "ClassCoverageDisplay",
     "ConfusionDisplay",
     "ErrorGridDisplay",
     "ImageGridDisplay",

@@ -31,8 +31,9 @@ def box_scorers(*names: str) -> dict[str, Any]:
     Parameters
     ----------
     *names : str
-        "average_precision" (COCO's AP), "average_precision_50", "average_precision_75", the same of masks with "mask_"
-        before it, "average_recall", "mean_iou" or "localization_accuracy". None at all stands for the first three.
+        "average_precision" (COCO's AP), "average_precision_50", "average_precision_75"; of masks
+        "mask_average_precision", "mask_average_precision_50", "mask_average_precision_75"; "average_recall", "mean_iou"
+        or "localization_accuracy". None at all stands for the first three.
 
     Returns
     -------

@@ -179,11 +179,15 @@ def frechet_distance_of(
 ) -> float:
     """Return the squared Frechet distance of features, float64, that count as often as weights, (n,), say."""
     (mean, centred), (other_mean, other) = _moments(real, of_real), _moments(generated, of_generated)
-    # The trace of the root of the product of two covariances A.T @ A and B.T @ B: the singular values of A @ B.T, in
-    # whichever form is smaller.
+    # The trace of the root of the product of two covariances A.T @ A and B.T @ B: the singular values of A @ B.T, or
+    # where features are fewer than images the roots of the eigenvalues of the product.
     if real.shape[1] <= min(len(real), len(generated)):
-        centred, other = (np.asarray(np.linalg.qr(part, mode="r")) for part in (centred, other))
-    root = np.linalg.svd(centred @ other.T, compute_uv=False).sum()
+        values, vectors = np.linalg.eigh(centred.T @ centred)
+        half = vectors * np.sqrt(np.maximum(values, 0))
+        product = np.linalg.eigvalsh(half.T @ (other.T @ other) @ half)
+        root = np.sqrt(np.maximum(product, 0)).sum()
+    else:
+        root = np.linalg.svd(centred @ other.T, compute_uv=False).sum()
     spread = (centred**2).sum() + (other**2).sum() - 2 * root
     return max(0.0, float(((mean - other_mean) ** 2).sum() + spread))
 

@@ -1,30 +1,38 @@
-"""The file: members and a manifest of their digests, written whole and read within bounds."""
+"""``save`` and ``load``: an estimator in one file, written whole, from which no code is run."""
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import errno
 import hashlib
 import json
 import os
 import platform
-import re
 import warnings
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from skcnn import __version__
-from skcnn._archives import DAMAGE, SLACK, open_archive, read_member
-from skcnn._files import check_regular, replacing
+from skcnn._archives import SLACK
+from skcnn._files import replacing
 from skcnn._members import packed, unpacked
 from skcnn.persistence._audit import Audit
 from skcnn.persistence._checks import HazardError, checked
 from skcnn.persistence._distributions import rebuilt, stored
-from skcnn.persistence._errors import ModelFileError, UntrustedTypesError
+from skcnn.persistence._errors import UntrustedTypesError
+from skcnn.persistence._kept_programs import has_kept_programs, keep_program, kept_program
+from skcnn.persistence._members import (
+    FORMAT,
+    MANIFEST,
+    MAX_MEMBERS,
+    PROGRAM,
+    STATE,
+    blamed,
+    manifest_of,
+    opened,
+    read_members,
+)
 from skcnn.persistence._places import without_places
 
 if TYPE_CHECKING:
@@ -32,16 +40,6 @@ if TYPE_CHECKING:
     from skcnn.metrics import TrainingFeatures
     from skcnn.programs import Program
 
-FORMAT = 1
-
-_STATE = "estimator.skops"
-_MANIFEST = "manifest.json"
-#: What :class:`skcnn.programs.Program` reads.
-PROGRAM = ("program/about.json", "program/network.xml", "program/network.bin")
-_MAX_MANIFEST = 64 * 2**10
-_MAX_MEMBERS = 256
-#: Where members lie beside the state and the manifest, and how their names end.
-_ENDINGS = {"networks": (".keras",), "weights": (".weights.h5", ".h5", ".hdf5")}
 _DEPENDENCIES = ("scikit-learn", "skops", "keras", "numpy")
 _JOBLIB = "For a file of your own that nobody else loads: joblib.dump(estimator, path)."
 
@@ -121,7 +119,7 @@ def save(
     name = type(estimator).__name__
     estimator = _with_training_images(estimator, training_images)
     estimator = _with_training_features(estimator, training_features)
-    members[_STATE] = _state_of(estimator, members)
+    members[STATE] = _state_of(estimator, members)
     if program:
         from skcnn.exporting import make_program
 
@@ -133,13 +131,13 @@ def save(
         "versions": {"skcnn": __version__, **{name: _version(name) for name in _DEPENDENCIES}},
         "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in members.items()},
     }
-    if len(members) > _MAX_MEMBERS:
-        raise ValueError(f"It holds {len(members):,} networks and weight files; expected at most {_MAX_MEMBERS:,}.")
+    if len(members) > MAX_MEMBERS:
+        raise ValueError(f"It holds {len(members):,} networks and weight files; expected at most {MAX_MEMBERS:,}.")
     # What is large is weights, which hardly shrink; and what load reads has a bounded ratio.
     n_bytes = sum(map(len, members.values()))
     compression = zipfile.ZIP_DEFLATED if n_bytes <= SLACK else zipfile.ZIP_STORED
     with replacing(path) as unfinished, zipfile.ZipFile(unfinished, "w", compression) as archive:
-        archive.writestr(_MANIFEST, json.dumps(manifest, indent=1))
+        archive.writestr(MANIFEST, json.dumps(manifest, indent=1))
         for name, content in members.items():
             archive.writestr(name, content)
 
@@ -248,32 +246,36 @@ def load(path: str | os.PathLike[str], *, trusted: Iterable[str] = ()) -> Any:
 
     if isinstance(trusted, str):
         raise TypeError(f"trusted={trusted!r}; expected a list of names")
-    with _opened(path) as file:
-        manifest = _manifest_of(path, file)
-        with _blamed(path, "is damaged"):
-            members = _read_members(file, manifest)
-        with _blamed(path, "is damaged or forged"):
-            audit = Audit(members[_STATE], trusted)
+    with opened(path) as file:
+        manifest = manifest_of(path, file)
+        with blamed(path, "is damaged"):
+            members = read_members(file, manifest)
+        with blamed(path, "is damaged or forged"):
+            audit = Audit(members[STATE], trusted)
             if audit.denied:
                 raise ValueError(f"it holds {_listed(audit.denied)}. skcnn neither saves nor loads these")
             if audit.unknown:
                 raise UntrustedTypesError(os.fspath(path), audit.unknown)
-            state = skops.io.loads(members[_STATE], trusted=audit.allowed)
+            state = skops.io.loads(members[STATE], trusted=audit.allowed)
             return unpacked(state, members, lambda value: without_places(rebuilt(checked(value))))
 
 
-def load_program(path: str | os.PathLike[str]) -> Program | None:
-    """Load the program of a file that :func:`save` wrote with ``program=True``. Nothing else of the file is read.
+def load_program(path: str | os.PathLike[str], *, make: bool = False) -> Program | None:
+    """Load the program of a saved file. Nothing else of the file is read.
 
     Parameters
     ----------
     path : path-like
         The file.
+    make : bool, default=False
+        Whether to make the program of a file that :func:`save` wrote without one. That takes the whole estimator and
+        Keras, several seconds once: the program is kept in the user's cache folder, where this function and
+        ``skcnn predict`` find it as long as the file stays as it is.
 
     Returns
     -------
     Program or None
-        It predicts without scikit-learn and Keras. None if the file has no program.
+        It predicts without scikit-learn and Keras. None if the file has no program, and none was made.
 
     Raises
     ------
@@ -281,6 +283,10 @@ def load_program(path: str | os.PathLike[str]) -> Program | None:
         If the file was not written by :func:`save`, is damaged or forged, or comes from a newer version of skcnn.
     ImportError
         If OpenVINO is not installed.
+    TypeError
+        If ``make=True``, and a part of the estimator has no graph: see :func:`skcnn.export`.
+    ValueError
+        If ``make=True``, and the graph does not give what the estimator predicts.
     FileNotFoundError
         If there is no such file.
     OSError
@@ -290,16 +296,26 @@ def load_program(path: str | os.PathLike[str]) -> Program | None:
     --------
     load : Load the estimator.
     """
-    with _opened(path) as file:
-        manifest = _manifest_of(path, file)
-        if not set(PROGRAM) & set(manifest["sha256"]):
-            return None
+    with opened(path) as file:
+        manifest = manifest_of(path, file)
+        if set(PROGRAM) & set(manifest["sha256"]):
+            from skcnn.programs import Program
+
+            with blamed(path, "is damaged"):
+                members = read_members(file, manifest, PROGRAM)
+            with blamed(path, "has a program that is damaged or forged"):
+                return Program(members)
+    if not make and not has_kept_programs():
+        return None
+    program = kept_program(manifest)
+    if program is None and make:
+        from skcnn.exporting import make_program
         from skcnn.programs import Program
 
-        with _blamed(path, "is damaged"):
-            members = _read_members(file, manifest, PROGRAM)
-        with _blamed(path, "has a program that is damaged or forged"):
-            return Program(members)
+        members = make_program(load(path))
+        keep_program(manifest, members)
+        program = Program(members)
+    return program
 
 
 def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -323,97 +339,8 @@ def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
     OSError
         If it cannot be read.
     """
-    with _opened(path) as file:
-        return _manifest_of(path, file)
-
-
-@contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    try:
-        check_regular(path, "a file that skcnn.save wrote")
-    except OSError as error:
-        raise ModelFileError(str(error)) from None
-    if os.path.isdir(path):
-        raise ModelFileError(f"{os.fspath(path)} is a folder; expected a file that skcnn.save wrote")
-    with open(path, "rb") as file:
-        yield file
-
-
-#: No room for temporary files, too many open files, no memory: a whole file is not to blame for these.
-_OF_THE_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-
-
-@contextmanager
-def _blamed(path: str | os.PathLike[str], verdict: str) -> Iterator[None]:
-    """Say of whatever is raised that the file is to blame for it."""
-    try:
-        yield
-    except (ModelFileError, ImportError, Warning):  # the environment's, and those that the user turned into errors
-        raise
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
-            raise
-        reason = "it is nested too deep" if isinstance(error, RecursionError) else str(error) or type(error).__name__
-        raise ModelFileError(f"{os.fspath(path)} {verdict}: {reason}") from error
-
-
-def _manifest_of(path: str | os.PathLike[str], file: IO[bytes]) -> dict[str, Any]:
-    with _blamed(path, f"is not a file that skcnn.save wrote{_hint(file)}"):
-        with open_archive(file, max_members=_MAX_MEMBERS + 1) as archive:
-            manifest = json.loads(read_member(archive, _MANIFEST, _MAX_MANIFEST))
-        file_format = manifest["format"]
-        if type(file_format) is not int or file_format < 1:
-            raise ValueError(f"its manifest is malformed: it has format {file_format!r}")
-        digests = manifest["sha256"]
-        if not isinstance(digests, dict) or not all(isinstance(digest, str) for digest in digests.values()):
-            raise ValueError("its manifest is malformed: it has no digests")
-    if file_format > FORMAT:
-        versions = manifest.get("versions")
-        needed = versions.get("skcnn") if isinstance(versions, dict) else None
-        raise ModelFileError(
-            f"{os.fspath(path)} has format {file_format}, and this skcnn reads formats up to {FORMAT}: install "
-            f"skcnn {needed or 'of a later version'} or later."
-        )
-    return dict(manifest)
-
-
-def _hint(file: IO[bytes]) -> str:
-    """Return what a file may be instead."""
-    start = file.read(8)
-    file.seek(0)
-    if start == b"\x89HDF\r\n\x1a\n":
-        return " but an HDF5 file of Keras (a network is given as backbone=, weights as weights=)"
-    if start[:2] == b"PK" and zipfile.is_zipfile(file):
-        with contextlib.suppress(*DAMAGE), zipfile.ZipFile(file) as archive:
-            if "config.json" in archive.namelist():
-                return " but a Keras model (it is given as backbone=)"
-    return ""
-
-
-def _read_members(file: IO[bytes], manifest: dict[str, Any], wanted: Iterable[str] | None = None) -> dict[str, bytes]:
-    """Return the members of a file by name: all but its program, or those that are wanted."""
-    members = {}
-    with open_archive(file, max_members=_MAX_MEMBERS + 1) as archive:
-        for name in manifest["sha256"]:
-            _check_name(name)
-        names = [name for name in manifest["sha256"] if name not in PROGRAM] if wanted is None else wanted
-        for name in names:
-            members[name] = read_member(archive, name)
-            if hashlib.sha256(members[name]).hexdigest() != manifest["sha256"].get(name):
-                raise ValueError(f"{name} does not match its digest")
-    if wanted is None and _STATE not in members:
-        raise ValueError(f"it has no {_STATE}")
-    return members
-
-
-def _check_name(name: str) -> None:
-    """See that a member is called as save calls them: a folder, a digest, and an ending from a fixed list."""
-    folder, _, last = name.rpartition("/")
-    digest, dot, ending = last.partition(".")
-    if name not in (_STATE, *PROGRAM) and not (
-        folder in _ENDINGS and dot + ending in _ENDINGS[folder] and re.fullmatch("[0-9a-f]{64}", digest)
-    ):
-        raise ValueError(f"it has a member {name!r}, which is not a name that skcnn.save gives")
+    with opened(path) as file:
+        return manifest_of(path, file)
 
 
 def _listed(denied: dict[str, str]) -> str:

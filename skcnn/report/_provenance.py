@@ -76,6 +76,11 @@ def digest_of_masks(predictions: MaskPredictions) -> str:
     )
 
 
+def digest_of_features(*features: np.ndarray) -> str:
+    """Return the SHA-256 over features of images, as hexadecimal digits."""
+    return _digest([], *((np.asarray(part, np.float64), "<f8") for part in features))
+
+
 def _digest(names: list[str], *columns: tuple[np.ndarray | None, str]) -> str:
     digest = hashlib.sha256(json.dumps(names).encode())
     for numbers, dtype in columns:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
@@ -138,11 +138,11 @@ def _files(body: bytes, boundary: bytes, limits: Limits) -> list[Sent]:
     parts = _Parts(limits)
     try:
         if not boundary:
-            raise MultipartParseError("it has no boundary")
+            raise FormParserError("it has no boundary")
         parser = MultipartParser(boundary, parts.callbacks())
         parser.write(body)
         parser.finalize()
-    except MultipartParseError as error:
+    except FormParserError as error:
         raise RequestError(400, f"The multipart body is malformed: {error}") from None
     if not parts.is_whole:
         raise RequestError(400, "The multipart body ends before its last boundary.")

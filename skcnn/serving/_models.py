@@ -174,33 +174,18 @@ def named_models(models: Mapping[str, Any] | Iterable[Any]) -> dict[str, Path]:
 
 
 def _predictor_of(path: Path) -> Predictor:
-    """Load the program of a file; or else make it, or else load the estimator."""
-    note = None
+    """Load the program of a file, or make it; or else load the estimator, and say why."""
     try:
-        program = load_program(path)
-        if program is not None:
-            return ProgramPredictor(program)
-    except ImportError as error:
-        note = str(error)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what makes the program
+            program = load_program(path, make=True)
+        assert program is not None
+        return ProgramPredictor(program)
     except ModelFileError as error:
-        note = f"its program is not used: {error}"
-    model = load(path)
-    if note is None:
-        try:
-            program = _made(model)
-            return ProgramPredictor(program)
-        except (ImportError, TypeError, ValueError) as error:
-            note = str(error)
-    return EstimatorPredictor(model, f"served by the estimator, not by a program: {note}")
-
-
-def _made(model: Any) -> Any:
-    from skcnn.exporting import make_program
-    from skcnn.programs import Program
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return Program(make_program(model))
+        reason = f"its program is not used: {error}"
+    except (ImportError, TypeError, ValueError) as error:
+        reason = str(error)
+    return EstimatorPredictor(load(path), f"served by the estimator, not by a program: {reason}")
 
 
 def _version_of(path: Path) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import ctypes
 import io
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
 #: Sides of the image of noise on which a model is tried when it is loaded.
 _TRIAL = (64, 48)
+
+#: Pixels from which on an image takes memory that is worth to be given back.
+_LARGE = 4_000_000
 
 
 class Predicted(NamedTuple):
@@ -97,10 +102,13 @@ class ProgramPredictor(Predictor):
 
     def prepare(self, content: bytes | np.ndarray, max_pixels: int) -> np.ndarray:
         """Return pixels of the size of the network."""
-        images = _images_of(content)
-        return _refusing(
-            lambda: images.decode(0, self._program.image_size, resize=self._program.resize, max_pixels=max_pixels)
-        )
+        n_pixels = check_pixels(content, max_pixels)
+        images, size, resize = _images_of(content), self._program.image_size, self._program.resize
+        try:
+            return _refusing(lambda: images.decode(0, size, resize=resize, max_pixels=max_pixels))
+        finally:
+            if n_pixels > _LARGE:
+                _give_back()
 
     def run(self, images: list[np.ndarray]) -> list[Predicted]:
         """Return what is predicted of each image of a batch."""
@@ -204,8 +212,8 @@ class EstimatorPredictor(Predictor):
         return [Predicted(boxes=_plain_rows(table)) for table in found]
 
 
-def check_pixels(content: bytes | np.ndarray, max_pixels: int) -> None:
-    """Look at the head of an image, and decode nothing.
+def check_pixels(content: bytes | np.ndarray, max_pixels: int) -> int:
+    """Return the number of pixels of an image, by its head: nothing is decoded.
 
     Raises
     ------
@@ -215,6 +223,21 @@ def check_pixels(content: bytes | np.ndarray, max_pixels: int) -> None:
     height, width = _refusing(lambda: _images_of(content).size(0))
     if height * width > max_pixels:
         raise ImageRefusedError(f"{width} x {height} = {height * width} pixels; expected at most {max_pixels:,}")
+    return height * width
+
+
+def _give_back() -> None:
+    """Give freed memory back to the system: glibc keeps what large images took, for each thread that decodes."""
+    if (trim := _trim()) is not None:
+        trim(0)
+
+
+@cache
+def _trim() -> Any:
+    try:
+        return ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):  # another library of C
+        return None
 
 
 def mask_as_png(mask: np.ndarray) -> str:
@@ -242,7 +265,9 @@ def _refusing(decode: Callable[[], Any]) -> Any:
     try:
         return decode()
     except (OSError, TypeError, ValueError) as error:
-        raise ImageRefusedError(str(error) or type(error).__name__) from None
+        # What the format may be, in words of clients.
+        reason = str(error).replace("(those of skcnn.images.FORMATS)", "such as JPEG, PNG, WebP, GIF, BMP or TIFF")
+        raise ImageRefusedError(reason or type(error).__name__) from None
     except MemoryError:
         raise ImageRefusedError("there is no memory to decode it") from None
 

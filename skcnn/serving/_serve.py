@@ -73,9 +73,7 @@ def create_app(
     >>> skcnn.save(model.fit(X[:100], y[:100]), path, program=True)
     >>> app = skcnn.serving.create_app([path])
     """
-    missing = [name for name in _NEEDED if find_spec(name) is None]
-    if missing:
-        raise ImportError(f"Serving needs {', '.join(missing)}: `pip install 'skcnn[serve]'`.")
+    _check_installed()
     if token is not None and len(token) < MIN_TOKEN:
         raise ValueError(
             f"The token has {len(token)} letters; expected at least {MIN_TOKEN}, such as secrets.token_urlsafe()."
@@ -140,12 +138,18 @@ def serve(
     create_app : The application alone; what else is raised is described there.
     """
     check_token(host, token)
-    limits = limits or Limits()
-    app = create_app(models, limits=limits, token=token, explain=explain)
+    _check_installed()
     from skcnn.serving._server import listening, run
 
-    with listening(host, port) as socket:
-        run(app, socket, limits, on_ready)
+    limits = limits or Limits()
+    with listening(host, port) as socket:  # first: loading takes longer than to find out that a port is taken
+        run(create_app(models, limits=limits, token=token, explain=explain), socket, limits, on_ready)
+
+
+def _check_installed() -> None:
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise ImportError(f"Serving needs {', '.join(missing)}: `pip install 'skcnn[serve]'`.")
 
 
 def check_token(host: str, token: str | None) -> None:

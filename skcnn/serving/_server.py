@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import socket
 from collections.abc import Callable, Iterator
@@ -74,6 +75,7 @@ class Server(uvicorn.Server):
             h11_max_incomplete_event_size=_MAX_HEAD,
         )
         super().__init__(config)
+        logging.getLogger("python_multipart").setLevel(logging.ERROR)  # a line per malformed body otherwise
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve on the socket."""

@@ -1,5 +1,6 @@
 """Boxes with masks: all forms give the same, and no pixel is lost."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +14,7 @@ from skcnn.boxes import (
     as_boxes,
     as_instances,
     boxes_from_coco,
+    boxes_to_coco,
     instance_arrays,
     pairwise_mask_iou,
     pixels_of_box,
@@ -186,3 +188,17 @@ def test_other_forms_of_y():
     assert instance_arrays(arrays).masks[0] is arrays.masks[0]
     with pytest.raises(ValueError, match="have no masks"):
         _ = arrays._replace(mask=None).masks
+
+
+def test_masks_go_to_coco_and_back():
+    y = as_instances([with_masks(IN_BOX), TABLE.iloc[:0].assign(mask=None)], IMAGES)
+    written = json.loads(json.dumps(boxes_to_coco(y, IMAGES, masks=True)))
+    coco = pytest.importorskip("pycocotools.mask")
+    for annotation, mask in zip(written["annotations"], WHOLE, strict=True):
+        assert np.array_equal(coco.decode(annotation["segmentation"]), mask)
+        assert annotation["area"] == mask.sum()
+    _, back = boxes_from_coco(written, masks=True)
+    assert np.array_equal(whole_masks(back[0], (12, 16)), WHOLE)
+    assert not len(back[1])
+    with pytest.raises(ValueError, match="masks=True without X"):
+        boxes_to_coco(y, masks=True)

@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from toy import TOY, build_toy
 
 import skcnn
-from skcnn.exporting import bottleneck_features
+from skcnn.exporting import bottleneck_features, make_program
 from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.images import BadImageError
 from skcnn.model_selection import with_threshold
@@ -46,3 +46,12 @@ def test_of_a_fine_tuned_network(tmp_path):
     np.testing.assert_allclose(program.predict_proba(X), model.predict_proba(X), atol=1e-5)
     with pytest.raises(BadImageError, match="row 1"):
         bottleneck_features(model, [X[0], np.zeros(3, np.uint8)])
+
+
+def test_several_classes_per_image_have_no_program():
+    indicators = np.column_stack([Y, 1 - Y])
+    model = CNNClassifier(
+        build_toy(weights="toy"), weights="pretrained", hidden_layer_sizes=(5,), head_epochs=1, epochs=0, random_state=0
+    ).fit(X, indicators)
+    with pytest.raises(TypeError, match="predicts several classes per image, and a program predicts one"):
+        make_program(model)

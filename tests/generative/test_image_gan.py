@@ -113,6 +113,7 @@ def test_default_sizes_of_layers():
     for size, loss, is_dense, filters in [
         (16, "wgan-gp", True, (256, 256)),
         (32, "wgan-gp", False, (64, 128, 256)),
+        (8, "dcgan", False, (64,)),
         (32, "gan", True, (256, 256)),
         (256, "dcgan", False, (64, 128, 256, 512, 512, 512)),
     ]:
@@ -233,12 +234,14 @@ def test_the_warning_is_about_the_end():
         warnings.simplefilter("error", CollapseWarning)
         warn_of_collapse([row(1, 0.1), row(2, 0.9)], 2)
         warn_of_collapse([{"epoch": 1}], 2)
-    with pytest.warns(CollapseWarning, match="since epoch 5 "):
+    with pytest.warns(CollapseWarning, match="near too few real ones since epoch 2: "):
+        warn_of_collapse([row(1, 0.9), row(2, 0.9) | {"coverage": 0.05}], 2)
+    with pytest.warns(CollapseWarning, match="too much alike since epoch 5: "):
         warn_of_collapse([row(1, 0.1), row(3, 0.9), row(5, 0.2), {"epoch": 6}, row(7, 0.1)], 2)
 
 
 def test_training_that_diverges_raises(bars):
-    with pytest.raises(ValueError, match="training diverged. Use a smaller learning rate than 1e"):
+    with pytest.raises(ValueError, match=r"training diverged\. Use a smaller learning rate than 1e"):
         ImageGAN("wgan-gp", **TINY_GAN | {"epochs": 30, "learning_rate": 1e20}).fit(bars[0])
 
 
@@ -249,10 +252,11 @@ def test_training_that_diverges_raises(bars):
         ({"filters": (0,)}, r"filters=\(0,\); expected a sequence of ints"),
         ({"minibatch_discrimination": 2}, "minibatch_discrimination=2 with loss='wgan-gp'"),
         ({"label_smoothing": 0.1}, "label_smoothing=0.1 with loss='wgan-gp'"),
-        ({"validation_fraction": 0.99}, "leaves 1 images to train on|is not possible"),
+        ({"validation_fraction": 0.99, "n_evaluations": 1}, "leaves 1 images to train on|is not possible"),
         ({"conditional": True}, "conditional=True requires y to be passed"),
         ({"optimizer": keras.optimizers.Adam(use_ema=True)}, "use_ema=True; expected False"),
         ({"batch_size": 1}, "batch_size"),
+        ({"early_stopping": True}, "early_stopping=True with n_evaluations=0"),
     ],
 )
 def test_parameters_that_are_refused(bars, parameters, message):
@@ -271,7 +275,7 @@ def test_data_that_is_refused(bars, gan):
     with pytest.raises(ValueError, match="y is missing in the rows 3"):
         clone(gan).fit(X, [None if row == 3 else label for row, label in enumerate(y)])
     with pytest.raises(TypeError, match="features is a str; expected a transformer"):
-        clone(gan).set_params(features="pixels").fit(X, y)
+        clone(gan).set_params(features="pixels", n_evaluations=1).fit(X, y)
 
 
 def test_requests_that_are_refused(bars, gan):

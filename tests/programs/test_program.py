@@ -205,3 +205,23 @@ def test_forged_quantiles(values, folder, tmp_path):
     forged(root / "classes.skcnn", tmp_path / "m.skcnn", **about(training_distances=values))
     with pytest.raises(ModelFileError, match="expected quantiles of distances"):
         load_program(tmp_path / "m.skcnn")
+
+
+def test_programs_are_kept_and_made_again_if_they_are_damaged(folder, tmp_path, monkeypatch):
+    root, paths = folder
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with zipfile.ZipFile(root / "classes.skcnn") as archive:
+        members = {name: archive.read(name) for name in (ABOUT, GRAPH, WEIGHTS)}
+    made = []
+    monkeypatch.setattr("skcnn.exporting.make_program", lambda model: made.append(model) or members)
+    expected = load_program(root / "classes.skcnn").predict_proba(paths[:3])
+    assert load_program(root / "plain.skcnn") is None
+    for is_damaged, n_made in ((False, 1), (False, 1), (True, 2), (False, 2)):
+        if is_damaged:
+            (kept,) = tmp_path.rglob("*.zip")
+            kept.write_bytes(kept.read_bytes()[:100])
+        found = load_program(root / "plain.skcnn", make=True).predict_proba(paths[:3])
+        np.testing.assert_array_equal(found, expected)
+        assert len(made) == n_made
+    np.testing.assert_array_equal(load_program(root / "plain.skcnn").predict_proba(paths[:3]), expected)
+    assert load_program(root / "numbers.skcnn").classes_ is None

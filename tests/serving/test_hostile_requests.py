@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from serving_client import Client, encoded
 
-import skcnn.images
+import skcnn.images._paths
 from skcnn.serving import Limits
 
 LIMITS = Limits(max_body=50_000, max_images=4, max_queue=8, max_pixels=10_000, body_timeout=0.3)
@@ -52,7 +52,7 @@ REFUSED = {
         bomb(101, 100),
         {"content-type": "image/png"},
         422,
-        "10100 pixels, more than max_pixels=10000",
+        "10100 pixels; expected at most 10,000",
     ),
     "empty": (b"", {"content-type": "image/png"}, 400, "Got an empty image"),
     "no image": (b"GIF89a", {"content-type": "image/gif"}, 422, ""),
@@ -67,6 +67,7 @@ REFUSED = {
     "a dict": (b'{"images": [{"path": "/etc/passwd"}]}', JSON, 400, "Image 0 is not base64"),
     "a path in base64": (json.dumps({"images": [base64.b64encode(b"/etc/passwd").decode()]}).encode(), JSON, 422, ""),
     "no boundary": (b"", {"content-type": "multipart/form-data"}, 400, "it has no boundary"),
+    "a long boundary": (b"", {"content-type": f"multipart/form-data; boundary={'b' * 300}"}, 400, "The multipart body"),
     "no part": (b"--b--\r\n", MULTIPART, 400, ""),
     "a cut body": (PART, MULTIPART, 400, "ends before its last boundary"),
     "no multipart": (b"\x00" * 100, MULTIPART, 400, "is malformed"),
@@ -78,7 +79,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("attack", REFUSED)
 def test_refused(attack, client, served, monkeypatch):
-    monkeypatch.setattr(skcnn.images._input, "_read_url", lambda url: pytest.fail(f"{url} was opened"))
+    monkeypatch.setattr(skcnn.images._paths, "_read_url", lambda url: pytest.fail(f"{url} was opened"))
     body, headers, status, message = REFUSED[attack]
     response = client.post("/predict", content=body, headers=headers)
     assert response.status_code == status

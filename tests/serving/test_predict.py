@@ -2,17 +2,20 @@
 
 import base64
 import json
+import re
 import signal
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from chromium import in_chromium, needs_chromium
 from PIL import Image
 
 import skcnn
 from skcnn.persistence import load_program
 from skcnn.serving import create_app
+from skcnn.serving._page import page_text
 
 
 def files_of(images):
@@ -139,16 +142,6 @@ def test_other_inputs_are_refused(inputs, status, served, client_of):
     assert (response.status_code, list(response.json())) == (status, ["error"])
 
 
-def test_a_file_without_a_program_gets_one(served, client_of, tmp_path):
-    _, X, models = served
-    skcnn.save(models["classes"], tmp_path / "plain.skcnn")
-    client = client_of([tmp_path / "plain.skcnn"])
-    (model,) = client.get("/models").json()["models"]
-    assert (model["runs_by"], model["note"]) == ("program", None)
-    rows = client.post("/predict", files=files_of(X)).json()["images"]
-    assert [row["label"] for row in rows] == models["classes"].predict(X).tolist()
-
-
 def test_what_has_no_program_is_served_by_the_estimator(served, client_of, tmp_path):
     from skcnn.model_selection import with_threshold
 
@@ -166,11 +159,22 @@ def test_what_has_no_program_is_served_by_the_estimator(served, client_of, tmp_p
     np.testing.assert_allclose([row["probabilities"] for row in rows], careful.predict_proba(X), atol=1e-6)
 
 
-def test_distances_to_the_training_set(served, client_of, tmp_path):
-    root, X, models = served
+def test_a_file_without_a_program_gets_one(served, client_of, tmp_path, monkeypatch):
+    _, X, models = served
     skcnn.save(models["classes"], tmp_path / "m.skcnn", training_features=X)
-    client = client_of([tmp_path / "m.skcnn"])  # whose program is made now
+    assert load_program(tmp_path / "m.skcnn") is None
+    client = client_of([tmp_path / "m.skcnn"])
+    (model,) = client.get("/models").json()["models"]
+    assert (model["runs_by"], model["note"]) == ("program", None)
     rows = client.post("/predict", files=files_of(X)).json()["images"]
+    assert [row["label"] for row in rows] == models["classes"].predict(X).tolist()
+    # It is kept.
+    monkeypatch.setattr("skcnn.exporting.make_program", lambda model: pytest.fail("it was made again"))
+    np.testing.assert_allclose(
+        load_program(tmp_path / "m.skcnn").predict_proba(X), models["classes"].predict_proba(X), atol=1e-5
+    )
+    assert client_of([tmp_path / "m.skcnn"]).get("/models").json()["models"][0]["runs_by"] == "program"
+    # And how far images lie from the training set is known.
     training = skcnn.load(tmp_path / "m.skcnn").training_features_
     distances = training.distances(models["classes"][0].transform(X))
     np.testing.assert_allclose([row["distance"] for row in rows], distances, rtol=1e-4)
@@ -236,6 +240,12 @@ def test_json_has_every_digit(served, client_of):
     assert values.tolist() == load_program(root / "classes.skcnn").predict_proba(X[:1])[0].tolist()
 
 
+def test_packages_of_the_extra(monkeypatch):
+    monkeypatch.setattr("skcnn.serving._serve.find_spec", lambda name: None if name == "uvicorn" else name)
+    with pytest.raises(ImportError, match=r"Serving needs uvicorn: `pip install 'skcnn\[serve\]'`"):
+        create_app(["m.skcnn"])
+
+
 def test_models_that_cannot_be_served(served, tmp_path):
     root, _, _ = served
     with pytest.raises(ValueError, match="Got no model"):
@@ -249,3 +259,37 @@ def test_models_that_cannot_be_served(served, tmp_path):
     skcnn.save(BottleneckFeatures("ResNet20"), tmp_path / "features.skcnn")
     with pytest.raises(TypeError, match="A BottleneckFeatures cannot be served: it predicts nothing"):
         create_app([tmp_path / "features.skcnn"])
+
+
+class Address:
+    """The page of a server, in the place of a file's path."""
+
+    def __init__(self, url):
+        self.url = url
+
+    def as_uri(self):
+        return self.url
+
+
+@needs_chromium
+@pytest.mark.slow
+def test_an_image_dropped_on_the_page(served, client_of, tmp_path, monkeypatch):
+    root, X, models = served
+    client = client_of([root / "classes.skcnn"])
+    script = f"""<script>
+    const bytes = Uint8Array.from(atob("{texts_of(X[:1])[0]}"), (letter) => letter.charCodeAt(0));
+    const dropped = new DataTransfer();
+    dropped.items.add(new File([bytes], "<b>a.png"));
+    dropped.items.add(new File([bytes.slice(0, 9)], "b.png"));
+    document.dispatchEvent(new DragEvent("drop", {{ dataTransfer: dropped, cancelable: true }}));
+    </script></body>"""
+    page = re.sub('<meta http-equiv="Content-Security-Policy"[^>]*>', "", page_text()).replace("</body>", script)
+    monkeypatch.setattr("skcnn.serving._page.page_text", lambda: page)
+    dom, complaints = in_chromium(Address(str(client.base_url)), tmp_path)
+    shown = dom.partition('<ol class="results"')[2].partition("</ol>")[0]
+    (label,) = models["classes"].predict(X[:1])
+    assert f"<h2>{label}</h2>" in shown, complaints[-1000:]
+    assert "&lt;b&gt;a.png" in shown
+    assert shown.index(f"<h2>{label}</h2>") < shown.index("<h2>Not predicted</h2>")
+    assert "not an image of a known format" in shown
+    assert f">{label}</span></dt><dd>" in shown

@@ -86,14 +86,11 @@ function drawBoxes(boxes, shown) {
       frame.style.height = `${100 * (box.ymax - box.ymin) / height}%`;
     }
   };
-  if (image.complete) place(); else image.onload = place;
+  if (image && image.naturalWidth) place(); else if (image) image.onload = place;
 }
 
 function show(row, model, file, shown, text) {
-  if (row.error) {
-    made("p", row.error, text, "problem");
-    return;
-  }
+  if (row.error) throw new Error(row.error);
   if (row.label !== undefined) text.querySelector("h2").textContent = [].concat(row.label).join(", ") || "none";
   if (row.top) bars(row.top, text);
   if (row.numbers) text.querySelector("h2").textContent = row.numbers.map((number) => number.toPrecision(4)).join(", ");
@@ -108,6 +105,7 @@ function show(row, model, file, shown, text) {
     made("p", "A grey value is the number of a class.", text, "file");
     shown.querySelector("img").src = `data:image/png;base64,${row.mask}`;
   }
+  if (row.farther_than > 0.99) made("p", "Farther from the training images than 99 % of these.", text, "hint");
   if (model.explain) {
     const button = made("button", "Where did it look?", text, "plain");
     button.type = "button";
@@ -131,18 +129,20 @@ async function explain(button, row, model, file, shown) {
   }
 }
 
-async function predict(file) {
+async function predict(file, before) {
   const model = models.get(at("model").value);
   if (!model) return;
   const item = document.createElement("li");
-  at("results").prepend(item);
+  at("results").insertBefore(item, before);
   const shown = made("div", null, item, "shown");
   const text = made("div", null, item);
   made("h2", "…", text);
   made("p", file.name, text, "file");
   try {
-    made("img", null, shown).alt = file.name;
-    shown.querySelector("img").src = await asDataURL(file);
+    const image = made("img", null, shown);
+    image.alt = "";
+    image.onerror = () => image.remove();
+    image.src = await asDataURL(file);
     const form = new FormData();
     form.append("images", file);
     const answer = await (await asked(`predict/${encodeURIComponent(model.name)}`, { method: "POST", body: form })).json();
@@ -157,7 +157,8 @@ async function predict(file) {
 async function predictAll(files) {
   complain("");
   if (!models.size) await listModels();
-  for (const file of files) await predict(file);
+  const before = at("results").firstElementChild; // the newest files come first, in their order
+  for (const file of files) await predict(file, before);
 }
 
 at("asked").onsubmit = (event) => { event.preventDefault(); listModels(); };

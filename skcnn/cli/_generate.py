@@ -1,0 +1,111 @@
+"""``skcnn generate``: new images from a saved generator."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skcnn._files import replacing
+from skcnn._text import counted
+from skcnn.cli._arguments import UnusableError, model_path, whole_number
+from skcnn.cli._common import add_command
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_GAP = 2  # pixels between the images of a grid
+
+
+def add_to(commands: Any) -> None:
+    parser = add_command(
+        commands,
+        "generate",
+        run,
+        "make new images with a saved ImageGAN or VariationalAutoencoder",
+        epilog="Writes one PNG file per image into a folder, or all of them as one grid (a name that ends in .png).\n\n"
+        "examples:\n"
+        "  skcnn generate digits.skcnn -n 100 -o new/\n"
+        "  skcnn generate digits.skcnn -n 30 --label 7 -o sevens/\n"
+        "  skcnn generate digits.skcnn -n 64 -o grid.png --scale 4",
+    )
+    parser.add_argument("model", type=model_path, help="a file that `skcnn.save` wrote, of an ImageGAN for instance")
+    parser.add_argument("-n", "--number", type=whole_number, default=64, metavar="N", help="(default: %(default)s)")
+    parser.add_argument(
+        "-o", "--output", metavar="FOLDER|FILE", required=True, help="a folder, which is made, or a file for one grid"
+    )
+    parser.add_argument("--label", metavar="CLASS", help="the class of all images (default: all classes)")
+    parser.add_argument("--scale", type=whole_number, default=1, metavar="K", help="enlarge pixels K times")
+    parser.add_argument("--seed", type=int, default=0, help="other seeds give other images (default: %(default)s)")
+
+
+def run(options: argparse.Namespace) -> None:
+    from skcnn.persistence import load
+
+    model = load(options.model)
+    if not hasattr(model, "sample"):
+        raise UnusableError(
+            f"{options.model} holds a {type(model).__name__}, which generates nothing; expected an ImageGAN or a "
+            "VariationalAutoencoder"
+        )
+    images, labels = _sampled(model, options)
+    if options.scale > 1:
+        images = images.repeat(options.scale, axis=1).repeat(options.scale, axis=2)
+    if options.output.lower().endswith(".png"):
+        _write(_grid(images), Path(options.output))
+        print(f"{options.output}: {counted(len(images), 'image')}")
+        return
+    folder = Path(os.path.expanduser(options.output))
+    folder.mkdir(parents=True, exist_ok=True)
+    digits = len(str(len(images)))
+    for number, image in enumerate(images, start=1):
+        label = "" if labels is None else f"_{_file_name(labels[number - 1])}"
+        _write(image, folder / f"{number:0{digits}}{label}.png")
+    print(f"{folder}: {counted(len(images), 'image')}")
+
+
+def _sampled(model: Any, options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return images, and their labels where there are classes."""
+    import numpy as np
+
+    classes = getattr(model, "classes_", None)
+    if classes is None:
+        if options.label is not None:
+            raise UnusableError(f"--label {options.label}: the images of {options.model} have no classes")
+        return model.sample(options.number, random_state=options.seed), None
+    # Classes in turn, in the order of a grid; by what they are called, which is all that a shell knows.
+    labels = np.resize(classes, options.number)
+    if options.label is not None:
+        known = {str(label): label for label in classes.tolist()}
+        if options.label not in known:
+            raise UnusableError(f"--label {options.label}; expected one of the classes {', '.join(known)}")
+        labels = np.full(options.number, known[options.label], dtype=classes.dtype)
+    return model.sample(options.number, labels, random_state=options.seed), labels
+
+
+def _file_name(label: Any) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in str(label))[:64]
+
+
+def _grid(images: np.ndarray) -> np.ndarray:
+    """Return images side by side, about as many in a row as there are rows."""
+    import numpy as np
+
+    n_columns = int(np.ceil(np.sqrt(len(images))))
+    n_rows = -(-len(images) // n_columns)
+    height, width = images.shape[1:3]
+    shape = (n_rows * (height + _GAP) - _GAP, n_columns * (width + _GAP) - _GAP, *images.shape[3:])
+    grid = np.full(shape, 255, np.uint8)
+    for number, image in enumerate(images):
+        row, column = divmod(number, n_columns)
+        top, left = row * (height + _GAP), column * (width + _GAP)
+        grid[top : top + height, left : left + width] = image
+    return grid
+
+
+def _write(image: np.ndarray, path: Path) -> None:
+    from PIL import Image
+
+    with replacing(path) as unfinished, open(unfinished, "wb") as file:
+        Image.fromarray(image).save(file, format="PNG")

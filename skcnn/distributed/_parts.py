@@ -1,0 +1,311 @@
+"""The parts of an extraction: what they are called, where they lie, and reading them."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from skcnn._files import replacing, write_reserved
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+MANIFEST = "manifest.json"
+#: Under which key the schema of a part says what it is.
+METADATA = b"skcnn"
+
+
+class Part(NamedTuple):
+    """Rows of X that make up a file."""
+
+    name: str
+    start: int
+    stop: int
+
+
+def parts_of(manifest: dict[str, Any]) -> list[Part]:
+    """Return the parts of an extraction, in the order of X."""
+    n_rows, rows_per_part = manifest["rows"], manifest["rows_per_part"]
+    n_parts = -(-n_rows // rows_per_part)
+    return [
+        Part(f"part-{number:05}-of-{n_parts:05}.parquet", start, min(start + rows_per_part, n_rows))
+        for number, start in enumerate(range(0, n_rows, rows_per_part))
+    ]
+
+
+def part_names(manifest: dict[str, Any]) -> list[str]:
+    """Return the names of the files of an extraction."""
+    return [part.name for part in parts_of(manifest)]
+
+
+class Folder:
+    """A folder of parts, or a URL: names in it, reading, and writing a file whole or not at all.
+
+    Parameters
+    ----------
+    path : path-like
+        Of this machine, or a URL for fsspec.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]):
+        self.path = os.fspath(path)
+        self._is_url = "://" in self.path
+        if not self._is_url:
+            self.path = os.path.abspath(os.path.expanduser(self.path))
+
+    def full(self, name: str) -> str:
+        """Return the path of a file."""
+        return f"{self.path.rstrip('/')}/{name}" if self._is_url else os.path.join(self.path, name)
+
+    def make(self) -> None:
+        """Make the folder."""
+        if self._is_url:
+            self._files().makedirs(self.path, exist_ok=True)
+        else:
+            os.makedirs(self.path, exist_ok=True)
+
+    def names(self) -> set[str]:
+        """Return the names of the files in it."""
+        if self._is_url:
+            files = self._files()
+            found = files.ls(self.path, detail=False) if files.exists(self.path) else []
+            return {name.rstrip("/").rpartition("/")[2] for name in found}
+        return set(os.listdir(self.path)) if os.path.isdir(self.path) else set()
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file."""
+        if self._is_url:
+            return bytes(self._files().cat_file(self.full(name)))
+        return Path(self.full(name)).read_bytes()
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file; stores of objects show one when it was transferred."""
+        if self._is_url:
+            self._files().pipe_file(self.full(name), content)
+            return
+        with replacing(self.full(name)) as unfinished:
+            unfinished.write_bytes(content)
+
+    def manifest(self) -> dict[str, Any] | None:
+        """Return what the manifest says, None where there is none; an empty dict where it is damaged."""
+        try:
+            manifest = json.loads(self.read(MANIFEST))
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            return {}
+        return manifest if isinstance(manifest, dict) else {}
+
+    def _files(self) -> Any:
+        try:
+            import fsspec
+        except ImportError:
+            raise ImportError(f"{self.path} is a URL: `pip install 'skcnn[remote]'` to use it.") from None
+        return fsspec.core.url_to_fs(self.path)[0]
+
+
+class FeatureParts:
+    """Features in the parts that :func:`extract_parts` wrote; made by :func:`load_features`.
+
+    Parameters
+    ----------
+    folder : str
+        Folder or URL of the parts.
+    manifest : dict
+        What ``manifest.json`` says.
+
+    Attributes
+    ----------
+    shape : tuple of (int, int)
+        Number of samples and of features.
+    feature_names : list of str
+        Names of the features, as the transformer has them.
+    has_labels : bool
+        Whether there are labels.
+    """
+
+    def __init__(self, folder: str, manifest: dict[str, Any]):
+        self._folder, self._manifest = Folder(folder), manifest
+        self.has_labels: bool = manifest["has_labels"]
+        self.feature_names: list[str] = []
+        if self._names:
+            self.feature_names = self._described(self._file(self._names[0]))["features"]
+        self.shape = int(manifest["rows"]), len(self.feature_names)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        return f"<FeatureParts of {self.shape[0]:,} x {self.shape[1]:,} in {len(self._names):,} parts>"
+
+    def batches(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """Yield features and labels part by part, in the order of X: for ``partial_fit``.
+
+        Yields
+        ------
+        X : ndarray of shape (n_rows, n_features), float32
+        y : ndarray of shape (n_rows,) or None
+
+        Raises
+        ------
+        ValueError
+            If a part is damaged, or of another extraction.
+        """
+        for name in self._names:
+            table = self._read(name)
+            yield _matrix(table, self.shape[1]), _labels_of(table) if self.has_labels else None
+
+    def labels(self) -> np.ndarray:
+        """Return the labels of all samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+
+        Raises
+        ------
+        ValueError
+            If there are none, or a part is damaged.
+        """
+        if not self.has_labels:
+            raise ValueError("The parts hold no labels; expected y in extract_parts(X, transformer, out, y=y).")
+        return np.concatenate([_labels_of(self._read(name, ["label"])) for name in self._names])
+
+    def paths(self) -> np.ndarray:
+        """Return the paths of all samples: an object array of shape (n_samples,), None where there is none."""
+        columns = [self._read(name, ["path"]).column("path").to_pylist() for name in self._names]
+        return np.array([path for column in columns for path in column], dtype=object)
+
+    def to_numpy(self, out: str | os.PathLike[str] | None = None) -> np.ndarray:
+        """Return the features of all samples as one array.
+
+        Parameters
+        ----------
+        out : path-like or None, default=None
+            A ``.npy`` file to copy them to, which is then memory-mapped: for more of them than memory holds. None keeps
+            them in memory.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features), float32
+            With ``out``, the file, memory-mapped and read-only.
+
+        Raises
+        ------
+        OSError
+            If the disk has no room for ``out``.
+        ValueError
+            If a part is damaged, or ``out`` is not the path of a ``.npy`` file in a folder that exists.
+        """
+        if out is None:
+            return np.concatenate([X for X, _ in self.batches()])
+        path = Path(out)
+        if path.suffix != ".npy" or not path.parent.is_dir():
+            raise ValueError(f"out={str(path)!r}; expected the path of a .npy file, in a folder that exists.")
+        head = io.BytesIO()
+        np.lib.format.write_array_header_1_0(head, {"descr": "<f4", "fortran_order": False, "shape": self.shape})
+        with replacing(path, durable=False) as unfinished:
+            write_reserved(unfinished, head.getvalue(), 4 * self.shape[0] * self.shape[1], path)
+            with open(unfinished, "r+b") as file:
+                file.seek(len(head.getvalue()))
+                for X, _ in self.batches():
+                    file.write(np.ascontiguousarray(X, "<f4").data)
+        return np.load(path, mmap_mode="r")
+
+    @property
+    def _names(self) -> list[str]:
+        return part_names(self._manifest)
+
+    def _file(self, name: str) -> pq.ParquetFile:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        return pq.ParquetFile(pa.BufferReader(self._folder.read(name)), page_checksum_verification=True)
+
+    def _described(self, file: pq.ParquetFile) -> dict[str, Any]:
+        described: dict[str, Any] = json.loads(file.schema_arrow.metadata[METADATA])
+        return described
+
+    def _read(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        import pyarrow as pa
+
+        try:
+            file = self._file(name)
+            described, table = self._described(file), file.read(columns)
+        except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
+            raise ValueError(
+                f"{self._folder.full(name)} cannot be read ({error}); expected a part that extract_parts has written. "
+                "Remove it and call extract_parts again."
+            ) from None
+        if described["fingerprint"] != self._manifest["fingerprint"]:
+            raise ValueError(
+                f"{self._folder.full(name)} is of another extraction than {MANIFEST}. Remove it and call extract_parts "
+                "again."
+            )
+        return table
+
+
+def load_features(path: str | os.PathLike[str]) -> FeatureParts:
+    """Return the features that :func:`extract_parts` wrote; nothing is read but the manifest.
+
+    Parameters
+    ----------
+    path : path-like
+        Folder, or URL for fsspec (extra ``remote``), of the parts.
+
+    Returns
+    -------
+    FeatureParts
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no extraction.
+    ValueError
+        If parts are missing: the extraction has not ended.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from skcnn.datasets import load_digit_images
+    >>> from skcnn.distributed import extract_parts, load_features
+    >>> from skcnn.ensemble import BaggedSGDClassifier
+    >>> from skcnn.feature_extraction import BottleneckFeatures
+    >>> X, y = load_digit_images(return_X_y=True)
+    >>> out = tempfile.mkdtemp()
+    >>> _ = extract_parts(X[:100], BottleneckFeatures("ResNet20", verbose=0), out, y=y[:100], rows_per_part=50)
+    >>> features = load_features(out)
+    >>> features
+    <FeatureParts of 100 x 64 in 2 parts>
+    >>> classifier = BaggedSGDClassifier(alpha=1e-3, random_state=0)
+    >>> for X_part, y_part in features.batches():
+    ...     classifier = classifier.partial_fit(X_part, y_part, classes=range(10))
+    """
+    folder = Folder(path)
+    if (manifest := folder.manifest()) is None:
+        raise FileNotFoundError(f"path={str(path)!r}; expected a folder that extract_parts has written to.")
+    names = part_names(manifest)
+    if missing := sorted(set(names) - folder.names()):
+        raise ValueError(
+            f"{len(missing):,} of {len(names):,} parts are missing in {str(path)!r}, such as {missing[0]}: the "
+            "extraction has not ended. Call extract_parts (or skcnn extract) again, which writes what is missing."
+        )
+    return FeatureParts(folder.path, manifest)
+
+
+def _matrix(table: pa.Table, n_features: int) -> np.ndarray:
+    column = table.column("features").combine_chunks()
+    values = column.flatten().to_numpy(zero_copy_only=False)
+    return np.asarray(values, np.float32).reshape(len(column), n_features)
+
+
+def _labels_of(table: pa.Table) -> np.ndarray:
+    labels = table.column("label")
+    return np.array(labels.to_pylist()) if len(labels) else np.empty(0)
