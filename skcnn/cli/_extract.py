@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from skcnn._text import counted
+from skcnn._timing import timed
 from skcnn.cli._arguments import output_folder, whole_number
 from skcnn.cli._common import (
     TABLE_WRITERS,
@@ -94,16 +95,18 @@ def _write_parts(options: argparse.Namespace) -> None:
         X, y, images = dataset.frame[["path"]], dataset.target, images_text(dataset)
     # The parts are what keeps the features; the bar counts parts.
     cache = None if options.cache == "memory" else options.cache
-    features = extract_parts(
-        X,
-        features_from(options).set_params(cache=cache, verbose=0),
-        options.output,
-        y=y,
-        rows_per_part=options.rows_per_part,
-        engine="local" if options.workers is None and options.scheduler is None else "dask",
-        address=options.scheduler,
-        n_workers=options.workers,
-        verbose=verbose(options),
-    )
+    is_local = options.workers is None and options.scheduler is None
+    with timed("write" if is_local else "workers"):
+        features = extract_parts(
+            X,
+            features_from(options).set_params(cache=cache, verbose=0),
+            options.output,
+            y=y,
+            rows_per_part=options.rows_per_part,
+            engine="local" if is_local else "dask",
+            address=options.scheduler,
+            n_workers=options.workers,
+            verbose=verbose(options),
+        )
     n_parts = -(-len(features) // options.rows_per_part)
     print(f"{options.output}: {images}, {features.shape[1]} features in {counted(n_parts, 'part')}")
