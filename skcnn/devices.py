@@ -36,8 +36,9 @@ def on_devices(devices: int | Literal["auto"] = "auto", *, linear_scaling: bool 
     Parameters
     ----------
     devices : int or "auto", default="auto"
-        Number of devices. "auto" takes all GPUs that Keras finds; where it finds none or one, nothing changes. With
-        JAX these are the devices of all processes, after ``keras.distribution.initialize``.
+        Number of devices. "auto" takes all GPUs that Keras finds; where it finds none or one, nothing changes (without
+        GPUs, the CPUs of the backend count, which are one unless it was configured otherwise). With JAX these are the
+        devices of all processes, after ``keras.distribution.initialize``.
     linear_scaling : bool, default=False
         Whether ``batch_size`` is that of each device, so that batches are ``devices`` times as large. Learning rates
         are multiplied by as much: the linear scaling rule of [1]_, without its warm-up, which batches of thousands
