@@ -25,7 +25,7 @@ class TarImages(ShardedImages):
     """Images in tar files, in the layout of WebDataset, as X.
 
     The members of a sample follow each other and have the same path up to the first dot of the name: ``0001.jpg`` and
-    ``0001.cls``. Nothing is unpacked: members are read where they lie.
+    ``0001.cls``. Nothing is unpacked: members are read from their positions in the file.
 
     Parameters
     ----------
@@ -54,9 +54,9 @@ class TarImages(ShardedImages):
 
     Notes
     -----
-    The headers of all members are read when it is opened. Tar has checksums of headers only: what is damaged in an
-    image is found when it is decoded. Behind a damaged header no member of that shard can be found, and a shard that
-    was cut has no end: that is one row without an image, named by shard and offset.
+    The headers of all members are read when the source is opened. Tar has checksums only for headers, so a damaged
+    image is only found when it is decoded. After a damaged header, no further member of that shard can be found; this,
+    or a truncated shard, gives one row without an image, named by shard and offset.
 
     References
     ----------

@@ -14,8 +14,8 @@ from skcnn.datasets._tfrecord_format import FOOT, HEAD, Values, features_of, len
 class TFRecordImages(ShardedImages):
     """Images in TFRecord files, as X.
 
-    Each record is a ``tf.train.Example`` with an encoded image, as TensorFlow Datasets and :func:`write_tfrecords` have
-    them. TensorFlow is not used.
+    Each record is a ``tf.train.Example`` with an encoded image, as written by TensorFlow Datasets and
+    :func:`write_tfrecords`. TensorFlow is not used.
 
     Parameters
     ----------
@@ -48,9 +48,9 @@ class TFRecordImages(ShardedImages):
 
     Notes
     -----
-    To find the records, 12 bytes of each are read when it is opened. Checksums of lengths are compared then, and
-    those of records whenever they are read: a damaged record is a row without an image, named by shard and offset.
-    Behind a damaged length, no record of that shard can be found: that is one such row.
+    To find the records, 12 bytes of each are read when the source is opened. The checksums of lengths are verified
+    then, and those of records whenever they are read: a damaged record is a row without an image, named by shard and
+    offset. After a damaged length, no further record of that shard can be found; the rest of the shard is one such row.
 
     References
     ----------
