@@ -1,4 +1,4 @@
-"""Bodies of requests: read within bounds, and taken apart to images. Nothing that they name is opened."""
+"""Bodies of requests: read within limits, and split into images. Paths and URLs in them are never opened."""
 
 from __future__ import annotations
 
