@@ -40,7 +40,7 @@ _AT_ONCE = 256
 
 def _has_detector(segmenter: InstanceSegmenter) -> bool:
     if segmenter.detector is None:
-        raise AttributeError("detector=None finds no boxes; give boxes to predict_masks, or set a detector.")
+        raise AttributeError("detector=None finds no boxes; give them to predict_masks, or give a detector.")
     return True
 
 
