@@ -1,5 +1,4 @@
-"""The costs that style transfer minimises: the distance of maps from those of a content, and of Gram matrices from a
-style."""
+"""The costs that style transfer minimises: distances of maps to a content, and of Gram matrices to a style."""
 
 from __future__ import annotations
 

@@ -94,8 +94,8 @@ class FaceVerifier(IdentityEstimator):
 
     See Also
     --------
-    FaceRecognizer : Finds the person in an image among many people. skcnn.metrics.verification_frame : Equal error
-    rate, and true accept rates at false accept rates.
+    FaceRecognizer : Finds the person in an image among many people.
+    skcnn.metrics.verification_frame : Equal error rate, and true accept rates at false accept rates.
 
     Notes
     -----
