@@ -107,7 +107,7 @@ class TFRecordImages(ShardedImages):
                     )
                 if length is None or at + HEAD + length + FOOT > shard.size:
                     what = "its length is damaged" if length is None else "the file ends within it"
-                    reasons[len(offsets)] = f"damaged record: {what}, and no record behind it can be found"
+                    reasons[len(offsets)] = f"damaged record: {what}, and no record after it can be found"
                 offsets.append(at)
                 sizes.append(HEAD + (length or 0) + FOOT)
                 if reasons:
@@ -121,7 +121,7 @@ class TFRecordImages(ShardedImages):
             raise content
         data = content[HEAD:-FOOT]
         if int.from_bytes(content[-FOOT:], "little") != masked_crc(data):
-            raise ValueError("damaged record: its bytes do not have their checksum")
+            raise ValueError("damaged record: its checksum does not match")
         return features_of(data)
 
     def _image(self, content: bytes, row: int) -> bytes:
