@@ -137,7 +137,7 @@ class TarImages(ShardedImages):
                     if place is not None and place.offset + place.size > self.shards[number].size:
                         parsed[row] = ValueError("the shard ends within the label")
                     elif place is None:
-                        parsed[row] = ValueError(f"the sample has no member .{self.label}; set label= to another extension")
+                        parsed[row] = ValueError(f"the sample has no member .{self.label}; label= sets another one")
                     else:
                         parsed[row] = read_at(file, *place).decode("utf-8", "surrogateescape").strip()
         labels = self._parsed_labels(rows, parsed)

@@ -69,7 +69,7 @@ class Service:
     async def predicted(
         self, model: ServedModel, contents: list[bytes | np.ndarray]
     ) -> tuple[Running, list[Predicted | ImageRefusedError]]:
-        """Return what a model predicts of each image, or why not."""
+        """Return the prediction of a model for each image, or the reason why there is none."""
         running, admission = model.admit(len(contents))
         with admission:
             prepared = await asyncio.gather(
