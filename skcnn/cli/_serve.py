@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from skcnn._text import counted, printable_text
-from skcnn.cli._arguments import UnusableError, count, model_path, positive, whole_number
+from skcnn.cli._arguments import UnusableError, model_path, port, positive, whole_number
 from skcnn.cli._common import add_command
 
 #: The environment variable of the token: what is in a command line is seen by all users of a machine.
@@ -41,7 +41,7 @@ def add_to(commands: Any) -> None:
         help="files that `skcnn fit` wrote; flowers.skcnn is called flowers, and NAME=FILE gives another name",
     )
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="(default: %(default)s)")
-    parser.add_argument("--port", type=count, default=8000, metavar="N", help="0 is a free one (default: %(default)s)")
+    parser.add_argument("--port", type=port, default=8000, metavar="N", help="0 is a free one (default: %(default)s)")
     parser.add_argument(
         "--token-file",
         metavar="FILE",
