@@ -103,4 +103,4 @@ def test_shards_that_are_not_there(there, capsys):
 def test_a_file_in_place_of_the_folder(there, tmp_path, capsys):
     (tmp_path / "out").write_text("")
     assert main(["extract", "train", "-o", str(tmp_path / "out"), "--rows-per-part", "3"]) == 1
-    assert "is a file; expected a folder to write parts to" in capsys.readouterr().err
+    assert "is a file; expected a folder to write to" in capsys.readouterr().err

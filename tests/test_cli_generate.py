@@ -65,3 +65,28 @@ def test_errors(saved, tmp_path, capsys):
     assert main(["generate", str(tmp_path / "other.skcnn"), "-o", str(tmp_path / "a")]) == 1
     assert "holds a LogisticRegression, which generates nothing" in capsys.readouterr().err
     assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("name", ["grid.jpg", "new.skcnn", "s3://bucket/new"])
+def test_outputs_that_are_neither_a_folder_nor_a_grid(name, saved, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(["generate", saved, "-o", name])
+    assert f"got {name}; expected a folder, or a name that ends in .png for one grid" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_outputs_that_cannot_be_written(saved, tmp_path, capsys):
+    (tmp_path / "file").write_text("kept")
+    assert main(["generate", saved, "-o", str(tmp_path / "file")]) == 1
+    assert "is a file; expected a folder to write to" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "kept"
+    assert main(["generate", saved, "-o", str(tmp_path / "none" / "grid.png")]) == 1
+    assert "none does not exist; create it first" in capsys.readouterr().err
+
+
+def test_a_folder_may_be_called_anything(saved, tmp_path):
+    for name in ("cats.v2", "old.png"):
+        (tmp_path / "old.png").mkdir(exist_ok=True)
+        assert main(["generate", saved, "-n", "2", "-o", str(tmp_path / name)]) == 0
+        assert len(list((tmp_path / name).iterdir())) == 2

@@ -278,6 +278,8 @@ MISTAKES = [
     (["fit", "{root}/pair", "--cv", "99"], 1, "--cv 99; expected 2 to 16 folds"),
     (["fit", "{root}/pair/images", "--mask-folder", "{root}/none"], 1, "no such file or folder"),
     (["fit", "{root}/pair", "--class-names", "floor"], 1, "masks/0.png: label 1, but classes are 0..0"),
+    (["fit", "{root}/pair", "--class-names", "floor"], 1, "give each class a name with --class-names"),
+    (["fit", "{root}/pair", "--colors", "0", "255"], 1, "give each class its own with --colors, or leave it out"),
     (["fit", "{root}/pair/images", "--mask-folder", "{root}/rgb"], 1, "give the colour of each with --colors"),
     (["fit", "{root}/pair/images", "--mask-folder", "{root}/black", "--mask-suffix", "_m"], 1, "give --colors 0 255"),
 ]

@@ -79,6 +79,14 @@ def test_errors_are_in_the_words_of_the_command(arguments, message, model, tmp_p
     assert message in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.parametrize("port", ["65536", "-1", "http"])
+def test_ports(port, model, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["serve", str(model), "--port", port])
+    assert stop.value.code == 2
+    assert f"argument --port: got {port}; expected an integer in 0..65535" in capsys.readouterr().err
+
+
 def test_two_of_one_name(model, capsys):
     assert main(["serve", str(model), str(model)]) == 1
     assert "are both called digits; give one as NAME=FILE" in " ".join(capsys.readouterr().err.split())

@@ -62,3 +62,21 @@ def test_mistakes_are_reported(files, tmp_path, capsys):
     assert main(missing) == 1
     assert "none.png: no such file or folder; expected an image" in capsys.readouterr().err
     assert not (tmp_path / "out.png").exists()
+    missing = command(files, tmp_path / "out.png")
+    missing[missing.index("--backbone") + 1] = str(tmp_path / "none.keras")
+    with pytest.raises(SystemExit):
+        main(missing)
+    assert "none.keras: no such file; expected the path of a Keras model, or a name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("image", ["content.png", "style.png"])
+def test_no_image_that_is_read_is_replaced(image, files, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(StyleTransfer, "fit", None)
+    before = (files / image).read_bytes()
+    for arguments in (
+        command(files, files / image),
+        command(files, tmp_path / "out.png", "--preview", str(files / image)),
+    ):
+        assert main(arguments) == 1
+        assert f"{image} is one of the images, and would be replaced; give another name" in capsys.readouterr().err
+    assert (files / image).read_bytes() == before

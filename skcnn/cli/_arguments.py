@@ -56,6 +56,11 @@ def count(text: str) -> int:
     return _number(text, int, lambda number: number >= 0, "an integer >= 0")
 
 
+def port(text: str) -> int:
+    """Read the number of a TCP port, or 0."""
+    return _number(text, int, lambda number: 0 <= number <= 65535, "an integer in 0..65535")
+
+
 def positive(text: str) -> float:
     """Read a number > 0."""
     return _number(text, float, lambda number: 0 < number < math.inf, "a number > 0")
@@ -208,7 +213,7 @@ def output_folder(text: str) -> str:
         return text
     path = Path(text).expanduser()
     if path.exists() and not path.is_dir():
-        raise PermissionError(f"{text} is a file; expected a folder to write parts to")
+        raise PermissionError(f"{text} is a file; expected a folder to write to")
     return str(path)
 
 
@@ -231,6 +236,8 @@ def backbone_name(text: str) -> str:
     known = backbone_names()
     if text in known or os.path.exists(text):
         return text
+    if text.lower().endswith(".keras"):
+        raise argparse.ArgumentTypeError(f"{text}: no such file; expected the path of a Keras model, or a name.")
     raise argparse.ArgumentTypeError(
         f"there is no backbone {text!r}.{did_you_mean(text, known)} `skcnn backbones` lists all of them."
     )

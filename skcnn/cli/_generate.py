@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skcnn._files import replacing
 from skcnn._text import counted
-from skcnn.cli._arguments import UnusableError, model_path, whole_number
+from skcnn.cli._arguments import UnusableError, model_path, output_folder, output_path, whole_number
 from skcnn.cli._common import add_command
 
 if TYPE_CHECKING:
     import numpy as np
 
 _GAP = 2  # pixels between the images of a grid
+#: Endings that mean a file, which is not one that is written here.
+_OTHER_FILES = (".jpg", ".jpeg", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".pdf", ".svg", ".skcnn")
 
 
 def add_to(commands: Any) -> None:
@@ -37,6 +38,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "-o",
         "--output",
+        type=_output,
         metavar="FOLDER|FILE",
         required=True,
         help="a folder, created if needed, or a .png file for one grid",
@@ -44,6 +46,16 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--label", metavar="CLASS", help="the class of all images (default: all classes)")
     parser.add_argument("--scale", type=whole_number, default=1, metavar="K", help="enlarge pixels K times")
     parser.add_argument("--seed", type=int, default=0, help="other seeds give other images (default: %(default)s)")
+
+
+def _output(text: str) -> str:
+    """Read the path of a folder, or of a file for one grid."""
+    path = Path(text)
+    if path.suffix.lower() == ".png" and not path.is_dir():
+        return output_path(text)
+    if "://" in text or (path.suffix.lower() in _OTHER_FILES and not path.is_dir()):
+        raise argparse.ArgumentTypeError(f"got {text}; expected a folder, or a name that ends in .png for one grid")
+    return output_folder(text)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -58,11 +70,11 @@ def run(options: argparse.Namespace) -> None:
     images, labels = _sampled(model, options)
     if options.scale > 1:
         images = images.repeat(options.scale, axis=1).repeat(options.scale, axis=2)
-    if options.output.lower().endswith(".png"):
-        _write(_grid(images), Path(options.output))
+    folder = Path(options.output)
+    if folder.suffix.lower() == ".png" and not folder.is_dir():
+        _write(_grid(images), folder)
         print(f"{options.output}: {counted(len(images), 'image')}")
         return
-    folder = Path(os.path.expanduser(options.output))
     folder.mkdir(parents=True, exist_ok=True)
     digits = len(str(len(images)))
     for number, image in enumerate(images, start=1):

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from skcnn._text import counted, printable_text
-from skcnn.cli._arguments import UnusableError, count, model_path, positive, whole_number
+from skcnn.cli._arguments import UnusableError, model_path, port, positive, whole_number
 from skcnn.cli._common import add_command
 
 #: The environment variable of the token: what is in a command line is seen by all users of a machine.
@@ -42,7 +42,7 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="(default: %(default)s)")
     parser.add_argument(
-        "--port", type=count, default=8000, metavar="N", help="0 chooses a free port (default: %(default)s)"
+        "--port", type=port, default=8000, metavar="N", help="0 chooses a free port (default: %(default)s)"
     )
     parser.add_argument(
         "--token-file",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,7 @@ def add_to(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     if not options.content_weight and not options.style_weight:
         options.parser.error("--content-weight 0 and --style-weight 0; expected one of them to be > 0")
+    _check_replaces_none(options)
     from skcnn.generative import StyleTransfer
 
     transfer = StyleTransfer(
@@ -154,6 +156,14 @@ def run(options: argparse.Namespace) -> None:
         f"the last level {first['loss']:.4g} -> {last['loss']:.4g} (content {last['content']:.3g}, style "
         f"{last['style']:.3g})"
     )
+
+
+def _check_replaces_none(options: argparse.Namespace) -> None:
+    """Raise an error if an image that is read would be written over."""
+    read = {os.path.realpath(path) for path in (options.content, *options.styles) if "://" not in path}
+    for path in (options.output, options.preview):
+        if path and os.path.realpath(path) in read:
+            raise ValueError(f"{path} is one of the images, and would be replaced; give another name.")
 
 
 def _write(pixels: Any, path: str) -> None:

@@ -62,7 +62,14 @@ class BadMaskError(ValueError):
             .replace("colors= has colours", "--colors has colours")
             for reason in self.bad_rows["reason"]
         ]
-        return f"{describe_bad_rows(self.bad_rows.assign(reason=reasons), self.n_rows, 'mask')}\nRepair or remove them."
+        advice = "Repair or remove them."
+        if any("which --colors does not have" in reason for reason in reasons):
+            advice += (
+                " If these values are meant, give each class its own with --colors, or leave it out if they are labels."
+            )
+        if options.get("class_names") and any("but classes are" in reason for reason in reasons):
+            advice += " If these labels are meant, give each class a name with --class-names, from 0 on."
+        return f"{describe_bad_rows(self.bad_rows.assign(reason=reasons), self.n_rows, 'mask')}\n{advice}"
 
 
 class Masks:

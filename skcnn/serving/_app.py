@@ -50,11 +50,13 @@ class Service:
         self.held = Held(limits.max_held)
         self.pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="skcnn-decode")
 
-    def model(self, name: str | None, request: Request) -> ServedModel:
+    def model(self, name: str | None, request: Request, action: str = "predict") -> ServedModel:
         """Return the model that a request means, loaded again if its file was replaced."""
         if name is None:
             if len(self.models) > 1:
-                raise RequestError(404, f"Several models are served; POST to /predict/ and one of {list(self.models)}.")
+                raise RequestError(
+                    404, f"Several models are served; POST to /{action}/ and one of {list(self.models)}."
+                )
             name = next(iter(self.models))
         if name not in self.models:
             raise RequestError(404, f"There is no model {name[:100]!r}; GET /models lists them.")
@@ -133,8 +135,13 @@ def _add_errors(app: FastAPI) -> None:
         return _json({"error": str(error)}, error.status, headers)
 
     @app.exception_handler(HTTPException)
-    async def unknown(_: Request, error: HTTPException) -> Response:
-        return _json({"error": str(error.detail)}, error.status_code, dict(error.headers or {}))
+    async def unknown(request: Request, error: HTTPException) -> Response:
+        headers, path = dict(error.headers or {}), request.url.path[:100]
+        reasons = {
+            404: f"There is nothing at {path}; GET /openapi.json lists what there is.",
+            405: f"{path} does not take {request.method}; expected {headers.get('Allow', 'another method')}.",
+        }
+        return _json({"error": reasons.get(error.status_code, str(error.detail))}, error.status_code, headers)
 
     @app.exception_handler(RequestValidationError)
     async def malformed(_: Request, error: RequestValidationError) -> Response:
@@ -209,12 +216,10 @@ def _add_predict(app: FastAPI, service: Service) -> None:
         """Predict images with a model."""
         return await answer(model, request, top, probabilities)
 
-    @app.post("/explain/{model}", tags=["predict"], responses=EXPLAINED | ERRORS, openapi_extra=IMAGES)
-    async def explain(model: str, request: Request, label: str | None = None) -> Response:
-        """Show which regions of one image raised the score of a class (Grad-CAM), as a PNG image."""
+    async def heat_of(name: str | None, request: Request, label: str | None) -> Response:
         if not service.explain:
             raise RequestError(501, "This server does not explain images.")
-        served = service.model(model, request)
+        served = service.model(name, request, "explain")
         with service.held.share() as share:
             body = await read_body(request, service.limits, share)
             images = await service.in_pool(images_of, request.headers.get("content-type", ""), body, service.limits)
@@ -226,6 +231,16 @@ def _add_predict(app: FastAPI, service: Service) -> None:
                 raise RequestError(422, str(error)) from None
             heat = await asyncio.wrap_future(served.running.explainer.submit(images[0].content, label))
         return Response(heat, media_type="image/png")
+
+    @app.post("/explain", tags=["predict"], responses=EXPLAINED | ERRORS, openapi_extra=IMAGES)
+    async def explain(request: Request, label: str | None = None) -> Response:
+        """Show which regions of one image raised the score of a class of the only model that is served."""
+        return await heat_of(None, request, label)
+
+    @app.post("/explain/{model}", tags=["predict"], responses=EXPLAINED | ERRORS, openapi_extra=IMAGES)
+    async def explain_by(model: str, request: Request, label: str | None = None) -> Response:
+        """Show which regions of one image raised the score of a class (Grad-CAM), as a PNG image."""
+        return await heat_of(model, request, label)
 
 
 def _add_protocol(app: FastAPI, service: Service) -> None:

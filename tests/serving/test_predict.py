@@ -190,6 +190,11 @@ def test_explained(served, client_of):
     client = client_of([root / "classes.skcnn"])
     heat = client.post("/explain/classes?label=dark", content=X[0], headers={"content-type": "image/png"})
     assert (heat.status_code, heat.headers["content-type"], heat.content[:4]) == (200, "image/png", b"\x89PNG")
+    only = client.post("/explain?label=dark", content=X[0], headers={"content-type": "image/png"})
+    assert (only.status_code, only.content) == (200, heat.content)
+    both = client_of([root / "classes.skcnn", root / "numbers.skcnn"])
+    unnamed = both.post("/explain", content=X[0], headers={"content-type": "image/png"})
+    assert (unnamed.status_code, "POST to /explain/ and one of" in unnamed.json()["error"]) == (404, True)
     unknown = client.post("/explain/classes?label=none", content=X[0], headers={"content-type": "image/png"})
     assert (unknown.status_code, unknown.json()["error"]) == (400, "label='none' is not a class of the model.")
     bad = client.post("/explain/classes", content=b"no image", headers={"content-type": "image/png"})
@@ -199,6 +204,18 @@ def test_explained(served, client_of):
     numbers = client_of([root / "numbers.skcnn"])
     response = numbers.post("/explain/numbers", content=X[0], headers={"content-type": "image/png"})
     assert (response.status_code, "cannot be explained here" in response.json()["error"]) == (501, True)
+
+
+def test_paths_and_methods_that_there_are_not(served, client_of):
+    client = client_of([served[0] / "classes.skcnn"])
+    gone = client.get("/none")
+    assert (gone.status_code, gone.json()["error"]) == (
+        404,
+        "There is nothing at /none; GET /openapi.json lists what there is.",
+    )
+    wrong = client.get("/predict")
+    assert (wrong.status_code, wrong.json()["error"]) == (405, "/predict does not take GET; expected POST.")
+    assert wrong.headers["allow"] == "POST"
 
 
 def test_openapi_and_page(served, client_of):
