@@ -185,7 +185,8 @@ class _Graph:
     def _network_output(self, estimator: Any) -> Any:
         model = estimator.model_
         pixels = import_keras().ops.cast(self._pixels_for(model.input_shape[1:3], estimator.resize), "float32")
-        if self.first_features is not None:
+        # A published network as it is was trained on other images: no distance to them is known.
+        if self.first_features is not None or isinstance(estimator, ImageNetClassifier):
             return model(pixels)
         self.first_features, output = with_features(model)(pixels)
         return output

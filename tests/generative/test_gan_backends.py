@@ -10,14 +10,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from conftest import TINY_GAN
 
 from skcnn.generative import ImageGAN
+from tests.generative.tiny_gan import TINY_GAN
 
 SCRIPT = """
 import json, sys
 import numpy as np
-from conftest import TINY_GAN
+from tests.generative.tiny_gan import TINY_GAN
 from skcnn.generative import ImageGAN
 
 X, y = np.asarray(json.loads(sys.argv[1]), np.uint8), json.loads(sys.argv[2])
@@ -59,7 +59,7 @@ def test_every_other_backend_trains_it(backend, bars):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     X, y = bars
-    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    path = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, json.dumps(X.tolist()), json.dumps(y.tolist())],
         capture_output=True, text=True, env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": path},

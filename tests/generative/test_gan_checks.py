@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from conftest import TINY_GAN
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 from sklearn.utils.validation import validate_data
 from tolerance import allow_for_float32
 
 from skcnn.generative import ImageGAN
 from skcnn.images import Images
+from tests.generative.tiny_gan import TINY_GAN
 
 
 class RowsToImages(ImageGAN):

@@ -3,7 +3,6 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from conftest import TINY_GAN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
@@ -18,6 +17,7 @@ from skcnn.generative import (
     InterpolationDisplay,
 )
 from skcnn.generative._displays import on_great_circles
+from tests.generative.tiny_gan import TINY_GAN
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import TINY_GAN, Levels
 from PIL import Image
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -17,6 +16,7 @@ from skcnn.generative import CollapseWarning, ImageGAN, _run
 from skcnn.generative._judge import warn_of_collapse
 from skcnn.images import BadImageError
 from skcnn.metrics import kernel_distance
+from tests.generative.tiny_gan import TINY_GAN, Levels
 
 #: A run of a second in which it learns.
 LEARNS = {"filters": (64,), "epochs": 150, "ema": 0.9, "learning_rate": 1e-2}

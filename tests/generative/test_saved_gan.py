@@ -6,13 +6,13 @@ import pickle
 import keras
 import numpy as np
 import pytest
-from conftest import TINY_GAN
 from sklearn.base import clone
 
 import skcnn
 from skcnn._keras import building
 from skcnn.generative import ImageGAN
 from skcnn.persistence import ModelFileError
+from tests.generative.tiny_gan import TINY_GAN
 
 
 @pytest.fixture(scope="session")
