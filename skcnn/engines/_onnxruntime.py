@@ -50,7 +50,9 @@ class ONNXRuntimeNetwork(Engine):
         # It would take what begins like a file of its own for one, which may hold more than a graph of ONNX.
         options.add_session_config_entry("session.load_model_format", "ONNX")
         try:
-            self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(
+                graph, options, providers=["CPUExecutionProvider"], enable_fallback=0
+            )
         except Exception as error:  # its exceptions have no type in common
             raise RuntimeError(str(error)) from error
         (pixels,), (output,) = self._session.get_inputs(), self._session.get_outputs()

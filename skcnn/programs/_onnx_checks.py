@@ -89,15 +89,17 @@ def checked_onnx(graph: bytes, weights: bytes, image_size: tuple[int, int]) -> b
         )
     try:
         read = onnx.ModelProto.FromString(graph)
-    except DecodeError as error:
+        model = onnx.ModelProto(ir_version=read.ir_version)
+        _copy_versions(read, model)
+        fields = {"name", "doc_string", "node", "initializer", "input", "output", "value_info"}
+        _check_fields(read.graph, fields, "graph")
+        model.graph.name = "program"
+        names = _Names()
+        _copy_nodes(read.graph, model.graph, names)
+        _copy_ends(read.graph, model.graph, names, image_size)
+        spans = _copy_initializers(read.graph, model.graph, names, len(weights))
+    except (DecodeError, UnicodeDecodeError) as error:
         raise ProgramError(f"its graph is not one of ONNX: {error}") from None
-    model = onnx.ModelProto(ir_version=read.ir_version)
-    _copy_versions(read, model)
-    _check_fields(read.graph, {"name", "doc_string", "node", "initializer", "input", "output", "value_info"}, "graph")
-    model.graph.name = "program"
-    _copy_nodes(read.graph, model.graph)
-    _copy_ends(read.graph, model.graph, image_size)
-    spans = _copy_initializers(read.graph, model.graph, len(weights))
     # What is small may be a shape, and is needed to know what operators give. The rest is not copied twice.
     for tensor, (start, end) in zip(model.graph.initializer, spans, strict=True):
         if end - start <= _MAX_SHAPE:
@@ -111,6 +113,14 @@ def checked_onnx(graph: bytes, weights: bytes, image_size: tuple[int, int]) -> b
     return bytes(model.SerializeToString())
 
 
+class _Names(dict[Any, str]):
+    """New names of tensors by those in the file, which may be long, or no text at all."""
+
+    def __missing__(self, name: Any) -> str:
+        self[name] = f"t{len(self)}" if name else ""  # what is left out has no name
+        return self[name]
+
+
 def _copy_versions(read: onnx.ModelProto, model: onnx.ModelProto) -> None:
     _check_fields(read, {"ir_version", "producer_name", "producer_version", "opset_import", "graph"}, "file")
     domains = [(operators.domain, operators.version) for operators in read.opset_import]
@@ -122,39 +132,45 @@ def _copy_versions(read: onnx.ModelProto, model: onnx.ModelProto) -> None:
     model.opset_import.add(domain="", version=domains[0][1])
 
 
-def _copy_nodes(read: onnx.GraphProto, graph: onnx.GraphProto) -> None:
+def _copy_nodes(read: onnx.GraphProto, graph: onnx.GraphProto, names: _Names) -> None:
     if not 1 <= len(read.node) <= MAX_LAYERS:
         raise ProgramError(f"its graph has {len(read.node):,} operators; expected 1 to {MAX_LAYERS:,}")
-    if domains := sorted({node.domain for node in read.node} - {"", "ai.onnx"}):
+    if domains := sorted(map(str, {node.domain for node in read.node} - {"", "ai.onnx"})):
         raise ProgramError(f"its operators are of the domains {', '.join(domains)}; expected ai.onnx")
-    if unknown := sorted({node.op_type for node in read.node} - ONNX_OPERATORS):
+    if unknown := sorted(map(str, {node.op_type for node in read.node} - ONNX_OPERATORS)):
         raise ProgramError(f"its graph has the operators {', '.join(unknown)}, which no program has")
     for node in read.node:
         _check_fields(node, {"name", "op_type", "domain", "doc_string", "input", "output", "attribute"}, node.op_type)
-        copied = graph.node.add(op_type=node.op_type, input=node.input, output=node.output)
+        copied = graph.node.add(op_type=node.op_type)
+        copied.input.extend(names[name] for name in node.input)
+        copied.output.extend(names[name] for name in node.output)
         for attribute in node.attribute:
             _check_fields(attribute, {"name", "type", "doc_string", "f", "i", "s", "floats", "ints"}, node.op_type)
-            if attribute.type not in _ATTRIBUTES:
+            is_text = isinstance(attribute.name, str) and attribute.name.isascii() and attribute.s.isascii()
+            if attribute.type not in _ATTRIBUTES or not is_text:
                 raise ProgramError(f"its operator {node.op_type} has an attribute that is neither numbers nor text")
             least = 1 if attribute.name in _POSITIVE else -_MAX_INTEGER
             integers = [*attribute.ints, *([] if attribute.ints else [attribute.i])]
             if not all(least <= value <= _MAX_INTEGER for value in integers):
                 raise ProgramError(f"its operator {node.op_type} has {attribute.name} out of bounds")
             copied.attribute.add().CopyFrom(attribute)
+            copied.attribute[-1].ClearField("doc_string")
 
 
-def _copy_ends(read: onnx.GraphProto, graph: onnx.GraphProto, image_size: tuple[int, int]) -> None:
+def _copy_ends(read: onnx.GraphProto, graph: onnx.GraphProto, names: _Names, image_size: tuple[int, int]) -> None:
     """Copy the input, fixed to one image, and the output, whose shape is still to be found."""
     if len(read.input) != 1 or len(read.output) != 1:
         raise ProgramError(f"it has {len(read.input)} inputs and {len(read.output)} outputs; expected 1")
-    pixels = graph.input.add(name=read.input[0].name).type.tensor_type
+    pixels = graph.input.add(name=names[read.input[0].name]).type.tensor_type
     pixels.elem_type = _UINT8
     for length in (1, *image_size, 3):
         pixels.shape.dim.add(dim_value=length)
-    graph.output.add(name=read.output[0].name).type.tensor_type.elem_type = _FLOAT32
+    graph.output.add(name=names[read.output[0].name]).type.tensor_type.elem_type = _FLOAT32
 
 
-def _copy_initializers(read: onnx.GraphProto, graph: onnx.GraphProto, n_bytes: int) -> list[tuple[int, int]]:
+def _copy_initializers(
+    read: onnx.GraphProto, graph: onnx.GraphProto, names: _Names, n_bytes: int
+) -> list[tuple[int, int]]:
     """Copy the tensors without their values; return where these lie in the weights."""
     spans, end = [], 0
     for tensor in read.initializer:
@@ -162,7 +178,7 @@ def _copy_initializers(read: onnx.GraphProto, graph: onnx.GraphProto, n_bytes: i
         _check_fields(tensor, {"name", "dims", "data_type", "doc_string"}, "tensor")
         if tensor.data_type not in SIZES or len(tensor.dims) > _MAX_AXES or any(length < 1 for length in tensor.dims):
             raise ProgramError(f"a tensor has the type {tensor.data_type} and the shape {list(tensor.dims)[:10]}")
-        graph.initializer.add(name=tensor.name, dims=tensor.dims, data_type=tensor.data_type)
+        graph.initializer.add(name=names[tensor.name], dims=tensor.dims, data_type=tensor.data_type)
         start, end = end, end + math.prod(tensor.dims) * SIZES[tensor.data_type]
         spans.append((start, end))
     if end != n_bytes:
