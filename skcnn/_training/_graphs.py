@@ -130,8 +130,6 @@ def get_graph(key: tuple[Any, ...], build: Callable[[], Graph]) -> Iterator[Grap
             _warn_of_shared_gpu()
             with timed("start"):
                 graph = _graphs[key] = build()
-            if devices is not None:
-                graph.model.shares_batches = True
         graph.n_users += 1
         _graphs.move_to_end(key)
         for other in [name for name, kept in _graphs.items() if not kept.n_users][: max(0, len(_graphs) - MAX_GRAPHS)]:
@@ -161,9 +159,13 @@ def n_graphs() -> int:
     return len(_graphs)
 
 
-@lru_cache(maxsize=1)
 def trainer_class() -> Any:
     """Return the class of models that are trained, which callbacks may save."""
+    return _trainer_class() if devices_in_training() is None else _sharing_class()
+
+
+@lru_cache(maxsize=1)
+def _trainer_class() -> Any:
     keras = import_keras()
 
     @keras.saving.register_keras_serializable("skcnn")
@@ -171,23 +173,6 @@ def trainer_class() -> Any:
         """The model that callbacks see. ``plain``, set in training, makes the network of standard layers of it."""
 
         plain: Any = None
-        #: Whether devices share batches, some of whose rows may be padded: those of weight 0.
-        shares_batches = False
-
-        def compile(self, *args: Any, **options: Any) -> None:
-            """Compile the model; metrics do not see padded rows."""
-            if self.shares_batches:
-                options["weighted_metrics"] = options.pop("metrics", None)
-            super().compile(*args, **options)
-
-        def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
-            """Update the metrics; all rows count alike, but for padded ones."""
-            if self.shares_batches and sample_weight is not None:
-                ops = keras.ops
-                sample_weight = keras.tree.map_structure(
-                    lambda weights: ops.cast(ops.not_equal(weights, 0), "float32"), sample_weight
-                )
-            return super().compute_metrics(x, y, y_pred, sample_weight)
 
         def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None) -> None:
             """Save the plain network, from pixels to what it predicts, which loads without this package."""
@@ -195,6 +180,34 @@ def trainer_class() -> Any:
             save(filepath, overwrite=overwrite, zipped=zipped)
 
     return Trainer
+
+
+@lru_cache(maxsize=1)
+def _sharing_class() -> Any:
+    keras = import_keras()
+    ops = keras.ops
+
+    @keras.saving.register_keras_serializable("skcnn")
+    class SharingTrainer(_trainer_class()):  # type: ignore[misc]
+        """A model whose batches devices share: some of their rows may be padded, those of weight 0."""
+
+        def compile(self, *args: Any, **options: Any) -> None:
+            """Compile the model; metrics do not see padded rows."""
+            options["weighted_metrics"] = options.pop("metrics", None)
+            super().compile(*args, **options)
+
+        def get_compile_config(self) -> None:
+            """Return None: a copy is compiled by whoever makes it."""
+
+        def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+            """Update the metrics; all rows count alike, except padded ones."""
+            if sample_weight is not None:
+                sample_weight = keras.tree.map_structure(
+                    lambda weights: ops.cast(ops.not_equal(weights, 0), "float32"), sample_weight
+                )
+            return super().compute_metrics(x, y, y_pred, sample_weight)
+
+    return SharingTrainer
 
 
 def _warn_of_shared_gpu() -> None:

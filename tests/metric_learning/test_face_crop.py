@@ -207,7 +207,7 @@ def test_what_is_missing_is_named(monkeypatch):
 @pytest.mark.skipif("SKCNN_SHARED" not in os.environ, reason="SKCNN_SHARED is not set")
 def test_mtcnn_finds_faces_in_larger_images(monkeypatch, tmp_path):
     pytest.importorskip("mtcnn", reason="mtcnn is not installed: pip install 'skcnn[faces]'")
-    folder = Path(os.environ["SKCNN_SHARED"]) / "data" / "faces_orl"
+    folder = Path(os.environ["SKCNN_SHARED"]).resolve() / "data" / "faces_orl"
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pnet.lz4").write_bytes(b"not what is unpickled")
     _mtcnn._detector.cache_clear()
