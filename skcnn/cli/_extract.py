@@ -31,7 +31,13 @@ def add_to(commands: Any) -> None:
         epilog="Images without labels (in a folder without folders, or a .csv without a column of labels) make a\n"
         "table without labels.\n\n"
         "With --rows-per-part the output is a folder (or a URL) of Parquet files, each of which appears when it is\n"
-        "whole: the same command goes on where it was interrupted, and memory does not grow with the number of images.",
+        "whole: the same command goes on where it was interrupted, and memory does not grow with the number of\n"
+        "images. In Python, skcnn.distributed.load_features reads the folder.\n\n"
+        "examples:\n"
+        "  skcnn extract flowers/ -o features.parquet\n"
+        "  skcnn extract flowers/ -o features.csv --cache features/\n"
+        "  skcnn extract flowers/ -o parts/ --rows-per-part 10000\n"
+        "  skcnn extract 'train-*.tfrecord' -o parts/ --rows-per-part 10000 --workers 4",
     )
     add_data(extract, shards=True)
     extract.add_argument(
