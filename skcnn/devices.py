@@ -1,4 +1,4 @@
-"""On which devices of a machine, or of several machines, networks are trained."""
+"""Training of networks on several devices, of one machine or of several machines."""
 
 from __future__ import annotations
 
@@ -25,51 +25,54 @@ _choice: ContextVar[Choice | None] = ContextVar("skcnn_devices", default=None)
 def on_devices(devices: int | Literal["auto"] = "auto", *, linear_scaling: bool = False) -> Iterator[None]:
     """Train networks within the block on several devices, which share each batch.
 
-    ``batch_size`` stays the number of images of a batch, of which each device gets an equal part. Gradients are those
-    of the whole batch, also of a smaller last one, and so are loss and metrics of an epoch: the history of a classifier
-    is the same as on one device, up to rounding.
+    ``batch_size`` is still the number of images per batch, and each device gets an equal part of a batch. Gradients are
+    computed over the whole batch, even a smaller last one, and so are the loss and the metrics of an epoch: the history
+    of a classifier is the same as on one device, up to rounding.
 
-    It is no parameter of estimators, since it changes nothing of what they learn: it belongs to the machine. So a saved
-    model does not hold it, a search does not try it, and it reaches estimators that are inside of others. joblib's
-    ``parallel_config`` and Keras's own distributions work in the same way.
+    Devices are not a parameter of estimators, because they belong to the machine and do not change what is learned. So
+    a saved model does not store them, a search does not vary them, and they also apply to estimators inside of others.
+    joblib's ``parallel_config`` and Keras's own distributions work in the same way.
 
     Parameters
     ----------
     devices : int or "auto", default="auto"
-        Number of devices. "auto" takes all GPUs that Keras finds; where it finds none or one, nothing changes (without
-        GPUs, the CPUs of the backend count, which are one unless it was configured otherwise). With JAX these are the
+        Number of devices. "auto" takes all GPUs that Keras finds; if it finds none or one, nothing changes (without
+        GPUs, the CPU devices of the backend are used: one, unless it was configured otherwise). With JAX these are the
         devices of all processes, after ``keras.distribution.initialize``.
     linear_scaling : bool, default=False
-        Whether ``batch_size`` is that of each device, so that batches are ``devices`` times as large. Learning rates
-        are multiplied by as much: the linear scaling rule of [1]_, without its warm-up, which batches of thousands
-        need. Fewer, larger steps use fast devices better, but they are other steps: what is learned differs.
+        Whether ``batch_size`` is the number of images per device, so that batches are ``devices`` times as large.
+        Learning rates are multiplied by the same factor. This is the linear scaling rule of [1]_, without its warm-up,
+        which batches of thousands of images need. Fewer, larger steps use fast devices better, but the trained model
+        differs.
 
     Raises
     ------
     TypeError
         If ``devices`` is neither "auto" nor an int.
     ValueError
-        If it is less than 1. In ``fit``: if there are not as many devices, if ``batch_size`` is not a multiple of
-        their number, or with ``batch_norm="train"``, which needs statistics of whole batches.
+        If ``devices`` is less than 1. In ``fit``: if fewer devices are available, if ``batch_size`` is not a multiple
+        of their number, or with ``batch_norm="train"``, which needs statistics of whole batches.
     RuntimeError
-        In ``fit``: if the backend of Keras cannot train on them. PyTorch cannot, nor can TensorFlow on several hosts.
+        In ``fit``: if the backend of Keras cannot train on several devices. PyTorch cannot, and TensorFlow cannot on
+        several hosts.
 
     See Also
     --------
-    skcnn.profile : Whether it is the network that training takes long for.
+    skcnn.profile : Shows whether the network takes most of the time of training.
 
     Notes
     -----
     It works for ``CNNClassifier``, ``CNNRegressor``, ``CNNLocalizer``, ``CNNDetector`` and ``CNNSegmenter``, on
     TensorFlow (``MirroredStrategy``) on one host and on JAX (``keras.distribution.DataParallel``) in any number of
-    processes. Others train on one device, and so are frozen layers and predictions run.
+    processes. Other estimators train on one device. Frozen layers and predictions also run on one device.
 
-    Three things are done by each device for its part of a batch, and so differ from one device: dropout and
-    augmentation in the network are drawn, and the heads of detectors and segmenters normalise over the batch, for
-    which a device should get eight images or more. The normalisation layers of the pretrained network are frozen.
+    Three things are done by each device separately for its part of a batch, so that results differ from those on one
+    device: dropout and augmentation in the network draw their random numbers, and the heads of detectors and segmenters
+    normalise over the batch. For the latter, each device should get eight images or more. The normalisation layers of
+    the pretrained network are frozen.
 
-    With several processes all of them call ``fit`` with the same data and the same integer ``random_state``; each
-    reads its part of each batch, and all end with the same weights. The first one writes checkpoints.
+    With several processes, all of them call ``fit`` with the same data and the same integer ``random_state``. Each
+    process reads its part of each batch, and all end with the same weights. The first process writes checkpoints.
 
     References
     ----------

@@ -21,42 +21,42 @@ STAGES = {
     "wait": "waiting for images that are read and decoded in other threads",
     "network": "the frozen network, or the frozen layers of one that is trained",
     "model": "training of networks and of BaggedSGDClassifier; predictions of trained networks",
-    "cache": "looking features up in a cache, and keeping them",
+    "cache": "looking up features in a cache, and storing them",
     "workers": "waiting for worker processes, which read, decode and run the network",
     "estimate": "estimating how good a model is on new images (skcnn fit)",
     "write": "writing tables, models and reports (the command line)",
     "other": "everything else: scikit-learn's estimators, tables, your own code",
     "read": "reading files, shards and URLs",
     "decode": "decoding and resizing images",
-    "batches": "putting batches together for a network in training; reading and decoding are part of it",
+    "batches": "assembling batches for a network that is trained; this includes reading and decoding",
 }
 """Stages of a profile, and what each of them is."""
 
 #: What would help, by what most time goes to.
 _ADVICE = {
-    "start": "It takes the same time for any number of images: give more of them to one call, or one process.",
+    "start": "It takes the same time for any number of images: use more images per call, or per process.",
     "read": (
         "Put images on a local disk; many small files are read faster from shards (skcnn.datasets.write_tfrecords). "
-        "A cache directory (cache=, --cache) saves the reading of files that it knows."
+        "A cache directory (cache=, --cache) saves reading files that it already knows."
     ),
     "decode": (
         "Store images at about the size that the network takes, and as JPEG: large ones cost most. More cores "
-        "help, too. A cache directory (cache=, --cache) saves the decoding of images that it knows."
+        "help, too. A cache directory (cache=, --cache) saves decoding images that it already knows."
     ),
-    "wait": "Images that are in memory are recognised by their content; cache=None saves that where each comes once.",
+    "wait": "Images in memory are looked up by their content: cache=None saves that if each is used only once.",
     "network": (
         "Use a GPU; on a CPU OpenVINO (extra openvino), precision bfloat16 or a smaller network. A cache directory "
-        "(cache=, --cache) saves the pass of images that it knows."
+        "(cache=, --cache) saves running images that it already knows."
     ),
     "model": (
-        "Train for fewer epochs, or open fewer layers: whatever is frozen runs once per image. A GPU helps networks. "
+        "Train for fewer epochs, or unfreeze fewer layers: frozen layers run once per image. A GPU helps networks. "
         "A classifier on the features of a frozen network is trained in seconds."
     ),
     "cache": "Put the cache directory on a local disk.",
     "workers": "Use more processes, or one with a GPU.",
     "estimate": "Cross-validation trains once per fold: --test-size 0.2 trains once, and --cv 0 estimates nothing.",
     "write": "Write to a local disk; .parquet is faster than .csv.",
-    "other": "It lies outside of what skcnn measures: Python's own profiler (python -m cProfile) finds it.",
+    "other": "skcnn does not measure this time: use Python's own profiler (python -m cProfile).",
 }
 #: A thread that reads for a network in training, and is busy for this fraction of the time, is what the network waits
 #: for.
@@ -69,7 +69,7 @@ class Profile:
     Parameters
     ----------
     recorder : Recorder
-        What the stages are recorded by.
+        Records the stages.
     """
 
     def __init__(self, recorder: Recorder):
@@ -79,7 +79,7 @@ class Profile:
 
     @property
     def seconds(self) -> float:
-        """Seconds since the block began; when it has ended, those that it took."""
+        """Seconds since the block began, or after its end, the seconds that it took."""
         return (self._recorder.clock() if self._end is None else self._end) - self._begin
 
     def frame(self) -> pd.DataFrame:
@@ -88,12 +88,12 @@ class Profile:
         Returns
         -------
         pandas.DataFrame
-            ``stage`` is one of :data:`STAGES`. ``seconds`` is the time that it took in the thread that runs the block;
-            it adds up to :attr:`seconds`, and so does ``fraction`` to 1. ``thread_seconds`` is the time that it took
-            in other threads meanwhile, added up over these, and ``threads`` how many were at it at once. ``images`` is
-            how often it was done for an image, and ``images_per_second`` how many it does per second by itself: over
-            ``seconds``, or where other threads do it over ``thread_seconds / threads``. Both are missing where a stage
-            counts no images.
+            ``stage`` is one of :data:`STAGES`. ``seconds`` is the time of the stage in the thread that runs the block,
+            and ``fraction`` its fraction of the total; they add up to :attr:`seconds` and to 1. ``thread_seconds`` is
+            its time in other threads, summed over these, and ``threads`` is the number of them that worked on it at the
+            same time. ``images`` is the number of images that it processed; an image that is processed twice counts
+            twice. ``images_per_second`` is the speed of the stage on its own: ``images`` divided by ``seconds``, or by
+            ``thread_seconds / threads`` if it runs in other threads. Both are missing if a stage does not count images.
 
         Examples
         --------
@@ -142,7 +142,7 @@ class Profile:
     def bottleneck(self) -> str:
         """The stage that most of the time goes to, one of :data:`STAGES`.
 
-        Where the job waits for images it is ``"read"`` or ``"decode"``, whichever takes longer.
+        If the job waits for images, it is ``"read"`` or ``"decode"``, whichever takes longer.
         """
         with self._recorder.lock:
             own, beside = dict(self._recorder.own), dict(self._recorder.beside)
@@ -182,9 +182,9 @@ class Profile:
 def profile(*, clock: Callable[[], float] = time.perf_counter) -> Iterator[Profile]:
     """Measure where the time of a block goes: reading, decoding, waiting, the network, the model.
 
-    It measures what this thread does, and the threads that read and decode images for it. Worker processes
-    (``n_jobs``) are one stage, ``"workers"``, and threads that you start are not seen. Where there is no such block,
-    nothing is measured.
+    It measures the current thread, and the threads that read and decode images for it. Worker processes (``n_jobs``)
+    are one stage, ``"workers"``, and threads that you start yourself are not measured. Outside of such a block, nothing
+    is measured.
 
     Parameters
     ----------
@@ -194,16 +194,16 @@ def profile(*, clock: Callable[[], float] = time.perf_counter) -> Iterator[Profi
     Yields
     ------
     Profile
-        To be looked at when the block has ended, or before.
+        Can be read after the end of the block, or within it.
 
     Notes
     -----
     Threads wait for each other, so ``thread_seconds`` include the time for which a thread had no core. TensorFlow reads
-    the batches of a network in training in a thread of its own: its time is ``"batches"``, and what the training waits
-    for it is part of ``"model"``. Where that thread is busy for 80 % of the time, reading or decoding is named as the
-    bottleneck.
+    the batches of a network that is trained in a separate thread, whose time is ``"batches"``; the time for which
+    training waits for it is part of ``"model"``. If that thread is busy for 80 % of the time or more, reading or
+    decoding is named as the bottleneck.
 
-    A block inside another one measures for itself: its time is ``"other"`` in the outer one.
+    A block inside another one is measured separately: its time is part of ``"other"`` in the outer block.
 
     Examples
     --------

@@ -174,7 +174,7 @@ MAY_IMPORT["cli"] = {"", *MAY_IMPORT, "persistence"}
 MAY_IMPORT["__main__"] = {"cli"}
 MAY_IMPORT["__init__"] = set()  # it loads its modules by name, when they are asked for
 
-HEAVY_AT_TOP = {"keras", "tensorflow", "jax", "torch", "scikeras", "matplotlib", "openvino"}
+HEAVY_AT_TOP = {"keras", "tensorflow", "jax", "torch", "scikeras", "matplotlib", "openvino", "onnx", "onnxruntime"}
 MAY_NAME_KERAS = {"_keras", "backbones", "engines", "_training", "neural_network"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -36,18 +36,18 @@ def add_boxes(parser: argparse.ArgumentParser) -> Any:
     boxes.add_argument(
         "--split",
         metavar="NAME",
-        help="of Pascal VOC: a list of images in ImageSets/Main, such as train (default: all); for masks in "
-        "ImageSets/Segmentation",
+        help="for Pascal VOC: the name of a list of images in ImageSets/Main, such as train, or for masks in "
+        "ImageSets/Segmentation (default: all images)",
     )
     boxes.add_argument(
         "--image-folder",
         metavar="FOLDER",
-        help="of COCO: where file names start from (default: the folder of the .json)",
+        help="for COCO: the folder that file names are relative to (default: the folder of the .json)",
     )
     boxes.add_argument(
         "--invalid",
         choices=["raise", "clip", "drop"],
-        help="what to do with boxes that leave their image or have no area: stop, cut them at the edges of the image, "
+        help="what to do with boxes that extend beyond the image or have no area: stop, clip them to the image, "
         "or leave them out (default: raise)",
     )
     return boxes

@@ -75,7 +75,9 @@ def _run(run: Callable[[argparse.Namespace], int | None], options: argparse.Name
 
 def add_profile(parser: argparse.ArgumentParser) -> None:
     """Add the option that shows where time goes."""
-    parser.add_argument("--profile", action="store_true", help="show where the time went, and what would help")
+    parser.add_argument(
+        "--profile", action="store_true", help="show which stage took the time, and what would make it faster"
+    )
 
 
 def add_features(parser: argparse.ArgumentParser, *, several_backbones: bool = False) -> None:
@@ -96,7 +98,9 @@ def add_features(parser: argparse.ArgumentParser, *, several_backbones: bool = F
         help="a .h5 file with the weights of the network, or the name of published ones (default: pretrained)"
         + ("; for several backbones NAME=FILE, once for each" if several_backbones else ""),
     )
-    features.add_argument("--layers", nargs="+", metavar="LAYER", help="bottleneck layers, joined (default: the last)")
+    features.add_argument(
+        "--layers", nargs="+", metavar="LAYER", help="bottleneck layers, whose features are joined (default: the last)"
+    )
     features.add_argument("--pooling", choices=["avg", "max", "none"], default="avg", help="(default: %(default)s)")
     features.add_argument("--image-size", type=whole_number, metavar="PIXELS", help="(default: the network's own)")
     features.add_argument(

@@ -28,11 +28,11 @@ def add_to(commands: Any) -> None:
         "extract",
         run,
         "write the features of images to a table (.parquet, .csv or .jsonl), or in parts to a folder",
-        epilog="Images without labels (in a folder without folders, or a .csv without a column of labels) make a\n"
+        epilog="Images without labels (in a folder without subfolders, or a .csv without a column of labels) make a\n"
         "table without labels.\n\n"
-        "With --rows-per-part the output is a folder (or a URL) of Parquet files, each of which appears when it is\n"
-        "whole: the same command goes on where it was interrupted, and memory does not grow with the number of\n"
-        "images. In Python, skcnn.distributed.load_features reads the folder.\n\n"
+        "With --rows-per-part the output is a folder (or a URL) of Parquet files, each of which appears only when it\n"
+        "is complete. After an interruption, the same command continues where it stopped. Memory does not grow with\n"
+        "the number of images. In Python, skcnn.distributed.load_features reads the folder.\n\n"
         "examples:\n"
         "  skcnn extract flowers/ -o features.parquet\n"
         "  skcnn extract flowers/ -o features.csv --cache features/\n"
@@ -51,9 +51,11 @@ def add_to(commands: Any) -> None:
         "--workers",
         type=whole_number,
         metavar="N",
-        help="as many processes of Dask on this machine (default: this one)",
+        help="Dask processes to start on this machine (default: none, this process does the work)",
     )
-    parts.add_argument("--scheduler", metavar="ADDRESS", help="workers of a Dask cluster, such as tcp://10.0.0.1:8786")
+    parts.add_argument(
+        "--scheduler", metavar="ADDRESS", help="use the workers of a Dask cluster, such as tcp://10.0.0.1:8786"
+    )
     add_features(extract)
 
 

@@ -64,22 +64,28 @@ def add_to(commands: Any) -> None:
     )
     add_data(fit, boxes=True)
     fit.add_argument(
-        "-o", "--output", type=output_path, metavar="MODEL", required=True, help="where to save it, such as m.skcnn"
+        "-o",
+        "--output",
+        type=output_path,
+        metavar="MODEL",
+        required=True,
+        help="where to save the model, such as m.skcnn",
     )
     fit.add_argument(
         "--task",
         choices=["classification", "detection", "segmentation", "identity"],
-        help="detection trains a detector of objects on images with boxes, segmentation a segmenter of pixels on "
-        "images with masks; identity enrols people, one folder each, and finds them again, or nobody (default: by the "
+        help="detection trains a detector on images with boxes, segmentation a segmenter on images with masks; "
+        "identity enrols people, one folder per person, and later recognises them, or nobody (default: chosen by the "
         "data, never identity)",
     )
     fit.add_argument(
         "--far",
         type=fraction,
         metavar="FRACTION",
-        help="of images of unknown people that --task identity may accept as somebody (default: 0.01)",
+        help="fraction of the images of unknown people that --task identity may accept as enrolled ones "
+        "(default: 0.01)",
     )
-    fit.add_argument("--html", type=output_path, metavar="PATH", help="also write a report of the estimate")
+    fit.add_argument("--html", type=output_path, metavar="PATH", help="also write a report with the estimate")
     estimate = fit.add_mutually_exclusive_group()
     estimate.add_argument(
         "--cv",
@@ -115,7 +121,7 @@ def add_to(commands: Any) -> None:
     head.add_argument(
         "--search",
         action="store_true",
-        help="choose backbone (give --backbone several times), layer and penalty by log-loss",
+        help="choose the backbone (give --backbone several times), the layer and the penalty by log-loss",
     )
     add_features(fit, several_backbones=True)
     add_boxes(fit)
@@ -126,25 +132,34 @@ def add_to(commands: Any) -> None:
         "--head-epochs",
         type=whole_number,
         metavar="N",
-        help="epochs of what finds boxes or masks, on features that are computed once per image (default: 20 for "
+        help="epochs of the head for boxes or masks, on features that are computed once per image (default: 20 for "
         "boxes, 12 for masks)",
     )
-    tune.add_argument("--fine-tune", action="store_true", help="train a new head, then the network with it")
+    tune.add_argument(
+        "--fine-tune", action="store_true", help="train a new head, and then the head and the network together"
+    )
     tune.add_argument(
         "--unfreeze",
         type=layers_to_unfreeze,
         metavar="LAYERS",
         help="all; none; the name of the first layer; -20 for the last 20; or 0.3 for the last 30 %% (default: 0.5)",
     )
-    tune.add_argument("--epochs", type=count, metavar="N", help="of fine-tuning (default: 5)")
+    tune.add_argument("--epochs", type=count, metavar="N", help="epochs of fine-tuning (default: 5)")
     tune.add_argument(
-        "--learning-rate", type=positive, metavar="RATE", help="of fine-tuning (default: 3e-5; boxes and masks: 1e-4)"
+        "--learning-rate",
+        type=positive,
+        metavar="RATE",
+        help="learning rate of fine-tuning (default: 3e-5; boxes and masks: 1e-4)",
     )
-    tune.add_argument("--augmentation", choices=["light", "standard"], help="change training images at random")
+    tune.add_argument("--augmentation", choices=["light", "standard"], help="change training images randomly")
     tune.add_argument(
-        "--early-stopping", action="store_true", help="end when the loss on a tenth of the images no longer falls"
+        "--early-stopping",
+        action="store_true",
+        help="stop when the loss on a held-out tenth of the images no longer falls",
     )
-    tune.add_argument("--checkpoint", metavar="FOLDER", help="save every epoch there; a killed run resumes")
+    tune.add_argument(
+        "--checkpoint", metavar="FOLDER", help="save the state there after every epoch, so that a killed run can resume"
+    )
 
 
 def _add_segmenter(masks: Any) -> None:
@@ -152,7 +167,7 @@ def _add_segmenter(masks: Any) -> None:
     masks.add_argument(
         "--architecture",
         choices=["unet", "fcn8", "fcn16", "fcn32"],
-        help="what finds masks: a U-Net has the best edges, an FCN is quicker (default: unet)",
+        help="the head: a U-Net has the most accurate edges, an FCN is faster (default: unet)",
     )
     masks.add_argument(
         "--loss",
@@ -163,7 +178,7 @@ def _add_segmenter(masks: Any) -> None:
     masks.add_argument(
         "--flips",
         choices=["horizontal", "both", "none"],
-        help="mirror images to train on as well; both also top and bottom (default: horizontal)",
+        help="also train on mirrored images: left to right, or with both also top to bottom (default: horizontal)",
     )
 
 

@@ -31,15 +31,17 @@ def add_to(commands: Any) -> None:
         "  skcnn generate digits.skcnn -n 30 --label 7 -o sevens/\n"
         "  skcnn generate digits.skcnn -n 64 -o grid.png --scale 4",
     )
-    parser.add_argument("model", type=model_path, help="a file that `skcnn.save` wrote, of an ImageGAN for instance")
-    parser.add_argument("-n", "--number", type=whole_number, default=64, metavar="N", help="(default: %(default)s)")
+    parser.add_argument("model", type=model_path, help="a file that `skcnn.save` wrote, for instance of an ImageGAN")
+    parser.add_argument(
+        "-n", "--number", type=whole_number, default=64, metavar="N", help="how many images (default: %(default)s)"
+    )
     parser.add_argument(
         "-o",
         "--output",
         type=_output,
         metavar="FOLDER|FILE",
         required=True,
-        help="a folder, which is made, or a .png file for one grid",
+        help="a folder, created if needed, or a .png file for one grid",
     )
     parser.add_argument("--label", metavar="CLASS", help="the class of all images (default: all classes)")
     parser.add_argument("--scale", type=whole_number, default=1, metavar="K", help="enlarge pixels K times")

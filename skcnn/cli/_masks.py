@@ -37,18 +37,18 @@ def add_masks(parser: argparse.ArgumentParser) -> Any:
         "--mask-folder",
         type=folder_of_images,
         metavar="FOLDER",
-        help="of masks with the names of the images, as lossless files such as .png (default: masks/ beside images/)",
+        help="folder of masks: lossless files such as .png, named like the images (default: masks/ beside images/)",
     )
-    masks.add_argument("--mask-suffix", metavar="TEXT", help="what names of masks have at their end, such as _mask")
+    masks.add_argument("--mask-suffix", metavar="TEXT", help="what the file names of masks end in, such as _mask")
     masks.add_argument(
         "--colors",
         nargs="+",
         type=label_color,
         metavar="COLOR",
-        help="what pixels are of each class, from 0 on, if not its label: 0 255 for black and white, 0,0,0 128,0,0 for "
-        "RGB; 255=0,0,0 says which colour to ignore",
+        help="the colour of each class in the masks, from class 0 on, if pixels are not labels: 0 255 for black and "
+        "white, 0,0,0 128,0,0 for RGB; 255=0,0,0 sets the colour to ignore",
     )
-    masks.add_argument("--class-names", nargs="+", metavar="NAME", help="of the labels from 0 on, for reports")
+    masks.add_argument("--class-names", nargs="+", metavar="NAME", help="names of the classes from 0 on, for reports")
     return masks
 
 

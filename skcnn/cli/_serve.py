@@ -21,13 +21,13 @@ def add_to(commands: Any) -> None:
         "serve",
         run,
         "serve saved models over HTTP: predictions of images as JSON, and a page to drop images on",
-        epilog="Only this machine reaches the server, unless --host says otherwise; it then needs a token, which\n"
-        "clients send as `Authorization: Bearer TOKEN`. Put a proxy with TLS before it.\n\n"
+        epilog="Only this machine can reach the server, unless --host sets another address. It then needs a token,\n"
+        "which clients send as `Authorization: Bearer TOKEN`. Put a proxy with TLS in front of it.\n\n"
         "  POST /predict/NAME          images as multipart files, JSON of base64, or one as the body\n"
         "  POST /explain/NAME          Grad-CAM of one image, as PNG\n"
         "  POST /v2/models/NAME/infer  the Open Inference Protocol\n"
         "  GET  /                      the page; /healthz, /metrics, /models, /openapi.json\n\n"
-        "A file that is replaced is loaded again, and answers once it is loaded.\n\n"
+        "A file that is replaced is loaded again; until then, the old model answers.\n\n"
         "examples:\n"
         "  skcnn serve flowers.skcnn\n"
         "  curl -F images=@a.jpg http://127.0.0.1:8000/predict\n"
@@ -38,24 +38,28 @@ def add_to(commands: Any) -> None:
         nargs="+",
         type=_named,
         metavar="MODEL",
-        help="files that `skcnn fit` wrote; flowers.skcnn is called flowers, and NAME=FILE gives another name",
+        help="files that `skcnn fit` wrote; flowers.skcnn is served as flowers, and NAME=FILE as NAME",
     )
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="(default: %(default)s)")
-    parser.add_argument("--port", type=port, default=8000, metavar="N", help="0 is a free one (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=port, default=8000, metavar="N", help="0 chooses a free port (default: %(default)s)"
+    )
     parser.add_argument(
         "--token-file",
         metavar="FILE",
         help=f"a file with the token of clients, at least 16 letters (default: the environment variable {TOKEN})",
     )
-    parser.add_argument("--no-explain", action="store_true", help="no Grad-CAM, for which Keras is loaded when asked")
+    parser.add_argument(
+        "--no-explain", action="store_true", help="do not offer Grad-CAM, whose first request loads Keras"
+    )
     limits = parser.add_argument_group("limits")
     for name, kind, metavar, text in (
-        ("--max-body", positive, "MB", "of a request (default: 33.6)"),
-        ("--max-images", whole_number, "N", "of a request (default: 32)"),
-        ("--max-pixels", whole_number, "N", "of an image (default: 50,000,000)"),
-        ("--max-batch", whole_number, "N", "images that run together (default: 32)"),
-        ("--max-wait", positive, "SECONDS", "for images that are being decoded (default: 0.005)"),
-        ("--max-queue", whole_number, "N", "images that wait, beyond which the answer is 503 (default: 256)"),
+        ("--max-body", positive, "MB", "megabytes per request (default: 33.6)"),
+        ("--max-images", whole_number, "N", "images per request (default: 32)"),
+        ("--max-pixels", whole_number, "N", "pixels per image (default: 50,000,000)"),
+        ("--max-batch", whole_number, "N", "images per batch (default: 32)"),
+        ("--max-wait", positive, "SECONDS", "how long to wait for images that are being decoded (default: 0.005)"),
+        ("--max-queue", whole_number, "N", "images that may wait; further ones are answered with 503 (default: 256)"),
     ):
         limits.add_argument(name, type=kind, metavar=metavar, help=text)
 

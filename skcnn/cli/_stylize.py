@@ -23,8 +23,8 @@ def add_to(commands: Any) -> None:
         "stylize",
         run,
         "make an image with the content of one image in the style of others",
-        epilog="The pixels of the result are optimised, so that maps of a pretrained network say the same as for the\n"
-        "content, and their Gram matrices the same as for the style (Gatys et al. 2015). That takes a minute at 256\n"
+        epilog="The pixels of the result are optimised so that the feature maps of a pretrained network match those\n"
+        "of the content, and their Gram matrices those of the style (Gatys et al. 2015). That takes a minute at 256\n"
         "pixels on two cores with a small network, and much longer with VGG19 or more pixels: try --size 256 first.\n\n"
         "examples:\n"
         "  skcnn stylize content.jpg style.jpg -o out.png\n"
@@ -76,7 +76,7 @@ def add_to(commands: Any) -> None:
         type=positive,
         default=1.0,
         metavar="FACTOR",
-        help="size of strokes: of the style beside the content (default: %(default)g)",
+        help="size of the style relative to the content: larger values give larger strokes (default: %(default)g)",
     )
     parser.add_argument(
         "--max-iter",
@@ -89,7 +89,7 @@ def add_to(commands: Any) -> None:
         "--preview",
         type=_image_output,
         metavar="FILE",
-        help=f"write the image so far there, every {_EVERY} iterations",
+        help=f"write the image so far to this file, every {_EVERY} iterations",
     )
     network = parser.add_argument_group("network and optimisation")
     network.add_argument(
@@ -112,10 +112,10 @@ def add_to(commands: Any) -> None:
         "--init",
         choices=["content", "noise"],
         default="content",
-        help="what the optimisation begins with (default: %(default)s)",
+        help="what the optimisation starts from (default: %(default)s)",
     )
     network.add_argument("--optimizer", choices=["lbfgs", "adam"], default="lbfgs", help="(default: %(default)s)")
-    network.add_argument("--seed", type=int, default=0, metavar="N", help="of --init noise (default: %(default)s)")
+    network.add_argument("--seed", type=int, default=0, metavar="N", help="seed of --init noise (default: %(default)s)")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -41,9 +41,10 @@ def load_mask_folder(
     images : str or path-like
         Folder of the images.
     masks : str or path-like
-        Folder of the masks: image files whose pixels are labels, with the names of the images but for the extension.
+        Folder of the masks: image files whose pixels are labels, with the same names as the images, except for the
+        extension.
     suffix : str, default=""
-        What names of masks have at their end beside, such as ``"_mask"``.
+        What the names of masks have at their end in addition, such as ``"_mask"``.
 
     Returns
     -------
@@ -57,7 +58,7 @@ def load_mask_folder(
     FileNotFoundError
         If a folder is missing, there are no masks, or a mask has no image.
     ValueError
-        If two images, or two masks, have the same name but for the extension.
+        If two images, or two masks, have the same name, except for the extension.
 
     Warns
     -----
@@ -109,8 +110,8 @@ def load_voc_masks(root: str | os.PathLike[str], *, split: str | None = None) ->
     X : DataFrame of shape (n_images, 1)
         Column "path", in natural order or that of the list.
     y : ndarray of shape (n_images,), object
-        Paths of the masks: labels are positions in ``VOC_CLASSES``, and 255 at the edges of objects, which do not
-        count. They are not read yet.
+        Paths of the masks: labels are positions in ``VOC_CLASSES``, and 255 at the edges of objects, which are ignored.
+        They are not read yet.
 
     Raises
     ------
@@ -167,7 +168,7 @@ def load_coco_masks(
     X : DataFrame of shape (n_images, 1)
         Column "path", in the order of the file, images without annotations included.
     y : ndarray of shape (n_images,), object
-        Masks: see :func:`skcnn.images.masks_from_coco`. To read them takes the extra ``detection``.
+        Masks: see :func:`skcnn.images.masks_from_coco`. Reading them needs the extra ``detection``.
     names : list
         Names of the classes, ``"background"`` first.
 

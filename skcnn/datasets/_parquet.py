@@ -1,4 +1,4 @@
-"""Images in Parquet files, as Hugging Face has them."""
+"""Images in Parquet files, in Hugging Face's layout."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class _Groups:
 class ParquetImages(ImageSource):
     """Images in a column of Parquet files, as X.
 
-    The column holds encoded images (binary), or as Hugging Face's data sets have it ``{"bytes", "path"}``.
+    The column holds encoded images (binary), or structs of ``{"bytes", "path"}``, as in Hugging Face's data sets.
 
     Parameters
     ----------
@@ -75,17 +75,17 @@ class ParquetImages(ImageSource):
 
     See Also
     --------
-    write_tfrecords : Makes shards of which any row is read by itself: ``write_tfrecords(X, X.labels(), "shards/")``.
+    write_tfrecords : Makes shards in which each row can be read alone: ``write_tfrecords(X, X.labels(), "shards/")``.
     skcnn.images.HuggingFaceImages : A data set that the library ``datasets`` has loaded.
     skcnn.images.ImageSource : What all sources can do.
 
     Notes
     -----
-    Parquet is read by row group: rows that are wanted together are sorted by it, and the groups read last are kept, 256
-    MiB of them. Rows in order, such as extraction reads them, cost one reading of each group. For training in random
-    order, which would read a group for each image, write TFRecord shards first.
+    Parquet files are read by whole row groups: rows that are requested together are sorted by group, and the last
+    groups are kept, up to 256 MiB. Reading rows in order, as extraction does, reads each group once. Training in random
+    order would read a group for each image, so write TFRecord shards first.
 
-    Checksums of pages are compared where a file has them.
+    Checksums of pages are verified if a file has them.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Images in a database, by any driver of Python's DB-API."""
+"""Images in a database, with any driver of Python's DB-API."""
 
 from __future__ import annotations
 
@@ -80,33 +80,34 @@ def _close(held: list[Any]) -> None:
 
 
 class QueryImages(ImageSource):
-    """Images in a database, as X: of a key and an encoded image per row, by any driver of Python's DB-API.
+    """Images in a database, as X: one key and one encoded image per row, with any driver of Python's DB-API.
 
     Parameters
     ----------
     connect : callable
-        Returns a connection; called once per process that reads, and again where a connection was lost. Worker
-        processes get it pickled: a function of a module, or ``functools.partial(sqlite3.connect, "shop.db")``.
+        Returns a connection; called once per process that reads, and again if the connection is lost. It must be
+        possible to pickle it for worker processes: use a function of a module, or
+        ``functools.partial(sqlite3.connect, "shop.db")``.
     keys : array-like of shape (n_samples,)
-        The keys of the rows, integers or text: they say which images, and in which order.
+        The keys of the rows, integers or text. They select the images and their order.
     sql : str
-        A query for two columns, the key and the image, with ``{keys}`` where a list of keys goes:
+        A query for two columns, the key and the image, with ``{keys}`` in place of the list of keys:
         ``"SELECT id, image FROM products WHERE id IN ({keys})"``. Keys are given to the driver as parameters, up to 500
         at a time.
     labels : str or None, default=None
-        The same for the key and the label, for :meth:`labels`.
+        A query for the key and the label, for :meth:`labels`.
     versions : array-like of shape (n_samples,) or None, default=None
-        For each key something that changes with its image, such as the time of its last change. With it, caches know an
-        image that they have seen; without it, every image is read to know what it is.
+        For each key a value that changes with its image, such as the time of its last change. With it, caches recognise
+        an image that they have seen; without it, every image is read to identify it.
 
     Raises
     ------
     ValueError
-        If a query has no ``{keys}``, or versions are not one per key.
+        If a query has no ``{keys}``, or the number of versions is not that of keys.
 
     See Also
     --------
-    skcnn.images.ImageSource : What all sources can do; write one for a database without SQL.
+    skcnn.images.ImageSource : What all sources can do; subclass it for a database without SQL.
 
     References
     ----------

@@ -25,7 +25,7 @@ class TarImages(ShardedImages):
     """Images in tar files, in the layout of WebDataset, as X.
 
     The members of a sample follow each other and have the same path up to the first dot of the name: ``0001.jpg`` and
-    ``0001.cls``. Nothing is unpacked: members are read where they lie.
+    ``0001.cls``. Nothing is unpacked: members are read from their positions in the file.
 
     Parameters
     ----------
@@ -54,9 +54,9 @@ class TarImages(ShardedImages):
 
     Notes
     -----
-    The headers of all members are read when it is opened. Tar has checksums of headers only: what is damaged in an
-    image is found when it is decoded. Behind a damaged header no member of that shard can be found, and a shard that
-    was cut has no end: that is one row without an image, named by shard and offset.
+    The headers of all members are read when the source is opened. Tar has checksums only for headers, so a damaged
+    image is only found when it is decoded. After a damaged header, no further member of that shard can be found; this,
+    or a truncated shard, gives one row without an image, named by shard and offset.
 
     References
     ----------
@@ -107,7 +107,7 @@ class TarImages(ShardedImages):
             self._labels_at.append(members.get(self.label))
         if damaged_at is not None:
             what = "the archive has no end" if damaged_at == shard.size else "damaged header of a member"
-            reasons[len(offsets)] = f"{what}, and members behind it are missing"
+            reasons[len(offsets)] = f"{what}, and members after it are missing"
             offsets.append(damaged_at)
             sizes.append(0)
             self._labels_at.append(None)
@@ -137,7 +137,7 @@ class TarImages(ShardedImages):
                     if place is not None and place.offset + place.size > self.shards[number].size:
                         parsed[row] = ValueError("the shard ends within the label")
                     elif place is None:
-                        parsed[row] = ValueError(f"the sample has no member .{self.label}; label= names another one")
+                        parsed[row] = ValueError(f"the sample has no member .{self.label}; label= sets another one")
                     else:
                         parsed[row] = read_at(file, *place).decode("utf-8", "surrogateescape").strip()
         labels = self._parsed_labels(rows, parsed)
@@ -155,7 +155,7 @@ def _samples_of(shard: Shard) -> tuple[list[dict[str, _Member]], int | None]:
         tar = tarfile.open(shard.path, "r:", errorlevel=0)  # noqa: SIM115 (closed below)
     except tarfile.ReadError:
         raise ValueError(
-            f"{shard.path} cannot be read as a tar archive without compression; expected one. Decompress .tar.gz and "
+            f"{shard.path} is not an uncompressed tar archive; expected one. Decompress .tar.gz and "
             "the like first: only a plain archive can be read from any place."
         ) from None
     with tar, suppress(tarfile.ReadError):  # of a shard that ends within a member

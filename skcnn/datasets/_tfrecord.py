@@ -14,8 +14,8 @@ from skcnn.datasets._tfrecord_format import FOOT, HEAD, Values, features_of, len
 class TFRecordImages(ShardedImages):
     """Images in TFRecord files, as X.
 
-    Each record is a ``tf.train.Example`` with an encoded image, as TensorFlow Datasets and :func:`write_tfrecords` have
-    them. TensorFlow is not used.
+    Each record is a ``tf.train.Example`` with an encoded image, as written by TensorFlow Datasets and
+    :func:`write_tfrecords`. TensorFlow is not used.
 
     Parameters
     ----------
@@ -48,9 +48,9 @@ class TFRecordImages(ShardedImages):
 
     Notes
     -----
-    To find the records, 12 bytes of each are read when it is opened. Checksums of lengths are compared then, and
-    those of records whenever they are read: a damaged record is a row without an image, named by shard and offset.
-    Behind a damaged length, no record of that shard can be found: that is one such row.
+    To find the records, 12 bytes of each are read when the source is opened. The checksums of lengths are verified
+    then, and those of records whenever they are read: a damaged record is a row without an image, named by shard and
+    offset. After a damaged length, no further record of that shard can be found; the rest of the shard is one such row.
 
     References
     ----------
@@ -107,7 +107,7 @@ class TFRecordImages(ShardedImages):
                     )
                 if length is None or at + HEAD + length + FOOT > shard.size:
                     what = "its length is damaged" if length is None else "the file ends within it"
-                    reasons[len(offsets)] = f"damaged record: {what}, and no record behind it can be found"
+                    reasons[len(offsets)] = f"damaged record: {what}, and no record after it can be found"
                 offsets.append(at)
                 sizes.append(HEAD + (length or 0) + FOOT)
                 if reasons:
@@ -121,7 +121,7 @@ class TFRecordImages(ShardedImages):
             raise content
         data = content[HEAD:-FOOT]
         if int.from_bytes(content[-FOOT:], "little") != masked_crc(data):
-            raise ValueError("damaged record: its bytes do not have their checksum")
+            raise ValueError("damaged record: its checksum does not match")
         return features_of(data)
 
     def _image(self, content: bytes, row: int) -> bytes:

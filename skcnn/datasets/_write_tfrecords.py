@@ -1,4 +1,4 @@
-"""Images and labels into TFRecord files."""
+"""Writes images and labels to TFRecord files."""
 
 from __future__ import annotations
 
@@ -36,8 +36,9 @@ def write_tfrecords(
 ) -> list[str]:
     """Write images and their labels to TFRecord files, which :class:`TFRecordImages` and ``tf.data`` read.
 
-    Files and encoded bytes are written as they are; arrays and PIL images as PNG, without loss. A shard appears when it
-    is whole. Call it again with the same data after an interruption: shards that are there are kept.
+    The bytes of files and encoded images are written unchanged; arrays and PIL images are written as PNG, without loss.
+    A shard appears only when it is complete. After an interruption, call it again with the same data: existing shards
+    are kept.
 
     Parameters
     ----------
@@ -46,11 +47,11 @@ def write_tfrecords(
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), or None
         Labels: integers (kept as int64), text, or other numbers (kept as float32). None writes none.
     out : path-like
-        Folder for the shards and a ``manifest.json``, which tells whether they are of the same data; made if it is not
-        there. Shards are called ``images-00000-of-00010.tfrecord``.
+        Folder for the shards and a ``manifest.json``, which identifies their data; created if it does not exist. Shards
+        are named ``images-00000-of-00010.tfrecord``.
     images_per_shard : int, default=1000
-        Images per shard: some 100 MB of camera images. Larger shards are fewer files, smaller ones are shared more
-        evenly by workers.
+        Images per shard: some 100 MB of camera images. Larger shards mean fewer files; smaller shards are distributed
+        more evenly among workers.
     root : path-like or None, default=None
         Folder or URL that relative paths start from; None is the current folder.
 
@@ -62,8 +63,8 @@ def write_tfrecords(
     Raises
     ------
     skcnn.images.BadImageError
-        If rows cannot be read; shards without such rows are written. Images are not decoded:
-        :func:`skcnn.images.drop_bad_images` before finds those that cannot be.
+        If rows cannot be read; shards without such rows are written. Images are not decoded: to find those that cannot
+        be decoded, call :func:`skcnn.images.drop_bad_images` first.
     ImportError
         If ``google-crc32c`` is not installed; it comes with the extra ``tfrecord``.
     TypeError

@@ -1,4 +1,4 @@
-"""Parts by the workers of a Dask cluster."""
+"""Parts that are computed by the workers of a Dask cluster."""
 
 from __future__ import annotations
 

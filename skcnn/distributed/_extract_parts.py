@@ -1,4 +1,4 @@
-"""Features in parts, by this process or by the workers of a cluster."""
+"""Features in parts, computed by this process or by the workers of a cluster."""
 
 from __future__ import annotations
 
@@ -33,36 +33,36 @@ def extract_parts(
     n_workers: int | None = None,
     verbose: int | str = "auto",
 ) -> FeatureParts:
-    """Write the features of images in parts: Parquet files, each of which appears when it is whole.
+    """Write the features of images in parts: Parquet files, each of which appears only when it is complete.
 
-    A part is written by the process that has computed it, so that memory does not grow with the number of images. Call
-    it again after an interruption: parts that are there stay as they are.
+    A part is written by the process that computed it, so that memory does not grow with the number of images. After an
+    interruption, call it again: existing parts are kept.
 
     Parameters
     ----------
     X : array-like of n_samples images
         What the transformer takes: see :func:`skcnn.images.as_images`. A source, such as
-        :class:`skcnn.datasets.TFRecordImages`, is sent to workers as its rows, and read there.
+        :class:`skcnn.datasets.TFRecordImages`, is sent to the workers as row numbers, and the workers read its images.
     transformer : transformer
-        Such as :class:`skcnn.feature_extraction.BottleneckFeatures`; stateless, or fitted. Its ``cache="memory"`` keeps
-        up to 1 GiB of features that parts do not need: None takes less.
+        Such as :class:`skcnn.feature_extraction.BottleneckFeatures`; stateless, or fitted. Set its ``cache=None`` to
+        save memory: ``"memory"`` keeps up to 1 GiB of features, which parts do not need.
     out : path-like
-        Folder, or URL for fsspec (extra ``remote``); made if it is not there. It has ``manifest.json`` and parts that
-        are called ``part-00000-of-00010.parquet``, with the columns ``path``, ``label`` (if y is given) and
+        Folder, or URL for fsspec (extra ``remote``); created if it does not exist. It will hold ``manifest.json`` and
+        parts named ``part-00000-of-00010.parquet``, with the columns ``path``, ``label`` (if y is given) and
         ``features`` (lists of float32, of a fixed size).
     y : array-like of shape (n_samples,) or None, default=None
-        Labels to keep beside the features.
+        Labels to store with the features.
     rows_per_part : int, default=10,000
-        Samples per part: what is lost at most when it is interrupted, and what memory holds at a time (51 MB for
+        Samples per part: at most so many are lost in an interruption, and so many are in memory at a time (51 MB for
         MobileNetV2).
     engine : {"local", "dask"}, default="local"
-        ``"local"``: this process, which uses all cores. ``"dask"``: the workers of a Dask cluster (extra ``dask``); a
-        worker that ends takes nothing along but the part that it was at, which another one computes.
+        ``"local"``: this process, which uses all cores. ``"dask"``: the workers of a Dask cluster (extra ``dask``); if
+        a worker ends, only its current part is lost, and another worker computes that part.
     address : str or None, default=None
-        Of Dask's scheduler, such as ``"tcp://10.0.0.1:8786"``. None starts workers on this machine. Workers write to
-        ``out`` themselves: it must be the same folder for all of them.
+        Address of Dask's scheduler, such as ``"tcp://10.0.0.1:8786"``. None starts workers on this machine. Workers
+        write to ``out`` themselves, so it must be the same folder for all of them.
     n_workers : int or None, default=None
-        Worker processes to start where there is no ``address``; None is one per two cores. Each loads a network.
+        Worker processes to start if there is no ``address``; None is one per two cores. Each loads a network.
     verbose : int or "auto", default="auto"
         Whether to show a progress bar. "auto" shows one in a terminal or a notebook where the job takes longer than 5
         seconds, 1 from the first part on, 0 never.
@@ -70,16 +70,16 @@ def extract_parts(
     Returns
     -------
     FeatureParts
-        The features, to be read: what :func:`load_features` returns.
+        The features, ready to read, as :func:`load_features` returns them.
 
     Raises
     ------
     skcnn.images.BadImageError
-        If rows give no image and the transformer raises for them. All parts without such rows are written.
+        If rows have no image and the transformer raises an error for them. All parts without such rows are written.
     ImportError
         If ``engine="dask"`` and Dask is not installed.
     ValueError
-        If a parameter is invalid, or ``out`` has parts of other images, labels or another transformer.
+        If a parameter is invalid, or ``out`` holds parts of other images, other labels or another transformer.
 
     See Also
     --------

@@ -1,4 +1,4 @@
-"""By what an extraction is known: the images, the labels, and what computes the features."""
+"""Identifies an extraction: by the images, the labels, and the transformer that computes the features."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ _HOW = frozenset({"batch_size", "cache", "engine", "memory", "n_jobs", "verbose"
 
 
 def fingerprint(X: Any, labels: np.ndarray | None, transformer: Any) -> str:
-    """Return by what an extraction is known; the same in every process.
+    """Return the fingerprint of an extraction, which is the same in every process.
 
-    Files are known by their paths, rows of sources by their stamps or names, and what is in memory by its content.
+    Files are identified by their paths, rows of sources by their stamps or names, and images in memory by their
+    content.
     """
     digest = hashlib.blake2b(digest_size=16)
     digest.update(json.dumps(_identity(transformer)).encode())
@@ -31,7 +32,7 @@ def fingerprint(X: Any, labels: np.ndarray | None, transformer: Any) -> str:
 
 
 def row_names(X: Any) -> list[str]:
-    """Return by what each row is known."""
+    """Return the identity of each row."""
     try:
         images = as_images(X)
     except (TypeError, ValueError):

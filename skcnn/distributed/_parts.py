@@ -119,7 +119,7 @@ class FeatureParts:
     folder : str
         Folder or URL of the parts.
     manifest : dict
-        What ``manifest.json`` says.
+        The content of ``manifest.json``.
 
     Attributes
     ----------
@@ -156,7 +156,7 @@ class FeatureParts:
         Raises
         ------
         ValueError
-            If a part is damaged, or of another extraction.
+            If a part is damaged, or belongs to another extraction.
         """
         for name in self._names:
             table = self._read(name)
@@ -189,8 +189,8 @@ class FeatureParts:
         Parameters
         ----------
         out : path-like or None, default=None
-            A ``.npy`` file to copy them to, which is then memory-mapped: for more of them than memory holds. None keeps
-            them in memory.
+            A ``.npy`` file to copy them to, which is then memory-mapped: for more features than fit in memory. None
+            returns an array in memory.
 
         Returns
         -------
@@ -253,7 +253,7 @@ class FeatureParts:
 
 
 def load_features(path: str | os.PathLike[str]) -> FeatureParts:
-    """Return the features that :func:`extract_parts` wrote; nothing is read but the manifest.
+    """Return the features that :func:`extract_parts` wrote; only the manifest is read at first.
 
     Parameters
     ----------
@@ -267,9 +267,9 @@ def load_features(path: str | os.PathLike[str]) -> FeatureParts:
     Raises
     ------
     FileNotFoundError
-        If there is no extraction.
+        If the folder holds no extraction.
     ValueError
-        If parts are missing: the extraction has not ended.
+        If parts are missing, because the extraction is not finished.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a worker does: the features of some rows, written as a part."""
+"""The work of a worker: it computes the features of some rows, and writes them as a part."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Job:
 
 
 def rows_of(data: Any, part: Part) -> Any:
-    """Return the rows of a part, of X or y, as its own type; None of None."""
+    """Return the rows of a part, of X or y, in the same type as X or y; None if they are None."""
     rows = slice(part.start, part.stop)
     return None if data is None else data.iloc[rows] if hasattr(data, "iloc") else data[rows]
 
@@ -72,7 +72,7 @@ def _as_parquet(job: Job, part: Part, X: Any, labels: np.ndarray | None, feature
 
 
 def _names(transformer: Any, n_features: int) -> list[str]:
-    """Return the names of features, as far as the transformer says them."""
+    """Return the names of features, if the transformer has them."""
     try:
         names = [str(name) for name in transformer.get_feature_names_out()]
     except Exception:  # not fitted, or it does not know

@@ -6,6 +6,7 @@ one compiled network per process and configuration, shared by all callers.
 """
 
 from skcnn.engines._engine import TOLERANCES, Engine, Tolerance
+from skcnn.engines._onnxruntime import ONNXRuntimeNetwork, is_onnxruntime_installed
 from skcnn.engines._openvino_engine import OpenVINONetwork, is_openvino_installed, read_openvino, write_openvino
 from skcnn.engines._plan import ENGINES, PRECISIONS, Output, Plan
 from skcnn.engines._registry import clear_engines, get_engine, network_lock
@@ -15,12 +16,14 @@ __all__ = [
     "PRECISIONS",
     "TOLERANCES",
     "Engine",
+    "ONNXRuntimeNetwork",
     "OpenVINONetwork",
     "Output",
     "Plan",
     "Tolerance",
     "clear_engines",
     "get_engine",
+    "is_onnxruntime_installed",
     "is_openvino_installed",
     "network_lock",
     "read_openvino",

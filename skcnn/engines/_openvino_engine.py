@@ -64,19 +64,19 @@ class OpenVINONetwork(Engine):
 
     def __init__(self, network: openvino.Model, image_size: tuple[int, int], precision: str = "float32"):
         network.reshape([1, *image_size, 3])
-        n_threads = _n_threads()
+        threads = n_threads()
         options = {
             # OpenVINO's own default is bfloat16 wherever the CPU has it.
             "INFERENCE_PRECISION_HINT": _HINTS[precision],
-            "NUM_STREAMS": n_threads,
-            "INFERENCE_NUM_THREADS": n_threads,
+            "NUM_STREAMS": threads,
+            "INFERENCE_NUM_THREADS": threads,
         }
         compiled = _core().compile_model(network, "CPU", options)
         self.output_shapes = (tuple(map(int, compiled.outputs[0].shape))[1:],)
         self._n_values = int(np.prod(self.output_shapes[0]))
         self._shape = (*image_size, 3)
         # Some images wait in line for each core, so that none is idle while Python does something else.
-        self._requests = [_Request(compiled.create_infer_request()) for _ in range(IN_LINE * n_threads)]
+        self._requests = [_Request(compiled.create_infer_request()) for _ in range(IN_LINE * threads)]
         self._turns = itertools.cycle(self._requests)
         self._lock = threading.Lock()
 
@@ -348,7 +348,8 @@ def _import_openvino() -> Any:
         return import_module("openvino")
 
 
-def _n_threads() -> int:
+def n_threads() -> int:
+    """Return the number of cores that this process may use."""
     # joblib sets this variable in a worker process to its number of cores.
     given = os.environ.get("OMP_NUM_THREADS", "")
     n_cores = joblib.cpu_count()

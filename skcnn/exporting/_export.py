@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,11 @@ import numpy as np
 from skcnn import __version__
 from skcnn._files import replacing
 from skcnn._keras import pinned
-from skcnn.exporting._formats import WRITERS, write_openvino_ir
+from skcnn.exporting._formats import WRITERS, parted_onnx, write_onnx, write_openvino_ir
 from skcnn.exporting._generator import generation_of
 from skcnn.exporting._graph import Prediction, prediction_of
 from skcnn.generative import ImageGAN
-from skcnn.programs import MEMBERS, Program
+from skcnn.programs import MEMBERS, Program, ProgramError
 
 #: How far probabilities of the graph may be from those of the estimator, by its precision; numbers relative to the
 #: largest. The graph computes in float32.
@@ -125,11 +126,12 @@ def make_program(estimator: Any) -> dict[str, bytes]:
     NotFittedError
         If the estimator is not fitted.
     TypeError
-        If a part of it has no graph, its labels are neither text, numbers nor booleans, or an image can have several.
+        If a part of it has no graph, or operators that no program has; if its labels are neither text, numbers nor
+        booleans, or an image can have several.
     ValueError
         If the graph does not give what the estimator predicts.
     ImportError
-        If OpenVINO is not installed.
+        If neither OpenVINO nor what makes a program for ONNX Runtime is installed; the message names the extras.
     """
     prediction = prediction_of(estimator)
     if getattr(estimator, "multilabel_", False):
@@ -142,13 +144,35 @@ def make_program(estimator: Any) -> dict[str, bytes]:
     if (training_features := getattr(estimator, "training_features_", None)) is not None:
         model = prediction.with_distance(training_features).model
         about["training_distances"] = training_features.quantiles.tolist()
+    runtime = _runtime()
     with tempfile.TemporaryDirectory() as folder, pinned():
-        write_openvino_ir(model, Path(folder, "network.xml"), {})
-        contents = [Path(folder, name).read_bytes() for name in ("network.xml", "network.bin")]
-    members = dict(zip(MEMBERS, [json.dumps(about).encode(), *contents], strict=True))
-    program = Program(members)
+        if runtime == "openvino":
+            write_openvino_ir(model, Path(folder, "network.xml"), {})
+            contents = [Path(folder, name).read_bytes() for name in ("network.xml", "network.bin")]
+        else:
+            write_onnx(model, Path(folder, "network.onnx"), {})
+            contents = parted_onnx(Path(folder, "network.onnx"))
+    members = dict(zip(MEMBERS[runtime], [json.dumps(about).encode(), *contents], strict=True))
+    try:
+        program = Program(members)
+    except ProgramError as error:
+        raise TypeError(
+            f"{type(estimator).__name__} has no program for {runtime}: {error}. Save it without, or skcnn.export it."
+        ) from error
     _check(estimator, prediction, program.predict if prediction.classes is None else program.predict_proba)
     return members
+
+
+def _runtime() -> str:
+    """Return what a program is made for: OpenVINO, or else ONNX Runtime."""
+    if find_spec("openvino") is not None:
+        return "openvino"
+    if missing := [package for package in ("onnx", "tf2onnx", "onnxruntime") if find_spec(package) is None]:
+        raise ImportError(
+            "A program needs OpenVINO, `pip install 'skcnn[openvino]'`, or ONNX Runtime, `pip install 'skcnn[onnx]'`: "
+            f"there is neither openvino nor {' and '.join(missing)}."
+        )
+    return "onnxruntime"
 
 
 def _about(estimator: Any, prediction: Prediction) -> dict[str, Any]:

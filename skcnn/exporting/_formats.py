@@ -24,17 +24,44 @@ def write_onnx(model: Any, path: Path, about: dict[str, Any]) -> None:
 
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tf2onnx, about NumPy
+        model(model.inputs[0])  # Keras exports no model that was never called
         file = str(Path(folder, "model.onnx"))
         model.export(file, format="onnx", verbose=False, opset_version=OPSET)
         proto = onnx.load(file)
     graph = proto.graph
     _rename(graph, graph.output[0].name, model.output_names[0])
+    # Keras makes inputs of constants, such as those of a Normalization layer. Some are folded; others are lost.
+    read = {name for node in graph.node for name in node.input}
+    for tensor in [tensor for tensor in graph.input if tensor.name not in read]:
+        graph.input.remove(tensor)
+    if lost := [tensor.name for tensor in graph.input if tensor.name != model.inputs[0].name]:
+        raise TypeError(
+            f"Keras's export to ONNX loses constants of the network ({', '.join(lost)}). Export it to another format, "
+            "or use a Rescaling layer instead of a Normalization layer that is given its mean."
+        )
     for tensor in (*graph.input, *graph.output):
         tensor.type.tensor_type.shape.dim[0].dim_param = "n"
     for name, value in about.items():
         proto.metadata_props.add(key=name, value=value if isinstance(value, str) else json.dumps(value))
     onnx.checker.check_model(proto)
     path.write_bytes(proto.SerializeToString())
+
+
+def parted_onnx(path: Path) -> list[bytes]:
+    """Return a file of :func:`write_onnx` as a program has it: a small graph, and the values of its tensors."""
+    import onnx
+
+    proto = onnx.load(path)
+    weights = []
+    for tensor in proto.graph.initializer:
+        weights.append(onnx.numpy_helper.to_array(tensor).tobytes())
+        bare = onnx.TensorProto(name=tensor.name, dims=tensor.dims, data_type=tensor.data_type)
+        tensor.CopyFrom(bare)
+    used = {node.domain for node in proto.graph.node}
+    parted = onnx.ModelProto(ir_version=proto.ir_version, graph=proto.graph)
+    # The tool names domains that nothing is from.
+    parted.opset_import.extend(operators for operators in proto.opset_import if operators.domain in used)
+    return [parted.SerializeToString(), b"".join(weights)]
 
 
 def _rename(graph: Any, old: str, new: str) -> None:

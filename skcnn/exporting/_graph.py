@@ -209,7 +209,7 @@ class _Graph:
         estimator, x = self._last(estimator, x)
         if isinstance(estimator, CalibratedClassifierCV):
             members = [self._calibrated(member, x) for member in estimator.calibrated_classifiers_]
-            return members[0] if len(members) == 1 else import_keras().ops.mean(import_keras().ops.stack(members), 0)
+            return sum(members[1:], members[0]) / len(members)
         if x is None:
             if isinstance(estimator, CNNClassifier):
                 return _both(self._network_output(estimator), len(estimator.classes_))

@@ -23,7 +23,7 @@ _INCHES = 0.55
 
 
 class GeneratedImagesDisplay:
-    """Generated images in a grid, one row per class where images are asked for by class.
+    """Generated images in a grid, with one row per class if the GAN is conditional.
 
     Make it with :meth:`from_estimator`.
 
@@ -147,7 +147,7 @@ class GeneratedImagesDisplay:
 
 
 class InterpolationDisplay:
-    """Images of codes between two random ones, in several rows: a generator that has learned changes them steadily.
+    """Images of codes between two random codes, in several rows: with a trained generator, they change gradually.
 
     Make it with :meth:`from_estimator`.
 
@@ -156,7 +156,7 @@ class InterpolationDisplay:
     images : ndarray of shape (n_rows, n_steps, height, width, 3) or (n_rows, n_steps, height, width), uint8
         From one image to another, row by row.
     fractions : ndarray of shape (n_steps,), float64
-        How far each one is on the way, in [0, 1].
+        Position of each image between the two ends, in [0, 1].
     name : str or None, default=None
         Title.
 
@@ -223,8 +223,8 @@ class InterpolationDisplay:
 
         Notes
         -----
-        Codes are on great circles between both ends, whose lengths change steadily as well: those on a straight line
-        would be shorter than nearly all codes that the generator was trained on.
+        Codes follow great circles between both ends, and their lengths change linearly. Codes on a straight line would
+        be shorter than nearly all codes that the generator was trained on.
         """
         _check_gan(estimator)
         _check_number(n_rows, "n_rows", 1)
@@ -274,7 +274,7 @@ class InterpolationDisplay:
 
 
 class GenerationHistoryDisplay:
-    """The history of a GAN: a metric by epoch, and images that were generated meanwhile above it.
+    """The history of a GAN: a metric by epoch, and above it images that were generated during training.
 
     Make it with :meth:`from_estimator`.
 
@@ -346,8 +346,8 @@ class GenerationHistoryDisplay:
         ax : matplotlib Axes or None, default=None
             Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
         metric : str or None, default=None
-            A column of the history, such as "diversity" or "generator_loss". None is "kernel_distance", or where
-            images were not compared "discriminator_loss".
+            A column of the history, such as "diversity" or "generator_loss". None is "kernel_distance", or
+            "discriminator_loss" if images were not compared.
 
         Returns
         -------

@@ -45,25 +45,26 @@ if TYPE_CHECKING:
 class ImageGAN(ImageInputMixin, BaseEstimator):
     """Generative adversarial network (GAN): makes new images that are like those of a set.
 
-    A generator makes images of random codes, and a discriminator is trained to distinguish them from real ones; both
-    are trained in turn. Their losses do not say how good the images are: so generated images are compared with real
-    ones while it is trained, and in :meth:`score`.
+    A generator makes images from random codes, and a discriminator is trained to distinguish them from real ones; both
+    are trained in turn. Their losses do not show how good the images are, so generated images are compared with real
+    ones during training, and in :meth:`score`.
 
     Parameters
     ----------
     loss : {"wgan-gp", "wgan", "dcgan", "gan", "began"}, default="wgan-gp"
-        The member of the family. ``"gan"`` [1]_: cross-entropy, the generator maximises the probability of being taken
-        for real, dense layers. ``"dcgan"`` [2]_: the same with convolutions and batch normalisation. ``"wgan"`` [3]_:
-        the discriminator, a critic, estimates Wasserstein's distance, with weights clipped. ``"wgan-gp"`` [4]_: the
-        same with a penalty on its gradient, the most reliable one here. ``"began"`` [5]_: the discriminator is an
-        autoencoder, whose errors of real and of generated images are kept in balance.
+        The kind of GAN. ``"gan"`` [1]_: cross-entropy with dense layers; the generator maximises the predicted
+        probability that its images are real. ``"dcgan"`` [2]_: the same with convolutions and batch normalisation.
+        ``"wgan"`` [3]_: the discriminator, a critic, estimates Wasserstein's distance, with weights clipped.
+        ``"wgan-gp"`` [4]_: the same with a penalty on the critic's gradient; the most reliable kind here. ``"began"``
+        [5]_: the discriminator is an autoencoder, whose errors for real and for generated images are kept in balance.
     conditional : bool, default=False
-        Whether images are asked for by class: ``fit`` needs y then, and ``sample`` takes it.
+        Whether the class of generated images can be chosen: ``fit`` then needs y, and ``sample`` takes it.
     n_components : int, default=32
         Length of a code.
     layers : {"auto", "dense", "conv"}, default="auto"
-        Kind of layers. ``"auto"`` is convolutions for ``"dcgan"``, dense for ``"gan"``, and for the others dense for
-        images of up to 256 pixels, where convolutions take several times as long, and convolutions otherwise.
+        Kind of layers. ``"auto"`` uses convolutions for ``"dcgan"`` and dense layers for ``"gan"``. For the others, it
+        uses dense layers for images of up to 256 pixels, for which convolutions take several times as long, and
+        convolutions for larger images.
     filters : sequence of int or None, default=None
         Units of the discriminator's dense layers, or channels of its convolutions, each of which halves height and
         width; the generator's are the same in reverse. None is ``(256, 256)`` for dense layers, and for convolutions
@@ -72,15 +73,14 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
         Length of the learned vector that stands for a class. None is one number per class, 0 or 1, which is best for
         few classes.
     generator : keras.Model or None, default=None
-        A network of yours instead, of which the architecture is used, and not the weights: from codes (n,
-        n_components), and if conditional indicators (n, n_classes), to pixels (n, height, width, n_channels) in
-        [-1, 1].
+        Your own network, from codes (n, n_components), and if conditional also indicators of classes (n, n_classes), to
+        pixels (n, height, width, n_channels) in [-1, 1]. Only its architecture is used, not its weights.
     discriminator : keras.Model or None, default=None
-        A network of yours instead: from such pixels, and if conditional indicators, to a score (n, 1), a logit; for
-        ``"began"`` an error.
+        Your own network, from such pixels, and if conditional also indicators of classes, to a score (n, 1): a logit,
+        or for ``"began"`` an error.
     image_size : int, (height, width) or None, default=None
-        Size in pixels of generated images, which others are resized to. None is the size of the arrays in the X of
-        ``fit`` if all of its images are arrays of one size, and 64 otherwise.
+        Size of generated images in pixels, which the images of X are resized to. None is the size of the arrays in the
+        X of ``fit`` if all of its images are arrays of one size, and 64 otherwise.
     color_mode : {"auto", "rgb", "grayscale"}, default="auto"
         Whether images have colours, or one channel of grey levels. ``"auto"`` is grey if all images in the X of ``fit``
         are arrays without colours, (height, width) or (height, width, 1).
@@ -94,39 +94,40 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
     clip : float, default=0.01
         Largest absolute weight of the critic of ``"wgan"``.
     diversity_ratio : float in (0, 1], default=0.5
-        Error of generated images relative to that of real ones that ``"began"`` aims at; less makes images better and
-        more alike.
+        The error of generated images, relative to that of real ones, that ``"began"`` aims at. Smaller values make
+        images better, but more alike.
     label_smoothing : float in [0, 0.5], default=0.0
-        Real images have a target of 1 less this, for ``"gan"`` and ``"dcgan"``: 0.1 keeps the discriminator from being
-        certain [6]_.
+        For ``"gan"`` and ``"dcgan"``, the target of real images is ``1 - label_smoothing``: 0.1 keeps the discriminator
+        from becoming too certain [6]_.
     minibatch_discrimination : int, default=0
-        Features by which the discriminator of ``"gan"``, ``"dcgan"`` and ``"wgan"`` sees how alike the images of a
-        batch are, against collapse [6]_. 0 is none.
+        Number of features that show the discriminator of ``"gan"``, ``"dcgan"`` and ``"wgan"`` how similar the images
+        of a batch are, as a remedy against collapse [6]_. 0 adds none.
     ema : float in [0, 1), default=0.999
-        Images are made with an average of the generator's weights over steps, with this momentum; less where the run
-        is short, so that it reaches back a twentieth of it. 0 takes the last weights.
+        Images are made with a moving average of the generator's weights over steps, with this momentum. In short runs
+        the momentum is smaller, so that the average covers a twentieth of the run. 0 uses the last weights.
     epochs : int, default=300
         Epochs of training: in each one the discriminator sees each image once.
     learning_rate : float or None, default=None
         Learning rate of both networks. None is that of the published method: 1e-4 for ``"began"``, 5e-5 for ``"wgan"``,
         2e-4 otherwise; 1e-3 for ``"wgan-gp"`` with dense layers.
     learning_rate_schedule : {"constant", "cosine", "warmup_cosine"}, default="cosine"
-        ``"cosine"`` decays to 0 in the last epoch: images get better in the end.
+        ``"cosine"`` decays to 0 in the last epoch, which makes the final images better.
     optimizer : str, keras.optimizers.Optimizer or None, default=None
-        Of both networks, a new one of this configuration for each. None is RMSprop for ``"wgan"``, and Adam otherwise
-        with the published betas: (0, 0.9) for ``"wgan-gp"`` and (0.5, 0.999) for the others.
+        Optimizer of both networks; each network gets a new one with this configuration. None is RMSprop for ``"wgan"``,
+        and Adam otherwise with the published betas: (0, 0.9) for ``"wgan-gp"`` and (0.5, 0.999) for the others.
     features : transformer or None, default=None
-        What makes features of images, by which real and generated ones are compared; it is not fitted. None is
-        :class:`~skcnn.feature_extraction.BottleneckFeatures` of the ResNet20 that comes with skcnn. Kernel distances
-        of other features are other numbers.
+        Computes the features by which real and generated images are compared; it is not fitted. None is
+        :class:`~skcnn.feature_extraction.BottleneckFeatures` of the ResNet20 that comes with skcnn. Kernel distances of
+        different features cannot be compared.
     n_evaluations : int, default=10
-        How often images are compared in ``fit``, at equal distances, the last time in the end. 0 is never.
+        How often generated images are compared with real ones in ``fit``: at regular intervals, the last time after the
+        last epoch. 0 means never.
     early_stopping : bool, default=False
         Stop when the kernel distance has not fallen for ``n_iter_no_change`` comparisons, and keep the generator with
         the smallest one.
     validation_fraction : float in [0, 1), default=0.1
-        Fraction of the images that are only compared with. 0 compares with images of the training set; where nothing
-        is compared, all images are trained on.
+        Fraction of the images that are held out for these comparisons. With 0, generated images are compared with the
+        training set. If nothing is compared, all images are used for training.
     n_iter_no_change : int, default=5
         Number of comparisons without improvement before training stops.
     batch_size : int, default=64
@@ -148,11 +149,11 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
     Attributes
     ----------
     generator_ : keras.Model
-        From codes, and if conditional indicators of classes, to pixels (n, height, width, n_channels) in [0, 255].
-        Standard layers alone. Built at each access.
+        From codes, and if conditional also indicators of classes, to pixels (n, height, width, n_channels) in [0, 255].
+        It has only standard layers, and is built at each access.
     discriminator_ : keras.Model
-        From pixels (n, height, width, n_channels) in [0, 255], and if conditional indicators, to a score (n, 1). Built
-        at each access.
+        From pixels (n, height, width, n_channels) in [0, 255], and if conditional also indicators of classes, to a
+        score (n, 1). Built at each access.
     classes_ : ndarray of shape (n_classes,)
         Labels, sorted. Only if conditional.
     image_size_ : tuple of (height, width)
@@ -161,17 +162,17 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
         1 if images are grey, else 3.
     history_ : DataFrame of shape (n_epochs, n_columns)
         One row per epoch: ``epoch`` (from 1), ``discriminator_loss`` and ``generator_loss`` (means over the epoch; NaN
-        where the generator took no step), ``wasserstein`` and ``penalty``, or ``convergence`` and ``balance`` of
-        ``"began"``, ``learning_rate``; and where images were compared ``kernel_distance``, ``diversity`` (variance of
-        features of generated images relative to real ones) and ``coverage`` (see
+        if the generator took no step), ``wasserstein`` and ``penalty``, or ``convergence`` and ``balance`` of
+        ``"began"``, ``learning_rate``; and for epochs after which images were compared, ``kernel_distance``,
+        ``diversity`` (variance of features of generated images relative to real ones) and ``coverage`` (see
         :func:`skcnn.metrics.feature_precision_recall`).
     snapshots_ : ndarray of shape (n_evaluations, 8, height, width, 3) or (n_evaluations, 8, height, width), or None
         Images of the same codes, uint8, after each epoch in which images were compared.
     n_iter_ : int
         Number of epochs.
     best_epoch_ : int
-        The epoch with the smallest kernel distance; with ``early_stopping`` the generator is that of this epoch, and
-        otherwise of the last one.
+        The epoch with the smallest kernel distance. With ``early_stopping`` the generator is that of this epoch,
+        otherwise that of the last one.
     n_features_in_ : int
         1, after ``fit`` on a one-column frame or an (n, 1) array. Not set otherwise.
     feature_names_in_ : ndarray of shape (1,), dtype object
@@ -179,7 +180,7 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
 
     See Also
     --------
-    skcnn.decomposition.VariationalAutoencoder : Codes of images as well, and less sharp images.
+    skcnn.decomposition.VariationalAutoencoder : Also encodes images, but generates less sharp ones.
     skcnn.metrics.generation_frame : How good generated images are, with intervals.
 
     References
@@ -344,7 +345,8 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
         Warns
         -----
         CollapseWarning
-            If the images that are generated in the end differ far less than real ones, or are near too few of them.
+            If the images generated at the end vary far less than real ones, or if too few real images have a generated
+            one near them.
         """
         with fetched_once(self._check_input(X, reset=True)) as images:
             for name in ("_token", "classes_"):  # a fit that fails leaves nothing behind that looks fitted
@@ -368,16 +370,16 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
         return self
 
     def partial_fit(self, X: Any, y: ArrayLike | None = None, classes: ArrayLike | None = None) -> Self:
-        """Train one more epoch on images, with what was learned before; images are not compared.
+        """Train for one more epoch, starting from the current networks; images are not compared.
 
         Parameters
         ----------
         X : array-like of n_samples images
-            At least 2. The first call decides size and colours.
+            At least 2. The first call sets the size, and whether images have colours.
         y : array-like of shape (n_samples,) or None, default=None
             Labels. Only used if conditional.
         classes : array-like of shape (n_classes,) or None, default=None
-            All labels that any call has. Needed in the first call if conditional.
+            All labels that occur in any of the calls. Needed in the first call if conditional.
 
         Returns
         -------
@@ -394,8 +396,8 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
 
         Notes
         -----
-        The learning rate is constant. A saved file has no state of the optimizers: after :func:`skcnn.load` they begin
-        again, from the averaged generator.
+        The learning rate is constant. A saved file does not hold the state of the optimizers: after :func:`skcnn.load`,
+        training continues from the averaged generator with new optimizers.
         """
         is_first = not self.__sklearn_is_fitted__()
         with fetched_once(self._check_input(X, reset=is_first)) as images:
@@ -425,15 +427,15 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
     def sample(
         self, n_samples: int = 1, y: Any = None, random_state: int | np.random.RandomState | None = None
     ) -> np.ndarray:
-        """Return new images, of random codes.
+        """Return new images from random codes.
 
         Parameters
         ----------
         n_samples : int, default=1
             Number of images.
         y : label, array-like of shape (n_samples,) or None, default=None
-            The class of all images, or of each one. Only if conditional; None draws classes as often as they were in
-            the y of ``fit``.
+            The class of all images, or of each one. Only if conditional; None draws classes with the frequencies that
+            they had in the y of ``fit``.
         random_state : int, RandomState instance or None, default=None
             Seed of the draws.
 
@@ -445,7 +447,7 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If ``n_samples`` is not an int of at least 1, or y is not of these classes.
+            If ``n_samples`` is not an int of at least 1, or y has other classes than ``fit``.
         """
         check_is_fitted(self)
         if not isinstance(n_samples, Integral) or n_samples < 1:
@@ -474,7 +476,7 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If codes have another shape or are not finite, or y is not of these classes.
+            If codes have another shape or are not finite, or y has other classes than ``fit``.
         """
         check_is_fitted(self)
         given = np.asarray(codes, np.float32)
@@ -493,14 +495,14 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of n_samples images
-            That the estimator was not fitted on, at least 2; the first 1,000 are used.
+            At least 2, which the estimator was not fitted on; the first 1,000 are used.
         y : ignored
             For the API of scikit-learn.
 
         Returns
         -------
         float
-            Of the estimator's ``features``. About 0 for images like these; see
+            Computed from the estimator's ``features``. About 0 if generated images are like those of X; see
             :func:`skcnn.metrics.kernel_distance`. At least 200 images are generated, always the same ones.
 
         Raises
@@ -532,7 +534,7 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
 
     @property
     def history_(self) -> pd.DataFrame:
-        """One row per epoch: losses, what else the loss is made of, and comparisons with real images."""
+        """One row per epoch: the losses and their parts, and comparisons with real images."""
         check_is_fitted(self)
         return pd.DataFrame(self._history)
 

@@ -24,7 +24,7 @@ _N_NEIGHBORS = 5
 
 
 class CollapseWarning(UserWarning):
-    """Generated images differ far less than real ones, or are near too few of them."""
+    """Generated images vary far less than real ones, or too few real images have a generated one near them."""
 
 
 def default_features() -> BottleneckFeatures:

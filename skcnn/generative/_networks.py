@@ -1,7 +1,8 @@
 """The networks of a GAN: a generator from codes to images, and a discriminator from images to a score.
 
 Each strided convolution of the discriminator halves height and width, rounded up; each transposed convolution of the
-generator doubles them, and what was rounded up is cut off again. So images may have any size. Pixels are in [-1, 1].
+generator doubles them, and the rows and columns that were added by rounding are cut off again. So images may have any
+size. Pixels are in [-1, 1].
 """
 
 from __future__ import annotations

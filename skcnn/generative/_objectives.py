@@ -18,13 +18,13 @@ class Objective:
         "gan" and "dcgan" (cross-entropy; the generator maximises the logarithm of the probability of being real),
         "wgan" and "wgan-gp" (Wasserstein's distance), "began" (errors of reconstruction in balance).
     label_smoothing : float
-        Real images have a target of 1 less this.
+        The target of real images is 1 - label_smoothing.
     clip : float
         Largest absolute weight of the critic of "wgan".
     gradient_penalty : float
         Weight of the penalty of "wgan-gp".
     diversity_ratio : float
-        Of "began": the error of generated images relative to that of real ones; gamma in the paper.
+        For "began": the error of generated images relative to that of real ones; gamma in the paper.
     """
 
     loss: str

@@ -22,7 +22,7 @@ def _player_classes() -> tuple[Any, Any]:
     ops = keras.ops
 
     class Player(keras.Model):  # type: ignore[name-defined]
-        """Trains the weights of one network; those of the other one are there, and stay."""
+        """Trains the weights of one network; those of the other network are present, but do not change."""
 
         #: Names of what the history shows beside the loss.
         shown: Sequence[str] = ()
@@ -66,7 +66,7 @@ def _player_classes() -> tuple[Any, Any]:
                 mean.update_state(value)
 
     class GeneratorPlayer(Player):
-        """Makes images that the discriminator takes for real ones."""
+        """Makes images that the discriminator predicts to be real."""
 
         def call(self, x: dict[str, Any], training: bool | None = None) -> Any:
             return self.score(self.generated(x, training), x, training)

@@ -49,8 +49,8 @@ def form_of(gan: Any, images: Images, n_classes: int) -> dict[str, Any]:
         is_dense = gan.loss == "gan" or (gan.loss != "dcgan" and size[0] * size[1] <= _MAX_DENSE)
     if gan.minibatch_discrimination and gan.loss in ("wgan-gp", "began"):
         raise ValueError(
-            f"minibatch_discrimination={gan.minibatch_discrimination} with loss={gan.loss!r}, whose loss is about each "
-            "image alone; expected 0, or loss='gan', 'dcgan' or 'wgan'."
+            f"minibatch_discrimination={gan.minibatch_discrimination} with loss={gan.loss!r}, whose loss judges each "
+            "image separately; expected 0, or loss='gan', 'dcgan' or 'wgan'."
         )
     if gan.label_smoothing and gan.loss not in ("gan", "dcgan"):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What style transfer minimises: how far maps are from those of a content, and their Gram matrices from a style's."""
+"""The costs that style transfer minimises: distances of maps to a content, and of Gram matrices to a style."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def gram_matrix(maps: Any) -> Any:
 
 
 def content_cost(squares: Any, n_values: float) -> Any:
-    """Return 1 / (4 * height * width * channels) of the sum of squared differences of two maps.
+    """Return 1 / (4 * height * width * channels) times the sum of squared differences of two maps.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def content_cost(squares: Any, n_values: float) -> Any:
 
 
 def style_cost(gram: Any, target: Any, n_cells: float) -> Any:
-    """Return 1 / (4 * channels^2 * (height * width)^2) of the sum of squared differences of two Gram matrices.
+    """Return 1 / (4 * channels^2 * (height * width)^2) times the sum of squared differences of two Gram matrices.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The loss of an image, and its gradient: of the whole image at once, or tile by tile in bounded memory."""
+"""The loss of an image, and its gradient, for the whole image at once, or tile by tile in bounded memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from skcnn.generative._style_tiles import Tile, step_of, tiles_of
 
 
 class Losses(NamedTuple):
-    """The weighted sum, and the costs that it is of."""
+    """The weighted sum of the costs, and the costs."""
 
     loss: float
     content: float
@@ -23,7 +23,7 @@ class Losses(NamedTuple):
 
 
 class StyleWeights(NamedTuple):
-    """How much costs count.
+    """Weights of the costs.
 
     Attributes
     ----------
@@ -121,7 +121,7 @@ class Objective:
     tile_size : int or None
         See :func:`tiles_of`.
     compiled : bool, default=False
-        Whether the gradient is compiled, which pays where it is asked for dozens of times.
+        Whether the gradient is compiled, which is worth it if it is computed dozens of times.
     """
 
     def __init__(

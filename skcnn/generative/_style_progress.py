@@ -21,13 +21,13 @@ class StyleProgress:
     n_levels : int
         Number of levels.
     iteration : int
-        Iteration of the level; 0 is the image that it begins with.
+        Iteration of the level; 0 is the image that the level starts with.
     loss : float
         The weighted sum of the costs.
     content, style, total_variation : float
         The costs.
     preview : callable
-        Returns the image so far, uint8 of shape (height, width, 3): smaller than the result but in the last level.
+        Returns the image so far, uint8 of shape (height, width, 3): smaller than the result, except in the last level.
     """
 
     row: int

@@ -49,7 +49,7 @@ def tiles_of(
     reaches : sequence of Reach
         Of the maps.
     tile_size : int or None
-        Largest side of a tile without its surroundings, which are added as far as cells see. None is one tile.
+        Largest side of a tile, without the surroundings that its cells depend on, which are added. None is one tile.
     """
     step = step_of(reaches)
     margin = max(-(-max(reach.before, reach.after) // step) * step for reach in reaches)

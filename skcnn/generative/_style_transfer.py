@@ -52,37 +52,38 @@ _COLUMNS = ["row", "level", "iteration", *Losses._fields]
 
 
 class StyleTransfer(ImageInputMixin, TransformerMixin, BaseEstimator):
-    """Images with the content of one image in the style of others, by the maps of a pretrained network [1]_.
+    """Images with the content of one image in the style of others, by the feature maps of a pretrained network [1]_.
 
-    ``fit`` takes the styles, and ``transform`` the contents. The pixels of the result are optimised, and the network
-    stays as it is. They minimise a weighted sum of three costs:
+    ``fit`` takes the style images, and ``transform`` the content images. The pixels of the result are optimised, and
+    the weights of the network do not change. The pixels minimise a weighted sum of three costs:
 
-    - content: how far its maps in the content layers are from those of the content, for each layer
-      ``1 / (4 * height * width * channels)`` of the sum of squared differences;
-    - style: how far the Gram matrices of its maps in the style layers are from those of the style, for each layer
-      ``1 / (4 * channels**2 * (height * width)**2)`` of the sum of squared differences. A Gram matrix holds the
-      products of channels, summed over the map: which textures and colours there are, and not where;
+    - content: how far the maps of the result in the content layers are from those of the content image; for each layer,
+      ``1 / (4 * height * width * channels)`` times the sum of squared differences;
+    - style: how far the Gram matrices of its maps in the style layers are from those of the style; for each layer,
+      ``1 / (4 * channels**2 * (height * width)**2)`` times the sum of squared differences. A Gram matrix holds the
+      products of channels, summed over the map: it shows which textures and colours there are, but not where;
     - total variation: how much neighbouring pixels differ.
 
     A large result is made from coarse to fine: each level of a pyramid begins with the result of the one before, so
-    that strokes can be large [2]_. Maps of large images are computed in tiles, in bounded memory, which changes neither
-    losses nor gradients. All images are continued by their mirror images beyond their edges, by 16 pixels that are cut
-    off in the end.
+    that strokes can be large [2]_. The maps of large images are computed in tiles, so that memory is bounded; this
+    changes neither losses nor gradients. All images are extended by 16 mirrored pixels on each side, which are cut off
+    at the end.
 
     Parameters
     ----------
     backbone : str, keras.Model, path or callable, default="VGG19"
         A network that takes images of any size: see :class:`~skcnn.feature_extraction.BottleneckFeatures`. The default
-        is that of the paper, 80 MB. Networks without normalisations, such as VGG and SqueezeNet, give the best images.
+        is that of the paper, 80 MB. Networks without normalisation layers, such as VGG and SqueezeNet, give the best
+        images.
     weights : {"pretrained"}, str, path, dict or None, default="pretrained"
         Its weights: see :class:`~skcnn.feature_extraction.BottleneckFeatures`.
     content_layers : layer, sequence of layers, dict or None, default=None
-        Layers for the content, by name or index. A dict gives each a weight; else all count alike, 1 together. None is
-        ``"block4_conv2"`` of VGG16 and VGG19 [1]_, and of others the last map of eight pixels per cell, or of what is
-        next to it.
+        Layers for the content, by name or index. A dict gives the weight of each layer; otherwise all have the same
+        weight, with a sum of 1. None is ``"block4_conv2"`` for VGG16 and VGG19 [1]_. For other networks, it is the last
+        map with eight pixels per cell, or with the number of pixels per cell that is closest to eight.
     style_layers : layer, sequence of layers, dict or None, default=None
-        Layers for the style, alike. None is ``"block1_conv1"`` to ``"block5_conv1"`` of VGG16 and VGG19 [1]_, and of
-        others the first and the last map of each resolution of at most 16 pixels per cell.
+        Layers for the style, in the same form. None is ``"block1_conv1"`` to ``"block5_conv1"`` for VGG16 and VGG19
+        [1]_. For other networks, it is the first and the last map of each resolution with at most 16 pixels per cell.
     content_weight : float, default=1.0
         Weight of the content.
     style_weight : float, default=100.0
@@ -90,33 +91,33 @@ class StyleTransfer(ImageInputMixin, TransformerMixin, BaseEstimator):
     tv_weight : float, default=5.0
         Weight of the total variation: the larger, the smoother.
     scale_maps : bool, default=True
-        Divide the maps of each layer by the root of their mean square in the styles (``map_scales_``), so that weights
-        mean much the same for all layers and networks. False takes maps as they are, as the formulas above have them.
+        Divide the maps of each layer by the root of their mean square in the styles (``map_scales_``), so that the same
+        weights have a similar effect for all layers and networks. False does not divide them, as in the formulas above.
     pooling : {"avg", "max"}, default="avg"
         ``"avg"`` replaces maximum pooling of the network by average pooling, which gives smoother images [1]_.
         ``"max"`` leaves the network as it is.
     init : {"content", "noise"}, default="content"
         What the optimisation begins with: the content, or random pixels.
     optimizer : {"lbfgs", "adam"}, default="lbfgs"
-        ``"lbfgs"`` is SciPy's L-BFGS-B: the loss falls in each iteration. ``"adam"`` takes less memory, and more
+        ``"lbfgs"`` is SciPy's L-BFGS-B: the loss falls in each iteration. ``"adam"`` needs less memory, but more
         iterations.
     learning_rate : float, default=4.0
-        By how much Adam changes a pixel per iteration, about. Only used if ``optimizer="adam"``.
+        Approximately how much Adam changes a pixel per iteration. Only used if ``optimizer="adam"``.
     max_iter : int, default=100
         Iterations per level, at most.
     tol : float in [0, 1), default=1e-3
         A level ends when the loss fell by less than this fraction in ten iterations.
     output_size : int, (height, width) or None, default=512
-        Size of the result in pixels: that of its longer side, with the aspect ratio of the content; or height and
-        width, to which the content is stretched. None is the size of the content. At most 4,096.
+        Size of the result in pixels: the length of its longer side, with the aspect ratio of the content image; or
+        (height, width), to which the content image is stretched. None is the size of the content image. At most 4,096.
     n_levels : int or None, default=None
         Levels of the pyramid, each of twice the size of the one before. None begins with a longer side of 128 to 255
-        pixels. 1 optimises at the size of the result alone.
+        pixels. 1 optimises only at the size of the result.
     style_scale : float, default=1.0
-        Longer side of the styles in each level, as a multiple of that of the image: the larger, the larger are strokes.
+        Longer side of the styles in each level, as a multiple of that of the image: larger values give larger strokes.
     tile_size : int or None, default=768
-        Largest side in pixels of the tiles in which maps are computed, without the surroundings that their cells see as
-        well. Smaller tiles take less memory and more time. None is one tile.
+        Largest side in pixels of the tiles in which maps are computed, not counting the surrounding pixels that their
+        cells also depend on. Smaller tiles take less memory and more time. None uses one tile for the whole image.
     root : path-like or None, default=None
         Folder (or URL) that relative paths in X start from.
     max_pixels : int or None, default=None
@@ -237,7 +238,7 @@ class StyleTransfer(ImageInputMixin, TransformerMixin, BaseEstimator):
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Keep the styles, and measure the network's maps of them.
+        """Store the styles, and measure their feature maps.
 
         Parameters
         ----------
@@ -246,7 +247,7 @@ class StyleTransfer(ImageInputMixin, TransformerMixin, BaseEstimator):
         y : ignored
             For the API of scikit-learn.
         sample_weight : array-like of shape (n_styles,) or None, default=None
-            How much each style counts, >= 0. None: alike.
+            Weight of each style, >= 0. None gives all styles the same weight.
 
         Returns
         -------
@@ -300,7 +301,7 @@ class StyleTransfer(ImageInputMixin, TransformerMixin, BaseEstimator):
         callback: Callable[[StyleProgress], None] | None = None,
         return_losses: bool = False,
     ) -> np.ndarray | tuple[np.ndarray, pd.DataFrame]:
-        """Return images with the content of X in the style of those of ``fit``.
+        """Return images with the content of X, in the style of the images of ``fit``.
 
         Parameters
         ----------
@@ -329,7 +330,7 @@ class StyleTransfer(ImageInputMixin, TransformerMixin, BaseEstimator):
         Warns
         -----
         ConvergenceWarning
-            If the loss stops being finite: the best image before is returned.
+            If the loss is no longer finite; the best image before that is returned.
         """
         check_is_fitted(self)
         records: list[tuple[Any, ...]] = []
@@ -482,10 +483,10 @@ def _check_saved(estimator: StyleTransfer) -> None:
         for style in styles
     )
     if not are_images or not styles or np.shape(weight) != (len(styles),) or not np.isfinite(weight).all():
-        raise ValueError("styles_ and sample_weight_ are no images with a weight each")
+        raise ValueError("styles_ and sample_weight_ do not hold images with one weight each")
     layers = (estimator.content_layers_, estimator.style_layers_, estimator.map_scales_)
     numbers = [number for values in layers for number in values.values()]
     if not all(isinstance(number, float) and 0 <= number < np.inf for number in numbers):
-        raise ValueError("layers have weights and scales that are no finite numbers >= 0")
+        raise ValueError("weights or scales of layers are not finite numbers >= 0")
     if set(layers[2]) != {*layers[0], *layers[1]} or not all(values and all(values) for values in layers):
-        raise ValueError("content_layers_, style_layers_ and map_scales_ name other layers")
+        raise ValueError("content_layers_, style_layers_ and map_scales_ do not name the same layers")

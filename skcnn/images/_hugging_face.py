@@ -1,4 +1,4 @@
-"""Columns of data sets that the library ``datasets`` of Hugging Face has loaded."""
+"""Columns of data sets that Hugging Face's library ``datasets`` has loaded."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class HuggingFaceImages(ImageSource):
 
     Notes
     -----
-    A column, ``dataset["image"]``, is accepted as X, too; but scikit-learn cuts it into lists of decoded images, and a
-    source into sources.
+    A column, ``dataset["image"]``, is accepted as X, too. But scikit-learn splits a column into lists of decoded
+    images, whereas it splits a source into sources.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Images that are not in memory: the one seam for shards, databases and stores."""
+"""Images that are not in memory: the base class for shards, databases and other storage."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ _opening = threading.RLock()
 
 
 class ImageSource(ABC):
-    """A sequence of images that lie somewhere else, such as in shards or in a database, and are read when needed.
+    """A sequence of images that are stored elsewhere, such as in shards or in a database, and read when needed.
 
-    Every estimator takes a source as X. It has the ``shape`` and the indexing of an array of shape ``(n_samples,)``,
-    so that :class:`~sklearn.model_selection.KFold`, ``train_test_split`` and the like cut it without reading an image.
-    It is pickled as what it is opened by and its rows, so that worker processes read for themselves.
+    Every estimator takes a source as X. It has the ``shape`` and the indexing of an array of shape ``(n_samples,)``, so
+    that :class:`~sklearn.model_selection.KFold`, ``train_test_split`` and similar tools split it without reading an
+    image. Pickling stores its attributes and its rows, but no images, so that worker processes read the images
+    themselves.
 
-    A subclass writes :meth:`__len__`, :meth:`read_many` and, where the storage has something that changes with an
-    image, :meth:`stamp`. It may write :meth:`path`, :meth:`read_labels` and :meth:`open`. It is written as if there
-    were no slices: a slice calls these methods of the whole source, with the rows of the whole source.
+    A subclass must define :meth:`__len__` and :meth:`read_many`. It should define :meth:`stamp` if the storage has a
+    value that changes with an image, and may define :meth:`path`, :meth:`read_labels` and :meth:`open`. It need not
+    handle slices: a slice calls these methods on the whole source, with the row numbers of the whole source.
 
     See Also
     --------
@@ -33,8 +34,8 @@ class ImageSource(ABC):
 
     Notes
     -----
-    Methods are called by several threads at once. Attributes are what is pickled; connections and the like are what
-    :meth:`open` returns, which is called once per process that reads.
+    Methods are called by several threads at once. Attributes are pickled, so connections and similar objects should be
+    returned by :meth:`open`, which is called once per process that reads images.
 
     Examples
     --------
@@ -87,14 +88,14 @@ class ImageSource(ABC):
         Returns
         -------
         sequence of bytes or Exception
-            For each row the encoded image, such as the content of a JPEG file, or an exception that says why there is
-            none. Where this method raises, that is the reason of all its rows.
+            For each row the encoded image, such as the content of a JPEG file, or an exception that explains why there
+            is none. If this method raises an exception, it applies to all rows of the call.
         """
 
     def stamp(self, row: int) -> str | None:
-        """Return what changes when the image of a row changes, and is quick to look up.
+        """Return a value that changes when the image of a row changes, and is quick to look up.
 
-        With it, caches know an image that they have seen, and do not read it again.
+        With it, caches recognise an image that they have seen, and do not read it again.
 
         Parameters
         ----------
@@ -105,12 +106,12 @@ class ImageSource(ABC):
         -------
         str or None
             Different for each image, and also different from those of other sources: the path of a shard with its size,
-            time of change and an offset, or a URL with its ETag. None: the image is read to know what it is.
+            time of change and an offset, or a URL with its ETag. None: the image is read to identify it.
         """
         return None
 
     def path(self, row: int) -> str | None:
-        """Return what errors and tables call a row, or None; nothing is opened by it."""
+        """Return the name of a row in errors and tables, or None; it is never used to open anything."""
         return None
 
     def read_labels(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -125,15 +126,15 @@ class ImageSource(ABC):
         -------
         ndarray of shape (n_rows,)
         """
-        raise TypeError(f"{type(self).__name__} holds no labels; expected them elsewhere: give y itself.")
+        raise TypeError(f"{type(self).__name__} holds no labels; pass y itself.")
 
     def open(self) -> object:
-        """Return a connection or whatever else cannot be pickled; :attr:`opened` has it."""
+        """Return a connection, or another object that cannot be pickled; it is available as :attr:`opened`."""
         return None
 
     @property
     def opened(self) -> Any:
-        """What :meth:`open` returns, called once per process, also after a fork."""
+        """The object that :meth:`open` returned; it is called once per process, and again after a fork."""
         whole = self if self._whole is None else self._whole
         with _opening:
             if whole._opened is None or whole._opened[0] != os.getpid():
@@ -156,7 +157,7 @@ class ImageSource(ABC):
 
     @property
     def shape(self) -> tuple[int]:
-        """Number of images, in a tuple: scikit-learn takes a source as it takes arrays."""
+        """Number of images, in a tuple, as scikit-learn expects it of arrays."""
         return (len(self),)
 
     @property
@@ -170,7 +171,7 @@ class ImageSource(ABC):
         Raises
         ------
         Exception
-            The reason where there is none.
+            The reason, if there is none.
         """
         content = self.read_or_reasons([row])[0]
         if isinstance(content, Exception):
@@ -178,7 +179,7 @@ class ImageSource(ABC):
         return content
 
     def read_or_reasons(self, rows: Sequence[int]) -> list[bytes | Exception]:
-        """Return the content of rows, or the reason why a row has none: what :meth:`read_many` gives, checked.
+        """Return the content of rows, or the reason why a row has none, as :meth:`read_many` returns them, but checked.
 
         Raises
         ------
@@ -205,7 +206,7 @@ class ImageSource(ABC):
         return contents
 
     def is_same(self, other: ImageSource) -> bool:
-        """Return whether another source is the same rows of the same source."""
+        """Return whether another source has the same rows of the same whole source."""
         whole = self if self._whole is None else self._whole
         if whole is not (other if other._whole is None else other._whole):
             return False

@@ -36,29 +36,31 @@ _known: OrderedDict[bytes, np.ndarray] = OrderedDict()
 
 
 class FaceCrop(ImageInputMixin, TransformerMixin, BaseEstimator):
-    """Cut the face out of each image, as a square: what a network that was trained on faces expects.
+    """Cut the face out of each image as a square, as networks that were trained on faces expect.
 
-    The first step of an embedding: ``make_pipeline(FaceCrop(), BottleneckFeatures("faces.keras"))``. Of several faces
-    in an image, the largest one is taken. Nothing is learned.
+    The first step of an embedding: ``make_pipeline(FaceCrop(), BottleneckFeatures("faces.keras"))``. If an image has
+    several faces, the largest one is used. Nothing is learned.
 
     Parameters
     ----------
     detector : estimator or None, default=None
-        What finds faces: its ``predict`` takes a list of images and returns boxes with scores, see
-        :func:`skcnn.boxes.as_boxes`. Put a fitted one in a :class:`sklearn.frozen.FrozenEstimator`, so that clones stay
-        fitted. None is MTCNN [1]_, whose networks come with the package mtcnn: ``pip install 'skcnn[faces]'``.
+        Finds faces: its ``predict`` takes a list of images and returns boxes with scores, see
+        :func:`skcnn.boxes.as_boxes`. Put a fitted detector into a :class:`sklearn.frozen.FrozenEstimator`, so that
+        clones remain fitted. None is MTCNN [1]_, whose networks come with the package mtcnn:
+        ``pip install 'skcnn[faces]'``.
     min_score : float, default=0.9
-        Least score of a face, in [0, 1].
+        Minimum score of a face, in [0, 1].
     margin : float, default=0.25
         What is added to the longer side of the box, as a fraction of it, half on each side, >= 0. The default leaves
-        hair and chin in the image, as FaceNet's crops of 160 pixels do. Beyond the edges of the image it is black.
+        hair and chin in the image, as FaceNet's crops of 160 pixels do. Parts of a crop beyond the edges of the image
+        are black.
     image_size : int, (height, width) or None, default=None
-        Size in pixels of the crops. None leaves them as large as they are in the image.
+        Size in pixels of the crops. None does not resize them.
     missing : {"raise", "image"}, default="raise"
-        What to do with an image without a face: raise an error that names all of them, or take the whole image.
+        What to do with an image without a face: raise an error that names all such images, or use the whole image.
     detect_size : int, default=640
-        Faces are looked for in images whose longer side is at most so many pixels; crops are cut from the whole image.
-        MTCNN finds faces of 20 pixels and more at this size: the smaller, the quicker.
+        Larger images are shrunk so that their longer side has this number of pixels, before faces are detected; crops
+        are cut from the original image. MTCNN finds faces of at least 20 pixels at this size; smaller sizes are faster.
     root : path-like or None, default=None
         Folder (or URL) that relative paths in X start from.
     max_pixels : int or None, default=None
@@ -73,12 +75,12 @@ class FaceCrop(ImageInputMixin, TransformerMixin, BaseEstimator):
 
     See Also
     --------
-    FaceVerifier : Whether two faces are of one person.
+    FaceVerifier : Decides whether two faces are of the same person.
 
     Notes
     -----
-    Faces that MTCNN found are remembered in the process by the content of the image, so that the folds of a
-    cross-validation look for them once.
+    The faces that MTCNN finds are cached in the process by the content of the image, so that a cross-validation detects
+    them once for all folds.
 
     References
     ----------
@@ -87,7 +89,7 @@ class FaceCrop(ImageInputMixin, TransformerMixin, BaseEstimator):
 
     Examples
     --------
-    A detector that takes the bright part of an image for a face:
+    A detector for which the bright part of an image is the face:
 
     >>> import numpy as np
     >>> from skcnn.metric_learning import FaceCrop
@@ -173,7 +175,7 @@ class FaceCrop(ImageInputMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         BadImageError
-            If rows have no image, or with ``missing="raise"`` no face.
+            If rows have no image, or, with ``missing="raise"``, no face.
         ImportError
             If there is no ``detector``, and mtcnn is not installed; it comes with the extra ``faces``.
         ValueError

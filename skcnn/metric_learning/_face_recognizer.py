@@ -1,4 +1,4 @@
-"""FaceRecognizer: which of many enrolled people an image is of, if any."""
+"""FaceRecognizer: which of many enrolled people an image shows, if any."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _N_RESAMPLES = 1000
 
 
 class Identification(NamedTuple):
-    """Who an image is of.
+    """The person in an image.
 
     Parameters
     ----------
     name : str or int
         The identity, or the name for unknown people.
     distance : float
-        To the nearest identity, also where that is too far to be accepted.
+        Distance to the nearest identity, even if that is too far away to be accepted.
     """
 
     name: Any
@@ -50,12 +50,12 @@ class Identification(NamedTuple):
 
 
 class FaceRecognizer(IdentityEstimator):
-    """Recognize which of many enrolled identities an image is of, or that it is of none of them.
+    """Recognize which of many enrolled identities an image shows, or that it shows none of them.
 
-    An embedding gives each image a vector. The identity with the nearest enrolled vectors is the answer if its distance
-    is at most a threshold, and ``unknown`` otherwise. ``fit`` learns the threshold for a stated false accept rate from
-    people that are held out: each is unknown to the others once. Then people come (:meth:`partial_fit`) and go
-    (:meth:`forget`) without another fit.
+    An embedding gives each image a vector. The identity with the nearest enrolled vectors is predicted if its distance
+    is at most a threshold, and ``unknown`` otherwise. ``fit`` learns the threshold for a given false accept rate on
+    people that are held out: each person is unknown to the others once. After that, people can be added
+    (:meth:`partial_fit`) and removed (:meth:`forget`) without another fit.
 
     Parameters
     ----------
@@ -63,10 +63,10 @@ class FaceRecognizer(IdentityEstimator):
         From images to vectors: see :class:`FaceVerifier`.
     far : float, default=0.01
         False accept rate that the threshold is learned for: the fraction of the images of unknown people that are
-        recognized as somebody, in (0, 1). It grows with the number of enrolled people: after many were added, fit
-        again.
+        recognized as an enrolled person, in (0, 1). The actual rate grows with the number of enrolled people: fit again
+        after many were added.
     unknown : str or int, default="unknown"
-        What is predicted for images of nobody who is enrolled.
+        The prediction for images of people who are not enrolled.
     method : {"nearest", "mean", "knn"}, default="nearest"
         What an image is compared with: the nearest of all enrolled images; the mean vector of each person; or the
         ``n_neighbors`` nearest images, which vote.
@@ -79,9 +79,9 @@ class FaceRecognizer(IdentityEstimator):
     cv : int, splitter or None, default=None
         How people are held out to learn the threshold: see :class:`FaceVerifier`.
     store : path-like or None, default=None
-        File that holds the enrolled vectors, a database of SQLite: what was enrolled is there as soon as the call
-        returns, and processes that share the file see each other's changes. ``fit`` begins a new one. None keeps them
-        in the estimator. A saved estimator names no store, and does not hold what is in one: give it the file again by
+        File for the enrolled vectors, an SQLite database. Changes are written before a call returns, and processes that
+        share the file see each other's changes. ``fit`` starts a new one. None keeps the vectors in the estimator. A
+        saved estimator includes neither the path of the store nor its content: set the path again by
         ``set_params(store=...)``.
 
     Attributes
@@ -93,8 +93,8 @@ class FaceRecognizer(IdentityEstimator):
     threshold_ : float
         Largest distance that is accepted.
     rates_ : Series
-        What is known of the threshold: "far" with an interval over people, and the number of images of unknown people
-        ("n_unknown") behind it. Empty where the threshold is fixed.
+        The error rate at the threshold: "far" with an interval over people, and the number of images of unknown people
+        ("n_unknown") that it is based on. Empty if the threshold is fixed.
     embedding_ : transformer
         The fitted embedding.
     center_ : ndarray of shape (n_dimensions,), float64
@@ -109,12 +109,13 @@ class FaceRecognizer(IdentityEstimator):
 
     See Also
     --------
-    FaceVerifier : Is it the person that somebody is said to be?
-    skcnn.metrics.identification_frame : How many are found, while few unknown people are accepted.
+    FaceVerifier : Verifies whether an image shows a given person.
+    skcnn.metrics.identification_frame : Identification rates at given false accept rates.
 
     Notes
     -----
-    All enrolled vectors are compared with, which is exact, and quick enough: ``benchmarks/README.md`` has the times.
+    An image is compared with all enrolled vectors, which is exact, and fast enough: see the times in
+    ``benchmarks/README.md``.
 
     References
     ----------
@@ -180,7 +181,7 @@ class FaceRecognizer(IdentityEstimator):
         self.store = store
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Learn embedding, space and threshold, and enrol these images alone.
+        """Learn embedding, space and threshold, and enrol only these images.
 
         Parameters
         ----------
@@ -197,8 +198,8 @@ class FaceRecognizer(IdentityEstimator):
         Raises
         ------
         ValueError
-            If a parameter is invalid, shapes differ, there are too few identities, ``cv`` splits images of one person,
-            or somebody is in the store.
+            If a parameter is invalid, shapes differ, there are too few identities, ``cv`` puts images of one person
+            into different folds, or somebody is in the store.
         BadImageError
             If a row has no image.
         """
@@ -216,7 +217,7 @@ class FaceRecognizer(IdentityEstimator):
         return self
 
     def partial_fit(self, X: Any, y: Any) -> Self:
-        """Enrol more people, or more images of people. Space and threshold stay, and so do the answers about others.
+        """Enrol more people, or more images of people. Space, threshold and predictions of other people do not change.
 
         Parameters
         ----------
@@ -246,7 +247,7 @@ class FaceRecognizer(IdentityEstimator):
         return self
 
     def forget(self, identity: str | int) -> Self:
-        """Remove an identity with all of its vectors, from the store as well. The answers about others stay.
+        """Remove an identity with all of its vectors, also from the store. Predictions of other people do not change.
 
         Parameters
         ----------

@@ -26,55 +26,56 @@ if TYPE_CHECKING:
 
 
 class FaceVerifier(IdentityEstimator):
-    """Verify whether two images are of the same identity: of one person, or of one of anything that has identities.
+    """Verify whether two images are of the same identity: the same person, or the same of anything that has identities.
 
-    An embedding gives each image a vector. Two images are accepted as the same identity if the distance of their
-    vectors is at most a threshold. ``fit`` learns the threshold for a stated false accept rate, from people that
-    neither embedding nor whitening were fitted on: the rate holds for new people.
+    An embedding gives each image a vector. Two images are accepted as the same identity if the distance between their
+    vectors is at most a threshold. ``fit`` learns the threshold for a given false accept rate, on people that neither
+    the embedding nor the whitening was fitted on, so that the rate holds for new people.
 
     Parameters
     ----------
     embedding : transformer
-        From images to vectors: :class:`~skcnn.feature_extraction.BottleneckFeatures`, a
-        pipeline of pixels and :class:`~sklearn.decomposition.PCA` (eigenfaces), or any other. ``fit`` on identities
-        fits a clone of it, unless it is stateless or in a :class:`sklearn.frozen.FrozenEstimator`; ``fit`` on pairs
-        takes it as it is.
+        From images to vectors: :class:`~skcnn.feature_extraction.BottleneckFeatures`, a pipeline of pixels and
+        :class:`~sklearn.decomposition.PCA` (eigenfaces), or any other. ``fit`` on identities fits a clone of it, unless
+        it is stateless or in a :class:`sklearn.frozen.FrozenEstimator`; ``fit`` on pairs does not fit it.
     far : float, default=1e-3
-        False accept rate that the threshold is learned for: the fraction of the pairs of two people that are accepted,
-        in (0, 1). At least 1 / far impostor pairs are needed to see such a rate at all.
+        False accept rate that the threshold is learned for: the fraction of pairs of different people that are
+        accepted, in (0, 1). At least 1 / far impostor pairs are needed to measure such a rate.
     threshold : float or None, default=None
         A fixed threshold of the distance, such as the 0.7 of the literature, in place of a learned one.
     metric : {"cosine", "euclidean"}, default="cosine"
         ``"cosine"`` is 1 - the cosine of the angle between two vectors, in [0, 2].
     center : bool, default=True
         Whether the mean vector of the images of ``fit`` is subtracted. Features of a network that was trained for
-        something else have a large mean, which makes all faces similar.
+        another task have a large mean, which makes all faces similar.
     whiten : {"lda", "pca"} or None, default=None
-        ``"lda"`` scales directions so that images of one person vary alike in all of them: what differs between images
-        of one person counts less. It needs identities, some 20 of them at least. ``"pca"`` scales to equal variance.
+        ``"lda"`` scales directions so that images of one person vary equally in all of them: features that vary between
+        images of one person get less weight. It needs identities, at least about 20 of them. ``"pca"`` scales to equal
+        variance.
     n_components : int, float or None, default=None
-        Directions to keep when whitening: with ``"lda"`` those in which people differ most, by how much images of one
-        person do. None keeps all of them, which is better for new people where those of ``fit`` are few. A float in
-        (0, 1) is a fraction of the variance, with ``"pca"``.
+        Directions to keep when whitening: with ``"lda"``, those in which people differ most, relative to the variation
+        between images of one person. None keeps all directions, which is better for new people if ``fit`` has few
+        people. A float in (0, 1) is a fraction of the variance, with ``"pca"``.
     mirror : bool, default=False
-        Whether an image has the mean vector of itself and of its mirror image: a second pass through the embedding, for
-        fewer errors.
+        Whether the vector of an image is the mean of its own vector and that of its mirror image. This needs a second
+        pass through the embedding, and gives fewer errors.
     cv : int, splitter or None, default=None
-        How people are held out to learn the threshold. With None they are put into ten groups, and each two groups are
-        held out in turn: so all impostor pairs are seen, which a low rate needs, and only what is quick to fit (centre
-        and whitening) is fitted 45 times. An embedding that is fitted itself, or more than two million pairs, have 5
-        folds of people instead. An int is a number of folds. A splitter by groups gets the identities as groups.
+        How people are held out to learn the threshold. With None, they are divided into ten groups, and each two groups
+        are held out in turn. So all impostor pairs are used, which a low rate needs, and only the centre and the
+        whitening, which are quick to fit, are fitted 45 times. If the embedding itself is fitted, or if there are more
+        than two million pairs, 5 folds of people are used instead. An int is a number of folds. A group splitter gets
+        the identities as groups.
     random_state : int, RandomState instance or None, default=None
-        Seed of the pairs that are drawn where there are more than two million.
+        Seed of the pairs that are drawn if there are more than two million.
 
     Attributes
     ----------
     threshold_ : float
         Largest distance that is accepted.
     rates_ : Series
-        What is known of the errors at the threshold: "far" and "frr" (fraction of the genuine pairs that are rejected)
-        with intervals over people, of people that were held out; "n_impostor" and "n_genuine" pairs. After ``fit`` on
-        pairs there are no intervals, as it is not known whose the images are.
+        The error rates at the threshold, for people that were held out: "far" and "frr" (fraction of the genuine pairs
+        that are rejected), with intervals over people, and the numbers of pairs, "n_impostor" and "n_genuine". After
+        ``fit`` on pairs there are no intervals, because the identities of the images are not known.
     embedding_ : transformer
         The fitted embedding.
     center_ : ndarray of shape (n_dimensions,), float64
@@ -93,15 +94,15 @@ class FaceVerifier(IdentityEstimator):
 
     See Also
     --------
-    FaceRecognizer : Which of many people an image is of.
+    FaceRecognizer : Finds the person in an image among many people.
     skcnn.metrics.verification_frame : Equal error rate, and true accept rates at false accept rates.
 
     Notes
     -----
-    A threshold from the people that a model was fitted on is far too generous: whitening by LDA, for instance, brings
-    their images together, and not those of others. So people are held out, and pairs are made of those who are held
-    out together; a pair of images counts once. To cross-validate a verifier, hold out people as well: ``GroupKFold``,
-    with the identities as groups.
+    A threshold that is chosen on the people that a model was fitted on is far too large for new people: whitening by
+    LDA, for instance, brings the images of each of these people together, but not those of others. So people are held
+    out, and pairs are made of those who are held out together; a pair of images counts once. To cross-validate a
+    verifier, also hold out people: ``GroupKFold``, with the identities as groups.
 
     References
     ----------
@@ -149,7 +150,7 @@ class FaceVerifier(IdentityEstimator):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Learn embedding, space and threshold of identities; or of pairs, centre and threshold.
+        """Learn embedding, space and threshold from identities, or centre and threshold from pairs.
 
         Parameters
         ----------
@@ -157,7 +158,7 @@ class FaceVerifier(IdentityEstimator):
             Images, in a form that the embedding takes; or pairs: a table of two columns of images, an object array of
             shape (n_pairs, 2), or a list of tuples.
         y : array-like of shape (n_samples,) or (n_pairs,)
-            Identities; or for pairs 1 where both images are of one identity, and 0 where they are of two.
+            Identities; or for pairs, 1 if both images are of the same identity, and 0 otherwise.
 
         Returns
         -------
@@ -167,8 +168,8 @@ class FaceVerifier(IdentityEstimator):
         Raises
         ------
         ValueError
-            If a parameter is invalid, shapes differ, there are too few identities, or ``cv`` splits images of one
-            person.
+            If a parameter is invalid, shapes differ, there are too few identities, or ``cv`` puts images of one person
+            into different folds.
         BadImageError
             If a row has no image.
         """
@@ -189,7 +190,7 @@ class FaceVerifier(IdentityEstimator):
         return self
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Return by how much the distance of each pair is below the threshold.
+        """Return how far the distance of each pair is below the threshold.
 
         Parameters
         ----------
@@ -213,7 +214,7 @@ class FaceVerifier(IdentityEstimator):
         return np.asarray(self.threshold_ - self._space.distances(first, second))
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return whether both images of each pair are of one identity.
+        """Return whether both images of each pair are of the same identity.
 
         Parameters
         ----------

@@ -15,6 +15,7 @@ from platformdirs import user_cache_path
 from skcnn import __version__
 from skcnn._archives import DAMAGE, open_archive, read_member
 from skcnn._files import replacing
+from skcnn.persistence._members import PROGRAM
 
 if TYPE_CHECKING:
     from skcnn.programs import Program
@@ -26,15 +27,15 @@ def has_kept_programs() -> bool:
 
 
 def kept_program(manifest: dict[str, Any]) -> Program | None:
-    """Return the program that was kept of a file; None if there is none, or a damaged one."""
-    from skcnn.programs import MEMBERS, Program, ProgramError
+    """Return the program that was kept of a file; None if there is none that is whole and runs here."""
+    from skcnn.programs import Program, ProgramError
 
     path = _place(manifest)
     if not os.path.isfile(path):
         return None
-    with contextlib.suppress(OSError, ProgramError, ValueError, KeyError, *DAMAGE):
-        with open(path, "rb") as file, open_archive(file, max_members=len(MEMBERS)) as archive:
-            members = {name: read_member(archive, name) for name in MEMBERS}
+    with contextlib.suppress(OSError, ImportError, ProgramError, ValueError, KeyError, *DAMAGE):
+        with open(path, "rb") as file, open_archive(file, max_members=len(PROGRAM)) as archive:
+            members = {name: read_member(archive, name) for name in archive.namelist()}
         return Program(members)
     return None
 

@@ -22,7 +22,7 @@ FORMAT = 1
 STATE = "estimator.skops"
 MANIFEST = "manifest.json"
 #: What :class:`skcnn.programs.Program` reads.
-PROGRAM = ("program/about.json", "program/network.xml", "program/network.bin")
+PROGRAM = ("program/about.json", "program/network.xml", "program/network.onnx", "program/network.bin")
 MAX_MEMBERS = 256
 _MAX_MANIFEST = 64 * 2**10
 #: Where members lie beside the state and the manifest, and how their names end.

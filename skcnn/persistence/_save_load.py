@@ -77,9 +77,10 @@ def save(
         ``skcnn serve`` then report distances.
     program : bool, default=False
         Whether to store the program of a fitted estimator as well: its network and head as one graph, which
-        :func:`load_program` and ``skcnn predict`` run without scikit-learn and Keras, in a fraction of the time. It
-        needs OpenVINO, a model that :func:`skcnn.export` can export, and as much room as the network's weights (9 MB
-        for MobileNetV2); hence not the default.
+        :func:`load_program` and ``skcnn predict`` run without scikit-learn and Keras, in a fraction of the time. It is
+        made for OpenVINO where that is installed, else for ONNX Runtime, and only the same runtime runs it. It needs a
+        model that :func:`skcnn.export` can export, and as much room as the network's weights (9 MB for MobileNetV2);
+        hence not the default.
 
     Warns
     -----
@@ -98,7 +99,8 @@ def save(
     BadImageError
         If rows of ``training_features`` give no image.
     ImportError
-        If ``program=True`` and OpenVINO is not installed.
+        If ``program=True``, and neither OpenVINO (extra ``openvino``) nor what makes a program for ONNX Runtime (extra
+        ``onnx``) is installed.
     OSError
         If the file cannot be written.
 
@@ -282,7 +284,7 @@ def load_program(path: str | os.PathLike[str], *, make: bool = False) -> Program
     ModelFileError
         If the file was not written by :func:`save`, is damaged or forged, or comes from a newer version of skcnn.
     ImportError
-        If OpenVINO is not installed.
+        If the runtime that the program is made for is not installed; the message names the extra.
     TypeError
         If ``make=True``, and a part of the estimator has no graph: see :func:`skcnn.export`.
     ValueError
@@ -302,7 +304,7 @@ def load_program(path: str | os.PathLike[str], *, make: bool = False) -> Program
             from skcnn.programs import Program
 
             with blamed(path, "is damaged"):
-                members = read_members(file, manifest, PROGRAM)
+                members = read_members(file, manifest, [name for name in PROGRAM if name in manifest["sha256"]])
             with blamed(path, "has a program that is damaged or forged"):
                 return Program(members)
     if not make and not has_kept_programs():

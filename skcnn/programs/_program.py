@@ -8,28 +8,34 @@ from typing import Any
 
 import numpy as np
 
-from skcnn.engines import OpenVINONetwork, read_openvino
+from skcnn.engines import Engine, ONNXRuntimeNetwork, OpenVINONetwork, read_openvino
 from skcnn.images import RESIZE_RULES, BadImageError, BadRow, as_image_size, as_images, bad_rows_frame, read_batches
 from skcnn.programs._checks import ProgramError, check_graph, check_sizes
+from skcnn.programs._onnx_checks import checked_onnx
 
-#: Of a saved file.
-MEMBERS = ("program/about.json", "program/network.xml", "program/network.bin")
+#: Members of a saved file, by the runtime that runs them: what the program says of itself, its graph, its weights.
+MEMBERS = {
+    "openvino": ("program/about.json", "program/network.xml", "program/network.bin"),
+    "onnxruntime": ("program/about.json", "program/network.onnx", "program/network.bin"),
+}
 
 _MAX_ABOUT = 2**22
 
 
 class Program:
-    """A network and what follows it, run by OpenVINO.
+    """A network and what follows it, run by OpenVINO or ONNX Runtime.
 
     Made by :func:`skcnn.save` with ``program=True``, and read by :func:`skcnn.persistence.load_program`.
 
     Parameters
     ----------
     members : mapping of str to bytes
-        The members :data:`MEMBERS` of a saved file.
+        The members of a saved file, those of one runtime in :data:`MEMBERS`.
 
     Attributes
     ----------
+    runtime : {"openvino", "onnxruntime"}
+        What runs it.
     classes_ : ndarray of shape (n_classes,) or None
         Labels, in the order of the probabilities; None if numbers are predicted.
     image_size : tuple of (height, width)
@@ -44,24 +50,18 @@ class Program:
     ProgramError
         If the members are damaged or forged, or hold what a program may not hold.
     ImportError
-        If OpenVINO is not installed.
+        If what runs it is not installed; the message names the extra.
     """
 
     def __init__(self, members: Mapping[str, bytes]):
-        about, graph, weights = (members[name] for name in MEMBERS)
+        runtimes = [runtime for runtime, names in MEMBERS.items() if set(names) == set(members)]
+        if len(runtimes) != 1:
+            expected = " or ".join(", ".join(names) for names in MEMBERS.values())
+            raise ProgramError(f"it has the members {', '.join(members)}; expected {expected}")
+        (self.runtime,) = runtimes
+        about, graph, weights = (members[name] for name in MEMBERS[self.runtime])
         self.classes_, self.image_size, self.resize, self.training_distances_ = _parsed(about)
-        check_graph(graph)
-        try:
-            network = read_openvino(graph, weights)
-            if len(network.inputs) != 1 or len(network.outputs) != 1:
-                raise ProgramError(
-                    f"it has {len(network.inputs)} inputs and {len(network.outputs)} outputs; expected 1"
-                )
-            network.reshape([1, *self.image_size, 3])
-            check_sizes(network)
-            self._network = OpenVINONetwork(network, self.image_size)
-        except RuntimeError as error:
-            raise ProgramError(f"OpenVINO cannot run it: {' '.join(str(error).split())[:300]}") from error
+        self._network = _NETWORKS[self.runtime](graph, weights, self.image_size)
         n_outputs = int(np.prod(self._network.output_shapes[0])) - (self.training_distances_ is not None)
         if self.classes_ is not None and len(self.classes_) != n_outputs:
             raise ProgramError(f"it has {len(self.classes_)} classes and {n_outputs} probabilities")
@@ -194,6 +194,33 @@ class Program:
         if bad:
             raise BadImageError(bad_rows_frame(bad), len(images))
         return outputs
+
+
+def _of_openvino(graph: bytes, weights: bytes, image_size: tuple[int, int]) -> Engine:
+    check_graph(graph)
+    try:
+        network = read_openvino(graph, weights)
+        if len(network.inputs) != 1 or len(network.outputs) != 1:
+            raise ProgramError(f"it has {len(network.inputs)} inputs and {len(network.outputs)} outputs; expected 1")
+        network.reshape([1, *image_size, 3])
+        check_sizes(network)
+        return OpenVINONetwork(network, image_size)
+    except RuntimeError as error:
+        raise _cannot_run("OpenVINO", error) from error
+
+
+def _of_onnxruntime(graph: bytes, weights: bytes, image_size: tuple[int, int]) -> Engine:
+    try:
+        return ONNXRuntimeNetwork(checked_onnx(graph, weights, image_size), image_size)
+    except RuntimeError as error:
+        raise _cannot_run("ONNX Runtime", error) from error
+
+
+def _cannot_run(runtime: str, error: RuntimeError) -> ProgramError:
+    return ProgramError(f"{runtime} cannot run it: {' '.join(str(error).split())[:300]}")
+
+
+_NETWORKS = {"openvino": _of_openvino, "onnxruntime": _of_onnxruntime}
 
 
 def _parsed(about: bytes) -> tuple[np.ndarray | None, tuple[int, int], str, np.ndarray | None]:

@@ -19,7 +19,7 @@ from skcnn.segmentation._examples import Targets, changes_of, example_reader
 class BaseSegmenter(MapEstimator):
     """Base of an estimator that learns masks with a head on the maps of a pretrained network.
 
-    A subclass says in addition which maps the head takes, and how much classes count.
+    A subclass also defines which maps the head takes, and the weights of classes.
     """
 
     _parameter_constraints = {  # noqa: RUF012  (scikit-learn's own form)
@@ -32,14 +32,14 @@ class BaseSegmenter(MapEstimator):
     _maps: tuple[int, ...]
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Train the head, and the open layers of the network if ``epochs`` > 0.
+        """Train the head, and the unfrozen layers of the network if ``epochs`` > 0.
 
         Parameters
         ----------
         X : array-like of n_samples images
             See :func:`skcnn.images.as_images`.
         y : array-like of length n_samples
-            Masks of the sizes of the images: see :func:`skcnn.images.as_masks`. Pixels labelled 255 do not count.
+            Masks of the sizes of the images: see :func:`skcnn.images.as_masks`. Pixels labelled 255 are ignored.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""A mask for each object of an image: boxes of a detector, and a segmenter on what is in each of them."""
+"""A mask for each object of an image: a detector finds boxes, and a segmenter the mask in each box."""
 
 from __future__ import annotations
 
@@ -50,26 +50,28 @@ def _takes_boxes(segmenter: Any) -> bool:
 
 
 class InstanceSegmenter(ImageInputMixin, BaseEstimator):
-    """Segmenter of objects: the boxes of a detector, and in each of them the mask of a segmenter.
+    """Segmenter of objects: a detector finds boxes, and a segmenter predicts the mask in each box.
 
-    Does Mask R-CNN's job [1]_ with two estimators, each of which can be fitted, searched and validated apart: which
-    pixels belong to an object is learned on the images in the boxes, enlarged by a margin.
+    It does the same task as Mask R-CNN [1]_ with two estimators, each of which can be fitted, searched and validated
+    separately. The segmenter is trained on the crops of the boxes, enlarged by a margin, to find the pixels of the
+    object.
 
     Parameters
     ----------
     detector : estimator or None
         Its ``predict`` returns boxes with scores, such as :class:`~skcnn.detection.CNNDetector`; ``fit`` fits a clone
-        of it. One that is fitted goes into a :class:`sklearn.frozen.FrozenEstimator`, and stays as it is. None: boxes
-        are given to :meth:`predict_masks`, and there is no ``predict``.
+        of it. Put a fitted detector into a :class:`sklearn.frozen.FrozenEstimator` to keep it unchanged. With None,
+        give boxes to :meth:`predict_masks`; there is no ``predict``.
     segmenter : estimator
-        Its ``predict`` returns masks, such as :class:`CNNSegmenter`; ``fit`` fits a clone of it on the part of the
-        image around each true box, of the classes 0, background and other objects, and 1, the object. Of a fitted one
-        in a :class:`~sklearn.frozen.FrozenEstimator` all classes but 0 are the object. One with ``predict_masks(X,
-        boxes)``, such as :class:`KerasHubSAM`, gets whole images and boxes, and is fitted on X and y as they are.
+        Its ``predict`` returns masks, such as :class:`CNNSegmenter`; ``fit`` fits a clone of it on the crop around each
+        true box, with two classes: 0 for the background and other objects, 1 for the object. If it is a fitted
+        segmenter in a :class:`~sklearn.frozen.FrozenEstimator`, all its classes except 0 are the object. A segmenter
+        with the method ``predict_masks(X, boxes)``, such as :class:`KerasHubSAM`, gets whole images and boxes, and is
+        fitted on X and y themselves.
     margin : float, default=0.1
-        What is added to boxes at each side for the segmenter, as a fraction of their height and width: it sees the
-        surroundings, and boxes that are not exact. No mask leaves its box for that. Not for segmenters that get whole
-        images.
+        What is added to each side of a box for the segmenter, as a fraction of the height and width of the box. So the
+        segmenter sees the surroundings, and learns that boxes are not exact. Masks still do not extend beyond their
+        boxes. Not used for segmenters that get whole images.
     root : path-like or None, default=None
         Folder (or URL) that relative paths in X start from, for both estimators.
     max_pixels : int or None, default=None
@@ -90,16 +92,16 @@ class InstanceSegmenter(ImageInputMixin, BaseEstimator):
 
     See Also
     --------
-    skcnn.boxes.as_instances : Forms of boxes with masks.
+    skcnn.boxes.as_instances : Accepted forms of boxes with masks.
     skcnn.boxes.whole_masks : Masks of the size of the image.
     skcnn.metrics.InstanceDisplay : Masks of objects on images.
     skcnn.datasets.load_coco : Boxes with masks from COCO's JSON.
 
     Notes
     -----
-    One segmenter serves the objects of all classes, and says what belongs to the object that the box is around. Two
-    objects that cover each other have nearly the same box, and then get nearly the same mask. Masks of an image may
-    overlap, as Mask R-CNN's do. The score is that of the box.
+    One segmenter is used for the objects of all classes, and finds the pixels of the object in a box. Two objects that
+    cover each other have nearly the same box, and therefore get nearly the same mask. The masks of an image may
+    overlap, as with Mask R-CNN. The score is that of the box.
 
     References
     ----------
@@ -147,7 +149,7 @@ class InstanceSegmenter(ImageInputMixin, BaseEstimator):
         self.max_pixels = max_pixels
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Fit the detector on the boxes, and the segmenter on what is in each of them.
+        """Fit the detector on the boxes, and the segmenter on the crops of the boxes.
 
         Parameters
         ----------
@@ -224,20 +226,20 @@ class InstanceSegmenter(ImageInputMixin, BaseEstimator):
             return self._with_masks(X, images, boxes)
 
     def predict_masks(self, X: Any, boxes: Sequence[Any] | np.ndarray | pd.DataFrame) -> np.ndarray:
-        """Return the masks of objects whose boxes are known, drawn by a person, say, or found elsewhere.
+        """Return the masks of objects whose boxes are known, for instance because a person drew them.
 
         Parameters
         ----------
         X : array-like of n_samples images
             See :func:`skcnn.images.as_images`.
         boxes : sequence of length n_samples
-            See :func:`skcnn.boxes.as_boxes`; masks among them are not looked at.
+            See :func:`skcnn.boxes.as_boxes`; masks in them are ignored.
 
         Returns
         -------
         ndarray of shape (n_samples,), object
-            DataFrames with the columns ``label, xmin, ymin, xmax, ymax``, ``score`` where the boxes have it, and
-            ``mask``: see :meth:`predict`.
+            DataFrames with the columns ``label, xmin, ymin, xmax, ymax``, ``score`` if the boxes have it, and ``mask``:
+            see :meth:`predict`.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Segment Anything of KerasHub as it is: the mask of the object in each box."""
+"""KerasHub's Segment Anything without further training: the mask of the object in each box."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ _lock = RLock()
 
 
 class KerasHubSAM(ImageInputMixin, BaseEstimator):
-    """Segment Anything from a preset of KerasHub on local disk: the mask of the object that a box is around.
+    """Segment Anything from a KerasHub preset on the local disk: the mask of the object in each box.
 
-    It needs no ``fit``: the network is used as it is, for objects of any class. Boxes come from a person, or from a
-    detector: ``InstanceSegmenter(detector, KerasHubSAM(preset))``. An image goes through its encoder once, however many
-    boxes it has. Needs KerasHub: ``pip install 'skcnn[hub]'``.
+    It needs no ``fit``: the network is not trained further, and finds objects of any class. Boxes come from a person,
+    or from a detector: ``InstanceSegmenter(detector, KerasHubSAM(preset))``. An image goes through its encoder once,
+    however many boxes it has. Needs KerasHub: ``pip install 'skcnn[hub]'``.
 
     Parameters
     ----------
     preset : path-like
         Folder that ``save_to_preset`` of a ``keras_hub.models.SAMImageSegmenter`` wrote, or that was downloaded from
-        Kaggle. Names of presets are not taken: nothing is downloaded. Only load folders that you trust; KerasHub builds
-        what their files describe.
+        Kaggle. Names of presets are not accepted, because nothing is downloaded. Only load folders that you trust;
+        KerasHub builds what their files describe.
     root : path-like or None, default=None
         Folder (or URL) that relative paths in X start from.
     max_pixels : int or None, default=None
@@ -55,14 +55,14 @@ class KerasHubSAM(ImageInputMixin, BaseEstimator):
 
     See Also
     --------
-    InstanceSegmenter : Boxes by a detector, and masks in them.
+    InstanceSegmenter : Finds boxes with a detector, and masks in them.
 
     Notes
     -----
-    Of the masks that the network offers for a prompt, the first one is taken, which is trained for prompts that leave
-    no doubt, as boxes do. No mask leaves its box. As in the publication, the longer side of an image is resized to that
-    of the network, and the rest is padded. The network is kept in the process once per preset. :func:`skcnn.save` does
-    not take this estimator: the preset is the saved model.
+    The network returns several masks per prompt; the first one is used, which was trained for unambiguous prompts such
+    as boxes. No mask extends beyond its box. As in the publication, the longer side of an image is resized to that of
+    the network, and the rest is padded. The process keeps one network per preset. :func:`skcnn.save` does not accept
+    this estimator: the preset is the saved model.
 
     References
     ----------
@@ -130,13 +130,13 @@ class KerasHubSAM(ImageInputMixin, BaseEstimator):
         X : array-like of n_samples images
             See :func:`skcnn.images.as_images`.
         boxes : sequence of length n_samples
-            See :func:`skcnn.boxes.as_boxes`; masks among them are not looked at.
+            See :func:`skcnn.boxes.as_boxes`; masks in them are ignored.
 
         Returns
         -------
         ndarray of shape (n_samples,), object
-            DataFrames with the columns ``label, xmin, ymin, xmax, ymax``, ``score`` where the boxes have it, and
-            ``mask``: 2-D bool arrays of the pixels of the box (see :func:`skcnn.boxes.as_instances`).
+            DataFrames with the columns ``label, xmin, ymin, xmax, ymax``, ``score`` if the boxes have it, and ``mask``:
+            2-D bool arrays of the pixels of the box (see :func:`skcnn.boxes.as_instances`).
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Losses of scores per pixel, on tensors of any backend of Keras; pixels labelled 255 do not count."""
+"""Losses of scores per pixel, on tensors of any backend of Keras; pixels labelled 255 are ignored."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def mask_loss(
     r"""Return a loss: the sum of those named.
 
     With probabilities :math:`p_c` (softmax of the logits), true classes :math:`g_c \in \{0, 1\}` and weights of classes
-    :math:`w_c`, over the pixels of an image that count:
+    :math:`w_c`, over the pixels of an image that are not ignored:
 
     - "cross_entropy": the mean of :math:`-\sum_c w_c g_c \log p_c`.
     - "focal" [1]_: the mean of :math:`-\sum_c w_c g_c (1 - p_c)^\gamma \log p_c`.

@@ -46,8 +46,8 @@ _AXES = {"vertical": 0, "horizontal": 1}
 class CNNSegmenter(BaseSegmenter):
     """Segmenter of images: the class of each pixel, by a new head on the feature maps of a pretrained network.
 
-    The network stays as it is unless ``epochs`` > 0: each image, and each of its mirror images, goes through it once,
-    and the whole training, with all folds and candidates of a search, runs on what it gave.
+    The network itself is frozen unless ``epochs`` > 0: each image, and each of its mirror images, goes through it once,
+    and the whole training, with all folds and candidates of a search, uses the stored maps.
 
     Parameters
     ----------
@@ -58,55 +58,58 @@ class CNNSegmenter(BaseSegmenter):
     architecture : {"unet", "fcn8", "fcn16", "fcn32"}, default="unet"
         The head. ``"unet"`` joins all maps from the coarsest to the finest by convolutions [1]_. ``"fcn32"`` enlarges
         scores on the coarsest map, which has a stride of 32 in most networks; ``"fcn16"`` adds scores on the next finer
-        map, and ``"fcn8"`` those on the one after [2]_. They are quicker, and their edges coarser.
+        map, and ``"fcn8"`` those on the one after [2]_. These are faster, but their edges are coarser.
     n_classes : int or None, default=None
-        Number of classes: labels are 0 to ``n_classes - 1``, and others raise. None takes the labels in y, which may
-        differ between folds.
+        Number of classes: labels are 0 to ``n_classes - 1``, and others raise an error. None takes the labels in y,
+        which may differ between folds.
     colors : mapping or sequence or None, default=None
-        Where y has colours, or other numbers than labels: the colour of each class, see
+        The colour of each class, if masks in y hold colours, or numbers that are not labels: see
         :func:`skcnn.images.as_masks`.
     image_size : int, (height, width) or None, default=None
-        Size in pixels that images are resized to for training; multiples of 32 suit most networks. None is the size
-        that the network was made for.
+        Size in pixels that images are resized to for training; multiples of 32 suit most networks. None is the default
+        size of the network.
     resize : {"stretch", "crop", "pad"}, default="stretch"
-        How to handle other aspect ratios: see :func:`skcnn.images.resize_image`. Masks are resized alike, by nearest
-        pixels. With ``"crop"``, ``predict`` still sees the whole image, in several windows.
+        How to handle other aspect ratios: see :func:`skcnn.images.resize_image`. Masks are resized in the same way,
+        with nearest-neighbour interpolation. With ``"crop"``, ``predict`` still sees the whole image, in several
+        windows.
     n_channels : int, default=64
         Channels of the head's convolutions; the U-Net has half of them at a stride of 2.
     n_convolutions : int, default=2
-        Convolutions of three by three cells at each stride of the U-Net: each sees further.
+        3 x 3 convolutions at each stride of the U-Net: more of them enlarge the receptive field.
     loss : str, default="cross_entropy"
-        ``"cross_entropy"``, ``"dice"``, ``"focal"``, ``"tversky"``, or a sum of them, such as
-        ``"cross_entropy+dice"``. Overlaps (Dice, Tversky) suit small objects on much background.
+        ``"cross_entropy"``, ``"dice"``, ``"focal"``, ``"tversky"``, or a sum of them, such as ``"cross_entropy+dice"``.
+        Losses of overlap (Dice, Tversky) suit small objects on a large background.
     class_weight : {"balanced"}, dict or None, default=None
-        How much each class counts, by label. ``"balanced"``: inversely to the number of its pixels. None: alike.
+        Weight of each class, by label. ``"balanced"``: inversely proportional to the number of its pixels. None: all
+        weights are the same.
     focal_gamma : float, default=2.0
-        How much less easy pixels count in the focal loss.
+        How strongly the focal loss reduces the weight of easy pixels.
     tversky_beta : float, default=0.7
-        Weight of missed pixels in the Tversky loss, in [0, 1]; pixels found wrongly have the rest. 0.5 is Dice.
+        Weight of false negative pixels in the Tversky loss, in [0, 1]; false positive pixels have the weight
+        ``1 - tversky_beta``. 0.5 is Dice.
     head_epochs : int, default=12
         Epochs that train the head, with the network frozen.
     head_learning_rate : float, default=2e-3
         Learning rate of these epochs.
     epochs : int, default=0
-        Epochs that train the open layers of the network as well.
+        Epochs that also train the unfrozen layers of the network.
     learning_rate : float, default=1e-4
         Learning rate of these epochs.
     unfreeze : str, int, float or None, default=0.5
-        Layers that are open in these epochs: see :class:`~skcnn.neural_network.CNNClassifier`.
+        Layers that are trained in these epochs: see :class:`~skcnn.neural_network.CNNClassifier`.
     learning_rate_schedule : {"constant", "cosine", "plateau", "warmup_cosine"}, default="cosine"
         How learning rates change within a phase: ``"cosine"`` decays to 0.
     optimizer : str or keras.optimizers.Optimizer, default="adam"
         Without a learning rate schedule of its own.
     flips : {"horizontal", "both"} or None, default="horizontal"
-        Mirror images that are trained on as well: left and right, or also top and bottom, which suits images that have
-        no upright position, such as those of a microscope.
+        Also train on mirrored images: left to right, or also top to bottom, which suits images without a natural
+        orientation, such as microscope images.
     augmentation : {"light", "standard"}, keras layer, list of layers or None, default=None
-        Random changes of images in training, which move masks, too. The network then runs in every epoch, unless
-        ``augmentation_views`` is given.
+        Random changes of training images, which are applied to their masks, too. The network then runs in every epoch,
+        unless ``augmentation_views`` is given.
     augmentation_views : int or None, default=None
-        Number of changed views of each image, which are kept, so that frozen layers run once per view. None changes
-        images again in each epoch.
+        Number of random views of each image that are drawn once and kept, so that frozen layers run once per view. None
+        draws new views in each epoch.
     early_stopping : bool, default=False
         Split off a validation set, end a phase when its loss has not fallen for ``n_iter_no_change`` epochs, and
         restore the weights of the best epoch.
@@ -117,22 +120,23 @@ class CNNSegmenter(BaseSegmenter):
     batch_size : int, default=8
         Images per step.
     predict_size : {"trained", "original"}, default="trained"
-        At which size ``predict`` sees images. ``"trained"``: resized as in training, so that objects have the size that
-        they had there. ``"original"``: as they are, of any size, in windows of ``tile_size`` where they are larger.
-        That suits a segmenter that was trained on cut-outs of large images.
+        Size of the images in ``predict``. ``"trained"``: they are resized as in training, so that objects have the same
+        size as there. ``"original"``: they are not resized, and images larger than ``tile_size`` are predicted in
+        windows of this size. This suits a segmenter that was trained on crops of large images.
     tile_size : int or None, default=None
-        Side in pixels of the windows in which ``predict`` sees images that do not fit in one, a multiple of 32 for most
-        networks. None is ``image_size_``, and at least 768 for ``predict_size="original"``, unless the network takes
-        one size only.
+        Side in pixels of the windows into which ``predict`` divides images that do not fit into one window, a multiple
+        of 32 for most networks. None is ``image_size_``, and at least 768 for ``predict_size="original"``, unless the
+        network takes only one size.
     tile_overlap : int or None, default=None
-        Pixels at the edges of a window that only serve as surroundings, where the next window decides; less than half
-        of its sides. The more, the closer are masks at seams to those of one window. None is a quarter of the side:
-        with 768 pixels, 0.9 % of those at seams then differed.
+        Pixels at the edges of a window that only serve as context, and are predicted by the next window; less than half
+        of its sides. The larger it is, the closer are masks at the seams to those of a single window. None is a quarter
+        of the side: with 768 pixels, 0.9 % of the pixels at the seams then differed.
     test_time_flips : bool, default=False
         Whether ``predict`` averages over the mirror images of ``flips``, which takes two or four times as long.
     cache : "memory", path, FeatureCache or None, default="memory"
-        Where results of fits are kept, so that the same fit, with an integer ``random_state``, is not repeated. What
-        frozen layers give is in :func:`~skcnn.cache.activation_cache`; with None it is forgotten after the fit.
+        Where results of fits are kept, so that the same fit, with an integer ``random_state``, is not repeated. The
+        outputs of frozen layers are kept in :func:`~skcnn.cache.activation_cache`; with None, they are deleted after
+        the fit.
     root : path-like or None, default=None
         Folder (or URL) that relative paths in X and y start from.
     max_pixels : int or None, default=None
@@ -143,7 +147,7 @@ class CNNSegmenter(BaseSegmenter):
     random_state : int, RandomState instance or None, default=None
         Seed of initial weights, order, augmentation and the validation set. Global seeds are not changed.
     verbose : int or "auto", default="auto"
-        "auto" shows a progress bar where a phase takes longer than 5 seconds. 0 shows nothing, 1 Keras's progress bar,
+        "auto" shows a progress bar if a phase takes longer than 5 seconds. 0 shows nothing, 1 Keras's progress bar,
         2 one line per epoch.
 
     Attributes
@@ -151,7 +155,7 @@ class CNNSegmenter(BaseSegmenter):
     classes_ : ndarray of shape (n_classes,), uint8
         Labels.
     class_weight_ : ndarray of shape (n_classes,), float64
-        How much each class counts.
+        Weight of each class.
     image_size_ : tuple of (height, width)
         Size in pixels that images are resized to.
     model_ : keras.Model
@@ -160,7 +164,7 @@ class CNNSegmenter(BaseSegmenter):
         One row per epoch: ``phase`` ("head", "fine"), ``epoch`` (from 1), ``loss``, ``learning_rate`` at the end of the
         epoch, and with early stopping ``val_loss``.
     n_iter_ : int
-        Number of epochs, of all phases.
+        Number of epochs, in all phases together.
     best_epoch_ : int
         Number of the epoch that the weights are from.
     n_features_in_ : int
@@ -171,7 +175,7 @@ class CNNSegmenter(BaseSegmenter):
     See Also
     --------
     skcnn.metrics.mask_scorers : Scorers for cross-validation.
-    skcnn.report.SegmentationReport : Where a segmenter errs.
+    skcnn.report.SegmentationReport : Where a segmenter makes errors.
     skcnn.datasets.load_mask_folder : Images and masks from two folders.
 
     References
@@ -325,7 +329,7 @@ class CNNSegmenter(BaseSegmenter):
         return masks
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the probability of each class of each pixel.
+        """Return the probability of each class for each pixel.
 
         Parameters
         ----------
@@ -359,14 +363,14 @@ class CNNSegmenter(BaseSegmenter):
         return found
 
     def score(self, X: Any, y: Any) -> float:
-        """Return the mean intersection over union of the classes, of all pixels together.
+        """Return the mean intersection over union of the classes, over all pixels together.
 
         Parameters
         ----------
         X : array-like of n_samples images
             See :func:`skcnn.images.as_images`.
         y : array-like of length n_samples
-            True masks; pixels labelled 255 do not count.
+            True masks; pixels labelled 255 are ignored.
 
         Returns
         -------

@@ -71,7 +71,7 @@ class Service:
     async def predicted(
         self, model: ServedModel, contents: list[bytes | np.ndarray]
     ) -> tuple[Running, list[Predicted | ImageRefusedError]]:
-        """Return what a model predicts of each image, or why not."""
+        """Return the prediction of a model for each image, or the reason why there is none."""
         running, admission = model.admit(len(contents))
         with admission:
             prepared = await asyncio.gather(
@@ -158,7 +158,7 @@ def _add_status(app: FastAPI, service: Service) -> None:
 
     @app.get("/healthz", tags=["status"])
     async def health() -> Response:
-        """Say that the server lives."""
+        """Report that the server is alive."""
         return _json({"status": "ok"})
 
     @app.get("/metrics", tags=["status"])
@@ -218,7 +218,7 @@ def _add_predict(app: FastAPI, service: Service) -> None:
 
     async def heat_of(name: str | None, request: Request, label: str | None) -> Response:
         if not service.explain:
-            raise RequestError(501, "This server explains no images.")
+            raise RequestError(501, "This server does not explain images.")
         served = service.model(name, request, "explain")
         with service.held.share() as share:
             body = await read_body(request, service.limits, share)
@@ -253,22 +253,22 @@ def _add_protocol(app: FastAPI, service: Service) -> None:
 
     @app.get("/v2/health/live", tags=tags)
     async def live() -> Response:
-        """Say that the server lives."""
+        """Report that the server is alive."""
         return _json({"live": True})
 
     @app.get("/v2/health/ready", tags=tags)
     async def ready() -> Response:
-        """Say that all models are loaded, which they are before the server listens."""
+        """Report that all models are loaded, which is the case before the server listens."""
         return _json({"ready": True})
 
     @app.get("/v2/models/{model}/ready", tags=tags, responses=PROTOCOL_ERRORS)
     async def model_ready(model: str, request: Request) -> Response:
-        """Say that a model is loaded."""
+        """Report that a model is loaded."""
         return _json({"name": service.model(model, request).name, "ready": True})
 
     @app.get("/v2/models/{model}", tags=tags, responses=PROTOCOL_ERRORS)
     async def model_metadata(model: str, request: Request) -> Response:
-        """Describe what a model takes and gives."""
+        """Describe the inputs and outputs of a model."""
         served = service.model(model, request)
         return _json(_protocol.model_metadata(served.name, served.running))
 

@@ -20,23 +20,23 @@ _log = logging.getLogger("skcnn.serving")
 
 
 class ClosedError(Exception):
-    """A batcher takes no more images: its model was replaced, or the server stops."""
+    """A batcher accepts no more images, because its model was replaced or the server stops."""
 
 
 class Batcher:
     """A queue of bounded length, and the one thread that runs a model on what is in it.
 
-    A batch begins as soon as the thread is free. It waits for further images only while some are on their way, being
-    decoded, and at most ``max_wait``.
+    A batch starts as soon as the thread is free. It waits for further images only while some are being decoded, for at
+    most ``max_wait`` seconds.
 
     Parameters
     ----------
     run : callable
         Takes a list of prepared images, and returns a result for each, in order.
     limits : Limits
-        Of which ``max_batch``, ``max_wait`` and ``max_queue`` are meant.
+        Its ``max_batch``, ``max_wait`` and ``max_queue`` are used.
     name : str
-        Of the thread.
+        Name of the thread.
     observe : callable or None, default=None
         Called with the number of images and the seconds of each batch.
     """
@@ -78,9 +78,9 @@ class Batcher:
         Raises
         ------
         RequestError
-            503 if too many wait.
+            503 if too many images wait.
         ClosedError
-            If the batcher takes no more.
+            If the batcher accepts no more images.
         """
         with self._changed:
             if self._is_closing:
@@ -91,7 +91,7 @@ class Batcher:
         return Admission(self, n_images)
 
     def release(self, n_images: int, n_coming: int) -> None:
-        """Forget images that were admitted, of which so many were not submitted."""
+        """Forget admitted images, given how many of them were not submitted."""
         with self._changed:
             self._n_admitted -= n_images
             self._n_coming -= n_coming
@@ -109,7 +109,7 @@ class Batcher:
         return request.future
 
     def close(self) -> None:
-        """Let the thread end once all that was admitted is answered."""
+        """Let the thread end when all admitted images are answered."""
         with self._changed:
             self._is_closing = True
             self._changed.notify_all()

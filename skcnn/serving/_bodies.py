@@ -1,4 +1,4 @@
-"""Bodies of requests: read within bounds, and taken apart to images. Nothing that they name is opened."""
+"""Bodies of requests: read within limits, and split into images. Paths and URLs in them are never opened."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ async def read_body(request: Request, limits: Limits, share: Share) -> bytes:
                 share.add(len(chunk))
                 chunks.append(chunk)
     except TimeoutError:
-        raise RequestError(408, f"The body was not there within {limits.body_timeout:g} s.") from None
+        raise RequestError(408, f"The body did not arrive within {limits.body_timeout:g} s.") from None
     except ClientDisconnect:
         raise RequestError(400, "The body was cut off.") from None
     return b"".join(chunks)

@@ -1,4 +1,4 @@
-"""Which regions of an image raised the score of a class (Grad-CAM), where the whole model can be loaded."""
+"""Which regions of an image raised the score of a class (Grad-CAM), if the whole model can be loaded."""
 
 from __future__ import annotations
 

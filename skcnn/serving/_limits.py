@@ -8,30 +8,30 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How much clients may ask of a server, and how images are gathered to batches.
+    """Limits on the requests of clients, and on the batches in which images are run.
 
     Parameters
     ----------
     max_body : int, default=33554432
         Bytes of a request's body (32 MiB), counted as they arrive: longer ones are answered with 413.
     max_images : int, default=32
-        Images of a request; more are answered with 413.
+        Images per request; requests with more are answered with 413.
     max_pixels : int, default=50000000
-        Pixels of an image, looked at before it is decoded. An image of 50 million pixels takes 400 MB while it is
-        decoded, and images that are decoded at the same time take at most 1 GiB together.
+        Pixels per image, checked before it is decoded. An image of 50 million pixels takes 400 MB while it is decoded,
+        and images that are decoded at the same time take at most 1 GiB together.
     max_batch : int, default=32
         Images that go through the network together.
     max_wait : float, default=0.005
-        Seconds that an image waits for others that are being decoded. A lone image does not wait.
+        Seconds that an image waits for others that are being decoded. A single image does not wait.
     max_queue : int, default=256
         Images of a model that were accepted and are not answered yet. Further ones are answered with 503 and a
-        ``Retry-After``. At 100 images per second, 256 images bound the time of an answer to about 3 seconds.
+        ``Retry-After``. At 100 images per second, 256 images bound the response time to about 3 seconds.
     max_held : int, default=268435456
         Bytes of all bodies that are held at the same time (256 MiB); a body beyond it is answered with 503.
     max_connections : int, default=512
         Connections at the same time; further ones are answered with 503.
     body_timeout : float, default=30.0
-        Seconds within which the head of a request, and then its body, must be there; after them, the connection is
+        Seconds within which the header of a request, and then its body, must arrive; otherwise the connection is
         closed, or answered with 408.
 
     Raises

@@ -26,7 +26,7 @@ _TROUBLE = (ModelFileError, OSError, ImportError, TypeError, ValueError, Runtime
 
 
 class Running:
-    """A model in use: what was loaded of its file, and the thread that runs it.
+    """A model in use: what was loaded from its file, and the thread that runs it.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class ServedModel:
     Parameters
     ----------
     name : str
-        As clients call it.
+        The name that clients use.
     path : path-like
         Of a file that :func:`skcnn.save` wrote.
     limits : Limits
@@ -68,9 +68,9 @@ class ServedModel:
     Attributes
     ----------
     running : Running
-        What is in use; a request takes it once.
+        The model in use; each request looks it up once.
     error : str or None
-        Why the file that is there now is not in use.
+        Why the current file is not in use.
     n_reloads : int
         How often it was loaded again.
     """
@@ -93,9 +93,9 @@ class ServedModel:
         self.running = self._loaded()
 
     def refresh(self) -> Future[None] | None:
-        """Load the file in another thread if it was replaced; return the future of that, None if it was not.
+        """Load the file in another thread if it was replaced; return the future of the load, or None if it was not.
 
-        The model in use answers until the new one can, and goes on if that cannot be loaded.
+        The model in use answers until the new one is loaded, and stays in use if loading fails.
         """
         stamp = self._stamp_now()
         if stamp is None or stamp == self._stamp:
@@ -156,7 +156,7 @@ def named_models(models: Mapping[str, Any] | Iterable[Any]) -> dict[str, Path]:
     Raises
     ------
     ValueError
-        If there is no model, two have one name, or a name has a slash or is empty.
+        If there is no model, two models have the same name, or a name has a slash or is empty.
     """
     if isinstance(models, (str, os.PathLike)):
         models = [models]

@@ -25,21 +25,21 @@ _LARGE = 4_000_000
 
 
 class Predicted(NamedTuple):
-    """What a model predicts of one image; what it does not predict is None.
+    """The prediction of a model for one image; attributes that it does not predict are None.
 
     Parameters
     ----------
     label : str, int, float, bool or list of these, or None
-        The predicted class; several if an image can have several.
+        The predicted class, or a list of classes if an image can have several.
     probabilities : ndarray of shape (n_classes,), or None
     numbers : ndarray of shape (n_targets,), or None
     boxes : list of dict or None
     mask : ndarray of shape (height, width), uint8, or None
         The number of the class of each pixel.
     distance : float or None
-        To the training set.
+        Distance to the training set.
     farther_than : float or None
-        The fraction of the training images that is nearer.
+        The fraction of the training images with a smaller distance.
     """
 
     label: Any = None
@@ -80,7 +80,7 @@ class Predictor:
         Raises
         ------
         ImageRefusedError
-            If it is not an image, or too large; nothing is decoded then.
+            If it is not an image, or too large; then nothing is decoded.
         """
         raise NotImplementedError
 
@@ -136,7 +136,7 @@ class EstimatorPredictor(Predictor):
     Raises
     ------
     TypeError
-        If it predicts nothing that a server can answer with.
+        If it has no predictions, or predictions that cannot be served.
     """
 
     runs_by = "estimator"
@@ -168,7 +168,7 @@ class EstimatorPredictor(Predictor):
     _rows: Callable[[list[bytes]], list[Predicted]]
 
     def prepare(self, content: bytes | np.ndarray, max_pixels: int) -> bytes | np.ndarray:
-        """Return the image as it is, once its head says that it is not too large."""
+        """Return the image unchanged, after checking the size in its header."""
         check_pixels(content, max_pixels)
         return content
 
@@ -213,7 +213,7 @@ class EstimatorPredictor(Predictor):
 
 
 def check_pixels(content: bytes | np.ndarray, max_pixels: int) -> int:
-    """Return the number of pixels of an image, by its head: nothing is decoded.
+    """Return the number of pixels of an image from its header; nothing is decoded.
 
     Raises
     ------
@@ -269,7 +269,7 @@ def _refusing(decode: Callable[[], Any]) -> Any:
         reason = str(error).replace("(those of skcnn.images.FORMATS)", "such as JPEG, PNG, WebP, GIF, BMP or TIFF")
         raise ImageRefusedError(reason or type(error).__name__) from None
     except MemoryError:
-        raise ImageRefusedError("there is no memory to decode it") from None
+        raise ImageRefusedError("there is not enough memory to decode it") from None
 
 
 def _encoded(pixels: np.ndarray) -> bytes:

@@ -46,7 +46,10 @@ _ROW = {
     "type": "object",
     "properties": {
         "name": {"type": ["string", "null"], "description": "The file name that the client sent."},
-        "error": {"type": "string", "description": "Why there is no prediction; nothing else is there then."},
+        "error": {
+            "type": "string",
+            "description": "Why there is no prediction; then all other fields but `name` are missing.",
+        },
         "label": {"description": "The predicted class."},
         "top": {
             "type": "array",
@@ -54,8 +57,14 @@ _ROW = {
         },
         "probabilities": {"type": "array", "items": {"type": "number"}},
         "numbers": {"type": "array", "items": {"type": "number"}},
-        "distance": {"type": "number", "description": "To the training set: about 1 for an image of it."},
-        "farther_than": {"type": "number", "description": "The fraction of the training images that is nearer."},
+        "distance": {
+            "type": "number",
+            "description": "Distance to the training set: about 1 for an image like those in it.",
+        },
+        "farther_than": {
+            "type": "number",
+            "description": "The fraction of the training images with a smaller distance.",
+        },
         "boxes": {"type": "array", "items": _BOX, "description": "In pixels of the upright image."},
         "mask": {"type": "string", "format": "byte", "description": "PNG; a pixel is the number of its class."},
     },

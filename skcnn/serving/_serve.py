@@ -1,4 +1,4 @@
-"""``serve`` and ``create_app``: saved models in, a server out."""
+"""``serve`` and ``create_app``: a server for saved models."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def create_app(
     Parameters
     ----------
     models : dict of str to path-like, or iterable of path-like
-        Files that :func:`skcnn.save` wrote, by the name that clients call them. Without names, a file is called after
-        itself: ``flowers.skcnn`` is ``flowers``.
+        Files that :func:`skcnn.save` wrote; keys are the names that clients use. Without names, the name of the file is
+        used: ``flowers.skcnn`` is served as ``flowers``.
     limits : Limits or None, default=None
-        How much clients may ask for; None is ``Limits()``.
+        Limits on requests; None is ``Limits()``.
     token : str or None, default=None
         What clients send as ``Authorization: Bearer TOKEN``, of at least 16 letters. None: only requests to
         ``localhost`` and ``127.0.0.1`` are answered.
     explain : bool, default=True
-        Whether ``/explain`` answers. For the first image, the whole model is loaded, with Keras: some seconds, and
-        several hundred MB of memory.
+        Whether ``/explain`` returns heat maps. The first one loads the whole model with Keras, which takes several
+        seconds and several hundred MB of memory.
 
     Returns
     -------
@@ -46,9 +46,9 @@ def create_app(
     Raises
     ------
     ValueError
-        If there is no model, two have one name, or the token is too short.
+        If there is no model, two models have the same name, or the token is too short.
     TypeError
-        If a model predicts nothing that a server can answer with.
+        If a model has no predictions, or predictions that cannot be served.
     ModelFileError
         If a file was not written by :func:`skcnn.save`, or is damaged or forged.
     ImportError
@@ -58,7 +58,7 @@ def create_app(
 
     See Also
     --------
-    serve : The server around it.
+    serve : Runs a server with this application.
 
     Examples
     --------
@@ -109,7 +109,7 @@ def serve(
 ) -> None:
     """Serve saved models over HTTP, until the process is interrupted or terminated.
 
-    Then no new connection is taken, and what was accepted is answered.
+    Then no new connections are accepted, and all accepted requests are answered.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def serve(
     host : str, default="127.0.0.1"
         The address to listen on. Other addresses than those of the loopback interface need a token.
     port : int, default=8000
-        0 is any that is free.
+        0 chooses a free port.
     token, limits, explain
         See :func:`create_app`.
     on_ready : callable or None, default=None
@@ -129,13 +129,13 @@ def serve(
     ValueError
         If ``host`` is not of the loopback interface and there is no token.
     OSError
-        If it cannot listen there.
+        If it cannot listen on this host and port.
     ImportError
         If a package of the extra ``serve`` is not installed.
 
     See Also
     --------
-    create_app : The application alone; what else is raised is described there.
+    create_app : Returns only the application, and describes the other exceptions.
     """
     check_token(host, token)
     _check_installed()

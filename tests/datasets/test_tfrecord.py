@@ -161,7 +161,7 @@ def test_a_damaged_record_is_a_bad_row_of_its_own(files, shards):
     source = TFRecordImages(shards)
     bad = check_images(source)
     assert bad.to_numpy().tolist() == [
-        [5, f"{shards[1]}, offset {offset}", "damaged record: its bytes do not have their checksum"]
+        [5, f"{shards[1]}, offset {offset}", "damaged record: its checksum does not match"]
     ]
     with pytest.raises(BadImageError, match=r"1 of 10 images .*\n  row 5: .*offset \d+: damaged record(.|\n)*drop_bad"):
         source.labels()
@@ -200,7 +200,7 @@ def test_behind_a_damaged_length_one_row_stands_for_the_rest(cut, files, shards)
     bad = check_images(source)
     assert bad["row"].tolist() == [2, 4]
     assert bad["path"].tolist() == [f"{shards[0]}, offset {offsets[2]}", f"{shards[1]}, offset {offsets[5]}"]
-    assert bad["reason"].str.endswith("no record behind it can be found").all()
+    assert bad["reason"].str.endswith("no record after it can be found").all()
     assert "the file ends within it" in bad["reason"][0] or cut == 1
     assert source[-1] == contents(files)[-1]
 

@@ -353,4 +353,4 @@ def test_a_worker_takes_its_share_of_the_cores(monkeypatch):
     monkeypatch.setattr(_openvino_engine.joblib, "cpu_count", lambda: 8)
     for share, expected in (("2", 2), ("16", 8), ("", 8), ("0", 8), ("2,4", 8), ("-1", 8)):
         monkeypatch.setenv("OMP_NUM_THREADS", share)
-        assert _openvino_engine._n_threads() == expected, share
+        assert _openvino_engine.n_threads() == expected, share

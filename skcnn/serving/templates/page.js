@@ -24,7 +24,7 @@ async function asked(path, options = {}) {
   if (!response.ok && response.status !== 422) {
     let reason = response.statusText;
     try { reason = (await response.json()).error; } catch { /* it has no words of its own */ }
-    throw new Error(response.status === 401 ? "This server needs its token." : reason);
+    throw new Error(response.status === 401 ? "This server requires a token." : reason);
   }
   return response;
 }
@@ -105,7 +105,7 @@ function show(row, model, file, shown, text) {
     made("p", "A grey value is the number of a class.", text, "file");
     shown.querySelector("img").src = `data:image/png;base64,${row.mask}`;
   }
-  if (row.farther_than > 0.99) made("p", "Farther from the training images than 99 % of these.", text, "hint");
+  if (row.farther_than > 0.99) made("p", "Farther away than 99 % of the training images.", text, "hint");
   if (model.explain) {
     const button = made("button", "Where did it look?", text, "plain");
     button.type = "button";
