@@ -226,3 +226,12 @@ def test_images_without_a_class_are_reported_in_the_words_of_the_command(tmp_pat
     error = capsys.readouterr().err
     assert "move each into a folder named after its class, or list paths and labels in a .csv.\n" in error
     assert "labels=None" not in error
+
+
+def test_many_bad_images_are_reported_in_the_words_of_the_command(tmp_path, capsys):
+    for folder, content in (("a", b"no image"), ("b", b"nor this")):
+        (tmp_path / "new" / folder).mkdir(parents=True)
+        for number in range(11):
+            (tmp_path / "new" / folder / f"{number}.png").write_bytes(content)
+    assert main(["fit", str(tmp_path / "new"), "-o", str(tmp_path / "m.skcnn"), "--backbone", "ResNet20"]) == 1
+    assert "\n  ... and 2 more\nRepair or remove them, or leave them out with --skip-bad." in capsys.readouterr().err

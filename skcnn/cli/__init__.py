@@ -101,7 +101,8 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 def _report(what: str, trouble: Warning | Exception | str) -> None:
     """Write a warning or an error to standard error, with control characters escaped."""
-    lines = (str(trouble) or type(trouble).__name__).split("\n")
+    text = str(trouble) or type(trouble).__name__
+    lines = text.replace(" (all in the attribute bad_rows)", "").split("\n")  # which only Python has
     print(f"skcnn: {what}: " + "\n".join(map(printable_text, lines)), file=sys.stderr)
 
 
