@@ -90,6 +90,11 @@ def test_what_cannot_be_explained_is_said_before_a_network_is_built(
     [
         (["{folder}/0.png", "-o", "no/such/heat.png"], "the folder no/such does not exist"),
         (["no such.png", "-o", "heat.png"], "no such.png: no such file or folder; expected an image, a folder"),
+        (["{folder}/0.png", "-o", "{folder}/0.png"], "0.png is one of the images, and would be replaced"),
+        (
+            ["{folder}/0.png", "{folder}/1.png", "-o", "{folder}/1.png"],
+            "1.png is one of the images, and would be replaced; give another name",
+        ),
         (["{folder}/0.png", "-o", "heat.png", "--class", "7"], "--class 7; the classes of the model are 0, 1, 2."),
     ],
 )

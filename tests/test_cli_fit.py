@@ -217,3 +217,21 @@ def test_split_writes_paths_that_travel_with_the_images(data, tmp_path):
     finally:
         for name in names:
             name.unlink(missing_ok=True)
+
+
+def test_images_without_a_class_are_reported_in_the_words_of_the_command(tmp_path, capsys):
+    (tmp_path / "new").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "new" / "a.png")
+    assert main(["fit", str(tmp_path / "new"), "-o", str(tmp_path / "m.skcnn"), "--backbone", "ResNet20"]) == 1
+    error = capsys.readouterr().err
+    assert "move each into a folder named after its class, or list paths and labels in a .csv.\n" in error
+    assert "labels=None" not in error
+
+
+def test_many_bad_images_are_reported_in_the_words_of_the_command(tmp_path, capsys):
+    for folder, content in (("a", b"no image"), ("b", b"nor this")):
+        (tmp_path / "new" / folder).mkdir(parents=True)
+        for number in range(11):
+            (tmp_path / "new" / folder / f"{number}.png").write_bytes(content)
+    assert main(["fit", str(tmp_path / "new"), "-o", str(tmp_path / "m.skcnn"), "--backbone", "ResNet20"]) == 1
+    assert "\n  ... and 2 more\nRepair or remove them, or leave them out with --skip-bad." in capsys.readouterr().err

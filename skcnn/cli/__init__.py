@@ -101,7 +101,8 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 def _report(what: str, trouble: Warning | Exception | str) -> None:
     """Write a warning or an error to standard error, with control characters escaped."""
-    lines = (str(trouble) or type(trouble).__name__).split("\n")
+    text = str(trouble) or type(trouble).__name__
+    lines = text.replace(" (all in the attribute bad_rows)", "").split("\n")  # which only Python has
     print(f"skcnn: {what}: " + "\n".join(map(printable_text, lines)), file=sys.stderr)
 
 
@@ -140,6 +141,7 @@ def _parser() -> Parser:
             "  skcnn serve flowers.skcnn                                over HTTP, with a page to drop images on\n"
             "  skcnn map flowers/ -o map.html                           similar images close together, on a page\n"
             "  skcnn similar flowers/ query.jpg -k 9                    the most similar images\n"
+            "  skcnn generate digits.skcnn -n 100 -o new/               images of a saved ImageGAN\n"
             "  skcnn extract flowers/ -o features.parquet               only the features, as a table\n"
             "  skcnn extract flowers/ -o f.parquet --cache features/    each image through the network once, ever\n"
             "  skcnn extract flowers/ -o features/ --rows-per-part 10000   in parts, for more than memory holds\n"

@@ -87,7 +87,12 @@ def load_data(options: argparse.Namespace, *, needs_labels: bool = True) -> Bunc
     from skcnn.datasets import load_image_folder
 
     has_labels = needs_labels or _has_class_folders(options.data)
-    return without_bad(load_image_folder(options.data, labels="inferred" if has_labels else None), options)
+    try:
+        dataset = load_image_folder(options.data, labels="inferred" if has_labels else None)
+    except ValueError as error:
+        in_python = "in a table and use load_image_table. Images to be classified need no labels: labels=None."
+        raise type(error)(str(error).replace(in_python, "in a .csv.")) from error
+    return without_bad(dataset, options)
 
 
 def is_shards(data: str) -> bool:

@@ -12,6 +12,7 @@ from skcnn._text import listing, printable_text
 from skcnn.cli._arguments import image_path, model_path, output_path
 from skcnn.cli._common import add_command, names_text
 from skcnn.cli._data import add_images, add_skip_bad, list_images
+from skcnn.cli._image_files import check_replaces_none
 
 FORMATS = (".png", ".jpg", ".pdf", ".svg")
 _MOST = 100
@@ -72,6 +73,7 @@ def run(options: argparse.Namespace) -> None:
     paths = list_images(options).frame["path"].tolist()
     if len(paths) > _MOST:
         raise ValueError(f"{len(paths):,} images; one figure shows at most {_MOST}. Give fewer of them.")
+    check_replaces_none(options.output, paths if options.reference is None else [*paths, options.reference])
 
     from skcnn.persistence import load
 

@@ -32,7 +32,12 @@ def add_to(commands: Any) -> None:
         "table without labels.\n\n"
         "With --rows-per-part the output is a folder (or a URL) of Parquet files, each of which appears only when it\n"
         "is complete. After an interruption, the same command continues where it stopped. Memory does not grow with\n"
-        "the number of images.",
+        "the number of images. In Python, skcnn.distributed.load_features reads the folder.\n\n"
+        "examples:\n"
+        "  skcnn extract flowers/ -o features.parquet\n"
+        "  skcnn extract flowers/ -o features.csv --cache features/\n"
+        "  skcnn extract flowers/ -o parts/ --rows-per-part 10000\n"
+        "  skcnn extract 'train-*.tfrecord' -o parts/ --rows-per-part 10000 --workers 4",
     )
     add_data(extract, shards=True)
     extract.add_argument(

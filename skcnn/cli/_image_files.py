@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -54,6 +55,12 @@ def files_in(folder: str, paths: list[str], suffix: str) -> list[Path]:
                 f"{printable_text(file)} is one of the images, and would be replaced; give another folder."
             )
     return files
+
+
+def check_replaces_none(file: str, paths: Iterable[str]) -> None:
+    """Raise ValueError if a file that will be written is one of the images that are read."""
+    if os.path.realpath(file) in {os.path.realpath(path) for path in paths if "://" not in path}:
+        raise ValueError(f"{printable_text(file)} is one of the images, and would be replaced; give another name.")
 
 
 def write_image(pixels: Any, file: Path, form: str, **options: Any) -> None:

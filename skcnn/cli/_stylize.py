@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from skcnn._files import replacing
 from skcnn._text import counted, listing
 from skcnn.cli._arguments import backbone_name, image_path, not_negative, output_path, positive, whole_number
 from skcnn.cli._common import add_command, verbose, weights_from
+from skcnn.cli._image_files import check_replaces_none
 
 FORMATS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 #: Iterations between two previews.
@@ -121,7 +121,9 @@ def add_to(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     if not options.content_weight and not options.style_weight:
         options.parser.error("--content-weight 0 and --style-weight 0; expected one of them to be > 0")
-    _check_replaces_none(options)
+    for file in (options.output, options.preview):
+        if file:
+            check_replaces_none(file, [options.content, *options.styles])
     from skcnn.generative import StyleTransfer
 
     transfer = StyleTransfer(
@@ -156,14 +158,6 @@ def run(options: argparse.Namespace) -> None:
         f"the last level {first['loss']:.4g} -> {last['loss']:.4g} (content {last['content']:.3g}, style "
         f"{last['style']:.3g})"
     )
-
-
-def _check_replaces_none(options: argparse.Namespace) -> None:
-    """Raise an error if an image that is read would be written over."""
-    read = {os.path.realpath(path) for path in (options.content, *options.styles) if "://" not in path}
-    for path in (options.output, options.preview):
-        if path and os.path.realpath(path) in read:
-            raise ValueError(f"{path} is one of the images, and would be replaced; give another name.")
 
 
 def _write(pixels: Any, path: str) -> None:
