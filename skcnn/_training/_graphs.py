@@ -197,7 +197,7 @@ def _sharing_class() -> Any:
             super().compile(*args, **options)
 
         def get_compile_config(self) -> None:
-            """Return None: a copy is compiled by whoever makes it."""
+            """Return None: the caller that makes a copy compiles it."""
 
         def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
             """Update the metrics; all rows count alike, except padded ones."""
