@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import ctypes
 import io
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -55,7 +56,7 @@ class ImageRefusedError(ValueError):
     """An image cannot be predicted: it is damaged, too large, or not an image."""
 
 
-class Predictor:
+class Predictor(ABC):
     """A model that predicts images of a batch, which were prepared in other threads.
 
     Attributes
@@ -74,6 +75,7 @@ class Predictor:
     runs_by: str
     note: str | None = None
 
+    @abstractmethod
     def prepare(self, content: bytes | np.ndarray, max_pixels: int) -> Any:
         """Return what :meth:`run` takes of an image: encoded bytes, or pixels (height, width, 3) uint8.
 
@@ -82,11 +84,10 @@ class Predictor:
         ImageRefusedError
             If it is not an image, or too large; then nothing is decoded.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def run(self, images: list[Any]) -> Sequence[Predicted | ImageRefusedError]:
         """Return what is predicted of each image of a batch."""
-        raise NotImplementedError
 
 
 class ProgramPredictor(Predictor):
