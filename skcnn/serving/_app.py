@@ -26,9 +26,6 @@ from skcnn.serving._models import Running, ServedModel
 from skcnn.serving._predictors import ImageRefusedError, Predicted, check_pixels, mask_as_png
 from skcnn.serving._schemas import ERRORS, EXPLAINED, IMAGES, INFERENCE, PREDICTED, PROTOCOL_ERRORS
 
-#: Statuses of requests whose body was not read: what is left of it is not the next request.
-_UNREAD = (408, 413, 503)
-
 Top = Annotated[int, Query(ge=1, le=1000, description="The K most probable classes.")]
 All = Annotated[bool, Query(description="The probabilities of all classes, in the order of GET /models.")]
 
@@ -130,7 +127,9 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestError)
     async def refused(_: Request, error: RequestError) -> Response:
         headers = {} if error.retry_after is None else {"retry-after": str(error.retry_after)}
-        if error.status in _UNREAD:
+        if error.status == 408:
+            # What is left of other refused bodies is read and dropped: a client that still sends when its connection is
+            # closed gets a reset, and may never see the answer.
             headers["connection"] = "close"
         return _json({"error": str(error)}, error.status, headers)
 

@@ -90,9 +90,9 @@ def _without_port(host: str) -> str:
 
 
 async def _answer(send: Any, status: int, message: str) -> None:
-    # The body, if there is one, is not read.
-    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+    content = json.dumps({"error": message}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
     if status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps({"error": message}).encode()})
+    await send({"type": "http.response.body", "body": content})

@@ -5,7 +5,6 @@ import json
 import struct
 import zlib
 
-import httpx
 import numpy as np
 import pytest
 from serving_client import Client, encoded
@@ -95,19 +94,23 @@ def test_a_name_is_no_path(client, served):
 
 
 def test_a_chunked_body_is_counted_as_it_arrives(client, served):
-    sent = []
+    body = (b"x" * 1000 for _ in range(100))
+    response = client.post("/predict", content=body, headers={"content-type": "image/png"})
+    assert (response.status_code, next(body, None)) == (413, None)
+    assert still_answers(client, served)
 
-    def endless():
-        while True:
-            sent.append(1)
-            yield b"x" * 1000
 
-    try:
-        status = client.post("/predict", content=endless(), headers={"content-type": "image/png"}).status_code
-    except httpx.TransportError:  # the connection was closed while the client still sent
-        status = 413
-    assert status == 413
-    assert len(sent) < 10_000
+def send_without_end(connection):
+    while True:  # until the server closes the connection
+        connection.sendall(b"3e8\r\n" + b"x" * 1000 + b"\r\n")
+
+
+def test_a_body_without_end(client, served):
+    with client.connected() as connection:
+        connection.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+        with pytest.raises(ConnectionError):
+            send_without_end(connection)
+    assert client.app.state.service.held.n_bytes == 0
     assert still_answers(client, served)
 
 
@@ -137,6 +140,29 @@ def test_slow_senders_are_cut_off(sent, answer, client, served):
             received += chunk
     assert received.startswith(answer)
     assert still_answers(client, served)
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60000\r\n\r\n", b"413"),
+        (b"POST /predict HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 60000\r\n\r\n", b"421"),
+    ],
+    ids=["too long", "another host"],
+)
+def test_what_is_left_of_a_refused_body_is_dropped(head, status, client):
+    """A connection that is closed while the client still sends would be reset, and the answer lost."""
+    with client.connected() as connection:
+        connection.sendall(head)
+        received = connection.recv(4096)
+        assert received.startswith(b"HTTP/1.1 " + status)
+        for _ in range(6):
+            connection.sendall(b"x" * 10_000)
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        while b"HTTP/1.1 200" not in received:
+            chunk = connection.recv(4096)
+            assert chunk, received
+            received += chunk
 
 
 def test_a_client_that_goes_away(client, served):
