@@ -178,13 +178,16 @@ def names_in(url: str, options: Options | None = None) -> set[str]:
 
 
 def make_folder(url: str, options: Options | None = None) -> None:
-    """Make a folder, where a store has folders.
+    """Make a folder, where a store has folders. Buckets are not made.
 
     Raises
     ------
     ImportError, OSError
         See :func:`fetch`.
     """
+
+    if _protocols(url)[0] in _OBJECT_STORES - {"memory"}:
+        return
 
     def make() -> None:
         files, path = _file_system(url, options, TIMEOUT)
@@ -351,10 +354,10 @@ def _tried(url: str, call: Callable[[], Result], timeout: float) -> Result:
 
 def _call(files: Any, method: str, *arguments: Any, limit: float | None = PATIENCE * TIMEOUT, **named: Any) -> Any:
     """Call a method of a file system, for at most so many seconds where it is asynchronous."""
-    if not files.async_impl:
-        return getattr(files, method)(*arguments, **named)
-    from fsspec.asyn import sync
+    from fsspec.asyn import AsyncFileSystem, sync
 
+    if not issubclass(type(files), AsyncFileSystem):  # a cache passes for the store that is behind it
+        return getattr(files, method)(*arguments, **named)
     return sync(files.loop, getattr(files, f"_{method}"), *arguments, timeout=limit, **named)
 
 
@@ -453,7 +456,8 @@ def _plain(error: Exception, n_tries: int, timeout: float) -> Exception:
     tried = f" ({n_tries} tries)" if n_tries > 1 else ""
     status = _status_of(error)
     if isinstance(error, FileNotFoundError) or status == HTTPStatus.NOT_FOUND:
-        return FileNotFoundError("no such file, says the store")
+        what = "bucket" if "bucket" in str(error).lower() and "does not exist" in str(error) else "file"
+        return FileNotFoundError(f"the store has no such {what}")
     if isinstance(error, PermissionError) or status in (HTTPStatus.FORBIDDEN, HTTPStatus.UNAUTHORIZED):
         code = "" if status is None else f" ({status})"
         return PermissionError(f"the store refuses access{code}: credentials come from storage_options or the system")

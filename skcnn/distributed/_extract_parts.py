@@ -51,9 +51,8 @@ def extract_parts(
     out : path-like
         Folder, or URL for fsspec (extra ``remote``), such as ``"s3://bucket/features"``; created if it does not exist.
         A part appears in a store with the request that has transferred it; where a store has no such requests, it is
-        written beside and renamed. It will hold ``manifest.json`` and
-        parts named ``part-00000-of-00010.parquet``, with the columns ``path``, ``label`` (if y is given) and
-        ``features`` (lists of float32, of a fixed size).
+        written beside and renamed. It will hold ``manifest.json`` and parts named ``part-00000-of-00010.parquet``, with
+        the columns ``path``, ``label`` (if y is given) and ``features`` (lists of float32, of a fixed size).
     y : array-like of shape (n_samples,) or None, default=None
         Labels to store with the features.
     rows_per_part : int, default=10,000

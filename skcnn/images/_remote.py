@@ -77,7 +77,7 @@ class RemoteImages(ImageSource):
     (<RemoteImages of 4 images>, (3,))
     >>> print(check_images(X).to_string(index=False))
      row                  path                      reason
-       3 memory://bucket/3.png no such file, says the store
+       3 memory://bucket/3.png the store has no such file
     """
 
     def __init__(
