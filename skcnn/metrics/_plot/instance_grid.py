@@ -16,10 +16,10 @@ from skcnn._plot.theme import MUTED, SERIES
 from skcnn._text import metric_text
 from skcnn.boxes import pairwise_mask_iou
 from skcnn.images import Images, as_images, image_sizes
-from skcnn.metrics._average_precision import check_iou
 from skcnn.metrics._box_curves import best_score_threshold
 from skcnn.metrics._box_matching import match_boxes
 from skcnn.metrics._box_predictions import BoxPredictions
+from skcnn.metrics._coco import check_iou
 from skcnn.metrics._instance_precision import instance_predictions
 from skcnn.metrics._plot.box_grid import MISSED, RIGHT, WRONG
 from skcnn.metrics._plot.mask_grid import small_mask
