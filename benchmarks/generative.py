@@ -63,6 +63,15 @@ GANS: dict[str, dict[str, Any]] = {
     "dcgan": {"loss": "dcgan", "layers": "conv", "filters": (32, 64), "epochs": 100},
     "began": {"loss": "began"},
 }
+VAE: dict[str, Any] = {"filters": (64, 128), "learning_rate": 2e-3, "epochs": 300}
+#: What differs for digits of 32 x 32 pixels: there is more to learn, and convolutions have 16 times as many positions.
+AT_32: dict[str, dict[str, Any]] = {
+    "wgan-gp, conditional": {"epochs": 600},
+    "wgan-gp": {"epochs": 2000},
+    "wgan": {"layers": "dense"},
+    "dcgan": {"filters": (32, 64, 128), "epochs": 200},
+    "VAE's prior": {"filters": (32, 64), "epochs": 60},
+}
 OTHERS = ("real images", "PCA + KDE", "VAE's prior")
 
 
@@ -153,12 +162,11 @@ def make(
         return data.fit[: len(data.judge)], data.fit_labels[: len(data.judge)], {}
     if name == "PCA + KDE":
         return density_of(data, seed), None, {"seconds": time.process_time() - begun}
+    changed = (AT_32.get(name, {}) if data.fit.shape[1] > 8 else {}) | ({} if epochs is None else {"epochs": epochs})
     if name == "VAE's prior":
-        vae = VariationalAutoencoder(
-            8, filters=(64, 128), learning_rate=2e-3, epochs=epochs or 300, verbose=0, random_state=seed
-        ).fit(data.fit)  # fmt: skip
+        vae = VariationalAutoencoder(8, **VAE | changed, verbose=0, random_state=seed).fit(data.fit)
         return vae.sample(len(data.judge), random_state=seed), None, {"seconds": time.process_time() - begun}
-    parameters = {**COMMON, **GANS[name]} | ({} if epochs is None else {"epochs": epochs})
+    parameters = {**COMMON, **GANS[name], **changed}
     gan = ImageGAN(**parameters, random_state=seed).fit(data.fit, data.fit_labels)
     seconds = time.process_time() - begun
     asked = data.judge_labels if parameters.get("conditional") else None
