@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,14 +59,15 @@ def load_images(name: str, data: Path, *, only_y: bool = False) -> Images:
         files = [str(data / "pets370" / "images" / f"{one}.jpg") for one in index["image_id"]]
         return Images(files, index[name.split()[1]].to_numpy(str))
     if name.startswith("CIFAR-10"):
-        return _cifar(data / "cifar10" / "cifar10_jpeg.npz", None if "whole" in name else CIFAR_ROWS, only_y)
+        rows = None if "whole" in name else CIFAR_ROWS
+        return cifar_images(data / "cifar10" / "cifar10_jpeg.npz", rows, only_y=only_y)
     from skcnn.datasets import load_image_folder
 
     dataset = load_image_folder(data / name)
     return Images(list(dataset.data["path"]), np.asarray(dataset.target, str))
 
 
-def _cifar(path: Path, rows: tuple[int, int] | None, only_y: bool) -> Images:
+def cifar_images(path: Path, rows: tuple[int, int] | None, *, only_y: bool = False) -> Images:
     """Return CIFAR-10: the first rows of either part, which lie in a fixed random order."""
     X, y = [], []
     with np.load(path) as archive:
@@ -73,7 +75,7 @@ def _cifar(path: Path, rows: tuple[int, int] | None, only_y: bool) -> Images:
             y.append(archive[f"{part}_y"][:count])
             if not only_y:
                 held, starts = archive[f"{part}_jpeg"].tobytes(), archive[f"{part}_offset"].astype(int)
-                pairs = zip(starts[: len(y[-1])], starts[1 : len(y[-1]) + 1], strict=True)
+                pairs = itertools.pairwise(starts[: len(y[-1]) + 1])
                 X += [np.asarray(Image.open(io.BytesIO(held[low:high])).convert("RGB")) for low, high in pairs]
     return Images(None if only_y else np.stack(X), np.concatenate(y).astype(np.int64), len(y[0]))
 

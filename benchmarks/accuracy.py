@@ -6,8 +6,8 @@ One command, which goes on where it was ended, and adds its rows to ``benchmarks
     python benchmarks/evidence.py                              # the tables and figures of docs/evidence.md
 
 ``data/`` has the folders ``flowers5/`` and ``caltech30/`` (one folder per class), ``pets370/`` (``images/`` and
-``index.csv``) and ``cifar10/`` (``cifar10_jpeg.npz``). Folds are stratified, shuffled with seed 0, and the same for all;
-CIFAR-10 has its official split. Seeds are 0.
+``index.csv``) and ``cifar10/`` (``cifar10_jpeg.npz``). Folds are stratified, shuffled with seed 0, and the same for
+all; CIFAR-10 has its official split. Seeds are 0.
 
 - *minibatch*: ``BaggedSGDClassifier()``, the default head.
 - *classic*: scikit-learn alone, ``VarianceThreshold(0.1)`` and ten bags of elastic-net ``SGDClassifier``, ``alpha`` one
@@ -17,11 +17,11 @@ CIFAR-10 has its official split. Seeds are 0.
 - *suffix*: ``CNNClassifier()``, its default: the second half of the network is fine-tuned.
 - *whole*: ``CNNClassifier(unfreeze="all")``.
 
-Features are computed once (``--step features``), and heads are fitted to them. Every cell of the table runs in a process
-of its own: processor seconds are those of one fit, all threads together, and the peak of memory is that of the process,
-with the imports, over the folds that ran in it. For suffix and whole the network is part of the fit. ``OPEN`` names the
-cells of fine-tuning that run; ``--step costs`` measures the steps of each network, from which the cost of the others is
-estimated.
+Features are computed once (``--step features``), and heads are fitted to them. Every cell of the table runs in a
+process of its own: processor seconds are those of one fit, all threads together, and the peak of memory is that of the
+process, with the imports, over the folds that ran in it. For suffix and whole the network is part of the fit. ``OPEN``
+names the cells of fine-tuning that run; ``--step costs`` measures the steps of each network, from which the cost of the
+others is estimated.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def fit_cell(options: argparse.Namespace, data: str, name: str, method: str, fol
 
 
 def cost_row(options: argparse.Namespace, name: str, method: str) -> Row:
-    """Return the processor seconds per image and epoch of fine-tuning, by fits of few images: the longer less the shorter."""
+    """Return the processor seconds per image and epoch of fine-tuning: a fit of few images less a shorter one."""
     images = load_images("CIFAR-10" if name == "ResNet20" else "pets370 species", options.data)
     rows = np.arange(COST_IMAGES)
     taken = []
