@@ -49,7 +49,7 @@ SIZED = 500
 def generated(n_rows: int, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
     """Return features, (n_rows, 1280), float32, and classes, each at least once."""
     generator = np.random.default_rng(0)
-    means = generator.normal(0, 0.5, (n_classes, FEATURES)).astype(np.float32)
+    means = generator.normal(0, 0.08, (n_classes, FEATURES)).astype(np.float32)
     y = generator.permutation(np.arange(n_rows) % n_classes)
     X = np.empty((n_rows, FEATURES), np.float32)
     for begin in range(0, n_rows, 10_000):
