@@ -13,6 +13,7 @@ all; CIFAR-10 has its official split. Seeds are 0.
 - *classic*: scikit-learn alone, ``VarianceThreshold(0.1)`` and ten bags of elastic-net ``SGDClassifier``, ``alpha`` one
   over the rows, half of the rows and half of the features.
 - *logistic*: ``LogisticRegression(C=0.1)``.
+- *all features*, *30 bags*, *temperature*: the default head changed, with MobileNetV2 alone.
 - *frozen*: ``CNNClassifier(epochs=0)``, a head retrained by Adam on the frozen network.
 - *suffix*: ``CNNClassifier()``, its default: the second half of the network is fine-tuned.
 - *whole*: ``CNNClassifier(unfreeze="all")``.
@@ -40,11 +41,17 @@ from _results import FOLDER, Budget, Results, Row, in_own_process, own_usage
 
 HEADS = ("minibatch", "classic", "logistic")
 TRAINED = ("frozen", "suffix", "whole")
+#: Changes of the default head, with MobileNetV2 alone.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "all features": {"max_features": 1.0, "bootstrap_features": False},
+    "30 bags": {"n_estimators": 30},
+    "temperature": {},
+}
 #: Blocks of test images, for the interval of an official split.
 BLOCKS = 20
 #: Images and epochs of the fits that a step's cost is measured by.
 COST_IMAGES, COST_EPOCHS = 64, (1, 3)
-STEPS = ("features", "heads", "costs", "open")
+STEPS = ("features", "heads", "variants", "costs", "open")
 KEY = ("data", "network", "method", "fold")
 
 #: Cells of fine-tuning that run (as many folds); the others are estimated.
@@ -93,6 +100,7 @@ def extract(options: argparse.Namespace, data: str, name: str) -> Row:
 
 def head(method: str, n_rows: int) -> Any:
     """Return one of the classifiers of features."""
+    from sklearn.calibration import CalibratedClassifierCV
     from sklearn.ensemble import BaggingClassifier
     from sklearn.feature_selection import VarianceThreshold
     from sklearn.linear_model import LogisticRegression, SGDClassifier
@@ -100,8 +108,11 @@ def head(method: str, n_rows: int) -> Any:
 
     from skcnn.ensemble import BaggedSGDClassifier
 
-    if method == "minibatch":
-        return BaggedSGDClassifier(random_state=0)
+    if method == "minibatch" or method in VARIANTS:
+        bagged = BaggedSGDClassifier(random_state=0, **VARIANTS.get(method, {}))
+        if method == "temperature":
+            return CalibratedClassifierCV(bagged, method="temperature", cv=3, ensemble=False)
+        return bagged
     if method == "logistic":
         return LogisticRegression(C=0.1, max_iter=1000)
     sgd = SGDClassifier(loss="log_loss", penalty="elasticnet", alpha=1 / n_rows)
@@ -130,7 +141,7 @@ def scores(y: np.ndarray, classes: np.ndarray, probabilities: np.ndarray, n_bloc
 
 def fit_cell(options: argparse.Namespace, data: str, name: str, method: str, folds: list[int]) -> list[Row]:
     """Fit once per fold, and return the rows."""
-    is_head = method in HEADS
+    is_head = method in (*HEADS, *VARIANTS)
     images = load_images(data, options.data, only_y=is_head)
     features = np.load(features_file(options.cache, data, name)) if is_head else None
     rows = []
@@ -185,6 +196,8 @@ def cells(options: argparse.Namespace) -> list[tuple[str, str, str, list[int]]]:
         found += [(data, name, "features", 1) for data, name in pairs if data != "pets370 breed"]
     if "heads" in options.step:
         found += [(data, name, method, count_of(data)) for data, name in pairs for method in (*HEADS, "frozen")]
+    if "variants" in options.step:
+        found += [(data, "MobileNetV2", method, count_of(data)) for data in DATA[:-1] for method in VARIANTS]
     if "costs" in options.step:
         found += [("cost", name, method, 1) for name in NETWORKS for method in ("suffix", "whole")]
     if "open" in options.step:

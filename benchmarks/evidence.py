@@ -22,7 +22,7 @@ from _evidence import DATA, NETWORKS
 from _evidence_figures import draw_accuracy, draw_costs, draw_pairs
 from _results import FOLDER, Row, interval
 from _rounds import describe, table
-from accuracy import HEADS, TRAINED, is_a_cell
+from accuracy import HEADS, TRAINED, VARIANTS, is_a_cell
 from cost_curves import CURVES, exponent
 
 HERE = Path(__file__).parent
@@ -102,11 +102,12 @@ def estimate(rows: list[Row], data: str, network: str, method: str) -> str:
     return f"about {minutes:.2g}"
 
 
-def difference(rows: list[Row], data: str, network: str, rival: str, metric: str) -> tuple[float, float, float] | None:
-    """Return the default head's mean difference from a rival, paired by fold or block; None where either is missing."""
+def difference(
+    rows: list[Row], data: str, network: str, rival: str, metric: str, method: str = "minibatch"
+) -> tuple[float, float, float] | None:
+    """Return the mean difference of a method from a rival, paired by fold or block; None where either is missing."""
     own, other = (
-        {row["fold"]: row for row in cell_of(rows, data, network, method) if "scores" in row}
-        for method in ("minibatch", rival)
+        {row["fold"]: row for row in cell_of(rows, data, network, one) if "scores" in row} for one in (method, rival)
     )
     folds = sorted(own.keys() & other.keys())
     if not folds:
@@ -122,6 +123,24 @@ def verdict(found: tuple[float, float, float], metric: str) -> str:
     if low <= 0 <= high:
         return "no difference shown"
     return "better" if (low > 0) == (metric == "accuracy") else "worse"
+
+
+def variants_table(rows: list[Row]) -> str:
+    """Return one line per data set and change of the default head: what it is worth, and beside the retrained head."""
+    lines = []
+    for data in DATA:
+        for method in VARIANTS:
+            cells = []
+            for rival in ("minibatch", "frozen"):
+                for metric in PAIR_METRICS:
+                    found = difference(rows, data, "MobileNetV2", rival, metric, method)
+                    cells.append("" if found is None else shown(*found, sign="+"))
+            if cells[0]:
+                lines.append([data, method, *cells])
+    less = [
+        f"{metric}, less the {rival}" for rival in ("default", "retrained head") for metric in ("accuracy", "log-loss")
+    ]
+    return table(["data", "changed", *less], lines)
 
 
 def pairs_table(rows: list[Row], rival: str) -> str:
@@ -228,7 +247,7 @@ def tables() -> dict[str, str]:
     made |= {f"pairs {rival}": pairs_table(rows, rival) for rival in RIVALS}
     made |= {f"published {name}": published_table(published["rows"], name) for name in ("breeds", "flowers", "cifar")}
     made |= {"thresholds": thresholds_table(published["rows"]), "costs": costs_table(costs["rows"])}
-    made |= {"times": time_table(rows)}
+    made |= {"times": time_table(rows), "variants": variants_table(rows)}
     parts = {"accuracy": accuracy, "published": published, "costs": costs}
     return made | {f"machine {name}": head_line(result) for name, result in parts.items()}
 
