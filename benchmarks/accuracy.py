@@ -204,7 +204,7 @@ def cells(options: argparse.Namespace) -> list[tuple[str, str, str, list[int]]]:
         found += [(*cell, min(count, options.folds)) for cell, count in OPEN.items()]
     asked = (options.only_data, options.only_network, options.only_method)
     return [
-        (*cell, list(range(count)))
+        (*cell, [fold for fold in range(count) if options.only_fold is None or fold in options.only_fold])
         for *cell, count in found
         if all(only is None or part in only for part, only in zip(cell, asked, strict=True))
     ]
@@ -230,6 +230,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--only-data", nargs="+", metavar="NAME")
     parser.add_argument("--only-network", nargs="+", metavar="NAME")
     parser.add_argument("--only-method", nargs="+", metavar="NAME")
+    parser.add_argument("--only-fold", nargs="+", type=int, metavar="NUMBER")
     parser.add_argument("--cell", nargs="+", help=argparse.SUPPRESS)  # one cell, in this process
     parser.add_argument("--answer", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -248,8 +249,8 @@ def main(arguments: list[str] | None = None) -> None:
             continue
         if budget.spent():
             break
-        # Fine-tuning takes long: a process per fold, lest a kill loses those before.
-        parts = [[fold] for fold in missing] if method in ("suffix", "whole") else [missing]
+        # What takes long has a process per fold, lest a kill loses those before.
+        parts = [[fold] for fold in missing] if method in ("classic", "suffix", "whole") else [missing]
         for part in parts:
             folders = ["--weights", str(options.weights), "--cache", str(options.cache), "--folds", str(options.folds)]
             cell = ["--cell", data, name, method, *map(str, part)]
