@@ -11,7 +11,7 @@ import pytest
 from faulty_store import faulty_store
 from PIL import Image
 
-from skcnn import _stores
+from skcnn._stores import _tries
 from skcnn.cache import FeatureCache
 from skcnn.images import HeldImages, RemoteImages, as_images, check_images, image_sizes, read_batches
 from skcnn.images._once import fetched_once
@@ -34,7 +34,7 @@ def server():
 @pytest.fixture
 def store(server, monkeypatch):
     """A web server with 40 images, which does nothing wrong yet."""
-    monkeypatch.setattr(_stores, "BACKOFF", 0)
+    monkeypatch.setattr(_tries, "BACKOFF", 0)
     server.faults.clear()
     server.always.clear()
     server.n_gets.clear()
@@ -236,7 +236,33 @@ def test_the_extra_is_named(module, monkeypatch):
 
 
 def test_a_store_that_is_not_there(monkeypatch):
-    monkeypatch.setattr(_stores, "BACKOFF", 0)
+    monkeypatch.setattr(_tries, "BACKOFF", 0)
     (reason,) = check_images(["http://127.0.0.1:9/a.png"])["reason"]
     assert "the connection fails" in reason
     assert "3 tries" in reason
+
+
+def test_obstore(store, monkeypatch):
+    """What is registered with fsspec is used, with the same time limits, tries and reasons."""
+    obstore = pytest.importorskip("obstore.fsspec")
+    from fsspec.registry import _registry
+
+    monkeypatch.setitem(_registry, "s3", None)  # what was there comes back
+    obstore.register("s3")
+    store.files |= {f"bucket/{row}": png(row) for row in range(8)}
+    store.faults["bucket/1"].extend([503, "cut"])
+    store.always |= {"bucket/2": 403, "bucket/4": 503, "bucket/5": "hang", "bucket/6": "cut", "bucket/7": "reset"}
+    options = {"endpoint": store.url("").rstrip("/"), "access_key_id": "a", "secret_access_key": "b"}
+    options |= {"region": "us-east-1", "client_options": {"allow_http": True}}
+    urls = [f"s3://bucket/{name}" for name in (*range(8), "gone")]
+    contents = RemoteImages(urls, storage_options=options, timeout=0.2).read_many(range(9))
+    assert [contents[row] for row in (0, 1, 3)] == [png(0), png(1), png(3)]
+    assert [str(contents[row]).split(":")[0] for row in (2, 4, 5, 6, 7, 8)] == [
+        "the store refuses access (403)",
+        "the store answers 503 Service Unavailable (3 tries)",
+        "the store is silent for 0.2 s (3 tries)",
+        "the body is shorter than declared (3 tries)",
+        "the connection fails",
+        "the store has no such file",
+    ]
+    assert [store.n_gets[f"bucket/{row}"] for row in (1, 2, 4, 5, 6)] == [3, 1, 3, 3, 3]
