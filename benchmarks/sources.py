@@ -200,7 +200,7 @@ def read_all(X: Any, order: np.ndarray) -> int:
         return sum(len(content) for _, content in map_ahead(images.read, order.tolist(), BLOCK))
     n_bytes = 0
     for start in range(0, len(order), BLOCK):
-        held = HeldImages(X[order[start : start + BLOCK]])
+        held = HeldImages(as_images(X[order[start : start + BLOCK]]))
         held.fetch(range(len(held)))
         n_bytes += sum(held.sizes())
     return n_bytes

@@ -257,7 +257,7 @@ def report_bad(bad: pd.DataFrame, n_images: int, options: argparse.Namespace) ->
     if len(bad) == n_images:
         raise ValueError(f"No image is left: {text}")
     output = getattr(options, "output", None) or getattr(options, "html", None)
-    table = str(Path(output).with_suffix(".bad.csv")) if output else BAD_IMAGES
+    table = str(Path(output).with_suffix(".bad.csv")) if output and "://" not in output else BAD_IMAGES
     write_table(bad[["path", "reason"]], table)
     options.left_out = f"{text}\nThey were left out, and are listed in {printable_text(table)}."
 

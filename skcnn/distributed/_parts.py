@@ -6,12 +6,14 @@ import io
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from skcnn._files import replacing, write_reserved
+from skcnn._stores import Options, fetch, is_url, make_folder, names_in, open_url, store
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 #: Under which key the schema of a part says what it is.
 METADATA = b"skcnn"
+#: Bytes that are fetched at least, of a part whose columns are not all read.
+_FOOTER = 2**16
 
 
 class Part(NamedTuple):
@@ -52,11 +56,15 @@ class Folder:
     ----------
     path : path-like
         Of this machine, or a URL for fsspec.
+    options : mapping or None, default=None
+        Arguments of the file system of a URL.
     """
 
-    def __init__(self, path: str | os.PathLike[str]):
-        self.path = os.fspath(path)
-        self._is_url = "://" in self.path
+    def __init__(self, path: str | os.PathLike[str], options: Options | None = None):
+        self.path, self.options = os.fspath(path), options
+        self._is_url = is_url(self.path)
+        if options is not None and not self._is_url:
+            raise ValueError(f"storage_options are given for {self.path!r}; expected a URL, such as 's3://bucket/f'.")
         if not self._is_url:
             self.path = os.path.abspath(os.path.expanduser(self.path))
 
@@ -67,28 +75,37 @@ class Folder:
     def make(self) -> None:
         """Make the folder."""
         if self._is_url:
-            self._files().makedirs(self.path, exist_ok=True)
+            with self._named(self.path):
+                make_folder(self.path, self.options)
         else:
             os.makedirs(self.path, exist_ok=True)
 
     def names(self) -> set[str]:
         """Return the names of the files in it."""
         if self._is_url:
-            files = self._files()
-            found = files.ls(self.path, detail=False) if files.exists(self.path) else []
-            return {name.rstrip("/").rpartition("/")[2] for name in found}
+            with self._named(self.path):
+                return names_in(self.path, self.options)
         return set(os.listdir(self.path)) if os.path.isdir(self.path) else set()
 
     def read(self, name: str) -> bytes:
         """Return the content of a file."""
         if self._is_url:
-            return bytes(self._files().cat_file(self.full(name)))
+            with self._named(self.full(name)):
+                return fetch(self.full(name), self.options)
         return Path(self.full(name)).read_bytes()
 
-    def write(self, name: str, content: bytes) -> None:
-        """Write a file; stores of objects show one when it was transferred."""
+    def open(self, name: str) -> Any:
+        """Return what PyArrow can read some columns of: a path, or a file of which only these are fetched."""
         if self._is_url:
-            self._files().pipe_file(self.full(name), content)
+            with self._named(self.full(name)):
+                return open_url(self.full(name), self.options, buffer_size=_FOOTER)
+        return self.full(name)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file."""
+        if self._is_url:
+            with self._named(self.full(name)):
+                store(self.full(name), content, self.options)
             return
         with replacing(self.full(name)) as unfinished:
             unfinished.write_bytes(content)
@@ -103,12 +120,13 @@ class Folder:
             return {}
         return manifest if isinstance(manifest, dict) else {}
 
-    def _files(self) -> Any:
+    @contextmanager
+    def _named(self, url: str) -> Iterator[None]:
+        """Have errors say which file or folder they are about."""
         try:
-            import fsspec
-        except ImportError:
-            raise ImportError(f"{self.path} is a URL: `pip install 'skcnn[remote]'` to use it.") from None
-        return fsspec.core.url_to_fs(self.path)[0]
+            yield
+        except OSError as error:
+            raise type(error)(f"{url}: {error}") from None
 
 
 class FeatureParts:
@@ -120,6 +138,8 @@ class FeatureParts:
         Folder or URL of the parts.
     manifest : dict
         The content of ``manifest.json``.
+    storage_options : mapping or None, default=None
+        Arguments of the file system of a URL.
 
     Attributes
     ----------
@@ -131,12 +151,12 @@ class FeatureParts:
         Whether there are labels.
     """
 
-    def __init__(self, folder: str, manifest: dict[str, Any]):
-        self._folder, self._manifest = Folder(folder), manifest
+    def __init__(self, folder: str, manifest: dict[str, Any], storage_options: Options | None = None):
+        self._folder, self._manifest = Folder(folder, storage_options), manifest
         self.has_labels: bool = manifest["has_labels"]
         self.feature_names: list[str] = []
         if self._names:
-            self.feature_names = self._described(self._file(self._names[0]))["features"]
+            self.feature_names = self._described(self._file(self._names[0], is_whole=False))["features"]
         self.shape = int(manifest["rows"]), len(self.feature_names)
 
     def __len__(self) -> int:
@@ -223,11 +243,12 @@ class FeatureParts:
     def _names(self) -> list[str]:
         return part_names(self._manifest)
 
-    def _file(self, name: str) -> pq.ParquetFile:
+    def _file(self, name: str, *, is_whole: bool) -> pq.ParquetFile:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        return pq.ParquetFile(pa.BufferReader(self._folder.read(name)), page_checksum_verification=True)
+        source = pa.BufferReader(self._folder.read(name)) if is_whole else self._folder.open(name)
+        return pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=not is_whole)
 
     def _described(self, file: pq.ParquetFile) -> dict[str, Any]:
         described: dict[str, Any] = json.loads(file.schema_arrow.metadata[METADATA])
@@ -237,7 +258,7 @@ class FeatureParts:
         import pyarrow as pa
 
         try:
-            file = self._file(name)
+            file = self._file(name, is_whole=columns is None)
             described, table = self._described(file), file.read(columns)
         except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
             raise ValueError(
@@ -252,13 +273,16 @@ class FeatureParts:
         return table
 
 
-def load_features(path: str | os.PathLike[str]) -> FeatureParts:
+def load_features(path: str | os.PathLike[str], *, storage_options: Options | None = None) -> FeatureParts:
     """Return the features that :func:`extract_parts` wrote; only the manifest is read at first.
 
     Parameters
     ----------
     path : path-like
         Folder, or URL for fsspec (extra ``remote``), of the parts.
+    storage_options : dict or None, default=None
+        Arguments of fsspec's file system if ``path`` is a URL, such as ``{"key": ..., "secret": ...}``. None: what the
+        environment and fsspec's own configuration files say.
 
     Returns
     -------
@@ -268,6 +292,10 @@ def load_features(path: str | os.PathLike[str]) -> FeatureParts:
     ------
     FileNotFoundError
         If the folder holds no extraction.
+    ImportError
+        If ``path`` is a URL, and what reads it is not installed; the message says what to install.
+    OSError
+        If a store does not answer, or refuses access.
     ValueError
         If parts are missing, because the extraction is not finished.
 
@@ -288,7 +316,7 @@ def load_features(path: str | os.PathLike[str]) -> FeatureParts:
     >>> for X_part, y_part in features.batches():
     ...     classifier = classifier.partial_fit(X_part, y_part, classes=range(10))
     """
-    folder = Folder(path)
+    folder = Folder(path, storage_options)
     if (manifest := folder.manifest()) is None:
         raise FileNotFoundError(f"path={str(path)!r}; expected a folder that extract_parts has written to.")
     names = part_names(manifest)
@@ -297,7 +325,7 @@ def load_features(path: str | os.PathLike[str]) -> FeatureParts:
             f"{len(missing):,} of {len(names):,} parts are missing in {str(path)!r}, such as {missing[0]}: the "
             "extraction has not ended. Call extract_parts (or skcnn extract) again, which writes what is missing."
         )
-    return FeatureParts(folder.path, manifest)
+    return FeatureParts(folder.path, manifest, storage_options)
 
 
 def _matrix(table: pa.Table, n_features: int) -> np.ndarray:
