@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
+
 import skcnn
 from skcnn.boxes import boxes_from_frame
 from skcnn.detection import CNNDetector
