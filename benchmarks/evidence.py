@@ -39,7 +39,7 @@ EPOCHS = 5
 def load(name: str, folder: Path = FOLDER) -> dict[str, Any]:
     """Return what a script measured; no rows where it has not run."""
     path = folder / f"{name}.json"
-    return json.loads(path.read_text()) if path.exists() else {"rows": [], "machine": None, "setting": {}}
+    return json.loads(path.read_text()) if path.exists() else {"rows": [], "machines": [], "setting": {}}
 
 
 def cell_of(rows: list[Row], data: str, network: str, method: str) -> list[Row]:
@@ -245,7 +245,8 @@ def head_line(result: dict[str, Any]) -> str:
         return "Not run."
     dates = sorted({row["date"] for row in result["rows"]})
     text = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
-    return f"{text}; seeds {result['setting']['seeds']}; {describe(result['machine'])}"
+    machines = "; and ".join(describe(one) for one in result["machines"])
+    return f"{text}; seeds {result['setting']['seeds']}; {machines}"
 
 
 def tables() -> dict[str, str]:
