@@ -242,26 +242,34 @@ def main(arguments: list[str] | None = None) -> None:
     results = Results(options.json, KEY, command=command, seeds=[0], folds=options.folds)
     for data, name, method, folds in cells(options):
         known = [row["fold"] for row in results.find(data=data, network=name, method=method)]
-        if method == "features" and not features_file(options.cache, data, name).exists():
-            known = []
-        missing = [fold for fold in folds if fold not in known]
+        has_features = features_file(options.cache, data, name).exists()
+        missing = [fold for fold in folds if fold not in known or (method == "features" and not has_features)]
         if not missing:
             continue
         if budget.spent():
             break
+        if not has_features and method in (*HEADS, *VARIANTS, "frozen"):
+            # Species has the features of breed as well.
+            run_cell(options, results, data.replace("breed", "species"), name, "features", [0])
         # What takes long has a process per fold, lest a kill loses those before.
-        parts = [[fold] for fold in missing] if method in ("classic", "suffix", "whole") else [missing]
-        for part in parts:
-            folders = ["--weights", str(options.weights), "--cache", str(options.cache), "--folds", str(options.folds)]
-            cell = ["--cell", data, name, method, *map(str, part)]
-            for row in in_own_process("accuracy.py", str(options.data), *folders, *cell):
-                results.add(row)
-                shown = {key: value for key, value in row.items() if key != "scores"}
-                print(json.dumps(shown | dict(row.get("scores", [{}])[0])), flush=True)
+        for part in [[fold] for fold in missing] if method in ("classic", "suffix", "whole") else [missing]:
+            run_cell(options, results, data, name, method, part)
             if budget.spent():
                 break
     else:
         print("all rows are there", file=sys.stderr)
+
+
+def run_cell(
+    options: argparse.Namespace, results: Results, data: str, name: str, method: str, folds: list[int]
+) -> None:
+    """Run a cell in a process of its own, and keep and print its rows."""
+    folders = ["--weights", str(options.weights), "--cache", str(options.cache), "--folds", str(options.folds)]
+    cell = ["--cell", data, name, method, *map(str, folds)]
+    for row in in_own_process("accuracy.py", str(options.data), *folders, *cell):
+        results.add(row)
+        shown = {key: value for key, value in row.items() if key != "scores"}
+        print(json.dumps(shown | dict(row.get("scores", [{}])[0])), flush=True)
 
 
 if __name__ == "__main__":
