@@ -158,8 +158,8 @@ def _check_matches(pattern: str) -> None:
         found = f"in {shown}, {counted(len(shards), 'file')} {'ends' if len(shards) == 1 else 'end'} in {ending}"
         found += f": {listing(shards, 3)}" if shards else ""
     raise UnusableError(
-        f"no file matches {pattern}; expected the path of a shard, or a pattern such as 'train-*{Path(pattern).suffix}' "
-        f"({found})"
+        f"no file matches {pattern}; expected the path of a shard, or a pattern such as "
+        f"'train-*{Path(pattern).suffix}' ({found})"
     )
 
 
