@@ -13,8 +13,17 @@ from PIL import Image
 
 from skcnn._stores import _tries
 from skcnn.cache import FeatureCache
-from skcnn.images import HeldImages, RemoteImages, as_images, check_images, image_sizes, read_batches
-from skcnn.images._once import fetched_once
+from skcnn.images import (
+    HeldImages,
+    RemoteImages,
+    _held,
+    as_images,
+    check_images,
+    fetched_once,
+    image_sizes,
+    read_batches,
+)
+from skcnn.images._held import fetched_ahead
 
 pytest.importorskip("aiohttp", reason="the extra `remote` is not installed")
 
@@ -141,6 +150,28 @@ def test_urls_in_a_list_are_fetched_together(store):
     store.meet = threading.Barrier(32)
     assert reds(urls_of(store, 32)) == list(range(32))
     assert image_sizes(urls_of(store, 32)).tolist() == [[8, 8]] * 32
+
+
+def test_fewer_large_images_are_read_ahead(store, monkeypatch):
+    def most_ahead():
+        images, most = HeldImages(as_images(urls_of(store))), 0
+        for number, row in enumerate(fetched_ahead(images, range(40), 4)):
+            most = max(most, sum(store.n_gets.values()) - number)
+            images.release(row)
+        return most
+
+    assert most_ahead() > 20
+    store.n_gets.clear()
+    # All pieces that are begun before the sizes of any are known are read; after these one at a time.
+    monkeypatch.setattr(_held, "MAX_BYTES", 5 * len(png(0)))
+    images = HeldImages(as_images(urls_of(store)))
+    images.fetch([0])
+    ahead = fetched_ahead(images, range(40), 4)
+    for number, row in enumerate(ahead):
+        assert sum(store.n_gets.values()) <= number + 1 + 8
+        if number:
+            images.release(row)
+    assert number == 39
 
 
 def test_rows_of_all_kinds(store, tmp_path):
