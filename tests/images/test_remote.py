@@ -272,18 +272,21 @@ def test_a_store_that_is_not_there(monkeypatch):
     assert "3 tries" in reason
 
 
-def test_obstore(store, monkeypatch):
+@pytest.mark.parametrize("library", ["s3fs", "obstore"])
+def test_clients_of_s3(library, store, monkeypatch):
     """What is registered with fsspec is used, with the same time limits, tries and reasons."""
-    obstore = pytest.importorskip("obstore.fsspec")
+    module = pytest.importorskip("obstore.fsspec" if library == "obstore" else library)
     from fsspec.registry import _registry
 
-    monkeypatch.setitem(_registry, "s3", None)  # what was there comes back
-    obstore.register("s3")
+    options = {"key": "a", "secret": "b", "endpoint_url": store.url("").rstrip("/")}
+    monkeypatch.setitem(_registry, "s3", getattr(module, "S3FileSystem", None))  # what was there comes back
+    if library == "obstore":
+        module.register("s3")
+        options = {"endpoint": options["endpoint_url"], "access_key_id": "a", "secret_access_key": "b"}
+        options |= {"region": "us-east-1", "client_options": {"allow_http": True}}
     store.files |= {f"bucket/{row}": png(row) for row in range(8)}
     store.faults["bucket/1"].extend([503, "cut"])
     store.always |= {"bucket/2": 403, "bucket/4": 503, "bucket/5": "hang", "bucket/6": "cut", "bucket/7": "reset"}
-    options = {"endpoint": store.url("").rstrip("/"), "access_key_id": "a", "secret_access_key": "b"}
-    options |= {"region": "us-east-1", "client_options": {"allow_http": True}}
     urls = [f"s3://bucket/{name}" for name in (*range(8), "gone")]
     contents = RemoteImages(urls, storage_options=options).read_many([0, 1, 2, 3, 4, 6, 7, 8])
     contents[5:5] = RemoteImages(urls, storage_options=options, timeout=0.2).read_many([5])
