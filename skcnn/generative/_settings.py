@@ -35,7 +35,7 @@ from skcnn.images import Images, as_image_size
 LAYERS = ("auto", "dense", "conv")
 
 #: Images of up to so many pixels have dense layers where nothing else is asked for.
-_MAX_DENSE = 256
+_MAX_DENSE = 1024
 _MAX_FILTERS = 512
 
 #: Steps of the discriminator per step of the generator.
