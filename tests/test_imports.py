@@ -80,6 +80,7 @@ MAY_IMPORT = {
         "images",
         "backbones",
         "cache",
+        "engines",
         "feature_extraction",
     },
     "detection": {
