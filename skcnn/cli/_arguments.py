@@ -148,6 +148,11 @@ def data_or_boxes_path(text: str) -> str:
     return path
 
 
+def data_or_features_path(text: str) -> str:
+    """Read the path of a folder, of a CSV table, or of a JSON file with boxes or masks; or the URL of features."""
+    return text if "://" in text else data_or_boxes_path(text)
+
+
 def images_path(text: str) -> str:
     """Read the path of an image, a folder or a CSV table, or a URL."""
     if "://" in text:
