@@ -99,19 +99,18 @@ def test_what_cannot_pass_is_tried_once(status, reason, store):
 def test_a_hang_ends_within_the_timeout(fault, store):
     timeout = 0.2
     store.always["2.png"] = fault
-    source = RemoteImages(urls_of(store, 6), timeout=timeout)
     start = time.monotonic()
-    contents = source.read_many(range(6))
+    (content,) = RemoteImages([store.url("2.png")], timeout=timeout).read_many([0])
     # Three tries; whatever else this machine does, not the half minute that the server would hang.
     assert time.monotonic() - start < 3 * timeout + 10
-    assert isinstance(contents[2], TimeoutError)
-    assert str(contents[2]) == "the store is silent for 0.2 s (3 tries)"
-    assert [contents[row] for row in (0, 1, 3, 4, 5)] == [png(row) for row in (0, 1, 3, 4, 5)]
+    assert isinstance(content, TimeoutError)
+    assert str(content) == "the store is silent for 0.2 s (3 tries)"
+    assert store.n_gets["2.png"] == 3
 
 
 def test_a_hang_that_passes(store):
     store.faults["2.png"].append("hang")
-    assert reds(RemoteImages(urls_of(store, 6), timeout=0.2)) == list(range(6))
+    assert reds(RemoteImages(urls_of(store, 6), timeout=1)) == list(range(6))
 
 
 def test_whatever_goes_wrong_no_row_is_lost(store):
@@ -255,7 +254,8 @@ def test_obstore(store, monkeypatch):
     options = {"endpoint": store.url("").rstrip("/"), "access_key_id": "a", "secret_access_key": "b"}
     options |= {"region": "us-east-1", "client_options": {"allow_http": True}}
     urls = [f"s3://bucket/{name}" for name in (*range(8), "gone")]
-    contents = RemoteImages(urls, storage_options=options, timeout=0.2).read_many(range(9))
+    contents = RemoteImages(urls, storage_options=options).read_many([0, 1, 2, 3, 4, 6, 7, 8])
+    contents[5:5] = RemoteImages(urls, storage_options=options, timeout=0.2).read_many([5])
     assert [contents[row] for row in (0, 1, 3)] == [png(0), png(1), png(3)]
     assert [str(contents[row]).split(":")[0] for row in (2, 4, 5, 6, 7, 8)] == [
         "the store refuses access (403)",
