@@ -157,8 +157,8 @@ class Segmentation(Task):
 
 
 TASKS: dict[str, Task] = {
-    "flowers5": Classification("flowers5", "classify", (60, 60)),
+    "flowers5": Classification("flowers5", "classify", (20, 40)),
     "caltech30": Classification("caltech30", "classify", (10, 10)),
-    "bccd": Detection("bccd", "detect", (60, 36)),
-    "pets370": Segmentation("pets370", "segment", (60, 60)),
+    "bccd": Detection("bccd", "detect", (24, 24)),
+    "pets370": Segmentation("pets370", "segment", (24, 24)),
 }

@@ -13,7 +13,7 @@ all; CIFAR-10 has its official split. Seeds are 0.
 - *classic*: scikit-learn alone, ``VarianceThreshold(0.1)`` and ten bags of elastic-net ``SGDClassifier``, ``alpha`` one
   over the rows, half of the rows and half of the features.
 - *logistic*: ``LogisticRegression(C=0.1)``.
-- *all features*, *30 bags*, *temperature*: the default head changed, with MobileNetV2 alone.
+- *all features*, *30 bags*, both, *temperature*: the default head changed, with MobileNetV2 alone.
 - *frozen*: ``CNNClassifier(epochs=0)``, a head retrained by Adam on the frozen network.
 - *suffix*: ``CNNClassifier()``, its default: the second half of the network is fine-tuned.
 - *whole*: ``CNNClassifier(unfreeze="all")``.
@@ -45,6 +45,7 @@ TRAINED = ("frozen", "suffix", "whole")
 VARIANTS: dict[str, dict[str, Any]] = {
     "all features": {"max_features": 1.0, "bootstrap_features": False},
     "30 bags": {"n_estimators": 30},
+    "all features, 30 bags": {"max_features": 1.0, "bootstrap_features": False, "n_estimators": 30},
     "temperature": {},
 }
 #: Blocks of test images, for the interval of an official split.

@@ -42,6 +42,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from _reports import add_json, write_report
 from _rounds import describe, interleaved, machine, median, ratio, show_ratio, table, timed
 
 from skcnn.datasets import ParquetImages, TarImages, TFRecordImages, load_image_folder, write_tfrecords
@@ -399,7 +400,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--parts", nargs="+", default=["flat", "shards", "parts", "search"])
     parser.add_argument("--tasks", nargs="+", default=["decode", "extract"])
     parser.add_argument("--work", help="folder for the images; default: a temporary one")
-    parser.add_argument("--json")
+    add_json(parser)
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     if given.child:
@@ -425,8 +426,7 @@ def main(arguments: list[str] | None = None) -> None:
             report["flat"] = flat(given.cifar, given.images, given.tasks, work)
     report["load"] = sorted([load, os.getloadavg()[0]])
     print(show(report))
-    if given.json:
-        Path(given.json).write_text(json.dumps(report, indent=1))
+    write_report(given.json, report)
 
 
 if __name__ == "__main__":

@@ -164,7 +164,7 @@ def trouble_saved(module: ModuleType, train: str, test: str, weights: str) -> st
 def trouble_search(module: ModuleType, train: str, test: str, weights: str) -> str:
     """Search two candidates in three folds."""
     if not hasattr(module, "search"):
-        return "no estimator of scikit-learn"
+        return "no estimator from files on"
     model = module.fit(train, weights, 0)
     start = time.process_time()
     found = module.search(model, train)
