@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from skcnn._keras import import_keras
-from skcnn.engines import frozen_function, write_openvino
+from skcnn.engines import write_openvino
+from skcnn.exporting._frozen_onnx import exported_frozen
 
 #: Version of the operators of ONNX: old enough for runtimes of 2022, and with all that the networks need.
 OPSET = 17
@@ -27,9 +28,15 @@ def write_onnx(model: Any, path: Path, about: dict[str, Any]) -> None:
         warnings.simplefilter("ignore")  # of tf2onnx, about NumPy
         proto = _exported_by_keras(model)
         # Keras makes inputs of constants, such as those of a Normalization layer. Some are folded; others are lost.
-        if (lost := _lost(proto.graph, model)) and import_keras().backend.backend() == "tensorflow":
-            proto = _exported_frozen(model)
-            lost = _lost(proto.graph, model)
+        lost, unknown = _lost(proto.graph, model), _unknown(proto.graph)
+        if (lost or unknown) and import_keras().backend.backend() == "tensorflow":
+            proto = exported_frozen(model, OPSET)
+            lost, unknown = _lost(proto.graph, model), _unknown(proto.graph)
+    if unknown:
+        raise TypeError(
+            f"The network has the operators {', '.join(unknown)}, which tf2onnx does not write as ONNX. Export it to "
+            "another format: .xml for OpenVINO, or .tflite for LiteRT."
+        )
     if lost:
         raise TypeError(
             f"Keras's export to ONNX loses constants of the network ({', '.join(lost)}). Export it to another format, "
@@ -56,25 +63,20 @@ def _exported_by_keras(model: Any) -> Any:
         return onnx.load(file)
 
 
-def _exported_frozen(model: Any) -> Any:
-    """Return a model on TensorFlow as ONNX, made of a graph in which weights and other constants are constants."""
-    import tf2onnx
-
-    frozen = frozen_function(model, model.inputs[0].dtype)
-    pixels, output = frozen.inputs[0].name, frozen.outputs[0].name
-    proto, _ = tf2onnx.convert.from_graph_def(
-        frozen.graph.as_graph_def(), input_names=[pixels], output_names=[output], opset=OPSET
-    )
-    _rename(proto.graph, pixels, model.inputs[0].name)
-    return proto
-
-
 def _lost(graph: Any, model: Any) -> list[str]:
     """Return the inputs of a graph that are constants of the model; those that nothing reads are removed."""
     read = {name for node in graph.node for name in node.input}
     for tensor in [tensor for tensor in graph.input if tensor.name not in read]:
         graph.input.remove(tensor)
     return [tensor.name for tensor in graph.input if tensor.name != model.inputs[0].name]
+
+
+def _unknown(graph: Any) -> list[str]:
+    """Return the operators of a graph that ONNX does not have."""
+    import onnx
+
+    known = {schema.name for schema in onnx.defs.get_all_schemas()}
+    return sorted({node.op_type for node in graph.node if node.domain in ("", "ai.onnx")} - known)
 
 
 def parted_onnx(path: Path) -> list[bytes]:

@@ -285,10 +285,28 @@ def normalising():
     return keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(scaled))
 
 
+def test_grouped_convolutions_and_gelu(tmp_path, monkeypatch):
+    from skcnn.exporting import _formats
+
+    keras = import_keras()
+    pixels = keras.Input((8, 8, 3), dtype="uint8", name="pixels")
+    maps = keras.layers.Conv2D(4, 2, 2)(keras.ops.cast(pixels, "float32"))
+    maps = keras.layers.Conv2D(4, 3, padding="same", groups=4)(maps)
+    maps = keras.layers.Activation("gelu")(keras.layers.LayerNormalization()(maps))
+    model = keras.Model(pixels, keras.layers.Flatten()(maps))
+    values = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), np.uint8)
+    _formats.write_onnx(model, tmp_path / "m.onnx", {})
+    found = onnxruntime.InferenceSession(tmp_path / "m.onnx").run(None, {"pixels": values})[0]
+    np.testing.assert_allclose(found, model.predict(values, verbose=0), atol=1e-5)
+    monkeypatch.setattr(_formats, "exported_frozen", lambda model, opset: _formats._exported_by_keras(model))
+    with pytest.raises(TypeError, match=r"the operators .*Erfc.*, which tf2onnx does not write as ONNX\. Export it to"):
+        _formats.write_onnx(model, tmp_path / "m.onnx", {})
+
+
 def test_constants_that_every_export_loses(tmp_path, monkeypatch):
     from skcnn.exporting import _formats
 
-    monkeypatch.setattr("skcnn.exporting._formats._exported_frozen", _formats._exported_by_keras)
+    monkeypatch.setattr(_formats, "exported_frozen", lambda model, opset: _formats._exported_by_keras(model))
     with pytest.raises(TypeError, match=r"loses constants of the network \(.*normalization.*\)\. Export it to another"):
         _formats.write_onnx(normalising(), tmp_path / "m.onnx", {})
 
