@@ -117,6 +117,14 @@ def text_of_constant(name):
     return []
 
 
+def leave_out_members_of_other_packages(app, what, name, obj, skip, options):
+    """Leave out what a class inherits from scikit-learn or Python: pages show what skcnn's own base classes give."""
+    function = inspect.unwrap(getattr(obj, "fget", None) or getattr(obj, "__func__", obj))
+    owner = getattr(function, "__module__", None) or getattr(getattr(obj, "__objclass__", None), "__module__", None)
+    is_member = inspect.isroutine(obj) or isinstance(obj, property)
+    return True if is_member and not str(owner).startswith("skcnn") else None
+
+
 def _sizes(table):
     return zip(table["n_parameters"], table["weights"], strict=True)
 
@@ -135,4 +143,5 @@ def setup(app):
     """Register what the pages need before they are read."""
     app.connect("builder-inited", write_backbones_tables)
     app.connect("builder-inited", write_weights_files)
+    app.connect("autodoc-skip-member", leave_out_members_of_other_packages)
     app.connect("autodoc-process-docstring", describe_constants, priority=100)  # before numpydoc

@@ -1,11 +1,15 @@
-"""Presets of KerasHub on local disk: their folder, and how they take images."""
+"""Presets of KerasHub on local disk: their folder, how they take images, and estimators that are one."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.utils import Tags
 
 #: What every preset of KerasHub has; a folder without it is something else.
 _OF_A_PRESET = "config.json"
@@ -52,3 +56,60 @@ def preset_of(preset: str | os.PathLike[str]) -> tuple[str, int]:
     if not os.path.exists(os.path.join(folder, _OF_A_PRESET)):
         raise ValueError(f"preset={folder!r} has no {_OF_A_PRESET}; expected the folder of a preset of KerasHub.")
     return folder, os.stat(os.path.join(folder, _OF_A_PRESET)).st_mtime_ns
+
+
+@contextmanager
+def loading(folder: str, *, needed_by: str, instead: str, meant: str, expected: str) -> Iterator[ModuleType]:
+    """Give KerasHub to a block that loads the preset of a folder, and say what is wrong where it does not load.
+
+    Parameters
+    ----------
+    folder : str
+        From :func:`preset_of`.
+    needed_by, instead : str
+        The estimator that needs KerasHub, and one that does not.
+    meant, expected : str
+        What the preset is loaded as, and what its folder should hold.
+
+    Raises
+    ------
+    ImportError
+        If KerasHub is not installed.
+    ValueError
+        If the preset cannot be loaded.
+    """
+    try:
+        import keras_hub
+    except ImportError as error:
+        raise ImportError(f"{needed_by} needs KerasHub: `pip install 'skcnn[hub]'`. A {instead} needs none.") from error
+    try:
+        yield keras_hub
+    except Exception as error:
+        raise ValueError(
+            f"preset={folder!r} cannot be loaded as {meant} ({type(error).__name__}: {error}); expected the folder of "
+            f"a {expected}."
+        ) from error
+
+
+class HubPresetMixin:
+    """Mixin of estimators that are a preset, which is their parameter ``preset``: no ``fit``, and not saved."""
+
+    preset: str | os.PathLike[str]
+
+    def __skcnn_pack__(self, members: dict[str, bytes]) -> dict[str, Any]:
+        """Refuse to be saved: what a preset holds is built by KerasHub, and not by what a saved file may hold."""
+        raise TypeError(
+            f"{type(self).__name__} cannot be saved: its model is the folder {os.fspath(self.preset)!r}. Keep that "
+            "folder and the parameters."
+        )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Tell scikit-learn that nothing needs a ``fit``."""
+        return True
+
+    def __sklearn_tags__(self) -> Tags:
+        """Return the tags that tell scikit-learn that it needs no ``fit`` and no y."""
+        tags = super().__sklearn_tags__()  # type: ignore[misc]
+        tags.requires_fit = False
+        tags.target_tags.required = False
+        return tags

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from object_store import object_store
 from PIL import Image
 
 from skcnn._training import fit_memory
@@ -52,6 +53,24 @@ def closed_figures():
     yield
     if pyplot := sys.modules.get("matplotlib.pyplot"):
         pyplot.close("all")
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """A server that speaks S3; the test is skipped where moto or s3fs is not installed."""
+    for module in ("moto", "flask_cors", "s3fs"):
+        pytest.importorskip(module, reason=f"{module} is not installed: `pip install -e '.[test]'`")
+    with object_store() as store:
+        yield store
+
+
+@pytest.fixture
+def s3(s3_server, monkeypatch):
+    """The same, which fails nothing yet; three tries follow each other at once."""
+    monkeypatch.setattr("skcnn._stores._tries.BACKOFF", 0)
+    s3_server.faults.clear()
+    s3_server.n_requests.clear()
+    return s3_server
 
 
 @pytest.fixture

@@ -136,6 +136,7 @@ def test_pages_have_code():
         "docs/api.md",
         "docs/architecture.md",
         "docs/command_line.md",
+        "docs/evidence.md",
         "docs/not_for.md",
         "docs/reliability.md",
     ]

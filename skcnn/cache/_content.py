@@ -15,7 +15,7 @@ BLOCK = 512
 #: A file that changed this lately may change again within one tick of the file system's clock (2 s on FAT), unseen.
 SETTLED_NS = 2 * 10**9
 
-#: Rows of a source that are read together, and held meanwhile: their size is not known before.
+#: Rows of a source, or URLs, that are read together, and held meanwhile: their size is not known before.
 READ_TOGETHER = 64
 
 
@@ -41,15 +41,15 @@ def iter_digests(
     Files and stamps in the index (``known``, ``remember``) are not read.
     """
     rows = list(rows)
-    is_source = isinstance(images.items, ImageSource) and not isinstance(images, HeldImages)
-    size = READ_TOGETHER if is_source else BLOCK
+    is_held = isinstance(images, HeldImages)
+    size = READ_TOGETHER if images.reads_together and not is_held else BLOCK
     for start in range(0, len(rows), size):
         block = rows[start : start + size]
         now = time.time_ns()
         keys = {row: key for row in block if (key := _key(images, row)) is not None}
         found = known(list(keys.values())) if keys else {}
         unread = [row for row in block if keys.get(row) not in found]
-        content = HeldImages(images.items) if is_source else images  # type: ignore[arg-type]
+        content = HeldImages(images) if images.reads_together and not is_held else images
         if isinstance(content, HeldImages):
             content.fetch(unread)
         read = map_ahead(content.digest, unread, BLOCK)

@@ -11,8 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skcnn._stores import Options, in_pool, is_url
 from skcnn._text import values_text
-from skcnn.datasets._shards import Pattern, Shard, as_label_array, find_shards, is_settled, look_at
+from skcnn.datasets._shard_files import (
+    Pattern,
+    Shard,
+    all_or_error,
+    find_shards,
+    is_settled,
+    look_at,
+    look_at_all,
+    open_shard,
+    stamp_of,
+)
+from skcnn.datasets._shards import as_label_array
 from skcnn.images import ImageSource, as_images
 
 if TYPE_CHECKING:
@@ -20,6 +32,9 @@ if TYPE_CHECKING:
 
 #: Bytes of decompressed row groups that a process keeps, since the next rows are often in the same one.
 MAX_KEPT = 2**28
+
+#: Bytes that are fetched at least, of a file in a store.
+_FOOTER = 2**16
 
 
 class _Groups:
@@ -57,11 +72,14 @@ class ParquetImages(ImageSource):
         Name of the column with the images.
     label : str, default="label"
         Name of the column with the labels, for :meth:`labels`.
+    storage_options : dict or None, default=None
+        Arguments of fsspec's file system if the pattern is a URL, such as ``"s3://bucket/train-*.parquet"`` (extra
+        ``remote``): ``{"key": ..., "secret": ...}``. None: what the environment and fsspec's own files say.
 
     Attributes
     ----------
     shards : list of Shard
-        Path, size in bytes and time of change in ns of each file.
+        Path, size in bytes and time of change in ns of each file; of URLs, what the store says of changes.
     target_names : list of str or None
         Names of the classes, if the files say that the labels are numbers of named classes (Hugging Face's
         ``ClassLabel``).
@@ -103,16 +121,18 @@ class ParquetImages(ImageSource):
     (<ParquetImages of 3 images>, ['b', 'a'])
     """
 
-    def __init__(self, pattern: Pattern, *, image: str = "image", label: str = "label"):
+    def __init__(
+        self, pattern: Pattern, *, image: str = "image", label: str = "label", storage_options: Options | None = None
+    ):
         self.image, self.label = image, label
-        self.shards = [look_at(path) for path in find_shards(pattern)]
+        self.storage_options = None if storage_options is None else dict(storage_options)
+        self.shards = look_at_all(find_shards(pattern, storage_options), storage_options)
         self._opened_at = time.time_ns()
         self.target_names: list[str] | None = None
         #: File and number within it of each row group, and the first row of each.
         self._groups: list[tuple[int, int]] = []
         n_rows = []
-        for number, shard in enumerate(self.shards):
-            file = self._file(shard)
+        for number, file in enumerate(all_or_error(in_pool(self._file, self.shards))):
             self._check_column("image", image, file)
             self.target_names = self.target_names or _class_names(file, label)
             for group in range(file.num_row_groups):
@@ -166,7 +186,7 @@ class ParquetImages(ImageSource):
     def stamp(self, row: int) -> str | None:
         """Return file, its size and time of change, and row; None where it had just changed when it was opened."""
         shard, local = self._place(row)
-        return f"{shard.path} {shard.size} {shard.mtime_ns} {local}" if is_settled(shard, self._opened_at) else None
+        return f"{stamp_of(shard)} {local}" if is_settled(shard, self._opened_at) else None
 
     def path(self, row: int) -> str:
         """Return file and row."""
@@ -190,7 +210,7 @@ class ParquetImages(ImageSource):
         if column is None:
             number, local = self._groups[group]
             shard = self.shards[number]
-            if look_at(shard.path) != shard:
+            if look_at(shard.path, self.storage_options) != shard:
                 raise OSError("the file has changed since it was opened: open it again")
             column = self._file(shard).read_row_group(local, columns=[self.image]).column(self.image)
             held.put(group, column)
@@ -201,7 +221,11 @@ class ParquetImages(ImageSource):
         import pyarrow.parquet
 
         try:
-            return pyarrow.parquet.ParquetFile(shard.path, page_checksum_verification=True)
+            # Of a file in a store, what of a row group is needed is fetched at once, and the footer before.
+            source: Any = shard.path
+            if is_url(shard.path):
+                source = open_shard(shard, self.storage_options, buffer_size=_FOOTER)
+            return pyarrow.parquet.ParquetFile(source, page_checksum_verification=True, pre_buffer=is_url(shard.path))
         except pa.ArrowInvalid as error:
             raise ValueError(f"{shard.path} cannot be read; expected a Parquet file ({error}).") from None
 

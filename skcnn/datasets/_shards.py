@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-import glob
-import os
 import time
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from skcnn.datasets._natural import natural_key
+from skcnn._stores import Options, fetch, in_pool, is_url
+from skcnn.datasets._shard_files import (
+    Pattern,
+    Shard,
+    all_or_error,
+    find_shards,
+    is_settled,
+    look_at,
+    look_at_all,
+    open_shard,
+    read_at,
+    stamp_of,
+)
 from skcnn.images import BadImageError, BadRow, ImageSource, bad_rows_frame
-
-Pattern = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 #: Images that lie this close, in bytes, are read in one go, up to so many bytes.
 MAX_GAP = 2**14
 MAX_READ = 2**23
-
-#: A shard that changed this lately, in ns, may change again within one tick of its clock, unseen.
-_SETTLED_NS = 2 * 10**9
 
 
 class Places(NamedTuple):
@@ -32,39 +37,6 @@ class Places(NamedTuple):
     reasons: dict[int, str]
 
 
-class Shard(NamedTuple):
-    """A file as it was when its images were looked up: absolute path, bytes, time of change in ns."""
-
-    path: str
-    size: int
-    mtime_ns: int
-
-
-def find_shards(pattern: Pattern) -> list[str]:
-    """Return the absolute paths of the files that match a pattern or several, each in natural order.
-
-    Raises
-    ------
-    FileNotFoundError
-        If a pattern matches no file.
-    """
-    patterns = [pattern] if isinstance(pattern, (str, os.PathLike)) else list(pattern)
-    found = []
-    for one in patterns:
-        name = os.path.expanduser(os.fspath(one))
-        paths = [name] if os.path.isfile(name) else glob.glob(name, recursive=True)
-        files = sorted((path for path in paths if os.path.isfile(path)), key=natural_key)
-        if not files:
-            raise FileNotFoundError(
-                f"pattern={os.fspath(one)!r}; expected the path of a shard or a pattern such as 'train-*', and no file "
-                f"matches (relative paths start from {os.getcwd()})."
-            )
-        found += [os.path.abspath(path) for path in files]
-    if not found:
-        raise FileNotFoundError(f"pattern={pattern!r}; expected at least one path or pattern.")
-    return found
-
-
 class ShardedImages(ImageSource):
     """What sources in files share that can be read from any offset: an index of places, made when it is opened.
 
@@ -72,12 +44,18 @@ class ShardedImages(ImageSource):
     ----------
     pattern : str, path-like or sequence of these
         See :func:`find_shards`.
+    storage_options : mapping or None
+        Arguments of the file system of shards behind URLs.
     """
 
-    def __init__(self, pattern: Pattern):
-        self.shards = [look_at(path) for path in find_shards(pattern)]
+    def __init__(self, pattern: Pattern, storage_options: Options | None):
+        self.storage_options = None if storage_options is None else dict(storage_options)
+        self.shards = look_at_all(find_shards(pattern, storage_options), storage_options)
         self._opened_at = time.time_ns()
-        places = [self._index(shard) for shard in self.shards]
+        if any(map(self._is_in_store, range(len(self.shards)))):
+            places = all_or_error(in_pool(self._index, self.shards))
+        else:
+            places = [self._index(shard) for shard in self.shards]
         self._starts = np.cumsum([0, *(len(one.offsets) for one in places)])
         self._offsets = np.concatenate([one.offsets for one in places]).astype(np.int64)
         self._sizes = np.concatenate([one.sizes for one in places]).astype(np.int64)
@@ -112,15 +90,21 @@ class ShardedImages(ImageSource):
         return [images[int(row)] for row in rows]
 
     def stamp(self, row: int) -> str | None:
-        """Return shard, its size and time of change, and offset; None where it had just changed when it was opened."""
+        """Return shard, its size and time of change, and offset; None where it had just changed when it was opened.
+
+        In a store the ETag, or what else tells of changes, takes the place of the time.
+        """
         shard = self.shards[self._shard_of(row)]
         if row in self._reasons or not is_settled(shard, self._opened_at):
             return None
-        return f"{shard.path} {shard.size} {shard.mtime_ns} {self._offsets[row]}"
+        return f"{stamp_of(shard)} {self._offsets[row]}"
 
     def path(self, row: int) -> str:
         """Return shard and offset."""
         return f"{self.shards[self._shard_of(row)].path}, offset {self._offsets[row]}"
+
+    def _is_in_store(self, number: int) -> bool:
+        return is_url(self.shards[number].path)
 
     def _shard_of(self, row: int) -> int:
         return int(np.searchsorted(self._starts, row, side="right")) - 1
@@ -129,25 +113,57 @@ class ShardedImages(ImageSource):
         """Yield each row once with what lies at its place; those that lie together are read together."""
         rows = np.unique(np.asarray(rows, int))
         shards = np.searchsorted(self._starts, rows, side="right") - 1
-        for number in np.unique(shards):
-            yield from self._contents_of(self.shards[number], rows[shards == number])
+        in_stores: dict[int, list[int]] = {}
+        for number in np.unique(shards).tolist():
+            whole = []
+            for row in rows[shards == number].tolist():
+                if row in self._reasons:
+                    yield row, ValueError(self._reasons[row])
+                else:
+                    whole.append(row)
+            whole.sort(key=lambda row: self._offsets[row])
+            if self._is_in_store(number):
+                in_stores[number] = whole
+            else:
+                yield from self._contents_of(self.shards[number], whole)
+        yield from self._fetched(in_stores)
 
-    def _contents_of(self, shard: Shard, rows: np.ndarray) -> Iterator[tuple[int, bytes | Exception]]:
-        for row in rows:
-            if int(row) in self._reasons:
-                yield int(row), ValueError(self._reasons[int(row)])
-        whole = [int(row) for row in rows if int(row) not in self._reasons]
-        whole.sort(key=lambda row: self._offsets[row])
+    def _contents_of(self, shard: Shard, rows: list[int]) -> Iterator[tuple[int, bytes | Exception]]:
         try:
-            with open(shard.path, "rb", buffering=0) as file:
-                status = os.fstat(file.fileno())
-                if (status.st_size, status.st_mtime_ns) != shard[1:]:
-                    raise OSError("the shard has changed since it was opened: open it again")
-                for together in self._runs(whole):
-                    yield from self._read_together(file, together)
+            with open_shard(shard) as file:
+                self._check(shard)
+                for together in self._runs(rows):
+                    start, end = self._span(together)
+                    yield from self._taken_apart(read_at(file, start, end - start), together)
         except OSError as error:
             reason = OSError(error.strerror or str(error))
-            yield from ((row, reason) for row in whole)
+            yield from ((row, reason) for row in rows)
+
+    def _fetched(self, rows_of: dict[int, list[int]]) -> Iterator[tuple[int, bytes | Exception]]:
+        """Yield rows of shards in stores: all that is needed is asked for at once."""
+        runs = [(number, together) for number, rows in rows_of.items() for together in self._runs(rows)]
+
+        def ask(job: tuple[int, list[int] | None]) -> bytes:
+            number, together = job
+            shard = self.shards[number]
+            if together is None:
+                self._check(shard)
+                return b""
+            start, end = self._span(together)
+            return fetch(shard.path, self.storage_options, start=start, stop=end)
+
+        answers = in_pool(ask, [*((number, None) for number in rows_of), *runs])
+        checked = dict(zip(rows_of, answers, strict=False))
+        for (number, together), content in zip(runs, answers[len(rows_of) :], strict=True):
+            wrong = checked[number] if isinstance(checked[number], Exception) else content
+            if isinstance(wrong, Exception):
+                yield from ((row, wrong) for row in together)
+            else:
+                yield from self._taken_apart(wrong, together)
+
+    def _check(self, shard: Shard) -> None:
+        if look_at(shard.path, self.storage_options) != shard:
+            raise OSError("the shard has changed since it was opened: open it again")
 
     def _runs(self, rows: list[int]) -> Iterator[list[int]]:
         """Yield rows of a shard, ordered by offset, in groups that lie close to each other."""
@@ -165,13 +181,15 @@ class ShardedImages(ImageSource):
         if together:
             yield together
 
-    def _read_together(self, file: BinaryIO, rows: list[int]) -> Iterator[tuple[int, bytes]]:
-        start = int(self._offsets[rows[0]])
-        end = int(max(self._offsets[row] + self._sizes[row] for row in rows))
-        content = memoryview(read_at(file, start, end - start))
+    def _span(self, rows: list[int]) -> tuple[int, int]:
+        """Return where rows that lie together begin and end."""
+        return int(self._offsets[rows[0]]), int(max(self._offsets[row] + self._sizes[row] for row in rows))
+
+    def _taken_apart(self, content: bytes, rows: list[int]) -> Iterator[tuple[int, bytes]]:
+        view, start = memoryview(content), int(self._offsets[rows[0]])
         for row in rows:
             at = int(self._offsets[row]) - start
-            yield row, bytes(content[at : at + int(self._sizes[row])])
+            yield row, bytes(view[at : at + int(self._sizes[row])])
 
     def _parsed_labels(self, rows: Sequence[int] | np.ndarray, parsed: dict[int, object]) -> np.ndarray:
         """Return labels as an array of numbers or text; raise where some are exceptions."""
@@ -197,24 +215,3 @@ def as_label_array(labels: Sequence[object]) -> np.ndarray:
         array[:] = list(labels)
         return array
     return np.array(list(labels))
-
-
-def is_settled(shard: Shard, opened_at: int) -> bool:
-    """Return whether a file, opened at a time in ns, had not changed just before."""
-    return shard.mtime_ns + _SETTLED_NS <= opened_at
-
-
-def look_at(path: str) -> Shard:
-    """Return a file as it is now."""
-    status = os.stat(path)
-    return Shard(path, status.st_size, status.st_mtime_ns)
-
-
-def read_at(file: BinaryIO, offset: int, n_bytes: int) -> bytes:
-    """Return bytes at an offset; fewer at the end of the file."""
-    file.seek(offset)
-    pieces = []
-    while n_bytes > 0 and (piece := file.read(n_bytes)):
-        pieces.append(piece)
-        n_bytes -= len(piece)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)

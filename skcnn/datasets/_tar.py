@@ -5,13 +5,15 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from skcnn._stores import Options, fetch, in_pool
 from skcnn._text import counted, listing
 from skcnn.datasets._folder import image_extensions
-from skcnn.datasets._shards import Pattern, Places, Shard, ShardedImages, read_at
+from skcnn.datasets._shard_files import Pattern, Shard, open_shard, read_at
+from skcnn.datasets._shards import Places, ShardedImages
 
 
 class _Member(NamedTuple):
@@ -34,11 +36,14 @@ class TarImages(ShardedImages):
         They are not compressed.
     label : str, default="cls"
         Extension of the member with the label, for :meth:`labels`: a text file with one number or word.
+    storage_options : dict or None, default=None
+        Arguments of fsspec's file system if the pattern is a URL, such as ``"s3://bucket/train-*.tar"`` (extra
+        ``remote``): ``{"key": ..., "secret": ...}``. None: what the environment and fsspec's own files say.
 
     Attributes
     ----------
     shards : list of Shard
-        Path, size in bytes and time of change in ns of each file.
+        Path, size in bytes and time of change in ns of each file; of URLs, what the store says of changes.
 
     Raises
     ------
@@ -82,13 +87,18 @@ class TarImages(ShardedImages):
     (<TarImages of 3 images>, [0, 1, 0])
     """
 
-    def __init__(self, pattern: Pattern, *, label: str = "cls"):
+    def __init__(self, pattern: Pattern, *, label: str = "cls", storage_options: Options | None = None):
         self.label = label
-        self._labels_at: list[_Member | None] = []
-        super().__init__(pattern)
+        labels_at: dict[str, list[_Member | None]] = {}
+        self._labels_in = labels_at
+        super().__init__(pattern, storage_options)
+        self._labels_at = [place for shard in self.shards for place in labels_at[shard.path]]
+        del self._labels_in
 
     def _index(self, shard: Shard) -> Places:
-        samples, damaged_at = _samples_of(shard)
+        with open_shard(shard, self.storage_options) as file:
+            samples, damaged_at = _samples_of(shard, file)
+        labels_at: list[_Member | None] = []
         extensions = {extension.removeprefix(".") for extension in image_extensions()}
         offsets: list[int] = []
         sizes: list[int] = []
@@ -104,15 +114,16 @@ class TarImages(ShardedImages):
                 reasons[row] = "the shard ends within the image"
             offsets.append(place.offset)
             sizes.append(place.size)
-            self._labels_at.append(members.get(self.label))
+            labels_at.append(members.get(self.label))
         if damaged_at is not None:
             what = "the archive has no end" if damaged_at == shard.size else "damaged header of a member"
             reasons[len(offsets)] = f"{what}, and members after it are missing"
             offsets.append(damaged_at)
             sizes.append(0)
-            self._labels_at.append(None)
+            labels_at.append(None)
         if not offsets:
             raise ValueError(f"{shard.path} holds no files; expected images, such as 0001.jpg, and labels, 0001.cls.")
+        self._labels_in[shard.path] = labels_at
         return Places(np.array(offsets, np.int64), np.array(sizes, np.int64), reasons)
 
     def _image(self, content: bytes, row: int) -> bytes:
@@ -126,20 +137,33 @@ class TarImages(ShardedImages):
         skcnn.images.BadImageError
             If samples have no such member.
         """
-        parsed: dict[int, object] = {}
+
+        def label_of(row: int, file: BinaryIO | None = None) -> str:
+            shard, place = self.shards[self._shard_of(row)], self._labels_at[row]
+            if place is None:
+                raise ValueError(f"the sample has no member .{self.label}; label= sets another one")
+            stop = place.offset + place.size
+            if stop > shard.size:
+                raise ValueError("the shard ends within the label")
+            if file is None:
+                content = fetch(shard.path, self.storage_options, start=place.offset, stop=stop)
+            else:
+                content = read_at(file, *place)
+            return content.decode("utf-8", "surrogateescape").strip()
+
         by_shard: dict[int, list[int]] = {}
         for row in np.unique(np.asarray(rows, int)).tolist():
             by_shard.setdefault(self._shard_of(row), []).append(row)
+        in_stores = [row for number, members in by_shard.items() for row in members if self._is_in_store(number)]
+        parsed: dict[int, object] = dict(zip(in_stores, in_pool(label_of, in_stores), strict=True))
         for number, members in by_shard.items():
-            with open(self.shards[number].path, "rb") as file:
-                for row in members:
-                    place = self._labels_at[row]
-                    if place is not None and place.offset + place.size > self.shards[number].size:
-                        parsed[row] = ValueError("the shard ends within the label")
-                    elif place is None:
-                        parsed[row] = ValueError(f"the sample has no member .{self.label}; label= sets another one")
-                    else:
-                        parsed[row] = read_at(file, *place).decode("utf-8", "surrogateescape").strip()
+            if not self._is_in_store(number):
+                with open_shard(self.shards[number]) as file:
+                    for row in members:
+                        try:
+                            parsed[row] = label_of(row, file)
+                        except ValueError as error:
+                            parsed[row] = error
         labels = self._parsed_labels(rows, parsed)
         try:
             return labels.astype(np.int64)
@@ -147,12 +171,12 @@ class TarImages(ShardedImages):
             return labels
 
 
-def _samples_of(shard: Shard) -> tuple[list[dict[str, _Member]], int | None]:
+def _samples_of(shard: Shard, file: BinaryIO) -> tuple[list[dict[str, _Member]], int | None]:
     """Return the members of each sample by extension, and where a damaged header is."""
     samples: list[dict[str, _Member]] = []
     before = None
     try:
-        tar = tarfile.open(shard.path, "r:", errorlevel=0)  # noqa: SIM115 (closed below)
+        tar = tarfile.open(shard.path, "r:", fileobj=file, errorlevel=0)  # noqa: SIM115 (closed below)
     except tarfile.ReadError:
         raise ValueError(
             f"{shard.path} is not an uncompressed tar archive; expected one. Decompress .tar.gz and "
@@ -172,7 +196,6 @@ def _samples_of(shard: Shard) -> tuple[list[dict[str, _Member]], int | None]:
                 before = folder, key
             samples[-1][extension] = _Member(member.offset_data, member.size)
     end = int(tar.offset)
-    with open(shard.path, "rb") as file:
-        # Where tarfile cannot read a header it stops, as it does at the block of zeros that ends an archive.
-        is_whole = read_at(file, end, tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
+    # Where tarfile cannot read a header it stops, as it does at the block of zeros that ends an archive.
+    is_whole = read_at(file, end, tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
     return samples, None if is_whole else min(end, shard.size)

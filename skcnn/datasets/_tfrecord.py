@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from skcnn._stores import Options
 from skcnn._text import values_text
-from skcnn.datasets._shards import Pattern, Places, Shard, ShardedImages, read_at
+from skcnn.datasets._shard_files import Pattern, Shard, open_shard, read_at
+from skcnn.datasets._shards import Places, ShardedImages
 from skcnn.datasets._tfrecord_format import FOOT, HEAD, Values, features_of, length_of, masked_crc
 
 
@@ -26,11 +28,14 @@ class TFRecordImages(ShardedImages):
         Name of the feature with the encoded image; ``"image/encoded"`` in older data sets.
     label : str, default="label"
         Name of the feature with the label, for :meth:`labels`; ``"image/class/label"`` in older data sets.
+    storage_options : dict or None, default=None
+        Arguments of fsspec's file system if the pattern is a URL, such as ``"s3://bucket/train-*.tfrecord"`` (extra
+        ``remote``): ``{"key": ..., "secret": ...}``. None: what the environment and fsspec's own files say.
 
     Attributes
     ----------
     shards : list of Shard
-        Path, size in bytes and time of change in ns of each file.
+        Path, size in bytes and time of change in ns of each file; of URLs, what the store says of changes.
 
     Raises
     ------
@@ -48,7 +53,8 @@ class TFRecordImages(ShardedImages):
 
     Notes
     -----
-    To find the records, 12 bytes of each are read when the source is opened. The checksums of lengths are verified
+    To find the records, 12 bytes of each are read when the source is opened. Shards in a store are fetched whole for
+    it, in pieces of 1 MiB that are not kept, unless their records are larger. The checksums of lengths are verified
     then, and those of records whenever they are read: a damaged record is a row without an image, named by shard and
     offset. After a damaged length, no further record of that shard can be found; the rest of the shard is one such row.
 
@@ -69,9 +75,11 @@ class TFRecordImages(ShardedImages):
     (<TFRecordImages of 300 images>, [0, 2, 4, 6, 8])
     """
 
-    def __init__(self, pattern: Pattern, *, image: str = "image", label: str = "label"):
+    def __init__(
+        self, pattern: Pattern, *, image: str = "image", label: str = "label", storage_options: Options | None = None
+    ):
         self.image, self.label = image, label
-        super().__init__(pattern)
+        super().__init__(pattern, storage_options)
         self._check_first()
 
     def _check_first(self) -> None:
@@ -94,7 +102,7 @@ class TFRecordImages(ShardedImages):
         sizes: list[int] = []
         reasons: dict[int, str] = {}
         at = 0
-        with open(shard.path, "rb", buffering=0) as file:
+        with open_shard(shard, self.storage_options) as file:
             while at < shard.size:
                 head = read_at(file, at, HEAD)
                 length = length_of(head)

@@ -173,8 +173,8 @@ def _as_values(y: ArrayLike, n_samples: int) -> list[Values]:
 
 def _encoded(images: Images, rows: Sequence[int]) -> tuple[list[bytes], list[BadRow]]:
     """Return the encoded images of rows, read in threads, and rows that cannot be read."""
-    if isinstance(images.items, ImageSource):
-        images = held = HeldImages(images.items)
+    if images.reads_together:
+        images = held = HeldImages(images)
         held.fetch(rows)
 
     def encode(row: int) -> bytes:

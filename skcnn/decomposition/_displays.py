@@ -11,6 +11,7 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from skcnn._plot.image_grid import Cell, Group, Line, draw_grid
+from skcnn._plot.mosaic import side_by_side
 from skcnn._plot.theme import new_axes
 from skcnn._training import decoded_images
 from skcnn.decomposition._base import BaseAutoencoder
@@ -150,7 +151,7 @@ class LatentSpaceDisplay:
             ax = new_axes(6.0, 6.0 * height / width + 0.4)
         (left, right), (bottom, top) = (_edges(values) for values in self.values)
         # The second component grows upwards.
-        ax.imshow(_side_by_side(self.images[::-1]), cmap="gray", vmin=0, vmax=255, extent=(left, right, bottom, top))
+        ax.imshow(side_by_side(self.images[::-1]), cmap="gray", vmin=0, vmax=255, extent=(left, right, bottom, top))
         ax.set_aspect((right - left) / (top - bottom) * height / width)
         ax.grid(visible=False)
         shown = range(0, n_steps, max(1, -(-n_steps // 6)))
@@ -289,14 +290,6 @@ def _edges(values: np.ndarray) -> tuple[float, float]:
     """Return where images begin and end whose centres are at these values."""
     half = (values[-1] - values[0]) / (2 * len(values) - 2) if len(values) > 1 else 0.5
     return float(values[0] - half), float(values[-1] + half)
-
-
-def _side_by_side(images: np.ndarray) -> np.ndarray:
-    """Return images (n_lines, n_columns, height, width, ...) as one, with white lines between them."""
-    gap = max(1, min(images.shape[2:4]) // 24)
-    around = [(0, 0), (0, 0), (0, gap), (0, gap), *[(0, 0)] * (images.ndim - 4)]
-    padded = np.pad(images, around, constant_values=255)
-    return np.concatenate([np.concatenate(list(line), axis=1) for line in padded])[:-gap, :-gap]
 
 
 def _in_colours(images: np.ndarray) -> np.ndarray:

@@ -11,10 +11,9 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval
 
-from skcnn._hub import HubImages, preset_of
+from skcnn._hub import HubImages, HubPresetMixin, loading, preset_of
 from skcnn._image_input import ImageInputMixin
 from skcnn._keras import import_keras
 from skcnn.boxes import box_arrays, box_table, check_boxes
@@ -27,7 +26,7 @@ _AHEAD = 2
 _lock = RLock()
 
 
-class KerasHubDetector(ImageInputMixin, BaseEstimator):
+class KerasHubDetector(HubPresetMixin, ImageInputMixin, BaseEstimator):
     """Detector from a preset of KerasHub on local disk, such as a RetinaNet trained on COCO.
 
     It needs no ``fit``: the network is used as it is, so that it can be scored, reported on and compared with others by
@@ -217,24 +216,6 @@ class KerasHubDetector(ImageInputMixin, BaseEstimator):
         self._validate_params()
         return np.array([*self._labels(self._loaded()).values(), None], dtype=object)[:-1]
 
-    def __skcnn_pack__(self, members: dict[str, bytes]) -> dict[str, Any]:
-        """Refuse to be saved: what a preset holds is built by KerasHub, and not by what a saved file may hold."""
-        raise TypeError(
-            f"KerasHubDetector cannot be saved: its model is the folder {os.fspath(self.preset)!r}. Keep that folder "
-            "and the parameters."
-        )
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """Tell scikit-learn that nothing needs a ``fit``."""
-        return True
-
-    def __sklearn_tags__(self) -> Tags:
-        """Return the tags that tell scikit-learn that it needs no ``fit`` and no y."""
-        tags = super().__sklearn_tags__()
-        tags.requires_fit = False
-        tags.target_tags.required = False
-        return tags
-
     def _loaded(self) -> _Loaded:
         folder, stamp = preset_of(self.preset)
         with _lock:
@@ -313,17 +294,13 @@ class _Loaded(NamedTuple):
 @lru_cache(maxsize=1)
 def _load(folder: str, stamp: int) -> _Loaded:
     """Return the detector of a folder; the last one stays in memory until its files change."""
-    try:
-        import keras_hub
-    except ImportError as error:
-        raise ImportError(
-            "KerasHubDetector needs KerasHub: `pip install 'skcnn[hub]'`. A CNNDetector needs none."
-        ) from error
-    try:
+    with loading(
+        folder,
+        needed_by="KerasHubDetector",
+        instead="CNNDetector",
+        meant="a detector",
+        expected="keras_hub.models.ObjectDetector, such as a RetinaNet or D-FINE",
+    ) as keras_hub:
         detector = keras_hub.models.ObjectDetector.from_preset(folder)
-    except Exception as error:
-        raise ValueError(
-            f"preset={folder!r} cannot be loaded as a detector ({type(error).__name__}: {error}); expected the folder "
-            "of a keras_hub.models.ObjectDetector, such as a RetinaNet or D-FINE."
-        ) from error
-    return _Loaded(detector, int(detector.num_classes), HubImages.of_converter(detector.preprocessor.image_converter))
+        images = HubImages.of_converter(detector.preprocessor.image_converter)
+    return _Loaded(detector, int(detector.num_classes), images)

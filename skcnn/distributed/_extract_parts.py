@@ -11,6 +11,7 @@ import numpy as np
 
 from skcnn._labels import as_labels
 from skcnn._progress import progress_bar
+from skcnn._stores import Options
 from skcnn.distributed._dask import start_cluster, write_on_workers
 from skcnn.distributed._identity import fingerprint
 from skcnn.distributed._parts import MANIFEST, FeatureParts, Folder, load_features, parts_of
@@ -31,6 +32,7 @@ def extract_parts(
     engine: Literal["local", "dask"] = "local",
     address: str | None = None,
     n_workers: int | None = None,
+    storage_options: Options | None = None,
     verbose: int | str = "auto",
 ) -> FeatureParts:
     """Write the features of images in parts: Parquet files, each of which appears only when it is complete.
@@ -47,9 +49,10 @@ def extract_parts(
         Such as :class:`skcnn.feature_extraction.BottleneckFeatures`; stateless, or fitted. Set its ``cache=None`` to
         save memory: ``"memory"`` keeps up to 1 GiB of features, which parts do not need.
     out : path-like
-        Folder, or URL for fsspec (extra ``remote``); created if it does not exist. It will hold ``manifest.json`` and
-        parts named ``part-00000-of-00010.parquet``, with the columns ``path``, ``label`` (if y is given) and
-        ``features`` (lists of float32, of a fixed size).
+        Folder, or URL for fsspec (extra ``remote``), such as ``"s3://bucket/features"``; created if it does not exist.
+        A part appears in a store with the request that has transferred it; where a store has no such requests, it is
+        written beside and renamed. It will hold ``manifest.json`` and parts named ``part-00000-of-00010.parquet``, with
+        the columns ``path``, ``label`` (if y is given) and ``features`` (lists of float32, of a fixed size).
     y : array-like of shape (n_samples,) or None, default=None
         Labels to store with the features.
     rows_per_part : int, default=10,000
@@ -63,6 +66,10 @@ def extract_parts(
         write to ``out`` themselves, so it must be the same folder for all of them.
     n_workers : int or None, default=None
         Worker processes to start if there is no ``address``; None is one per two cores. Each loads a network.
+    storage_options : dict or None, default=None
+        Arguments of fsspec's file system if ``out`` is a URL, such as ``{"key": ..., "secret": ...}``; they are sent to
+        the workers. None: what the environment and fsspec's own configuration files say. Those of the images are
+        given to their source: see :class:`skcnn.images.RemoteImages`.
     verbose : int or "auto", default="auto"
         Whether to show a progress bar. "auto" shows one in a terminal or a notebook where the job takes longer than 5
         seconds, 1 from the first part on, 0 never.
@@ -77,7 +84,9 @@ def extract_parts(
     skcnn.images.BadImageError
         If rows have no image and the transformer raises an error for them. All parts without such rows are written.
     ImportError
-        If ``engine="dask"`` and Dask is not installed.
+        If ``engine="dask"`` and Dask is not installed, or ``out`` is a URL and what writes it is not installed.
+    OSError
+        If the disk or the store fails. What was written stays.
     ValueError
         If a parameter is invalid, or ``out`` holds parts of other images, other labels or another transformer.
 
@@ -104,8 +113,8 @@ def extract_parts(
     labels = None if y is None else as_labels(y)
     if labels is not None and labels.shape != (n_rows,):
         raise ValueError(f"y has shape {labels.shape}; expected ({n_rows},), one label per sample.")
-    folder = Folder(out)
-    job = Job(transformer, folder.path, _begin(folder, X, labels, transformer, int(rows_per_part)))
+    folder = Folder(out, storage_options)
+    job = Job(transformer, folder.path, storage_options, _begin(folder, X, labels, transformer, int(rows_per_part)))
     finished = folder.names()
     parts = [part for part in parts_of(job.manifest) if part.name not in finished]
     bad: list[BadRow] = []
@@ -127,7 +136,7 @@ def extract_parts(
             "The parts without these rows are written. Repair these images and call extract_parts again, leave them "
             "out by skcnn.images.drop_bad_images, or use a transformer with on_error='nan'.",
         )
-    return load_features(out)
+    return load_features(out, storage_options=storage_options)
 
 
 def _begin(folder: Folder, X: Any, labels: np.ndarray | None, transformer: Any, rows_per_part: int) -> dict[str, Any]:

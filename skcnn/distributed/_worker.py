@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skcnn._stores import Options
 from skcnn.distributed._identity import paths_of
-from skcnn.distributed._parts import METADATA, Folder, Part
+from skcnn.distributed._parts import METADATA, Folder, Part, rows_per_block
 from skcnn.images import BadImageError, BadRow
 
 if TYPE_CHECKING:
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """What is the same for all parts: transformer, folder or URL, and manifest."""
+    """What is the same for all parts: transformer, folder or URL and what its file system is given, and manifest."""
 
     transformer: Any
     out: str
+    storage_options: Options | None
     manifest: dict[str, Any]
 
 
@@ -33,7 +35,7 @@ def rows_of(data: Any, part: Part) -> Any:
 
 def write_part(job: Job, part: Part, X: Any, labels: np.ndarray | None) -> tuple[Part, list[BadRow]]:
     """Compute and write a part, given its rows; return those for which the transformer raised, instead of a part."""
-    folder = Folder(job.out)
+    folder = Folder(job.out, job.storage_options)
     if part.name in folder.names():
         return part, []  # by another worker, which was taken for dead
     try:
@@ -66,8 +68,15 @@ def _as_parquet(job: Job, part: Part, X: Any, labels: np.ndarray | None, feature
     }
     table = pa.table(columns).replace_schema_metadata({METADATA: json.dumps(described).encode()})
     sink = pa.BufferOutputStream()
-    # Features hardly compress, and a dictionary of them is larger than they are.
-    pq.write_table(table, sink, compression="none", use_dictionary=False, write_page_checksum=True)
+    # Features hardly compress, and a dictionary of them is larger than they are. Groups of rows can be read alone.
+    pq.write_table(
+        table,
+        sink,
+        row_group_size=rows_per_block(features.shape[1]),
+        compression="none",
+        use_dictionary=False,
+        write_page_checksum=True,
+    )
     return bytes(sink.getvalue().to_pybytes())
 
 

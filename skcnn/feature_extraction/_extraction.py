@@ -17,7 +17,7 @@ from skcnn._timing import count_images, timed, timed_items
 from skcnn.cache import ActivationCache, FeatureCache, MemoryCache
 from skcnn.engines import Plan, get_engine
 from skcnn.feature_extraction._source_blocks import blocks_of
-from skcnn.images import BadRow, HeldImages, Images, ImageSource, fetched_once, read_batches
+from skcnn.images import BadRow, HeldImages, Images, fetched_once, read_batches
 
 _NO_RECORDS = np.empty((0, 0), np.float32)
 
@@ -77,12 +77,13 @@ class Extraction:
 def extract(images: Images, job: Extraction) -> Iterator[Part]:
     """Yield the records of all rows, and the rows that gave no image, as they become known.
 
-    An image that is there several times goes through the network once. A row of a source is read at most once, and the
-    memory that is taken does not grow with their number; where several processes compute, it is read twice.
+    An image that is there several times goes through the network once. A row of a source is read at most once, as is a
+    URL, and the memory that is taken does not grow with their number; where several processes compute, the former is
+    read twice.
     """
-    is_source = isinstance(images.items, ImageSource) and not isinstance(images, HeldImages)
-    if is_source and not (_are_many(images, job) and _has_workers(job.n_jobs)):
-        yield from _extract_source(images.items, job)  # type: ignore[arg-type]
+    in_blocks = images.reads_together and not isinstance(images, HeldImages)
+    if in_blocks and not (_are_many(images, job) and _has_workers(job.n_jobs)):
+        yield from _extract_in_blocks(images, job)
     elif job.cache is None:
         yield from _compute(images, range(len(images)), None, job, skip=False)
     else:
@@ -90,11 +91,11 @@ def extract(images: Images, job: Extraction) -> Iterator[Part]:
             yield from _extract(images, job.cache.digests(images, range(len(images))), job, job.cache)
 
 
-def _extract_source(source: ImageSource, job: Extraction) -> Iterator[Part]:
-    """Extract a source block by block: each is read together, while the one before it is computed."""
+def _extract_in_blocks(images: Images, job: Extraction) -> Iterator[Part]:
+    """Extract images block by block: each is read together, while the one before it is computed."""
     has_bad = False
-    for block in blocks_of(source, job.cache):
-        n_images = len(source) - block.start
+    for block in blocks_of(images, job.cache):
+        n_images = len(images) - block.start
         skip = has_bad and job.stop_at_error
         if job.cache is None or block.digests is None:
             parts = _compute_here(block.images, range(len(block.images)), None, job, skip, n_images)

@@ -1,4 +1,4 @@
-"""The rows of a source in blocks: each is read once, while the one before it is computed."""
+"""Rows that are read together, of a source or URLs, in blocks: each is read once, while the last one is computed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from skcnn._timing import same_recorder, timed
 from skcnn.cache import ActivationCache, FeatureCache, MemoryCache
-from skcnn.images import BadRow, HeldImages, ImageSource
+from skcnn.images import BadRow, HeldImages, Images
 
 #: Rows of the first block, whose sizes are not known.
 FIRST_ROWS = 64
@@ -19,18 +19,18 @@ MAX_BYTES = 64 * 2**20
 
 
 class Block(NamedTuple):
-    """Consecutive rows of a source: the first one, the images, and their digests where a cache asks for them."""
+    """Consecutive rows: the first one, the images, and their digests where a cache asks for them."""
 
     start: int
     images: HeldImages
     digests: list[tuple[int, bytes | BadRow]] | None
 
 
-def blocks_of(source: ImageSource, cache: MemoryCache | FeatureCache | ActivationCache | None) -> Iterator[Block]:
-    """Yield the rows of a source in blocks, in order; what is not known by its stamp is read, and held."""
+def blocks_of(all_images: Images, cache: MemoryCache | FeatureCache | ActivationCache | None) -> Iterator[Block]:
+    """Yield rows that are read together in blocks, in order; what is not known by its stamp is read, and held."""
 
     def begin(start: int, n_rows: int) -> Block:
-        images = HeldImages(source[start : start + n_rows])
+        images = HeldImages(all_images, range(start, min(start + n_rows, len(all_images))))
         rows = range(len(images))
         if cache is not None:
             return Block(start, images, list(cache.digests(images, rows)))
@@ -40,7 +40,7 @@ def blocks_of(source: ImageSource, cache: MemoryCache | FeatureCache | Activatio
     n_rows, start = FIRST_ROWS, 0
     with ThreadPoolExecutor(1, thread_name_prefix="skcnn-source", initializer=same_recorder()) as thread:
         reading = thread.submit(begin, 0, n_rows)
-        while start < len(source):
+        while start < len(all_images):
             with timed("wait"):
                 block = reading.result()
             start += len(block.images)

@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from skcnn._plot.mosaic import gap_between, side_by_side
 from skcnn._plot.theme import MUTED, SERIES, new_axes
 from skcnn._text import label_text
 from skcnn.generative._image_gan import ImageGAN
@@ -391,7 +392,7 @@ class GenerationHistoryDisplay:
         inner.set_axis_off()
         _imshow(inner, self.images.swapaxes(0, 1)[:4])
         height, width = self.images.shape[2:4]
-        gap = _gap(height, width)
+        gap = gap_between(height, width)
         for number, epoch in enumerate(epochs):
             inner.text(
                 number * (width + gap) + width / 2, -0.15 * height, f"{epoch}", ha="center", va="bottom", fontsize=7,
@@ -419,7 +420,7 @@ def _draw(
         ax = new_axes(_INCHES * n_columns + 0.8, _INCHES * n_rows * height / width + 0.6)
     _imshow(ax, images)
     ax.grid(visible=False)
-    gap = _gap(height, width)
+    gap = gap_between(height, width)
     ax.set_yticks(
         [row * (height + gap) + height / 2 for row in range(n_rows)] if rows else [], rows or [], parse_math=False
     )
@@ -433,19 +434,7 @@ def _draw(
 
 
 def _imshow(ax: Axes, images: np.ndarray) -> None:
-    ax.imshow(_side_by_side(images), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-
-
-def _gap(height: int, width: int) -> int:
-    return max(1, min(height, width) // 24)
-
-
-def _side_by_side(images: np.ndarray) -> np.ndarray:
-    """Return images (n_rows, n_columns, height, width, ...) as one, with white lines between them."""
-    gap = _gap(*images.shape[2:4])
-    around = [(0, 0), (0, 0), (0, gap), (0, gap), *[(0, 0)] * (images.ndim - 4)]
-    padded = np.pad(images, around, constant_values=255)
-    return np.concatenate([np.concatenate(list(row), axis=1) for row in padded])[:-gap, :-gap]
+    ax.imshow(side_by_side(images), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
 
 
 def _check_gan(estimator: Any) -> None:

@@ -16,9 +16,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skcnn._image_input import ImageInputMixin
-from skcnn._training import Progress, Weights
+from skcnn._training import MAX_UNITS, Progress, Weights
 from skcnn.generative._judge import Judge, warn_of_collapse
-from skcnn.generative._networks import LOSSES, MAX_UNITS, Design, plain_discriminator, plain_generator
+from skcnn.generative._networks import LOSSES, Design, plain_discriminator, plain_generator
 from skcnn.generative._pixels import images_of_pixels, reader_of
 from skcnn.generative._run import SNAPSHOTS, best_epoch, images_of, play
 from skcnn.generative._settings import (
@@ -63,8 +63,8 @@ class ImageGAN(ImageInputMixin, BaseEstimator):
         Length of a code.
     layers : {"auto", "dense", "conv"}, default="auto"
         Kind of layers. ``"auto"`` uses convolutions for ``"dcgan"`` and dense layers for ``"gan"``. For the others, it
-        uses dense layers for images of up to 256 pixels, for which convolutions take several times as long, and
-        convolutions for larger images.
+        uses dense layers for images of up to 1,024 pixels (32 x 32), for which convolutions take several times as long,
+        and convolutions for larger images.
     filters : sequence of int or None, default=None
         Units of the discriminator's dense layers, or channels of its convolutions, each of which halves height and
         width; the generator's are the same in reverse. None is ``(256, 256)`` for dense layers, and for convolutions

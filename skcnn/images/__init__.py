@@ -39,7 +39,8 @@ from skcnn.images._masks import (
 )
 from skcnn.images._masks import Colors as Colors  # for type hints
 from skcnn.images._once import fetched_once, one_pass, remembered
-from skcnn.images._reading import Batch, check_images, map_ahead, read_batches
+from skcnn.images._reading import Batch, check_images, map_ahead, map_images, read_batches
+from skcnn.images._remote import RemoteImages
 from skcnn.images._shrinking import warn_if_shrunk
 from skcnn.images._source import ImageSource
 
@@ -60,6 +61,7 @@ __all__ = [
     "ImageSource",
     "Images",
     "Masks",
+    "RemoteImages",
     "as_image_size",
     "as_images",
     "as_masks",
@@ -73,6 +75,7 @@ __all__ = [
     "fetched_once",
     "image_sizes",
     "map_ahead",
+    "map_images",
     "mask_segment",
     "masks_from_coco",
     "one_pass",

@@ -10,7 +10,7 @@ import numpy as np
 
 from skcnn.images._bad_rows import BadRow
 from skcnn.images._input import Images, as_images
-from skcnn.images._reading import map_ahead
+from skcnn.images._reading import map_images
 
 _N_BYTES = 8
 
@@ -88,5 +88,5 @@ class ImageDigests:
 
 def _numbers(images: Images) -> list[int | None]:
     """Return the truncated digest of each row, None where it cannot be read."""
-    found = map_ahead(images.digest, range(len(images)), ahead=64)
+    found = map_images(Images.digest, images, range(len(images)), ahead=64)
     return [None if isinstance(digest, BadRow) else int.from_bytes(digest[:_N_BYTES], "little") for _, digest in found]

@@ -8,8 +8,8 @@ import numpy as np
 
 from skcnn.images._bad_rows import BadImageError, BadRow, bad_rows_frame
 from skcnn.images._decode import RESIZE_RULES, padded_place
-from skcnn.images._input import as_images
-from skcnn.images._reading import map_ahead
+from skcnn.images._input import Images, as_images
+from skcnn.images._reading import map_images
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -290,7 +290,7 @@ def image_sizes(X: Any) -> np.ndarray:
     if isinstance(images.items, np.ndarray):
         return np.tile(np.array(images.items.shape[1:3], dtype=int), (len(images), 1))
     sizes, bad = np.zeros((len(images), 2), int), []
-    for row, size in map_ahead(images.size, range(len(images)), 64):
+    for row, size in map_images(Images.size, images, range(len(images)), 64):
         if isinstance(size, BadRow):
             bad.append(size._replace(path=images.path(row)))
         else:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from skcnn._stores import in_pool, is_url
 from skcnn._timing import timed
 from skcnn.images._decode import (
     check_range,
@@ -24,6 +25,7 @@ from skcnn.images._decode import (
 )
 from skcnn.images._hugging_face import as_hugging_face
 from skcnn.images._paths import plain_row, read_path
+from skcnn.images._remote import RemoteImages
 from skcnn.images._source import ImageSource
 
 ACCEPTED = (
@@ -57,6 +59,7 @@ class Images:
 
     def __init__(self, items: np.ndarray | list[Any] | ImageSource, root: str | None = None):
         self.items, self.root = items, root
+        self._has_urls: bool | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -75,9 +78,9 @@ class Images:
         if not isinstance(item, (str, os.PathLike)):
             return None
         path = os.fspath(item)
-        if self.root is None or "://" in path or os.path.isabs(path):
+        if self.root is None or is_url(path) or os.path.isabs(path):
             return str(path)
-        return f"{self.root.rstrip('/')}/{path}" if "://" in self.root else os.path.join(self.root, path)
+        return f"{self.root.rstrip('/')}/{path}" if is_url(self.root) else os.path.join(self.root, path)
 
     def read(self, row: int) -> bytes | np.ndarray:
         """Return the content of a row: encoded bytes, or an array of pixels.
@@ -109,6 +112,38 @@ class Images:
             raise TypeError(f"a {type(item).__name__} is not an image. {ACCEPTED}")
         with timed("read", 1):
             return read_path(path)
+
+    def read_many(self, rows: Sequence[int]) -> list[bytes | np.ndarray | Exception]:
+        """Return the content of rows, or why a row has none; what is behind URLs is fetched by many threads.
+
+        Parameters
+        ----------
+        rows : sequence of int
+            Positions in X.
+
+        Returns
+        -------
+        list of bytes, ndarray or Exception
+            See :meth:`read`.
+        """
+        if isinstance(self.items, ImageSource):
+            return list(self.items.read_or_reasons(rows))
+        return list(in_pool(self.read, rows))
+
+    @property
+    def reads_together(self) -> bool:
+        """Whether rows are read quicker together than one by one: those of a source, and URLs."""
+        return isinstance(self.items, ImageSource) or self.has_urls
+
+    @property
+    def has_urls(self) -> bool:
+        """Whether rows are URLs, each of which is fetched whenever it is read."""
+        if self._has_urls is None:
+            if isinstance(self.items, (np.ndarray, ImageSource)):
+                self._has_urls = isinstance(self.items, RemoteImages)
+            else:
+                self._has_urls = any(is_url(self.path(row) or "") for row in range(len(self)))
+        return self._has_urls
 
     def digest(self, row: int) -> bytes:
         """Return a digest of the content of a row: two rows with the same digest hold the same image.

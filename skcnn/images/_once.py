@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from skcnn._stores import is_url
 from skcnn.images._input import Images
 from skcnn.images._source import ImageSource
 
@@ -106,10 +107,7 @@ def fetched_once(images: Images) -> Iterator[Images]:
     ------
     Images
     """
-    has_urls = not isinstance(images.items, ImageSource) and any(
-        "://" in (images.path(row) or "") for row in range(len(images))
-    )
-    if isinstance(images, FetchedOnce) or not has_urls:
+    if isinstance(images, FetchedOnce) or not images.has_urls:
         yield images
         return
     fetched = FetchedOnce(images)
@@ -140,26 +138,42 @@ class FetchedOnce(Images):
     def read(self, row: int) -> bytes | np.ndarray:
         """Return the content of a row: see :meth:`Images.read`."""
         path = self.path(row)
-        if path is None or "://" not in path:
+        if path is None or not is_url(path):
             return super().read(row)
         if path in self._places:
             return self._kept(path)
         content = super().read(row)
+        self._keep(path, content)
+        return content
+
+    def read_many(self, rows: Sequence[int]) -> list[bytes | np.ndarray | Exception]:
+        """Return the content of rows, or why a row has none: see :meth:`Images.read_many`."""
+        if not isinstance(self.items, ImageSource):
+            return super().read_many(rows)  # which reads each
+        missing = [row for row in rows if self.path(row) not in self._places]
+        fetched = dict(zip(missing, super().read_many(missing), strict=True))
+        for row, content in fetched.items():
+            if not isinstance(content, Exception):
+                self._keep(str(self.path(row)), content)
+        return [fetched[row] if row in fetched else self._kept(str(self.path(row))) for row in rows]
+
+    def take(self, rows: Sequence[int]) -> Images:
+        """Return the images at ``rows``, what was fetched of them as bytes: for another process."""
+        kept = {row: self._kept(path) for row in rows if (path := self.path(row)) in self._places}
+        if not kept or (isinstance(self.items, ImageSource) and len(kept) < len(rows)):
+            return super().take(rows)
+        return Images([kept[row] if row in kept else self.items[row] for row in rows], self.root)
+
+    def _keep(self, path: str, content: bytes | np.ndarray) -> None:
         with self._lock, suppress(OSError):
+            if path in self._places:
+                return
             if self._file is None:
                 self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed with this)
             start = self._file.seek(0, os.SEEK_END)
             self._file.write(content)
             self._file.flush()
             self._places[path] = start, len(content)
-        return content
-
-    def take(self, rows: Sequence[int]) -> Images:
-        """Return the images at ``rows``, what was fetched of them as bytes: for another process."""
-        if self._file is None:
-            return super().take(rows)
-        kept = {row: self._kept(path) for row in rows if (path := self.path(row)) in self._places}
-        return Images([kept.get(row, self.items[row]) for row in rows], self.root)
 
     def _kept(self, path: str) -> bytes:
         start, length = self._places[path]

@@ -6,6 +6,8 @@ import os
 import stat
 from typing import Any
 
+from skcnn._stores import TIMEOUT, Options, fetch, is_url
+
 #: Larger files are not read: no image that the limit on pixels lets through is that large.
 MAX_FILE_BYTES = 2**30
 
@@ -20,8 +22,8 @@ def read_path(path: str) -> bytes:
     ValueError
         If it is too large for an image.
     """
-    if "://" in path:
-        return _read_url(path)
+    if is_url(path):
+        return read_url(path)
     try:
         # A pipe or a device among the images: to read it may never end.
         status = os.stat(path)
@@ -46,17 +48,15 @@ def plain_row(item: Any) -> Any:
     return item
 
 
-def _read_url(url: str) -> bytes:
+def read_url(url: str, options: Options | None = None, timeout: float = TIMEOUT) -> bytes:
+    """Return the content of a URL: see :func:`skcnn._stores.fetch`.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read; the message is the reason alone.
+    """
     try:
-        import fsspec
-    except ImportError:
-        raise OSError(f"{url} is a URL: `pip install 'skcnn[remote]'` to read URLs (fsspec)") from None
-    try:
-        with fsspec.open(url, "rb") as file:
-            return bytes(file.read())
-    except ImportError as error:  # fsspec's own backends: s3fs, gcsfs, aiohttp
-        raise OSError(f"fsspec cannot read {url.split('://')[0]}:// here: {error}") from None
-    except (OSError, ValueError):
-        raise
-    except Exception as error:  # each of its backends has errors of its own
-        raise OSError(f"{type(error).__name__}: {error}") from None
+        return fetch(url, options, timeout=timeout)
+    except ImportError as error:  # what fsspec needs for such a URL
+        raise OSError(str(error)) from None

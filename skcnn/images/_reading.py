@@ -15,7 +15,6 @@ from skcnn._timing import same_recorder, timed
 from skcnn.images._bad_rows import BadRow, bad_rows_frame
 from skcnn.images._held import HeldImages, fetched_ahead
 from skcnn.images._input import Images, as_images
-from skcnn.images._source import ImageSource
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,6 +63,28 @@ def map_ahead(function: Callable[[int], Any], rows: Iterable[int], ahead: int) -
                 future.cancel()
 
 
+def map_images(
+    function: Callable[[Images, int], Any], images: Images, rows: Iterable[int], ahead: int, together: int = 64
+) -> Iterator[tuple[int, Any]]:
+    """Yield ``(row, function(images, row))`` in order, computed as by :func:`map_ahead`.
+
+    Rows of a source are read ``together``, ahead of that; URLs are fetched by many threads. The function is given
+    images that hold what was read.
+    """
+    if not images.reads_together or isinstance(images, HeldImages):
+        yield from map_ahead(lambda row: function(images, row), rows, ahead)
+        return
+    held = HeldImages(images)
+
+    def released(row: int) -> Any:
+        try:
+            return function(held, row)
+        finally:
+            held.release(row)
+
+    yield from map_ahead(released, fetched_ahead(held, rows, together), ahead)
+
+
 def read_batches(
     images: Images,
     rows: Iterable[int],
@@ -80,7 +101,8 @@ def read_batches(
     images : Images
         From :func:`as_images`.
     rows : iterable of int
-        Positions of the rows; read at most two batches ahead. Those of a source are read a batch at a time.
+        Positions of the rows; read at most two batches ahead. Those of a source are read a batch at a time; URLs are
+        fetched by threads of their own, at least 64 rows ahead.
     size : tuple of (height, width)
         In pixels.
     batch_size : int, default=32
@@ -96,22 +118,10 @@ def read_batches(
     bad: list[BadRow] = []
     pixels = np.empty((batch_size, *size, 3), np.uint8)
 
-    def decode(row: int) -> np.ndarray:
+    def decode(images: Images, row: int) -> np.ndarray:
         return images.decode(row, size, resize=resize, max_pixels=max_pixels)
 
-    function: Callable[[int], Any] = decode
-    if isinstance(images.items, ImageSource) and not isinstance(images, HeldImages):
-        images = held = HeldImages(images.items)
-        rows = fetched_ahead(held, rows, batch_size)
-
-        def function(row: int) -> np.ndarray:
-            try:
-                return decode(row)
-            finally:
-                held.release(row)
-
-    decoded = map_ahead(function, rows, 2 * batch_size)
-    for row, value in decoded:
+    for row, value in map_images(decode, images, rows, 2 * batch_size, batch_size):
         if isinstance(value, BadRow):
             bad.append(value._replace(path=images.path(row)))
         else:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from skcnn._plot.heat import with_heat
 from skcnn._plot.image_grid import Cell, Group, draw_grid
 from skcnn.images import BadImageError, as_images, bad_rows_frame, read_batches
 from skcnn.inspection._explainable import scored_network
@@ -219,12 +220,7 @@ class GradCAMDisplay:
         -------
         ndarray of shape (n_samples, height, width, 3), uint8
         """
-        import matplotlib as mpl
-
-        if not 0 <= alpha <= 1:
-            raise ValueError(f"alpha={alpha!r}; expected a number in [0, 1].")
-        colors = mpl.colormaps[cmap](self.heatmaps)[..., :3] * 255
-        return np.rint((1 - alpha) * self.images + alpha * colors).astype(np.uint8)
+        return with_heat(self.images, self.heatmaps, alpha=alpha, cmap=cmap)
 
     def plot(self, ax: Axes | None = None, *, alpha: float = 0.6, cmap: str = "inferno") -> Self:
         """Draw each image, and beside it the same with the heat laid over it, below the name of the class.

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skcnn._labels import as_label
 from skcnn._plot.boxes import with_boxes
+from skcnn._plot.heat import with_heat
 from skcnn._plot.image_grid import Cell, Group, Line, draw_grid
 from skcnn._plot.theme import SERIES
 from skcnn._text import values_text
@@ -194,13 +195,8 @@ class WindowHeatDisplay:
         -------
         list of ndarray of shape (height, width, 3), uint8
         """
-        import matplotlib as mpl
-
-        if not 0 <= alpha <= 1:
-            raise ValueError(f"alpha={alpha!r}; expected a number in [0, 1].")
-        colors = mpl.colormaps[cmap]
         return [
-            np.rint((1 - alpha) * image + alpha * 255 * colors(heat)[..., :3]).astype(np.uint8)
+            with_heat(image, heat, alpha=alpha, cmap=cmap)
             for image, heat in zip(self.images, self.heatmaps, strict=True)
         ]
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from skcnn.metrics._average_precision import MAX_DETECTIONS, check_iou
 from skcnn.metrics._box_matching import match_boxes
 from skcnn.metrics._box_predictions import BoxPredictions
+from skcnn.metrics._coco import MAX_DETECTIONS, check_iou
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

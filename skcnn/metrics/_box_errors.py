@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from skcnn.boxes import COORDINATES, pairwise_iou
-from skcnn.metrics._average_precision import check_iou
 from skcnn.metrics._box_curves import best_score_threshold
 from skcnn.metrics._box_matching import match_boxes
 from skcnn.metrics._box_predictions import BoxPredictions
+from skcnn.metrics._coco import check_iou
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

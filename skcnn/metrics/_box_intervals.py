@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from sklearn.utils import check_random_state
 
-from skcnn.metrics._average_precision import IOUS, MAX_DETECTIONS, detection_frame_of
+from skcnn.metrics._average_precision import detection_frame_of
 from skcnn.metrics._box_curves import RECALLS
 from skcnn.metrics._box_matching import SIZES, match_boxes
 from skcnn.metrics._box_predictions import BoxPredictions
-from skcnn.metrics._intervals import percentiles_of_defined
-from skcnn.metrics._resampling import CONFIDENCE_LEVEL, N_RESAMPLES, seeds_of_resamples
+from skcnn.metrics._coco import IOUS, MAX_DETECTIONS
+from skcnn.metrics._intervals import percentiles_of_defined, with_ends
+from skcnn.metrics._resampling import CONFIDENCE_LEVEL, N_RESAMPLES, image_weights, seeds_of_resamples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,21 +108,15 @@ def detection_intervals_of(
     n_images = predictions.n_images
 
     def means(some: np.ndarray) -> pd.DataFrame:
-        draws = (check_random_state(seed).randint(n_images, size=n_images) for seed in some)
-        return pd.DataFrame(weighted.means(np.stack([np.bincount(draw, minlength=n_images) for draw in draws], axis=1)))
+        return pd.DataFrame(weighted.means(image_weights(n_images, some)))
 
     chunks = np.array_split(seeds, -(-len(seeds) // _AT_ONCE)) if n_images else []
     done = Parallel(n_jobs=n_jobs, prefer="threads")(delayed(means)(chunk) for chunk in chunks)
-    frame = headline[["value"]].copy()
-    frame["low"] = frame["high"] = np.nan
-    if done:
-        resampled = pd.concat(list(done))
-        ends = percentiles_of_defined(resampled.to_numpy().T, confidence_level)
-        frame.loc[resampled.columns, ["low", "high"]] = ends.T
-    frame["note"] = headline["note"]
-    same = (frame["low"] == frame["high"]) & (frame["note"] == "")
-    frame.loc[same, "note"] = "the same in all resamples: too few images, or too few mistakes, to tell"
-    return frame
+    # Some metrics are not resampled; without images none is.
+    resampled = pd.concat(list(done)) if done else pd.DataFrame(index=[0])
+    resampled = resampled.reindex(columns=headline.index)
+    ends = percentiles_of_defined(resampled.to_numpy(float).T, confidence_level)
+    return with_ends(headline[["value", "note"]], ends, "too few images, or too few errors")
 
 
 class _Ranked(NamedTuple):

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from skcnn.boxes import pairwise_iou
-from skcnn.metrics._average_precision import check_iou
 from skcnn.metrics._box_predictions import BoxPredictions
+from skcnn.metrics._coco import check_iou
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

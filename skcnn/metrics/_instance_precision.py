@@ -1,4 +1,4 @@
-"""Average precision of masks of objects, as COCO defines it; computed by faster-coco-eval."""
+"""Average precision of masks of objects, as COCO defines it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skcnn.boxes import BoxArrays, instance_arrays
-from skcnn.metrics._average_precision import (
+from skcnn.metrics._box_predictions import BoxPredictions
+from skcnn.metrics._coco import (
     IOUS,
     MAX_DETECTIONS,
     Segments,
-    check_iou,
     coco_tables,
+    encoded,
     headline_of_tables,
     mean_of,
+    thresholds_of,
 )
-from skcnn.metrics._box_predictions import BoxPredictions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,7 +83,7 @@ def mask_average_precision(
     >>> average_precision([true], [found]), round(mask_average_precision([true], [found]), 3)
     (1.0, 0.2)
     """
-    thresholds = IOUS if iou is None else np.array([check_iou(iou)])
+    thresholds = thresholds_of(iou)
     predictions = instance_predictions(y_true, y_pred, classes=classes)
     tables = coco_tables(predictions, thresholds, max_detections, segments_of(predictions))
     return mean_of(tables.precision[:, :, 0])
@@ -136,20 +137,11 @@ def segments_of(predictions: BoxPredictions) -> Segments:
     Those of an image are written as windows of the same place and size, the least that holds them all: no intersection
     and no area is another one in the whole image.
     """
-    try:
-        from faster_coco_eval import mask as coco
-    except ImportError:
-        raise ImportError(
-            "Average precision is computed by faster-coco-eval, which is not installed: `pip install "
-            "'skcnn[detection]'`."
-        ) from None
     windows = _windows((predictions.true, predictions.predicted), predictions.n_images)
 
     def runs_of(boxes: BoxArrays) -> list[dict[str, Any]]:
-        return [
-            coco.encode(np.asfortranarray(mask.window(*windows[image]), np.uint8))
-            for mask, image in zip(boxes.masks, boxes.image.tolist(), strict=True)
-        ]
+        places = zip(boxes.masks, boxes.image.tolist(), strict=True)
+        return encoded(mask.window(*windows[image]) for mask, image in places)
 
     area = [float(mask.pixels.sum()) for mask in predictions.true.masks]
     sizes = [(max(bottom - top, 1), max(right - left, 1)) for top, left, bottom, right in windows]

@@ -113,12 +113,8 @@ def bootstrap_intervals_of(
     (resampled,) = resampled_headlines(
         [predictions], top_k=top_k, n_resamples=n_resamples, random_state=random_state, n_jobs=n_jobs
     )
-    frame = headline[["value"]].copy()
-    frame["low"], frame["high"] = percentiles(resampled, confidence_level)
-    frame["note"] = headline["note"]
-    same = (frame["low"] == frame["high"]) & (frame["note"] == "")
-    frame.loc[same, "note"] = "the same in all resamples: too few samples, or too few errors"
-    return frame
+    ends = percentiles(resampled, confidence_level)
+    return with_ends(headline[["value", "note"]], ends, "too few samples, or too few errors")
 
 
 def threshold_intervals_of(
@@ -170,6 +166,31 @@ def percentiles(resampled: np.ndarray, confidence_level: float) -> np.ndarray:
         )
     beyond = (1 - confidence_level) / 2
     return np.quantile(resampled, [beyond, 1 - beyond], axis=1)
+
+
+def with_ends(headline: pd.DataFrame, ends: np.ndarray, reason: str) -> pd.DataFrame:
+    """Return a table of metrics with their intervals, and where both ends are the same with a note.
+
+    Parameters
+    ----------
+    headline : DataFrame of shape (n_metrics, n_columns)
+        Columns "value" and "note", with others between them.
+    ends : ndarray of shape (2, n_metrics)
+        Lower and upper ends.
+    reason : str
+        Why ends can be the same.
+
+    Returns
+    -------
+    DataFrame of shape (n_metrics, n_columns + 2)
+        With the columns "low" and "high" behind "value".
+    """
+    frame = headline.copy()
+    frame.insert(1, "low", ends[0])
+    frame.insert(2, "high", ends[1])
+    same = (frame["low"] == frame["high"]) & (frame["note"] == "")
+    frame.loc[same, "note"] = f"the same in all resamples: {reason}"
+    return frame
 
 
 def percentiles_of_defined(resampled: np.ndarray, confidence_level: float) -> np.ndarray:

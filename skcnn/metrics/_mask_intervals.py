@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import check_random_state
 
-from skcnn.metrics._intervals import percentiles_of_defined
+from skcnn.metrics._intervals import percentiles_of_defined, with_ends
 from skcnn.metrics._mask_boundaries import TOLERANCE
 from skcnn.metrics._mask_predictions import MaskPredictions
 from skcnn.metrics._mask_tables import MASK_METRICS, headline_values, segmentation_frame_of
-from skcnn.metrics._resampling import CONFIDENCE_LEVEL, N_RESAMPLES, seeds_of_resamples
+from skcnn.metrics._resampling import CONFIDENCE_LEVEL, N_RESAMPLES, image_weights, seeds_of_resamples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,16 +90,10 @@ def segmentation_intervals_of(
     seeds, n = seeds_of_resamples(n_resamples, random_state), predictions.n_images
     resampled: dict[str, list[np.ndarray]] = {name: [] for name in MASK_METRICS}
     for start in range(0, len(seeds), _AT_ONCE) if n else ():
-        draws = (check_random_state(seed).randint(n, size=n) for seed in seeds[start : start + _AT_ONCE])
-        weights = np.stack([np.bincount(draw, minlength=n) for draw in draws], axis=1).astype(float)
+        weights = image_weights(n, seeds[start : start + _AT_ONCE]).astype(float)
         for name, values in headline_values(predictions, weights).items():
             resampled[name].append(values)
-    frame = headline[["value"]].copy()
-    frame["low"] = frame["high"] = np.nan
-    if n:
-        values = np.stack([np.concatenate(resampled[name]) for name in frame.index])
-        frame["low"], frame["high"] = percentiles_of_defined(values, confidence_level)
-    frame["note"] = headline["note"]
-    same = (frame["low"] == frame["high"]) & (frame["note"] == "")
-    frame.loc[same, "note"] = "the same in all resamples: too few images, or too few mistakes, to tell"
-    return frame
+    nothing = np.full((len(headline), 1), np.nan)
+    values = np.stack([np.concatenate(resampled[name]) for name in headline.index]) if n else nothing
+    ends = percentiles_of_defined(values, confidence_level)
+    return with_ends(headline[["value", "note"]], ends, "too few images, or too few errors")

@@ -7,7 +7,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from sklearn.metrics import mean_absolute_error, median_absolute_error, r2_score, root_mean_squared_error
 
-from skcnn.metrics._intervals import percentiles_of_defined
+from skcnn.metrics._intervals import percentiles_of_defined, with_ends
 from skcnn.metrics._numbers import NumberPredictions
 from skcnn.metrics._resampling import CONFIDENCE_LEVEL, N_RESAMPLES, draws, resamples_at_once, seeds_of_resamples
 
@@ -95,13 +95,8 @@ def regression_intervals_of(
         If ``confidence_level`` or ``n_resamples`` is out of range.
     """
     resampled = resampled_regression(predictions, n_resamples=n_resamples, random_state=random_state, n_jobs=n_jobs)
-    frame = headline[["value", "baseline", "note"]].copy()
-    low, high = percentiles_of_defined(resampled, confidence_level)
-    frame.insert(1, "low", low)
-    frame.insert(2, "high", high)
-    same = (frame["low"] == frame["high"]) & (frame["note"] == "")
-    frame.loc[same, "note"] = "the same in all resamples: too few samples, or errors that are all the same"
-    return frame
+    ends = percentiles_of_defined(resampled, confidence_level)
+    return with_ends(headline[["value", "baseline", "note"]], ends, "too few samples, or errors that are all the same")
 
 
 def resampled_regression(

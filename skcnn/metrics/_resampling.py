@@ -134,6 +134,12 @@ def draws(group: np.ndarray, sample_weight: np.ndarray | None, seeds: np.ndarray
     return weights
 
 
+def image_weights(n_images: int, seeds: np.ndarray) -> np.ndarray:
+    """Return how often each image is drawn in resamples of whole images, (n_images, n_seeds), int."""
+    drawn = (check_random_state(seed).randint(n_images, size=n_images) for seed in seeds)
+    return np.stack([np.bincount(images, minlength=n_images) for images in drawn], axis=1)
+
+
 class _WeightedHeadline:
     """The headline metrics of predictions as a function of the weights of the samples."""
 

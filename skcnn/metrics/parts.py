@@ -25,7 +25,7 @@ from skcnn.metrics._plot.box_grid import box_grid_display_of, said_of
 from skcnn.metrics._plot.confusion import MAX_LABELLED, confusion_display_of
 from skcnn.metrics._plot.curves import curve_displays_of, singled_out
 from skcnn.metrics._plot.error_grid import error_grid_display_of
-from skcnn.metrics._plot.image_grid import image_grid_display_of, root_of
+from skcnn.metrics._plot.image_grid import image_grid_display_of
 from skcnn.metrics._plot.mask_grid import MASK_KINDS, said_of_mask, segmentation_display_of
 from skcnn.metrics._plot.reliability import reliability_display_of
 from skcnn.metrics._plot.residuals import RESIDUAL_LABEL, residual_histogram_display_of
@@ -33,6 +33,7 @@ from skcnn.metrics._plot.thresholds import METRIC_LABELS, threshold_display_of
 from skcnn.metrics._predictions import MANY_CLASSES, Predictions
 from skcnn.metrics._regression import regression_headline_of, regression_intervals_of, target_metrics_of
 from skcnn.metrics._resampling import CONFIDENCE_LEVEL, N_RESAMPLES, resampled_headlines
+from skcnn.metrics._root import root_of
 from skcnn.metrics._tables import class_metrics_of, headline_of, top_k_frame_of, top_k_of, undefined_notes
 from skcnn.metrics._thresholds import operating_point_of, threshold_table_of
 

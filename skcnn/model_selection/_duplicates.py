@@ -15,7 +15,7 @@ from sklearn.utils import check_consistent_length
 
 from skcnn._labels import as_labels
 from skcnn._progress import progress_bar
-from skcnn.images import BadImageError, BadImageWarning, BadRow, Images, as_images, bad_rows_frame, map_ahead
+from skcnn.images import BadImageError, BadImageWarning, BadRow, Images, as_images, bad_rows_frame, map_images
 from skcnn.model_selection._alignment import SIDE, aligned_similarity, box_blur
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class _Seen(NamedTuple):
 
     @classmethod
     def of(cls, images: Images, max_pixels: int | None, verbose: int | str) -> _Seen:
-        def look(row: int) -> tuple[bytes, np.ndarray]:
+        def look(images: Images, row: int) -> tuple[bytes, np.ndarray]:
             image = Images([images.read(row)])  # read once for both
             return image.digest(0), image.decode(0, (SIDE, SIDE), max_pixels=max_pixels)
 
@@ -184,7 +184,7 @@ class _Seen(NamedTuple):
         vectors = np.empty((len(images), _COARSE, _COARSE), np.float32)
         bad = []
         rows = progress_bar(range(len(images)), title="reading", verbose=verbose)
-        for row, found in map_ahead(look, rows, ahead=64):
+        for row, found in map_images(look, images, rows, ahead=64):
             if isinstance(found, BadRow):
                 bad.append(found._replace(path=images.path(row)))
                 continue

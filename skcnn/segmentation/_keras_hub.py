@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 from PIL import Image
 from sklearn.base import BaseEstimator
-from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval
 
-from skcnn._hub import HubImages, preset_of
+from skcnn._hub import HubImages, HubPresetMixin, loading, preset_of
 from skcnn._image_input import ImageInputMixin
 from skcnn._keras import import_keras
 from skcnn.boxes import box_arrays, check_boxes, instance_arrays, pixels_of_box
@@ -35,7 +34,7 @@ _AHEAD = 2
 _lock = RLock()
 
 
-class KerasHubSAM(ImageInputMixin, BaseEstimator):
+class KerasHubSAM(HubPresetMixin, ImageInputMixin, BaseEstimator):
     """Segment Anything from a KerasHub preset on the local disk: the mask of the object in each box.
 
     It needs no ``fit``: the network is not trained further, and finds objects of any class. Boxes come from a person,
@@ -172,24 +171,6 @@ class KerasHubSAM(ImageInputMixin, BaseEstimator):
             raise BadImageError(bad_rows_frame(bad), len(images))
         return arrays._replace(mask=found).tables()
 
-    def __skcnn_pack__(self, members: dict[str, bytes]) -> dict[str, Any]:
-        """Refuse to be saved: what a preset holds is built by KerasHub, and not by what a saved file may hold."""
-        raise TypeError(
-            f"KerasHubSAM cannot be saved: its model is the folder {os.fspath(self.preset)!r}. Keep that folder "
-            "and the parameters."
-        )
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """Tell scikit-learn that nothing needs a ``fit``."""
-        return True
-
-    def __sklearn_tags__(self) -> Tags:
-        """Return the tags that tell scikit-learn that it needs no ``fit`` and no y."""
-        tags = super().__sklearn_tags__()
-        tags.requires_fit = False
-        tags.target_tags.required = False
-        return tags
-
     def _loaded(self) -> _Loaded:
         with _lock:
             return _load(*preset_of(self.preset))
@@ -242,17 +223,13 @@ def _mask_of(logits: np.ndarray, xyxy: np.ndarray, geometry: Geometry, size: tup
 @lru_cache(maxsize=1)
 def _load(folder: str, stamp: int) -> _Loaded:
     """Return what is in a folder; the last one stays in memory until its files change."""
-    try:
-        import keras_hub
-    except ImportError as error:
-        raise ImportError(
-            "KerasHubSAM needs KerasHub: `pip install 'skcnn[hub]'`. A CNNSegmenter needs none."
-        ) from error
-    try:
+    with loading(
+        folder,
+        needed_by="KerasHubSAM",
+        instead="CNNSegmenter",
+        meant="Segment Anything",
+        expected="keras_hub.models.SAMImageSegmenter",
+    ) as keras_hub:
         model = keras_hub.models.SAMImageSegmenter.from_preset(folder)
-        return _Loaded(model.backbone, HubImages.of_converter(model.preprocessor.image_converter))
-    except Exception as error:
-        raise ValueError(
-            f"preset={folder!r} cannot be loaded as Segment Anything ({type(error).__name__}: {error}); expected the "
-            "folder of a keras_hub.models.SAMImageSegmenter."
-        ) from error
+        images = HubImages.of_converter(model.preprocessor.image_converter)
+    return _Loaded(model.backbone, images)

@@ -97,6 +97,6 @@ def test_a_name_that_is_no_text(tmp_path):
 
 def test_urls_are_always_read(cache, monkeypatch):
     contents = iter([b"one", b"two"])
-    monkeypatch.setattr("skcnn.images._paths._read_url", lambda url: next(contents))
+    monkeypatch.setattr("skcnn.images._paths.read_url", lambda url: next(contents))
     assert digests(cache, ["https://example.org/a"]) == [content_digest(b"one")]
     assert digests(cache, ["https://example.org/a"]) == [content_digest(b"two")]

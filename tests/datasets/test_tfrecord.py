@@ -227,8 +227,8 @@ def test_stamps_are_those_of_settled_shards(shards):
 
 def test_rows_that_lie_together_are_read_together(files, shards, monkeypatch):
     source, runs = TFRecordImages(shards), []
-    read = ShardedImages._read_together
-    monkeypatch.setattr(ShardedImages, "_read_together", lambda *args: runs.append(args[2]) or read(*args))
+    taken = ShardedImages._taken_apart
+    monkeypatch.setattr(ShardedImages, "_taken_apart", lambda *args: runs.append(args[2]) or taken(*args))
     assert source.read_many(range(9, -1, -1)) == contents(files)[::-1]
     assert runs == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     runs.clear()

@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 
 from skcnn.cache import memory_cache
 from skcnn.feature_extraction import BottleneckFeatures, _bottleneck_features, _extraction, _source_blocks
-from skcnn.images import BadImageError, BadImageWarning, ImageSource
+from skcnn.images import BadImageError, BadImageWarning, ImageSource, as_images
 
 
 @pytest.fixture(autouse=True)
@@ -110,7 +110,7 @@ def test_bad_rows_are_all_named_by_their_place_in_x(engine):
 def test_blocks_are_bounded_in_bytes(monkeypatch):
     n_bytes = len(Noise(1).content(0))
     monkeypatch.setattr(_source_blocks, "MAX_BYTES", 10 * n_bytes)
-    sizes = [len(block.images) for block in _source_blocks.blocks_of(Noise(100), None)]
+    sizes = [len(block.images) for block in _source_blocks.blocks_of(as_images(Noise(100)), None)]
     assert sizes[0] == 64
     assert max(sizes[2:]) <= 11
     assert sum(sizes) == 100

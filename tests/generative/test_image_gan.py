@@ -111,8 +111,8 @@ def test_forms_of_x(bars, tmp_path):
 def test_default_sizes_of_layers():
     form = ImageGAN()
     for size, loss, is_dense, filters in [
-        (16, "wgan-gp", True, (256, 256)),
-        (32, "wgan-gp", False, (64, 128, 256)),
+        (32, "wgan-gp", True, (256, 256)),
+        (64, "wgan-gp", False, (64, 128, 256, 512)),
         (8, "dcgan", False, (64,)),
         (32, "gan", True, (256, 256)),
         (256, "dcgan", False, (64, 128, 256, 512, 512, 512)),

@@ -271,7 +271,7 @@ def test_caches_know_rows_by_their_stamps(kind, tmp_path):
 
 def test_held_rows_are_read_once():
     source = Squares(4, broken=[3])
-    images = HeldImages(source)
+    images = HeldImages(as_images(source))
     images.fetch([0, 3])
     images.fetch([0, 1])
     assert source.calls == [[0, 3], [1]]

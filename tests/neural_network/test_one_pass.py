@@ -110,13 +110,13 @@ def urls(module_task, monkeypatch):
     for path, pixels in zip(paths, module_task[0], strict=True):
         with fsspec.open(path, "wb") as file:
             Image.fromarray(pixels).save(file, "PNG")
-    fetched, read = Counter(), _paths._read_url
+    fetched, read = Counter(), _paths.read_url
 
     def count(url):
         fetched[url] += 1
         return read(url)
 
-    monkeypatch.setattr(_paths, "_read_url", count)
+    monkeypatch.setattr(_paths, "read_url", count)
     return paths, fetched
 
 

@@ -84,7 +84,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("attack", REFUSED)
 def test_refused(attack, client, served, monkeypatch):
-    monkeypatch.setattr(skcnn.images._paths, "_read_url", lambda url: pytest.fail(f"{url} was opened"))
+    monkeypatch.setattr(skcnn.images._paths, "read_url", lambda url: pytest.fail(f"{url} was opened"))
     body, headers, status, message = REFUSED[attack]
     response = client.post("/predict", content=body, headers=headers)
     assert response.status_code == status

@@ -9,9 +9,9 @@ import pandas as pd
 
 from skcnn._plot.theme import class_colors, new_axes
 from skcnn._text import label_text, metric_text
-from skcnn.metrics._average_precision import MAX_DETECTIONS
 from skcnn.metrics._box_curves import IOUS_SHOWN, detection_curve_frame_of
 from skcnn.metrics._box_predictions import BoxPredictions
+from skcnn.metrics._coco import MAX_DETECTIONS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

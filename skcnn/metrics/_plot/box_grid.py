@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
 from skcnn._plot.boxes import with_boxes
-from skcnn._plot.image_grid import Cell, Group, Line, draw_grid
+from skcnn._plot.image_grid import Line
 from skcnn._plot.theme import SERIES
 from skcnn.boxes import COORDINATES
 from skcnn.images import Images, as_images, image_sizes
 from skcnn.metrics._box_errors import KINDS, detection_errors_of, worst_images_of
 from skcnn.metrics._box_predictions import BoxPredictions
-from skcnn.metrics._plot.image_grid import check_sizes, root_of, with_data_uris, with_images
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from skcnn.metrics._plot.sample_grid import (
+    SampleGridDisplay,
+    check_length,
+    check_sizes,
+    checked_rows,
+    with_thumbnails,
+)
+from skcnn.metrics._root import root_of
 
 #: Of the lines around boxes, by what they are: right, wrong in whatever way, or missed.
 RIGHT, WRONG, MISSED = SERIES[0], SERIES[1], "#e5a100"
@@ -27,7 +31,7 @@ RIGHT, WRONG, MISSED = SERIES[0], SERIES[1], "#e5a100"
 _COLORS = dict.fromkeys(KINDS, WRONG) | {"right": RIGHT, "missed": MISSED}
 
 
-class BoxGridDisplay:
+class BoxGridDisplay(SampleGridDisplay):
     """A grid of images with their boxes: blue where a predicted box is right, red where it is wrong, yellow if missed.
 
     By default the images with the most errors: the quickest way to find missing labels in y, and what the detector does
@@ -57,11 +61,6 @@ class BoxGridDisplay:
     0    0      1           1       0
     >>> figure = display.plot().figure_
     """
-
-    def __init__(self, rows: pd.DataFrame, images: list[np.ndarray | None], *, name: str | None = None) -> None:
-        self.rows = rows
-        self.images = images
-        self.name = name
 
     @classmethod
     def from_estimator(
@@ -203,25 +202,22 @@ class BoxGridDisplay:
     ) -> Self:
         """Make the Display from checked boxes."""
         check_sizes(n_images, size)
-        if len(images) != predictions.n_images:
-            raise ValueError(f"X has {len(images)} images; expected {predictions.n_images}, the number of tables of y.")
+        check_length(images, predictions.n_images, "tables of y")
         errors = detection_errors_of(predictions, iou=iou, score_threshold=score_threshold)
         if rows is None:
             counts = worst_images_of(errors, int(n_images))
         else:
-            outside = [row for row in rows if not 0 <= row < len(images)]
-            if outside:
-                raise ValueError(f"rows has {outside[0]}; expected positions in X, which has {len(images)} images.")
             counts = pd.crosstab(errors["image"], errors["kind"])
-            counts = counts.reindex(index=list(rows)[:n_images], columns=list(KINDS)).fillna(0)
+            counts = counts.reindex(index=checked_rows(rows, len(images), n_images), columns=list(KINDS)).fillna(0)
             counts = counts.astype(int).rename_axis(index="image", columns=None).reset_index()
-        counts = counts.rename(columns={"image": "row"})
-        frame, shown = with_images(counts, images, size=int(size), max_pixels=max_pixels)
         of_image = dict(list(errors.groupby("image")))
-        drawn = [
-            image if image is None else _drawn(image, of_image.get(row), _scale(images, row, image))
-            for row, image in zip(frame["row"], shown, strict=True)
-        ]
+        frame, drawn = with_thumbnails(
+            counts.rename(columns={"image": "row"}),
+            images,
+            size=int(size),
+            max_pixels=max_pixels,
+            overlay=lambda row, image: _drawn(image, of_image.get(row), _scale(images, row, image)),
+        )
         return cls(frame, drawn, name=name)
 
     def frame(self) -> pd.DataFrame:
@@ -236,49 +232,16 @@ class BoxGridDisplay:
         """
         return self.rows.copy()
 
-    def thumbnails(self, *, quality: int = 80) -> pd.DataFrame:
-        """Return the images as data URIs, for a web page.
+    def _lines(self, row: Mapping[Any, Any]) -> list[Line]:
+        return [Line(text, color=color) for text, color in said_of(row)]
 
-        Parameters
-        ----------
-        quality : int, default=80
-            Of the JPEG files, 1 to 95.
-
-        Returns
-        -------
-        DataFrame of shape (n_images, 12)
-            :meth:`frame`, and the columns "data_uri" ("data:image/jpeg;base64,...", None where there is no image),
-            "width" and "height" (in pixels; 0 where there is no image).
-        """
-        return with_data_uris(self.rows, self.images, quality)
-
-    def plot(self, ax: Axes | None = None) -> Self:
-        """Draw the images in a grid, with the numbers of errors below each.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None, default=None
-            Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
-
-        Returns
-        -------
-        BoxGridDisplay
-            Itself, with the attributes ``ax_`` and ``figure_``.
-        """
-        groups = [
-            Group([Cell(image, row["reason"], [Line(text, color=color) for text, color in said_of(row)])])
-            for image, row in zip(self.images, self.rows.to_dict("records"), strict=True)
-        ]
-        self.ax_ = draw_grid(groups, nothing="Every box is right.", name=self.name, ax=ax)
-        self.figure_ = self.ax_.figure
-        return self
+    def _nothing(self) -> str:
+        return "Every box is right."
 
 
-def said_of(row: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the lines below an image and their colours: how many boxes are right, wrong and missed."""
-    wrong = [f"{row[kind]} {kind}" for kind in KINDS[1:-1] if row[kind]]
-    lines = [(f"{row['right']} right", RIGHT), (", ".join(wrong), WRONG), (f"{row['missed']} missed", MISSED)]
-    return [line for line in lines if line[0] and not line[0].startswith("0 ")]
+def said_of(row: Mapping[Any, Any]) -> list[tuple[str, str]]:
+    """Return the lines below an image and their colours: how many boxes are right, wrong in each way, and missed."""
+    return [(f"{row[kind]} {kind}", _COLORS[kind]) for kind in KINDS if row[kind]]
 
 
 def _scale(images: Images, row: int, thumbnail: np.ndarray) -> np.ndarray:

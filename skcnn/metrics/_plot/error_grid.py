@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 
-from skcnn._plot.image_grid import Cell, Group, Line, draw_grid
+from skcnn._plot.image_grid import Line
 from skcnn._plot.theme import WRONG
 from skcnn._text import number_text, signed_number_text
 from skcnn.images import Images, as_images
 from skcnn.metrics._numbers import NumberPredictions
-from skcnn.metrics._plot.image_grid import check_sizes, root_of, with_data_uris, with_images
+from skcnn.metrics._plot.sample_grid import SampleGridDisplay, check_length, check_sizes, with_thumbnails
+from skcnn.metrics._root import root_of
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
 
 
-class ErrorGridDisplay:
+class ErrorGridDisplay(SampleGridDisplay):
     """A grid of the images whose predicted numbers are the furthest from the true ones.
 
     What :class:`ImageGridDisplay` is for classes: the quickest way to find wrong numbers in y, bad images, and what
     the model does not see. Only the images shown are read. One that cannot be read is an empty frame with the reason in
-    it.
+    it. Below each stand the predicted number with the error (predicted minus true), and the true number.
 
     Make it with :meth:`from_estimator` or :meth:`from_predictions`.
 
@@ -66,10 +66,8 @@ class ErrorGridDisplay:
     def __init__(
         self, rows: pd.DataFrame, images: list[np.ndarray | None], *, n_targets: int = 1, name: str | None = None
     ) -> None:
-        self.rows = rows
-        self.images = images
+        super().__init__(rows, images, name=name)
         self.n_targets = n_targets
-        self.name = name
 
     @classmethod
     def from_estimator(
@@ -184,9 +182,10 @@ class ErrorGridDisplay:
     ) -> Self:
         """Make the Display from checked predictions."""
         check_sizes(n_images, size)
-        if len(images) != predictions.n_samples:
-            raise ValueError(f"X has {len(images)} images; expected {predictions.n_samples}, the number of samples.")
-        frame, shown = with_images(_worst(predictions, int(n_images)), images, size=int(size), max_pixels=max_pixels)
+        check_length(images, predictions.n_samples, "samples")
+        frame, shown = with_thumbnails(
+            _worst(predictions, int(n_images)), images, size=int(size), max_pixels=max_pixels
+        )
         return cls(frame, shown, n_targets=predictions.n_targets, name=name)
 
     def frame(self) -> pd.DataFrame:
@@ -201,52 +200,16 @@ class ErrorGridDisplay:
         """
         return self.rows.copy()
 
-    def thumbnails(self, *, quality: int = 80) -> pd.DataFrame:
-        """Return the images as data URIs, for a web page.
-
-        Parameters
-        ----------
-        quality : int, default=80
-            Of the JPEG files, 1 to 95.
-
-        Returns
-        -------
-        DataFrame of shape (n_images, 10)
-            :meth:`frame`, and the columns "data_uri" ("data:image/jpeg;base64,...", None where there is no image),
-            "width" and "height" (in pixels; 0 where there is no image).
-        """
-        return with_data_uris(self.rows, self.images, quality)
-
-    def plot(self, ax: Axes | None = None) -> Self:
-        """Draw the images in a grid.
-
-        Below each stand the predicted number with the error (predicted minus true), and the true number.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None, default=None
-            Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
-
-        Returns
-        -------
-        ErrorGridDisplay
-            Itself, with the attributes ``ax_`` and ``figure_``.
-        """
-        groups = [
-            Group([Cell(image, row.reason, self._lines(row))])
-            for image, row in zip(self.images, self.rows.itertuples(index=False), strict=True)
-        ]
-        self.ax_ = draw_grid(groups, nothing="Every number is predicted exactly.", name=self.name, ax=ax)
-        self.figure_ = self.ax_.figure
-        return self
-
-    def _lines(self, row: Any) -> list[Line]:
-        target = [Line(row.target)] if self.n_targets > 1 else []
+    def _lines(self, row: Mapping[Any, Any]) -> list[Line]:
+        target = [Line(row["target"])] if self.n_targets > 1 else []
         return [
             *target,
-            Line(number_text(row.predicted), end=signed_number_text(row.error), color=WRONG),
-            Line(number_text(row.true), before="true: "),
+            Line(number_text(row["predicted"]), end=signed_number_text(row["error"]), color=WRONG),
+            Line(number_text(row["true"]), before="true: "),
         ]
+
+    def _nothing(self) -> str:
+        return "Every number is predicted exactly."
 
 
 def _worst(predictions: NumberPredictions, n_images: int) -> pd.DataFrame:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from numbers import Integral
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 import pandas as pd
-from sklearn.frozen import FrozenEstimator
 
-from skcnn._plot.image_grid import Cell, Group, Line, draw_grid
+from skcnn._plot.image_grid import Cell, Group, Line
 from skcnn._plot.theme import RIGHT, WRONG
-from skcnn._plot.thumbnails import data_uri
 from skcnn._text import metric_text
-from skcnn.images import BadRow, Images, as_images, map_ahead
+from skcnn.images import Images, as_images
+from skcnn.metrics._plot.sample_grid import SampleGridDisplay, check_length, check_sizes, with_thumbnails
 from skcnn.metrics._predictions import Predictions
+from skcnn.metrics._root import root_of
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
 
 Kind = Literal["worst_errors", "confident_right", "examples"]
@@ -31,11 +29,15 @@ _NOTHING = {
 }
 
 
-class ImageGridDisplay:
+class ImageGridDisplay(SampleGridDisplay):
     """A grid of images with the predictions of a classifier.
 
     Looking at the worst errors is the quickest way to find wrong labels, bad images and classes that overlap. Only
     the images shown are read. One that cannot be read is an empty frame with the reason in it.
+
+    Below each stands the predicted class with its score, blue where it is right, red where it is wrong; below an error
+    also the true class. Examples stand below the name of their class, which is not said again where it is the predicted
+    one. Long names are shortened in their middle.
 
     Make it with :meth:`from_estimator` or :meth:`from_predictions`.
 
@@ -76,10 +78,8 @@ class ImageGridDisplay:
         kind: Kind = "worst_errors",
         name: str | None = None,
     ) -> None:
-        self.rows = rows
-        self.images = images
+        super().__init__(rows, images, name=name)
         self.kind = kind
-        self.name = name
 
     @classmethod
     def from_estimator(
@@ -215,10 +215,9 @@ class ImageGridDisplay:
             raise ValueError(f"kind={kind!r}; expected {', '.join(map(repr, get_args(Kind)))}.")
         n_images = _DEFAULT_COUNT[kind] if n_images is None else n_images
         check_sizes(n_images, size)
-        if len(images) != predictions.n_samples:
-            raise ValueError(f"X has {len(images)} images; expected {predictions.n_samples}, the number of labels.")
+        check_length(images, predictions.n_samples, "labels")
         rows = _chosen(predictions, kind, int(n_images), random_state)
-        frame, shown = with_images(_frame(predictions, rows), images, size=int(size), max_pixels=max_pixels)
+        frame, shown = with_thumbnails(_frame(predictions, rows), images, size=int(size), max_pixels=max_pixels)
         return cls(frame, shown, kind=kind, name=name)
 
     def frame(self) -> pd.DataFrame:
@@ -233,60 +232,22 @@ class ImageGridDisplay:
         """
         return self.rows.copy()
 
-    def thumbnails(self, *, quality: int = 80) -> pd.DataFrame:
-        """Return the images as data URIs, for a web page.
-
-        Parameters
-        ----------
-        quality : int, default=80
-            Of the JPEG files, 1 to 95.
-
-        Returns
-        -------
-        DataFrame of shape (n_images, 10)
-            :meth:`frame`, and the columns "data_uri" ("data:image/jpeg;base64,...", None where there is no image),
-            "width" and "height" (in pixels; 0 where there is no image).
-        """
-        return with_data_uris(self.rows, self.images, quality)
-
-    def plot(self, ax: Axes | None = None) -> Self:
-        """Draw the images in a grid.
-
-        Below each stands the predicted class with its score, blue where it is right, red where it is wrong; below an
-        error also the true class. Examples stand below the name of their class, which is not said again where it is
-        the predicted one. Long names are shortened in their middle.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None, default=None
-            Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
-
-        Returns
-        -------
-        ImageGridDisplay
-            Itself, with the attributes ``ax_`` and ``figure_``.
-        """
-        cells = [
-            Cell(image, reason, self._lines(*said))
-            for image, reason, *said in zip(
-                self.images, *(self.rows[c] for c in ("reason", "true", "predicted", "predicted_score")), strict=True
-            )
-        ]
-        if self.kind == "examples":
-            true = self.rows["true"]
-            of_class = {label: np.flatnonzero(true == label) for label in true.unique()}
-            groups = [Group([cells[row] for row in rows], label) for label, rows in of_class.items()]
-        else:
-            groups = [Group([cell]) for cell in cells]
-        self.ax_ = draw_grid(groups, nothing=_NOTHING[self.kind], name=self.name, ax=ax)
-        self.figure_ = self.ax_.figure
-        return self
-
-    def _lines(self, true: Any, predicted: Any, score: float) -> list[Line]:
+    def _lines(self, row: Mapping[Any, Any]) -> list[Line]:
+        true, predicted, score = row["true"], row["predicted"], row["predicted_score"]
         end = "" if np.isnan(score) else metric_text(score)
         says_class = true != predicted or self.kind != "examples"
         first = Line(predicted if says_class else "", end=end, color=RIGHT if true == predicted else WRONG)
         return [first, Line(true, before="true: ")] if self.kind == "worst_errors" else [first]
+
+    def _groups(self, cells: Sequence[Cell]) -> list[Group]:
+        if self.kind != "examples":
+            return super()._groups(cells)
+        true = self.rows["true"]
+        of_class = {label: np.flatnonzero(true == label) for label in true.unique()}
+        return [Group([cells[row] for row in rows.tolist()], label) for label, rows in of_class.items()]
+
+    def _nothing(self) -> str:
+        return _NOTHING[self.kind]
 
 
 def _chosen(predictions: Predictions, kind: Kind, n_images: int, random_state: int | None) -> np.ndarray:
@@ -326,58 +287,6 @@ def _frame(predictions: Predictions, rows: np.ndarray) -> pd.DataFrame:
             "true_score": nothing if predictions.score is None else predictions.score[rows, true],
         }
     )
-
-
-def check_sizes(n_images: Any, size: Any) -> None:
-    """Raise an error unless the number of images and the size of their thumbnails are ints >= 1."""
-    for what, value in (("n_images", n_images), ("size", size)):
-        if not isinstance(value, Integral) or value < 1:
-            raise ValueError(f"{what}={value!r}; expected an int >= 1.")
-
-
-def with_images(
-    frame: pd.DataFrame, images: Images, *, size: int, max_pixels: int | None
-) -> tuple[pd.DataFrame, list[np.ndarray | None]]:
-    """Read the thumbnails of a table with a column "row", and add the columns "path" and "reason".
-
-    An image that cannot be read is None: its reason is shown in its place.
-    """
-    rows = frame["row"].tolist()
-    read = [
-        image for _, image in map_ahead(lambda row: images.thumbnail(row, size, max_pixels=max_pixels), rows, ahead=64)
-    ]
-    frame = frame.copy()
-    frame.insert(1, "path", pd.Series([images.path(row) for row in rows], dtype=object))
-    frame["reason"] = pd.Series([p.reason if isinstance(p, BadRow) else None for p in read], dtype=object)
-    return frame, [None if isinstance(p, BadRow) else p for p in read]
-
-
-def with_data_uris(frame: pd.DataFrame, images: list[np.ndarray | None], quality: int) -> pd.DataFrame:
-    """Return a table with its images as data URIs: the columns "data_uri", "width" and "height"."""
-    sizes = [(0, 0) if image is None else image.shape[:2] for image in images]
-    uris = [None if image is None else data_uri(image, quality=quality) for image in images]
-    return frame.assign(
-        data_uri=pd.Series(uris, index=frame.index, dtype=object),
-        width=[width for _, width in sizes],
-        height=[height for height, _ in sizes],
-    )
-
-
-def root_of(estimator: Any) -> str | None:
-    """Return the folder that an estimator reads relative paths from; None where it has none, or several."""
-    roots = set(_roots_of(estimator))
-    return roots.pop() if len(roots) == 1 else None
-
-
-def _roots_of(estimator: Any) -> Iterator[str]:
-    if isinstance(estimator, FrozenEstimator):  # It shows none of the parameters of what it holds.
-        estimator = estimator.estimator
-    given = estimator.get_params() if hasattr(estimator, "get_params") else {}
-    for name, value in given.items():
-        if isinstance(value, FrozenEstimator):
-            yield from _roots_of(value)
-        elif name.split("__")[-1] == "root" and value is not None:
-            yield os.fspath(value)
 
 
 def image_grid_display_of(

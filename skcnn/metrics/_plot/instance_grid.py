@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
 from skcnn._plot.boxes import with_boxes
-from skcnn._plot.image_grid import Cell, Group, Line, draw_grid
+from skcnn._plot.image_grid import Line
 from skcnn._plot.masks import edges_of, rgb, with_mask
 from skcnn._plot.theme import MUTED, SERIES
 from skcnn._text import metric_text
 from skcnn.boxes import pairwise_mask_iou
 from skcnn.images import Images, as_images, image_sizes
-from skcnn.metrics._average_precision import check_iou
 from skcnn.metrics._box_curves import best_score_threshold
 from skcnn.metrics._box_matching import match_boxes
 from skcnn.metrics._box_predictions import BoxPredictions
+from skcnn.metrics._coco import check_iou
 from skcnn.metrics._instance_precision import instance_predictions
 from skcnn.metrics._plot.box_grid import MISSED, RIGHT, WRONG
-from skcnn.metrics._plot.image_grid import check_sizes, root_of, with_data_uris, with_images
 from skcnn.metrics._plot.mask_grid import small_mask
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from skcnn.metrics._plot.sample_grid import (
+    SampleGridDisplay,
+    check_length,
+    check_sizes,
+    checked_or_lowest_rows,
+    with_thumbnails,
+)
+from skcnn.metrics._root import root_of
 
 #: Of masks, one after the other: none that stands for right, wrong or missed.
 _TINTS = (SERIES[2], SERIES[3], SERIES[5], SERIES[4])
 
 
-class InstanceDisplay:
+class InstanceDisplay(SampleGridDisplay):
     """A grid of images with the predicted mask of each object, and its box: blue where the mask is right, else red.
 
     Each mask has a colour of its own; edges of true masks are white, and boxes of objects that were missed yellow. By
@@ -63,11 +67,6 @@ class InstanceDisplay:
     0    0      1      0       0    0.9375
     >>> figure = display.plot().figure_
     """
-
-    def __init__(self, rows: pd.DataFrame, images: list[np.ndarray | None], *, name: str | None = None) -> None:
-        self.rows = rows
-        self.images = images
-        self.name = name
 
     @classmethod
     def from_estimator(
@@ -186,27 +185,21 @@ class InstanceDisplay:
         iou = check_iou(iou)
         images = as_images(X, root=root)
         predictions = instance_predictions(y_true, y_pred)
-        if len(images) != predictions.n_images:
-            raise ValueError(f"X has {len(images)} images; expected {predictions.n_images}, the number of tables of y.")
+        check_length(images, predictions.n_images, "tables of y")
         least = best_score_threshold(predictions, iou) if score_threshold is None else score_threshold
         shown = predictions.score >= least
         predictions = predictions._replace(predicted=predictions.predicted.take(shown), score=predictions.score[shown])
         found = _matched(predictions, iou)
         frame = _frame(predictions, found)
-        if rows is None:
-            # NaN, where there is no object, comes last.
-            chosen = np.argsort(frame["mean_iou"].to_numpy(), kind="stable")[:n_images]
-        else:
-            if outside := [row for row in rows if not 0 <= row < len(images)]:
-                raise ValueError(f"rows has {outside[0]}; expected positions in X, which has {len(images)} images.")
-            chosen = np.array(rows[:n_images], int)
-        frame, thumbnails = with_images(
-            frame.iloc[chosen].reset_index(drop=True), images, size=int(size), max_pixels=max_pixels
+        # The mean is NaN where there is no object.
+        chosen = checked_or_lowest_rows(rows, frame["mean_iou"].to_numpy(), n_images)
+        frame, drawn = with_thumbnails(
+            frame.iloc[chosen].reset_index(drop=True),
+            images,
+            size=int(size),
+            max_pixels=max_pixels,
+            overlay=lambda row, image: _drawn(image, images, predictions, found, row),
         )
-        drawn = [
-            image if image is None else _drawn(image, images, predictions, found, int(row))
-            for row, image in zip(frame["row"], thumbnails, strict=True)
-        ]
         return cls(frame, drawn, name=name)
 
     def frame(self) -> pd.DataFrame:
@@ -221,42 +214,14 @@ class InstanceDisplay:
         """
         return self.rows.copy()
 
-    def thumbnails(self, *, quality: int = 80) -> pd.DataFrame:
-        """Return the images as data URIs, for a web page.
-
-        Parameters
-        ----------
-        quality : int, default=80
-            Of the JPEG files, 1 to 95.
-
-        Returns
-        -------
-        DataFrame of shape (n_images, 10)
-            :meth:`frame`, and the columns "data_uri" ("data:image/jpeg;base64,...", None where there is no image),
-            "width" and "height" (in pixels; 0 where there is no image).
-        """
-        return with_data_uris(self.rows, self.images, quality)
-
-    def plot(self, ax: Axes | None = None) -> Self:
-        """Draw the images in a grid, with the mean IoU and the numbers of objects below each.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None, default=None
-            Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
-
-        Returns
-        -------
-        InstanceDisplay
-            Itself, with the attributes ``ax_`` and ``figure_``.
-        """
-        groups = [
-            Group([Cell(image, row["reason"], [Line(text, color=color) for text, color in _said_of(row)])])
-            for image, row in zip(self.images, self.rows.to_dict("records"), strict=True)
+    def _lines(self, row: Mapping[Any, Any]) -> list[Line]:
+        if np.isnan(row["mean_iou"]):
+            return [Line("no object", color=MUTED)]
+        counts = [(row["wrong"], "wrong", WRONG), (row["missed"], "missed", MISSED)]
+        return [
+            Line(f"IoU {metric_text(row['mean_iou'])}", color=MUTED),
+            *[Line(f"{count} {kind}", color=color) for count, kind, color in counts if count],
         ]
-        self.ax_ = draw_grid(groups, nothing="There are no images.", name=self.name, ax=ax)
-        self.figure_ = self.ax_.figure
-        return self
 
 
 def _said_of(row: dict[str, Any]) -> list[tuple[str, str]]:

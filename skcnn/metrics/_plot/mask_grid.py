@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 
-from skcnn._plot.image_grid import Cell, Group, Line, draw_grid
+from skcnn._plot.image_grid import Line
 from skcnn._plot.masks import edges_of, mask_colors, rgb, with_mask
 from skcnn._plot.theme import MUTED, SERIES
 from skcnn._text import listing, metric_text, percent_text
 from skcnn.images import IGNORED, Geometry, Images, as_images
 from skcnn.metrics._mask_predictions import MaskPredictions
 from skcnn.metrics._mask_tables import image_iou
-from skcnn.metrics._plot.image_grid import check_sizes, root_of, with_data_uris, with_images
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from skcnn.metrics._plot.sample_grid import (
+    SampleGridDisplay,
+    check_length,
+    check_sizes,
+    checked_or_lowest_rows,
+    with_thumbnails,
+)
+from skcnn.metrics._root import root_of
 
 #: Pixels that are predicted wrongly: as the first class, which is the background mostly, or as another one.
 MISSED, WRONG = "#e5a100", SERIES[1]
@@ -32,7 +36,7 @@ MASK_KINDS: tuple[Kind, ...] = ("overlay", "errors")
 """What is drawn."""
 
 
-class SegmentationDisplay:
+class SegmentationDisplay(SampleGridDisplay):
     """A grid of images with predicted masks, or with the pixels that are predicted wrongly.
 
     By default the images of the lowest mean IoU: the quickest way to find wrong masks in y, and what the segmenter does
@@ -64,11 +68,6 @@ class SegmentationDisplay:
     1    1     0.723  0.125
     >>> figure = display.plot().figure_
     """
-
-    def __init__(self, rows: pd.DataFrame, images: list[np.ndarray | None], *, name: str | None = None) -> None:
-        self.rows = rows
-        self.images = images
-        self.name = name
 
     @classmethod
     def from_estimator(
@@ -198,25 +197,20 @@ class SegmentationDisplay:
         check_sizes(n_images, size)
         if kind not in MASK_KINDS:
             raise ValueError(f"kind={kind!r}; expected {listing(map(repr, MASK_KINDS))}.")
-        if len(images) != predictions.n_images:
-            raise ValueError(f"X has {len(images)} images; expected {predictions.n_images}, the number of masks of y.")
+        check_length(images, predictions.n_images, "masks of y")
         iou = image_iou(predictions)
-        if rows is None:
-            # NaN, where no pixel counts, comes last.
-            chosen = np.argsort(iou, kind="stable")[:n_images]
-        else:
-            if outside := [row for row in rows if not 0 <= row < len(images)]:
-                raise ValueError(f"rows has {outside[0]}; expected positions in X, which has {len(images)} images.")
-            chosen = np.array(rows[:n_images], int)
+        chosen = checked_or_lowest_rows(rows, iou, n_images)  # it is NaN where no pixel counts
         total = predictions.counts.sum(axis=(1, 2))
         right = np.diagonal(predictions.counts, axis1=1, axis2=2).sum(axis=1)
         wrong = np.where(total > 0, 1 - right / np.maximum(total, 1), np.nan)
         frame = pd.DataFrame({"row": chosen, "mean_iou": iou[chosen], "wrong": wrong[chosen], "pixels": total[chosen]})
-        frame, shown = with_images(frame, images, size=int(size), max_pixels=max_pixels)
-        drawn = [
-            image if image is None else _drawn(image, predictions, int(row), kind)
-            for row, image in zip(frame["row"], shown, strict=True)
-        ]
+        frame, drawn = with_thumbnails(
+            frame,
+            images,
+            size=int(size),
+            max_pixels=max_pixels,
+            overlay=lambda row, image: _drawn(image, predictions, row, kind),
+        )
         return cls(frame, drawn, name=name)
 
     def frame(self) -> pd.DataFrame:
@@ -231,45 +225,11 @@ class SegmentationDisplay:
         """
         return self.rows.copy()
 
-    def thumbnails(self, *, quality: int = 80) -> pd.DataFrame:
-        """Return the images as data URIs, for a web page.
-
-        Parameters
-        ----------
-        quality : int, default=80
-            Of the JPEG files, 1 to 95.
-
-        Returns
-        -------
-        DataFrame of shape (n_images, 9)
-            :meth:`frame`, and the columns "data_uri" ("data:image/jpeg;base64,...", None where there is no image),
-            "width" and "height" (in pixels; 0 where there is no image).
-        """
-        return with_data_uris(self.rows, self.images, quality)
-
-    def plot(self, ax: Axes | None = None) -> Self:
-        """Draw the images in a grid, with the mean IoU below each.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None, default=None
-            Where to draw. None makes a new figure by pyplot, as scikit-learn's Displays do.
-
-        Returns
-        -------
-        SegmentationDisplay
-            Itself, with the attributes ``ax_`` and ``figure_``.
-        """
-        groups = [
-            Group([Cell(image, row["reason"], [Line(text, color=MUTED) for text in said_of_mask(row)])])
-            for image, row in zip(self.images, self.rows.to_dict("records"), strict=True)
-        ]
-        self.ax_ = draw_grid(groups, nothing="There are no images.", name=self.name, ax=ax)
-        self.figure_ = self.ax_.figure
-        return self
+    def _lines(self, row: Mapping[Any, Any]) -> list[Line]:
+        return [Line(text, color=MUTED) for text in said_of_mask(row)]
 
 
-def said_of_mask(row: dict[str, Any]) -> list[str]:
+def said_of_mask(row: Mapping[Any, Any]) -> list[str]:
     """Return the lines below an image: mean IoU, and how many pixels are wrong."""
     if np.isnan(row["mean_iou"]):
         return ["no pixel counts"]
