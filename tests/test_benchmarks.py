@@ -473,7 +473,8 @@ def test_production(script, tmp_path, capsys):
         pixels = generator.integers(0, 256, (32, 32, 3), np.uint8)
         Image.fromarray(pixels).save(tmp_path / "images" / "abc"[number % 3] / f"{number}.png")
     arguments = ["--data", str(tmp_path / "images"), "--backbone", "ResNet20", "--images", "10", "--rounds", "1"]
-    report = run(script("production"), tmp_path, *arguments, "--runtimes", "OpenVINO")
+    heads = ["--heads", "bagged SGD", "scaler, PCA, linear discriminant analysis", "calibrated bagged SGD"]
+    report = run(script("production"), tmp_path, *arguments, *heads, "--runtimes", "OpenVINO")
     assert max(row["difference"] for row in report["exports"]) <= 1e-5
     assert report["cold"]["ratio"] > 1
     assert "| bagged SGD, 3 classes | OpenVINO |" in capsys.readouterr().out
