@@ -76,7 +76,7 @@ def draw_accuracy(found: Mapping[tuple[str, str, str], Mapping[str, Interval]], 
             for axes, metric in zip(row, ("accuracy", "log_loss"), strict=True):
                 for number, network in enumerate(networks):
                     points = [
-                        (-methods.index(method) + 0.3 - 0.14 * number, one[metric])
+                        (-methods.index(method) + 0.13 * ((len(networks) - 1) / 2 - number), one[metric])
                         for (of, name, method), one in found.items()
                         if (of, name) == (data, network)
                     ]
@@ -105,7 +105,7 @@ def draw_costs(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
                 for number, curve in enumerate(curves):
                     points = sorted((row["n"], row[key]) for row in rows if row["curve"] == curve)
                     axes.plot(*zip(*points, strict=True), "o-", ms=3.5, lw=1.2, color=COLORS[number], label=curve)
-                axes.set(xscale="log", yscale="log", xlabel=label, ylabel=unit)
+                axes.set(xscale="log", yscale="log" if line == 0 else "linear", xlabel=label, ylabel=unit)
                 if line == 0 and curves:
                     axes.legend(fontsize=7.5)
         figure.savefig(path, dpi=120)

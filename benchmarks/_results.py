@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _rounds import machine
+from _rounds import hardware_and_versions, machine
 from scipy.stats import t
 
 #: Where the committed results lie.
@@ -41,12 +41,23 @@ class Results:
     def __init__(self, path: Path, key: Sequence[str], **setting: Any):
         self.path, self.key, self.setting = path, list(key), setting
         self.rows: list[Row] = []
+        self.machines: list[dict[str, Any]] = []
         self._read()
 
     def _read(self) -> None:
         if self.path.exists():
             held = json.loads(self.path.read_text())
             self.rows, self.setting = held["rows"], {**held["setting"], **self.setting}
+            self.machines = held["machines"]
+
+    def _machine(self) -> int:
+        """Return the number of this machine, with these versions, among those that rows are from."""
+        known = hardware_and_versions()
+        for number, one in enumerate(self.machines):
+            if known.items() <= one.items():
+                return number
+        self.machines.append(machine())
+        return len(self.machines) - 1
 
     def find(self, **wanted: Any) -> list[Row]:
         """Return the rows that have these values."""
@@ -63,9 +74,10 @@ class Results:
     def _write(self, row: Row) -> None:
         same = {name: row[name] for name in self.key}
         self.rows = [old for old in self.rows if any(old.get(name) != value for name, value in same.items())]
-        self.rows.append({**row, "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")})
+        date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
+        self.rows.append({**row, "date": date, "machine": self._machine()})
         self.rows.sort(key=lambda one: [str(one[name]) for name in self.key])
-        content = {"setting": self.setting, "machine": machine(), "rows": self.rows}
+        content = {"setting": self.setting, "machines": self.machines, "rows": self.rows}
         fresh = self.path.with_suffix(".part")
         # One row per line, so that a change shows which rows changed.
         text = json.dumps({**content, "rows": []}, indent=1)

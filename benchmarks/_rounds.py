@@ -80,9 +80,14 @@ def matrix_product(n: int = 2048) -> Runs:
 
 def machine() -> dict[str, Any]:
     """Describe processor, GPU and software, as the head of every table does."""
-    from importlib.metadata import PackageNotFoundError, version
-
     from skcnn._keras import import_keras
+
+    return {**hardware_and_versions(), "gpu": gpu_name(), "backend": import_keras().backend.backend()}
+
+
+def hardware_and_versions() -> dict[str, Any]:
+    """Describe processor and software without importing Keras."""
+    from importlib.metadata import PackageNotFoundError, version
 
     processor = platform.processor() or platform.machine()
     with suppress(OSError):
@@ -92,13 +97,8 @@ def machine() -> dict[str, Any]:
     for package in ("keras", "tensorflow", "jax", "torch", "openvino", "onnxruntime", "scikit-learn", "numpy"):
         with suppress(PackageNotFoundError):
             versions[package] = version(package)
-    return {
-        "processor": processor,
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "gpu": gpu_name(),
-        "backend": import_keras().backend.backend(),
-        "versions": versions,
-    }
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"processor": processor, "cores": cores, "versions": versions}
 
 
 def gpu_name() -> str | None:

@@ -13,7 +13,7 @@ all; CIFAR-10 has its official split. Seeds are 0.
 - *classic*: scikit-learn alone, ``VarianceThreshold(0.1)`` and ten bags of elastic-net ``SGDClassifier``, ``alpha`` one
   over the rows, half of the rows and half of the features.
 - *logistic*: ``LogisticRegression(C=0.1)``.
-- *all features*, *30 bags*, *temperature*: the default head changed, with MobileNetV2 alone.
+- *all features*, *30 bags*, both, *temperature*: the default head changed, with MobileNetV2 alone.
 - *frozen*: ``CNNClassifier(epochs=0)``, a head retrained by Adam on the frozen network.
 - *suffix*: ``CNNClassifier()``, its default: the second half of the network is fine-tuned.
 - *whole*: ``CNNClassifier(unfreeze="all")``.
@@ -45,6 +45,7 @@ TRAINED = ("frozen", "suffix", "whole")
 VARIANTS: dict[str, dict[str, Any]] = {
     "all features": {"max_features": 1.0, "bootstrap_features": False},
     "30 bags": {"n_estimators": 30},
+    "all features, 30 bags": {"max_features": 1.0, "bootstrap_features": False, "n_estimators": 30},
     "temperature": {},
 }
 #: Blocks of test images, for the interval of an official split.
@@ -242,26 +243,34 @@ def main(arguments: list[str] | None = None) -> None:
     results = Results(options.json, KEY, command=command, seeds=[0], folds=options.folds)
     for data, name, method, folds in cells(options):
         known = [row["fold"] for row in results.find(data=data, network=name, method=method)]
-        if method == "features" and not features_file(options.cache, data, name).exists():
-            known = []
-        missing = [fold for fold in folds if fold not in known]
+        has_features = features_file(options.cache, data, name).exists()
+        missing = [fold for fold in folds if fold not in known or (method == "features" and not has_features)]
         if not missing:
             continue
         if budget.spent():
             break
+        if not has_features and method in (*HEADS, *VARIANTS, "frozen"):
+            # Species has the features of breed as well.
+            run_cell(options, results, data.replace("breed", "species"), name, "features", [0])
         # What takes long has a process per fold, lest a kill loses those before.
-        parts = [[fold] for fold in missing] if method in ("classic", "suffix", "whole") else [missing]
-        for part in parts:
-            folders = ["--weights", str(options.weights), "--cache", str(options.cache), "--folds", str(options.folds)]
-            cell = ["--cell", data, name, method, *map(str, part)]
-            for row in in_own_process("accuracy.py", str(options.data), *folders, *cell):
-                results.add(row)
-                shown = {key: value for key, value in row.items() if key != "scores"}
-                print(json.dumps(shown | dict(row.get("scores", [{}])[0])), flush=True)
+        for part in [[fold] for fold in missing] if method in ("classic", "suffix", "whole") else [missing]:
+            run_cell(options, results, data, name, method, part)
             if budget.spent():
                 break
     else:
         print("all rows are there", file=sys.stderr)
+
+
+def run_cell(
+    options: argparse.Namespace, results: Results, data: str, name: str, method: str, folds: list[int]
+) -> None:
+    """Run a cell in a process of its own, and keep and print its rows."""
+    folders = ["--weights", str(options.weights), "--cache", str(options.cache), "--folds", str(options.folds)]
+    cell = ["--cell", data, name, method, *map(str, folds)]
+    for row in in_own_process("accuracy.py", str(options.data), *folders, *cell):
+        results.add(row)
+        shown = {key: value for key, value in row.items() if key != "scores"}
+        print(json.dumps(shown | dict(row.get("scores", [{}])[0])), flush=True)
 
 
 if __name__ == "__main__":

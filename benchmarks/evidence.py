@@ -39,7 +39,7 @@ EPOCHS = 5
 def load(name: str, folder: Path = FOLDER) -> dict[str, Any]:
     """Return what a script measured; no rows where it has not run."""
     path = folder / f"{name}.json"
-    return json.loads(path.read_text()) if path.exists() else {"rows": [], "machine": None, "setting": {}}
+    return json.loads(path.read_text()) if path.exists() else {"rows": [], "machines": [], "setting": {}}
 
 
 def cell_of(rows: list[Row], data: str, network: str, method: str) -> list[Row]:
@@ -65,6 +65,12 @@ def shown(mean: float, low: float, high: float, digits: int = 3, sign: str = "")
     return f"{mean:{sign}.{digits}f} ({low:{sign}.{digits}f} to {high:{sign}.{digits}f})"
 
 
+def within(metric: str, found: tuple[float, float, float]) -> tuple[float, float, float]:
+    """Return an interval cut off where the metric ends: no accuracy is above 1, and no log-loss below 0."""
+    mean, low, high = found
+    return (mean, low, float(np.minimum(high, 1))) if metric == "accuracy" else (mean, float(np.maximum(low, 0)), high)
+
+
 def accuracy_table(rows: list[Row], data: str) -> str:
     """Return one line per network and method."""
     lines = []
@@ -75,7 +81,10 @@ def accuracy_table(rows: list[Row], data: str) -> str:
             done = [row for row in cell if "scores" in row]
             if done:
                 correction = test_per_train(done[0])
-                metrics = [shown(*interval(values(done, name), test_per_train=correction)) for name in PAIR_METRICS]
+                metrics = [
+                    shown(*within(name, interval(values(done, name), test_per_train=correction)))
+                    for name in PAIR_METRICS
+                ]
                 seconds = np.mean([row["cpu_s"] for row in done])
                 memory = max(row["peak_mb"] for row in done)
                 folds = f"{len(done)} of {done[0]['n_folds']}"
@@ -175,7 +184,7 @@ def published_table(measured: list[Row], experiment: str) -> str:
     """Return what was published, and what was measured here on other data."""
     with (HERE / "published.csv").open() as file:
         lines = [
-            ["published", one["network"], one["method"], f"{float(one['accuracy']):.4f}", one["log_loss"], ""]
+            ["published", one["network"], one["method"], f"{float(one['accuracy']):.3f}", one["log_loss"], ""]
             for one in csv.DictReader(file)
             if one["experiment"] == experiment
         ]
@@ -185,7 +194,7 @@ def published_table(measured: list[Row], experiment: str) -> str:
         cell = [row for row in rows if (row["data"], row["network"], row["method"]) == (data, network, method)]
         correction = cell[0]["n_test"] / cell[0]["n_train"]
         metrics = [
-            shown(*interval([row[key] for row in cell], test_per_train=correction), digits=4) for key in PAIR_METRICS
+            shown(*within(key, interval([row[key] for row in cell], test_per_train=correction))) for key in PAIR_METRICS
         ]
         lines.append([data, network, method, *metrics, f"{np.mean([row['cpu_s'] for row in cell]):.3g}"])
     return table(["data", "network", "method", "accuracy", "log-loss", "processor s"], lines)
@@ -236,7 +245,8 @@ def head_line(result: dict[str, Any]) -> str:
         return "Not run."
     dates = sorted({row["date"] for row in result["rows"]})
     text = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
-    return f"{text}; seeds {result['setting']['seeds']}; {describe(result['machine'])}"
+    machines = "; and ".join(describe(one) for one in result["machines"])
+    return f"{text}; seeds {result['setting']['seeds']}; {machines}"
 
 
 def tables() -> dict[str, str]:
@@ -290,7 +300,9 @@ def main(arguments: list[str] | None = None) -> None:
                     cell = [row for row in cell_of(rows, data, network, method) if "scores" in row]
                     if cell:
                         summary[data, network, method] = {
-                            metric: interval(values(cell, metric), test_per_train=test_per_train(cell[0]))
+                            metric: within(
+                                metric, interval(values(cell, metric), test_per_train=test_per_train(cell[0]))
+                            )
                             for metric in PAIR_METRICS
                         }
         draw_accuracy(summary, IMAGES / "evidence_accuracy.png")

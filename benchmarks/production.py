@@ -15,7 +15,6 @@ of the same model saved without a program and with one, and what the program add
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from _reports import add_json, write_report
 from _rounds import describe, machine, table
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -160,7 +160,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--images", type=int, default=400, help="images that are compared (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of cold starts (default: %(default)s)")
     parser.add_argument("--runtimes", nargs="+", default=list(RUNTIMES), choices=list(RUNTIMES))
-    parser.add_argument("--json", type=Path, help="write all figures to this file")
+    add_json(parser)
     options = parser.parse_args(arguments)
 
     data = load_image_folder(options.data)
@@ -188,8 +188,7 @@ def main(arguments: list[str] | None = None) -> None:
     ]
     print("\n" + table(["`skcnn predict`", "seconds", "MB of memory", "MB of the file"], lines))
     print(f"\nWith a program {start['ratio']:.1f} times as fast (median of {options.rounds} rounds).")
-    if options.json:
-        options.json.write_text(json.dumps({"machine": machine(), "exports": rows, "cold": start}, indent=1))
+    write_report(options.json, {"exports": rows, "cold": start})
 
 
 if __name__ == "__main__":

@@ -9,8 +9,10 @@ ResNet20, in a process of its own each; resident memory and images per second af
 (``posix_fadvise``: directories and inodes stay cached, which favours single files), and in random order with a warm
 one. What is timed is reading as extraction does it, checksums included.
 
-``parts``: 50,000 features of ResNet20, written in parts and learned part by part, beside a fit in memory; accuracy on
-10,000 images that neither saw, and resident memory after each part.
+``parts``: 50,000 features of ResNet20, written in parts, in random order and in the order of their classes, as a folder
+has them. ``fit_batches`` and ``partial_fit`` over the parts beside ``fit`` in memory: accuracy on 10,000 images that
+neither saw. Then resident memory of ``fit_batches`` on these features repeated up to twenty times, each in a process of
+its own.
 
 ``search``: reads by GridSearchCV of 2 candidates x 3 folds over 300 rows.
 
@@ -25,11 +27,14 @@ import contextlib
 import io
 import json
 import os
+import resource
 import subprocess
 import sys
 import tarfile
 import tempfile
 import time
+import warnings
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,7 +42,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from _rounds import describe, interleaved, machine, median, ratio, show_ratio, table
+from _reports import add_json, write_report
+from _rounds import describe, interleaved, machine, median, ratio, show_ratio, table, timed
 
 from skcnn.datasets import ParquetImages, TarImages, TFRecordImages, load_image_folder, write_tfrecords
 from skcnn.images import HeldImages, ImageSource, as_images, map_ahead, read_batches
@@ -126,6 +132,8 @@ class Noting(TFRecordImages):
 
 def child(task: str, pattern: str, work: str) -> list[dict[str, float]]:
     """Go through all images, and return resident memory and seconds after every tenth."""
+    if task == "fit":
+        return fit_of_parts(pattern)
     source = Noting(pattern)
     if task == "decode":
         source.start()
@@ -240,28 +248,87 @@ def shards(contents: list[bytes], n_rounds: int, work: Path) -> dict[str, Any]:
 
 def parts(cifar: str, work: Path) -> dict[str, Any]:
     """Fit the classifier part by part, and in memory."""
-    from skcnn.distributed import extract_parts, load_features
+    from sklearn.preprocessing import FunctionTransformer
+
+    from skcnn.distributed import extract_parts
     from skcnn.ensemble import BaggedSGDClassifier
     from skcnn.feature_extraction import BottleneckFeatures
 
     network = BottleneckFeatures("ResNet20", cache=None, verbose=0)
     train, test = Cifar(cifar, 50_000), Cifar(cifar, 10_000, "test")
-    extract_parts(train, network, work / "parts", y=train.labels(), rows_per_part=5000, verbose=0)
-    del train
+    at_random = extract_parts(train, network, work / "parts", y=train.labels(), rows_per_part=5000, verbose=0)
+    orders = {"at random": at_random}
     X_test, y_test = network.transform(test), test.labels()
-    features = load_features(work / "parts")
-    by_parts, memory = BaggedSGDClassifier(random_state=0), []
+    X, y = at_random.to_numpy(), at_random.labels()
+    by_class = np.argsort(y, kind="stable")
+    orders["by class"] = extract_parts(
+        X[by_class], FunctionTransformer(), work / "by_class", y=y[by_class], rows_per_part=5000, verbose=0
+    )
+    fits: dict[str, list[dict[str, float]]] = {}
+
+    def note(name: str, fit: Callable[[], BaggedSGDClassifier]) -> None:
+        seconds, fitted = timed(fit)
+        found = {"accuracy": fitted.score(X_test, y_test), "epochs": fitted.n_iter_, "cpu": seconds["cpu"]}
+        fits.setdefault(name, []).append(found)
+
+    for seed in range(3):
+        model = partial(BaggedSGDClassifier, random_state=seed)
+        note("fit, in memory", lambda model=model: model().fit(X, y))
+        for order, features in orders.items():
+            note(
+                f"fit_batches, {order}",
+                lambda model=model, features=features: model().fit_batches(features.shuffled(random_state=0)),
+            )
+            note(
+                f"fit_batches, {order}, buffer of 2 MiB",
+                lambda model=model, features=features: model().fit_batches(
+                    features.shuffled(random_state=0, buffer_bytes=2**21)
+                ),
+            )
+            note(
+                f"partial_fit over parts twice, {order}",
+                lambda model=model, features=features: part_by_part(model(), features),
+            )
+    memory = []
+    for times in (1, 5, 20):
+        out = work / f"repeated_{times}"
+        extract_parts(np.tile(X, (times, 1)), FunctionTransformer(), out, y=np.tile(y, times), verbose=0)
+        command = [sys.executable, __file__, "--child", "fit", str(out), str(work)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+        memory += json.loads(done.stdout.splitlines()[-1])
+    return {"rows": len(X), "fits": fits, "memory": memory}
+
+
+def part_by_part(model: Any, features: Any) -> Any:
+    """Train on the parts in their order, twice."""
     for _ in range(2):
         for X, y in features.batches():
-            by_parts.partial_fit(X, y, classes=range(10))
-            memory.append(resident()[0])
-    in_memory = BaggedSGDClassifier(random_state=0).fit(features.to_numpy(), features.labels())
-    return {
-        "rows": len(features),
-        "by parts": float(by_parts.score(X_test, y_test)),
-        "in memory": float(in_memory.score(X_test, y_test)),
-        "resident": memory,
-    }
+            model.partial_fit(X, y, classes=range(10))
+    return model
+
+
+def fit_of_parts(folder: str) -> list[dict[str, float]]:
+    """Fit on the parts of a folder for three epochs; return resident memory before, and at its most."""
+    from skcnn.distributed import load_features
+    from skcnn.ensemble import BaggedSGDClassifier
+
+    features, before = load_features(folder), resident()[0]
+    most = [before]
+
+    class Watched:
+        def __iter__(self) -> Iterator[Any]:
+            for batch in shuffled:
+                yield batch
+                most.append(resident()[0])
+
+    shuffled = features.shuffled(random_state=0, buffer_bytes=2**23)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it does not converge in three epochs
+        BaggedSGDClassifier(max_iter=3, random_state=0).fit_batches(Watched())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return [{"rows": len(features), "before": before, "after batches": max(most), "peak": peak}]
 
 
 def search(cifar: str) -> dict[str, Any]:
@@ -301,12 +368,21 @@ def show(report: dict[str, Any]) -> str:
         lines.append(table(["how", "form", "images/s", f"x {FILES}, wall", "processor"], body) + "\n")
     if "parts" in report:
         found = report["parts"]
-        first, last = (found["resident"][place] / 2**20 for place in (1, -1))
-        lines.append(
-            f"{found['rows']:,} features in parts: accuracy {found['by parts']:.4f} by `partial_fit` over parts "
-            f"(2 epochs), {found['in memory']:.4f} by `fit` in memory; resident {first:.0f} MiB after the second part, "
-            f"{last:.0f} MiB after the last.\n"
-        )
+        lines.append(f"**{found['rows']:,} features in parts, three seeds**\n")
+        body = []
+        for name, ones in found["fits"].items():
+            accuracies = [one["accuracy"] for one in ones]
+            body.append(
+                [name, f"{np.mean(accuracies):.4f}", f"{min(accuracies):.4f} to {max(accuracies):.4f}"]
+                + [f"{np.median([one[key] for one in ones]):.1f}" for key in ("epochs", "cpu")]
+            )
+        lines.append(table(["how", "accuracy", "range", "epochs", "seconds of processor"], body) + "\n")
+        body = [
+            [f"{one['rows']:,}", *(f"{one[key] / 2**20:.0f}" for key in ("before", "after batches", "peak"))]
+            for one in found["memory"]
+        ]
+        header = ["rows", "resident before, MiB", "largest after a batch", "peak"]
+        lines.append("`fit_batches` with a buffer of 8 MiB:\n\n" + table(header, body) + "\n")
     if "search" in report:
         found = report["search"]
         lines.append(f"Grid search of 2 candidates x 3 folds over {found['rows']} rows: {found['reads']} reads.")
@@ -324,7 +400,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--parts", nargs="+", default=["flat", "shards", "parts", "search"])
     parser.add_argument("--tasks", nargs="+", default=["decode", "extract"])
     parser.add_argument("--work", help="folder for the images; default: a temporary one")
-    parser.add_argument("--json")
+    add_json(parser)
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     if given.child:
@@ -350,8 +426,7 @@ def main(arguments: list[str] | None = None) -> None:
             report["flat"] = flat(given.cifar, given.images, given.tasks, work)
     report["load"] = sorted([load, os.getloadavg()[0]])
     print(show(report))
-    if given.json:
-        Path(given.json).write_text(json.dumps(report, indent=1))
+    write_report(given.json, report)
 
 
 if __name__ == "__main__":

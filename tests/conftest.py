@@ -67,7 +67,7 @@ def s3_server():
 @pytest.fixture
 def s3(s3_server, monkeypatch):
     """The same, which fails nothing yet; three tries follow each other at once."""
-    monkeypatch.setattr("skcnn._stores.BACKOFF", 0)
+    monkeypatch.setattr("skcnn._stores._tries.BACKOFF", 0)
     s3_server.faults.clear()
     s3_server.n_requests.clear()
     return s3_server

@@ -11,15 +11,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class FaultyStore:
     """Files by path, and what goes wrong with the next requests of each.
 
-    ``faults[path]`` holds, for each of the next GETs of that path, a status (503), ``"cut"`` (the connection ends within
-    the body), ``"reset"`` (the connection breaks), ``"hang"`` (no answer) or ``"stall"`` (half of the body, and then
-    nothing). ``always[path]`` is the same for all GETs. ``n_gets`` counts them, and ``most_at_once`` how many there
-    were at a time.
+    ``faults[path]`` holds, for each of the next GETs of that path, a status (503), ``"cut"`` (the connection ends
+    within the body), ``"reset"`` (the connection breaks), ``"hang"`` (no answer) or ``"stall"`` (half of the body, and
+    then nothing). ``always[path]`` is the same for all GETs. ``n_gets`` counts them, and ``most_at_once`` how many
+    there were at a time.
     """
 
     def __init__(self):
         self.files, self.faults, self.always = {}, defaultdict(deque), {}
-        self.n_gets, self.at_once, self.most_at_once = Counter(), 0, 0
+        self.n_gets, self.n_busy, self.at_once, self.most_at_once = Counter(), 0, 0, 0
         self.lock, self.ends, self.meet = threading.Condition(), threading.Event(), None
 
     def url(self, path):
@@ -29,12 +29,13 @@ class FaultyStore:
         """End requests that hang, and wait until none is left."""
         self.ends.set()
         with self.lock:
-            assert self.lock.wait_for(lambda: not self.at_once, 10)
+            assert self.lock.wait_for(lambda: not self.n_busy, 10)
         self.ends = threading.Event()
 
     def begin(self, path):
         with self.lock:
             self.n_gets[path] += 1
+            self.n_busy += 1
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
             return self.faults[path].popleft() if self.faults[path] else self.always.get(path)
@@ -57,10 +58,12 @@ class Handler(BaseHTTPRequestHandler):
             if store.meet is not None:
                 with suppress(threading.BrokenBarrierError):
                     store.meet.wait(10)
+            with store.lock:
+                store.at_once -= 1
             self.answer(store, path, fault)
         finally:
             with store.lock:
-                store.at_once -= 1
+                store.n_busy -= 1
                 store.lock.notify_all()
 
     def answer(self, store, path, fault):

@@ -44,7 +44,11 @@ def folder(image_files, tmp_path) -> str:
 
 def run(module, tmp_path, *arguments) -> dict:
     module.main([*arguments, "--json", str(tmp_path / "report.json")])
-    return json.loads((tmp_path / "report.json").read_text())
+    report = json.loads((tmp_path / "report.json").read_text())
+    head = {name: report.pop(name) for name in ("date", "command", "load", "machine")}
+    assert head["machine"]["versions"]["numpy"] == np.__version__
+    assert head["date"].startswith("20")
+    return report
 
 
 EXTRACTION = ["--backbones", "ResNet20", "--engines", "keras", "--precisions", "float32", "--rounds", "1"]

@@ -96,8 +96,18 @@ def test_usage_errors(arguments, message, there, capsys):
 
 
 def test_shards_that_are_not_there(there, capsys):
-    assert main(["extract", "no/*.tar", "-o", "out", "--rows-per-part", "3"]) == 1
-    assert "no/*.tar" in capsys.readouterr().err
+    for pattern, found in [
+        ("no/*.tar", f"there is no folder {there / 'no'}"),
+        ("no-*.tfrecord", f"in {there}, 0 files end in .tfrecord"),
+        ("shards/no-*.tfrecord", f"in {there / 'shards'}, 3 files end in .tfrecord: images-00000-of-00003.tfrecord,"),
+        ("shards/no.tfrecord", f"in {there / 'shards'}, 3 files end in .tfrecord: images-00000-of-00003.tfrecord,"),
+    ]:
+        # Also where other arguments are missing: this is what is wrong first.
+        for rest in (["--rows-per-part", "3"], []):
+            assert main(["extract", pattern, "-o", "out", *rest]) == 1
+            err = capsys.readouterr().err
+            assert f"no file matches {pattern}; expected the path of a shard, or a pattern such as 'train-*.t" in err
+            assert found in err
 
 
 def test_a_file_in_place_of_the_folder(there, tmp_path, capsys):

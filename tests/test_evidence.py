@@ -37,11 +37,11 @@ def test_tables_without_a_place_raise(script):
 @pytest.mark.parametrize("name", FILES)
 def test_results_say_where_they_are_from(name):
     result = json.loads((BENCHMARKS / "results" / f"{name}.json").read_text())
-    assert {"processor", "cores", "versions"} <= result["machine"].keys()
+    assert all({"processor", "cores", "versions", "gpu"} <= one.keys() for one in result["machines"])
     assert result["setting"]["seeds"]
     assert result["setting"]["command"].startswith("python benchmarks/")
     assert result["rows"]
-    assert all(row["date"] for row in result["rows"])
+    assert all(row["date"] and row["machine"] < len(result["machines"]) for row in result["rows"])
 
 
 def test_interval_is_that_of_the_t_test(script):

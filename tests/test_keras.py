@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from skcnn import _keras
-from skcnn._keras import building, copy_model, model_digest, model_to_bytes
+from skcnn._keras import _settings, building, copy_model, model_digest, model_to_bytes
 from skcnn._network_files import network_from_archive
 from skcnn.backbones import as_backbone
 from skcnn.feature_extraction import BottleneckFeatures
@@ -67,7 +66,7 @@ def test_two_threads_do_not_draw_from_each_others_seeds(monkeypatch):
     # The first thread stops between seeding the generator and drawing from it, until the second one has seeded the
     # generator as well, or has to wait.
     monkeypatch.setattr(random, "seed", watched_seed)
-    monkeypatch.setattr(_keras, "_building", WatchedLock(go_on))
+    monkeypatch.setattr(_settings, "_building", WatchedLock(go_on))
     first.start()
     assert seeded.wait(60)
     second.start()

@@ -14,8 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from toy import TOY, build_toy
 
 import skcnn
-from skcnn import _keras
-from skcnn._keras import pinned
+from skcnn._keras import _settings, pinned
 from skcnn.backbones import _backbone, scale_pixels
 from skcnn.cache import FeatureCache, memory_cache
 from skcnn.engines import clear_engines
@@ -32,7 +31,7 @@ SETTINGS = {
 def read():
     """Return Keras's settings."""
     policy = keras.config.dtype_policy().name
-    return {"dtype_policy": policy, **{name: getattr(keras.config, name)() for name in _keras._SETTINGS}}
+    return {"dtype_policy": policy, **{name: getattr(keras.config, name)() for name in _settings._SETTINGS}}
 
 
 @contextmanager
@@ -182,7 +181,7 @@ def test_threads_share_the_pins():
 def test_an_error_leaves_the_settings_as_they_were():
     def fail():
         with pinned(), pinned():
-            assert read() == {"dtype_policy": "float32", **_keras._SETTINGS}
+            assert read() == {"dtype_policy": "float32", **_settings._SETTINGS}
             raise ZeroDivisionError
 
     with settings(**SETTINGS["double precision"]), pytest.raises(ZeroDivisionError):

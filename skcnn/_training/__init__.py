@@ -7,7 +7,7 @@ The estimator owns the weights, and the process owns the compiled graphs (:func:
 
 from skcnn._training._augmentation import AUGMENTATIONS, as_augmentation, augmented, augmented_together, seed_layers
 from skcnn._training._batches import Read, Sampler, classes_by_images, in_order, make_batches, shuffled
-from skcnn._training._checkpoints import Checkpoint, CheckpointError, run_identity
+from skcnn._training._checkpoints import Checkpoint, CheckpointError, check_resumable, run_identity
 from skcnn._training._devices import shared_devices
 from skcnn._training._fits import RememberedFit, fit_memory
 from skcnn._training._graphs import Graph, Weights, clear_graphs, get_graph, n_graphs, trainer_class
@@ -30,12 +30,15 @@ from skcnn._training._runs import (
 )
 from skcnn._training._saved_parameters import pack_parameters, shared_features, unpack_parameters
 from skcnn._training._schedules import SCHEDULES, rate_at, still_falls
+from skcnn._training._sizes import MAX_UNITS, check_maps
 from skcnn._training._unfreeze import check_unfreeze, freeze_batch_norm, open_layers
+from skcnn._training._validation import validation_split
 from skcnn._training._views import FLIPS, Flips, Views, flipped_views
 
 __all__ = [
     "AUGMENTATIONS",
     "FLIPS",
+    "MAX_UNITS",
     "SCHEDULES",
     "Checkpoint",
     "CheckpointError",
@@ -67,6 +70,8 @@ __all__ = [
     "augmented",
     "augmented_together",
     "batches_of_images",
+    "check_maps",
+    "check_resumable",
     "check_unfreeze",
     "classes_by_images",
     "clear_graphs",
@@ -99,5 +104,6 @@ __all__ = [
     "trainer_class",
     "undecodable",
     "unpack_parameters",
+    "validation_split",
     "variable_dropout",
 ]

@@ -8,6 +8,7 @@ import json
 import os
 import zipfile
 import zlib
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,14 @@ FORMAT = 2
 
 class CheckpointError(ValueError):
     """A checkpoint is damaged, or belongs to another run."""
+
+
+def check_resumable(checkpoint: Any, random_state: Any) -> None:
+    """Raise an error unless a run with a checkpoint has a seed, by which it is known again."""
+    if not isinstance(random_state, Integral):
+        raise ValueError(
+            f"checkpoint={checkpoint!r} with random_state={random_state!r}; resuming requires an integer random_state."
+        )
 
 
 class Checkpoint:

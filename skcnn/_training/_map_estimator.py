@@ -11,7 +11,6 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
-from sklearn.model_selection import train_test_split
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -19,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from skcnn._image_input import ImageInputMixin
 from skcnn._training._augmentation import as_augmentation
 from skcnn._training._batches import Read
-from skcnn._training._checkpoints import Checkpoint, run_identity
+from skcnn._training._checkpoints import Checkpoint, check_resumable, run_identity
 from skcnn._training._fits import RememberedFit
 from skcnn._training._graphs import Graph, Weights
 from skcnn._training._optimizers import as_optimizer
@@ -30,6 +29,7 @@ from skcnn._training._runs import Monitor, Phase, Progress, Run, Settings, Stage
 from skcnn._training._saved_parameters import pack_parameters, unpack_parameters
 from skcnn._training._schedules import SCHEDULES
 from skcnn._training._unfreeze import check_unfreeze
+from skcnn._training._validation import validation_split
 from skcnn._training._views import Flips, flipped_views
 from skcnn.backbones import UnsavedWeights, as_backbone
 from skcnn.cache import ActivationCache, activation_cache, as_cache
@@ -236,7 +236,7 @@ class MapEstimator(ImageInputMixin, BaseEstimator, ABC):
         compiled = (*objective.identity, optimizer_id)
         rows, validation = np.arange(len(images)), None
         if self.early_stopping:
-            rows, validation = self._split(rows)
+            rows, validation = validation_split(rows, self.validation_fraction, self._seed)
 
         def driver(model: Any, fit: Callable[[Any], dict[str, Any]]) -> None:
             if not model.compiled:
@@ -271,17 +271,6 @@ class MapEstimator(ImageInputMixin, BaseEstimator, ABC):
             memory.save(progress)
         return progress
 
-    def _split(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows of the training set and of the validation set."""
-        try:
-            kept, held_out = train_test_split(rows, test_size=self.validation_fraction, random_state=self._seed)
-        except ValueError as error:
-            raise ValueError(
-                f"validation_fraction={self.validation_fraction} of {len(rows)} rows is not possible: {error} Use "
-                "another fraction, or early_stopping=False."
-            ) from None
-        return np.sort(kept), np.sort(held_out)
-
     def _identified(self, optimizer: str) -> list[Any]:
         """Return what identifies a run, beside its data."""
         left_out = (*_NOT_OF_THE_RUN, *self._of_prediction)
@@ -299,11 +288,7 @@ class MapEstimator(ImageInputMixin, BaseEstimator, ABC):
     def _checkpoint(self, run_id: list[Any], images: Images, arrays: list[np.ndarray]) -> Checkpoint | None:
         if self.checkpoint is None:
             return None
-        if not isinstance(self.random_state, Integral):
-            raise ValueError(
-                f"checkpoint={self.checkpoint!r} with random_state={self.random_state!r}; resuming requires an integer "
-                "random_state."
-            )
+        check_resumable(self.checkpoint, self.random_state)
         return Checkpoint(self.checkpoint, run_identity(run_id, images, *arrays))
 
     def _inputs(self, images: Images, design: MapDesign, phase: Phase, *, check: bool) -> tuple[Inputs, Inputs, bool]:

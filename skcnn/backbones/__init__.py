@@ -5,11 +5,12 @@ The first layers of a network respond to edges, the last ones to objects. The ac
 one, and knows which layers features are taken from.
 """
 
-from skcnn.backbones._backbone import Backbone, BottleneckLayer
+from skcnn.backbones._backbone import Backbone
 from skcnn.backbones._backbone import Weights as Weights  # for type hints
 from skcnn.backbones._errors import WeightsDownloadError, WrongWeightsError
 from skcnn.backbones._fetch import fetch_weights, list_weights_files
 from skcnn.backbones._from_model import as_backbone, backbone_from_model
+from skcnn.backbones._layers import BottleneckLayer
 from skcnn.backbones._maps import feature_maps
 from skcnn.backbones._pixels import scale_pixels
 from skcnn.backbones._registry import backbone_names, get_backbone, list_backbones, register_backbone

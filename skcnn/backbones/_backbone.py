@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from skcnn._keras import building, copy_model, import_keras, model_digest
 from skcnn._text import listing
-from skcnn._wiring import operations_of, tensors_by_position
+from skcnn.backbones._layers import BottleneckLayer, layers_hint, located
 from skcnn.backbones._pixels import PREPROCESSING, Preprocessing
 from skcnn.backbones._published import PublishedFile, fetch, published_file
 from skcnn.backbones._weights import (
@@ -41,30 +40,6 @@ Weights = str | os.PathLike[str] | WeightsFile | PartialWeights | Mapping[str, A
 IMAGENET, N_CLASSES = "imagenet", 1000
 #: Networks whose classifier stands on a flattened map, the size of which is that of the image.
 _FIXED_SIZE = ("keras.applications.VGG16", "keras.applications.VGG19")
-
-
-@dataclass(frozen=True)
-class BottleneckLayer:
-    """A layer of a network that features are taken from.
-
-    Parameters
-    ----------
-    name : str
-        Name in ``layers=`` and in the names of features: Keras's own, unless that is an automatic one.
-    keras_name : str or int
-        The layer's name in the Keras network without a classifier; or, where Keras gives it an automatic name (these
-        change from build to build), its position in ``model.operations``, which counts operations that are not layers
-        too. -1 is the network's output.
-    n_features : int
-        Number of channels.
-    pool_first : bool, default=False
-        True for a normalisation at the end of a network that belongs after the pooling.
-    """
-
-    name: str
-    keras_name: str | int
-    n_features: int
-    pool_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -350,7 +325,7 @@ class Backbone:
         try:
             return f"layer[{operator.index(layer)}]"
         except TypeError:
-            raise TypeError(f"layer={layer!r}; expected {self._layers_hint}") from None
+            raise TypeError(f"layer={layer!r}; expected {layers_hint(self.layers)}") from None
 
     def layer_output(self, model: keras.Model, name: str) -> keras.KerasTensor:
         """Return the output of a bottleneck layer in a network of :meth:`build`.
@@ -372,7 +347,7 @@ class Backbone:
             If the network has no such layer, if its output is not features, or if this version of Keras orders layers
             differently.
         """
-        return self._locate(model, name)[1]
+        return located(model, name, self.layers, self.name)[1]
 
     def pooled_output(self, model: keras.Model, name: str, pooling: str | None) -> keras.KerasTensor:
         """Return the features of a bottleneck layer: its output, pooled over the image.
@@ -403,7 +378,7 @@ class Backbone:
         kinds = {"avg": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D}
         if pooling is not None and pooling not in kinds:
             raise ValueError(f"pooling={pooling!r}; expected 'avg', 'max' or None")
-        operation, output = self._locate(model, name)
+        operation, output = located(model, name, self.layers, self.name)
         if pooling is None or len(output.shape) == 2:
             return output
         pool = kinds[pooling](dtype="float32", data_format="channels_last")
@@ -465,76 +440,6 @@ class Backbone:
         published = [f'"pretrained" (or {" or ".join(map(repr, self.weights))})'] if self.weights else []
         accepted = "; ".join([*published, "the path of a .weights.h5 or .h5 file", "None for random ones"])
         raise ValueError(f"{self.name} has no weights {weights!r}; expected {accepted}.")
-
-    @property
-    def _layers_hint(self) -> str:
-        names = ", ".join(repr(layer.name) for layer in self.layers)
-        return f"{names}; or the name or the index of any layer of the Keras network"
-
-    def _locate(self, model: Any, name: str) -> tuple[Any, Any]:
-        """Return the operation behind a layer's name, and its output."""
-        if position := re.fullmatch(r"operation\[(\d+)\]", name):
-            return self._locate_operation(model, int(position[1]))
-        listed = next((layer for layer in self.layers if layer.name == name), None)
-        keras_name = name if listed is None else listed.keras_name
-        index = re.fullmatch(r"layer\[(-?\d+)\]", name)
-        try:
-            if keras_name == -1:
-                operation, output = model.layers[-1], model.outputs[0]
-            elif isinstance(keras_name, int):
-                operation = model.operations[keras_name]
-                output = operation.output
-            else:
-                operation = model.layers[int(index[1])] if index else model.get_layer(keras_name)
-                output = operation.output
-        except (ValueError, IndexError):
-            raise ValueError(f"{self.name} has no layer {name!r}; there are {self._layers_hint}.") from None
-        if listed is None and not index and has_automatic_name(operation):
-            raise ValueError(
-                f"{name!r} is an automatic name, which Keras may give to another layer the next time. Give the layer's "
-                f"index instead: {model.layers.index(operation)}."
-            )
-        if listed is None:
-            try:
-                import_keras().Model(model.inputs, output)
-            except ValueError:
-                raise ValueError(
-                    f"Layer {name!r} of {self.name} is itself a network, or is part of another one: its output is not "
-                    "computed from the images here. Give a layer that uses it, or that network itself as backbone=."
-                ) from None
-        if len(getattr(output, "shape", ())) not in (2, 4):
-            raise ValueError(
-                f"Layer {name!r} of {self.name} does not give features: its output is {output!r}; expected a map "
-                "(n, height, width, channels) or a vector (n, features)."
-            )
-        if listed is not None and output.shape[-1] != listed.n_features:
-            raise ValueError(
-                f"Layer {name!r} of {self.name} has {output.shape[-1]} channels in this version of Keras "
-                f"({import_keras().__version__}), and not {listed.n_features}: its layers are in another order. Give a "
-                "layer by its Keras name or index instead."
-            )
-        return operation, output
-
-    def _locate_operation(self, model: Any, position: int) -> tuple[Any, Any]:
-        """Return an operation by its position, and its output, of any shape."""
-        operations, outputs = operations_of(model), tensors_by_position(model)
-        if position >= len(operations):
-            raise ValueError(
-                f"{self.name} has no operation {position}; it has {len(operations)}, and the first one is 0."
-            )
-        if position not in outputs:
-            raise ValueError(
-                f"Operation {position} of {self.name}, {operations[position].name!r}, is called more than once or "
-                "gives several outputs; expected one with a single output."
-            )
-        return operations[position], outputs[position]
-
-
-def has_automatic_name(layer: Any) -> bool:
-    """Tell whether Keras made up the name of a layer or a model, by its class and a count."""
-    stem = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", type(layer).__name__)  # as keras.src.utils.naming does
-    stem = re.sub("([a-z])([A-Z])", r"\1_\2", stem).lower()
-    return re.fullmatch(rf"{re.escape(stem)}(_\d+)?", layer.name) is not None
 
 
 # Remembered, as building takes seconds and transformers ask every time.

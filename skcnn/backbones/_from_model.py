@@ -14,7 +14,8 @@ from skcnn._archives import DAMAGE
 from skcnn._files import check_regular
 from skcnn._keras import building, is_keras_model, model_digest
 from skcnn._network_files import network_from_archive
-from skcnn.backbones._backbone import N_CLASSES, Backbone, BottleneckLayer, has_automatic_name
+from skcnn.backbones._backbone import N_CLASSES, Backbone
+from skcnn.backbones._layers import BottleneckLayer, has_automatic_name
 from skcnn.backbones._registry import get_backbone
 from skcnn.backbones._weights import PartialWeights
 

@@ -6,8 +6,9 @@ stand where the resolution is about to fall: a quarter of the image's, an eighth
 
 from __future__ import annotations
 
-from skcnn.backbones._backbone import Backbone, BottleneckLayer
+from skcnn.backbones._backbone import Backbone
 from skcnn.backbones._classic import alexnet, lenet5, resnet34
+from skcnn.backbones._layers import BottleneckLayer
 from skcnn.backbones._pixels import Preprocessing
 from skcnn.backbones._shipped import RESNET20_CIFAR10, RESNET20_CIFAR10_SHA256, ShippedBackbone, resnet20
 

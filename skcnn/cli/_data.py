@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 
 from skcnn._files import check_regular
 from skcnn._text import counted, listing, printable_text
-from skcnn.cli._arguments import SHARDS, data_or_boxes_path, data_or_shards_path, data_path, images_path
+from skcnn.cli._arguments import (
+    SHARDS,
+    data_or_boxes_path,
+    data_or_features_path,
+    data_or_shards_path,
+    data_path,
+    images_path,
+)
 from skcnn.cli._common import verbose, worded, write_table
 
 if TYPE_CHECKING:
@@ -25,13 +32,17 @@ BAD_IMAGES = "bad_images.csv"
 """Where ``--skip-bad`` lists images, in the current folder, if a command writes no other file."""
 
 
-def add_data(parser: argparse.ArgumentParser, *, boxes: bool = False, shards: bool = False) -> None:
-    """Add the argument of labelled images; also with boxes or masks (``boxes``), or in shards."""
+def add_data(
+    parser: argparse.ArgumentParser, *, boxes: bool = False, shards: bool = False, features: bool = False
+) -> None:
+    """Add the argument of labelled images; also with boxes or masks (``boxes``), in shards, or as ``features``."""
+    of_boxes = data_or_features_path if features else data_or_boxes_path
     parser.add_argument(
         "data",
-        type=data_or_boxes_path if boxes else data_or_shards_path if shards else data_path,
+        type=of_boxes if boxes else data_or_shards_path if shards else data_path,
         help="a folder with one folder of images per class, or a .csv with path and label"
         + ("; or images with boxes or masks, see below" if boxes else "")
+        + ("; or a folder of features that `skcnn extract --rows-per-part` wrote" if features else "")
         + (f"; or shards, such as 'train-*.tfrecord' ({listing(SHARDS)})" if shards else ""),
     )
     add_path_column(parser)

@@ -20,6 +20,7 @@ from skcnn.cli._common import (
     write_table,
 )
 from skcnn.cli._data import add_data, add_skip_bad, images_text, is_shards, load_data, load_shards
+from skcnn.cli._features_in_parts import write_network
 
 
 def add_to(commands: Any) -> None:
@@ -32,7 +33,7 @@ def add_to(commands: Any) -> None:
         "table without labels.\n\n"
         "With --rows-per-part the output is a folder (or a URL) of Parquet files, each of which appears only when it\n"
         "is complete. After an interruption, the same command continues where it stopped. Memory does not grow with\n"
-        "the number of images. In Python, skcnn.distributed.load_features reads the folder.\n\n"
+        "the number of images. `skcnn fit` trains on the folder; load_features of skcnn.distributed reads it.\n\n"
         "examples:\n"
         "  skcnn extract flowers/ -o features.parquet\n"
         "  skcnn extract flowers/ -o features.csv --cache features/\n"
@@ -105,9 +106,10 @@ def _write_parts(options: argparse.Namespace) -> None:
     cache = None if options.cache == "memory" else options.cache
     is_local = options.workers is None and options.scheduler is None
     with timed("write" if is_local else "workers"):
+        network = features_from(options).set_params(cache=cache, verbose=0)
         features = extract_parts(
             X,
-            features_from(options).set_params(cache=cache, verbose=0),
+            network,
             options.output,
             y=y,
             rows_per_part=options.rows_per_part,
@@ -116,5 +118,6 @@ def _write_parts(options: argparse.Namespace) -> None:
             n_workers=options.workers,
             verbose=verbose(options),
         )
+    write_network(network, options.output)  # for `skcnn fit`
     n_parts = -(-len(features) // options.rows_per_part)
     print(f"{options.output}: {images}, {features.shape[1]} features in {counted(n_parts, 'part')}")

@@ -22,7 +22,9 @@ from skcnn.cli._arguments import (
 from skcnn.cli._boxes import add_boxes, box_form, check_box_options
 from skcnn.cli._common import add_command, add_features, add_profile, names_text, weights_from
 from skcnn.cli._data import add_data, add_skip_bad, images_text, load_data
+from skcnn.cli._features_in_parts import is_features
 from skcnn.cli._fit_boxes import check_fit_options, fit_boxes
+from skcnn.cli._fit_features import check_features_options, fit_features
 from skcnn.cli._fit_identity import check_identity_options, fit_identity
 from skcnn.cli._fit_masks import check_segmenter_options, fit_masks
 from skcnn.cli._masks import Form as MaskForm
@@ -60,9 +62,10 @@ def add_to(commands: Any) -> None:
         "  skcnn fit VOC2007/ -o detector.skcnn --split trainval --html report.html\n"
         "  skcnn fit boxes.json -o detector.skcnn --image-folder images/ --head-epochs 60\n"
         "  skcnn fit pets/ -o pets.skcnn --mask-folder masks/ --html report.html\n"
-        "  skcnn fit people/ -o people.skcnn --task identity --far 0.001",
+        "  skcnn fit people/ -o people.skcnn --task identity --far 0.001\n"
+        "  skcnn fit parts/ -o flowers.skcnn    (features that `skcnn extract --rows-per-part` wrote)",
     )
-    add_data(fit, boxes=True)
+    add_data(fit, boxes=True, features=True)
     fit.add_argument(
         "-o",
         "--output",
@@ -97,8 +100,8 @@ def add_to(commands: Any) -> None:
         "--test-size",
         type=fraction,
         metavar="FRACTION",
-        help="estimate on this fraction of images, and train on the others (default with --fine-tune, boxes or masks: "
-        "0.2)",
+        help="estimate on this fraction of images, and train on the others (default with --fine-tune, boxes, masks or "
+        "features: 0.2)",
     )
     fit.add_argument(
         "--seed", type=count, default=0, metavar="N", help="seed of the folds and the classifier (default: %(default)s)"
@@ -248,6 +251,12 @@ def _check_enough(target: np.ndarray, options: argparse.Namespace) -> None:
 
 def run(options: argparse.Namespace) -> None:
     # Before the imports, which take seconds.
+    if is_features(options.data):
+        check_box_options(options, None)
+        check_mask_options(options, None)
+        check_features_options(options, _of_segmenters(options))
+        fit_features(options)
+        return
     boxes, masks = box_form(options.data), mask_form(options)
     task = options.task or _task_of(options, boxes, masks)
     if options.far is not None and task != "identity":

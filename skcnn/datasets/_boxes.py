@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from skcnn.datasets._layout import (
     existing_folder,
     images_by_stem,
     read_annotations,
+    read_coco,
     split_of,
     warn_unlabelled,
 )
@@ -183,18 +183,7 @@ def load_coco(
     >>> y[0]["xmax"].tolist()
     [8.0]
     """
-    path = Path(os.path.expanduser(os.fspath(annotations)))
-    folder = path.parent if root is None else existing_folder(root)
-
-    def read(content: bytes) -> tuple[list[str], np.ndarray]:
-        coco = json.loads(content)
-        if not isinstance(coco, dict):
-            raise ValueError(f"a JSON {type(coco).__name__}; expected COCO's object of images, categories, annotations")
-        return boxes_from_coco(coco, masks=masks)
-
-    names, tables = read_annotations(str(path), read)
-    files = [os.path.join(folder, name) for name in names]
-    check_there([name for name, file in zip(names, files, strict=True) if not os.path.exists(file)], folder, "image")
+    files, tables = read_coco(annotations, root, lambda coco: boxes_from_coco(coco, masks=masks))
     return _checked(files, tables, invalid, on_error, None, masks=masks)
 
 

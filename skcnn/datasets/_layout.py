@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,42 @@ def read_annotations(source: str, read: Any) -> Any:
         return read(Path(source).read_bytes())
     except ValueError as error:
         raise ValueError(f"{source!r}: {error}") from None
+
+
+def read_coco(
+    annotations: str | os.PathLike[str],
+    root: str | os.PathLike[str] | None,
+    read: Callable[[dict[str, Any]], tuple[Any, ...]],
+) -> tuple[Any, ...]:
+    """Read a file in COCO's form, and find its images.
+
+    Parameters
+    ----------
+    annotations : path-like
+        The file.
+    root : path-like or None
+        Folder of the images; None is that of the file.
+    read : callable
+        Takes COCO's object, and returns a tuple whose first item holds the names of the images.
+
+    Returns
+    -------
+    tuple
+        What ``read`` returns, with the paths of images in place of their names.
+    """
+    path = Path(os.path.expanduser(os.fspath(annotations)))
+    folder = path.parent if root is None else existing_folder(root)
+
+    def read_object(content: bytes) -> tuple[Any, ...]:
+        coco = json.loads(content)
+        if not isinstance(coco, dict):
+            raise ValueError(f"a JSON {type(coco).__name__}; expected COCO's object of images, categories, annotations")
+        return read(coco)
+
+    names, *rest = read_annotations(str(path), read_object)
+    files = [os.path.join(folder, name) for name in names]
+    check_there([name for name, file in zip(names, files, strict=True) if not os.path.exists(file)], folder, "image")
+    return files, *rest
 
 
 def check_found(stems: list[str], folder: Path, what: str) -> None:

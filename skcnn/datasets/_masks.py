@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +15,7 @@ from skcnn.datasets._layout import (
     check_there,
     existing_folder,
     images_by_stem,
-    read_annotations,
+    read_coco,
     split_of,
     warn_unlabelled,
 )
@@ -196,18 +194,7 @@ def load_coco_masks(
     >>> names
     ['background', 'square']
     """
-    path = Path(os.path.expanduser(os.fspath(annotations)))
-    folder = path.parent if root is None else existing_folder(root)
-
-    def read(content: bytes) -> tuple[list[str], np.ndarray, list[Any]]:
-        coco = json.loads(content)
-        if not isinstance(coco, dict):
-            raise ValueError(f"a JSON {type(coco).__name__}; expected COCO's object of images, categories, annotations")
-        return masks_from_coco(coco, classes=classes)
-
-    names, y, labels = read_annotations(str(path), read)
-    files = [os.path.join(folder, name) for name in names]
-    check_there([name for name, file in zip(names, files, strict=True) if not os.path.exists(file)], folder, "image")
+    files, y, labels = read_coco(annotations, root, lambda coco: masks_from_coco(coco, classes=classes))
     return pd.DataFrame({"path": text_column(files)}), y, labels
 
 

@@ -28,6 +28,7 @@ from skcnn.images import BadImageError, BadRow, ImageSource, bad_rows_frame
 MAX_GAP = 2**14
 MAX_READ = 2**23
 
+
 class Places(NamedTuple):
     """Where the images of a shard lie: offsets and bytes, and of rows without an image the reason."""
 

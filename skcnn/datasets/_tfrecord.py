@@ -53,8 +53,8 @@ class TFRecordImages(ShardedImages):
 
     Notes
     -----
-    To find the records, 12 bytes of each are read when the source is opened; shards in a store are fetched whole for it,
-    in pieces of 1 MiB that are not kept, unless their records are larger. The checksums of lengths are verified
+    To find the records, 12 bytes of each are read when the source is opened. Shards in a store are fetched whole for
+    it, in pieces of 1 MiB that are not kept, unless their records are larger. The checksums of lengths are verified
     then, and those of records whenever they are read: a damaged record is a row without an image, named by shard and
     offset. After a damaged length, no further record of that shard can be found; the rest of the shard is one such row.
 

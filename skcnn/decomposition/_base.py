@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.model_selection import train_test_split
 from sklearn.utils import Tags, check_array, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skcnn._image_input import ImageInputMixin
 from skcnn._training import (
+    MAX_UNITS,
     SCHEDULES,
     Checkpoint,
     Monitor,
@@ -30,6 +30,7 @@ from skcnn._training import (
     Weights,
     as_optimizer,
     batches_of_images,
+    check_resumable,
     decoded_images,
     image_reader,
     keras_as_data,
@@ -38,9 +39,9 @@ from skcnn._training import (
     run_identity,
     train,
     undecodable,
+    validation_split,
 )
 from skcnn.decomposition._network import (
-    MAX_UNITS,
     Design,
     decoding_graph,
     encoding_graph,
@@ -301,7 +302,7 @@ class BaseAutoencoder(ImageInputMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             return progress
         validation = None
         if self.early_stopping:
-            rows, validation = self._split(rows)
+            rows, validation = validation_split(rows, self.validation_fraction, self._seed)
         # What has not learned yet: all but the weights of the progress.
         initial = {**design.initial_weights(self._seed), **self._constants()}
 
@@ -336,23 +337,8 @@ class BaseAutoencoder(ImageInputMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         train(run, progress, [Phase("training", int(self.epochs), float(self.learning_rate))])
         return progress
 
-    def _split(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows of the training set and of the validation set."""
-        try:
-            kept, held_out = train_test_split(rows, test_size=self.validation_fraction, random_state=self._seed)
-        except ValueError as error:
-            raise ValueError(
-                f"validation_fraction={self.validation_fraction} of {len(rows)} rows is not possible: {error} Use "
-                "another fraction, or early_stopping=False."
-            ) from None
-        return np.sort(kept), np.sort(held_out)
-
     def _checkpoint(self, images: Images, design: Design, optimizer: str) -> Checkpoint:
-        if not isinstance(self.random_state, Integral):
-            raise ValueError(
-                f"checkpoint={self.checkpoint!r} with random_state={self.random_state!r}; resuming requires an integer "
-                "random_state."
-            )
+        check_resumable(self.checkpoint, self.random_state)
         given = {name: value for name, value in self.get_params(deep=False).items() if name not in _NOT_OF_THE_RUN}
         given |= {"optimizer": optimizer, "filters": design.filters}
         identity = [type(self).__name__, repr(design), sorted((name, repr(value)) for name, value in given.items())]

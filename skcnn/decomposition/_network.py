@@ -17,12 +17,7 @@ from typing import Any
 import numpy as np
 
 from skcnn._keras import building, import_keras, set_weights
-from skcnn._training import Graph, Weights, get_graph, trainer_class
-
-#: Channels of a convolution, and components.
-MAX_UNITS = 2**14
-#: Values that a layer may give per image.
-MAX_VALUES = 2**28
+from skcnn._training import Graph, Weights, check_maps, get_graph, trainer_class
 
 _KERNEL = 3
 #: Of red, green and blue in the grey level that people see (ITU-R BT.601), as in Pillow.
@@ -59,13 +54,7 @@ class Design:
     is_variational: bool
 
     def __post_init__(self) -> None:
-        for shape in self.maps:
-            if prod(shape) > MAX_VALUES:
-                raise ValueError(
-                    f"A layer of filters={self.filters} would give {prod(shape):,} values per image of "
-                    f"{self.image_size[0]} x {self.image_size[1]} pixels; expected at most {MAX_VALUES:,}. Use fewer "
-                    "filters, or a smaller image_size."
-                )
+        check_maps(self.maps, self.filters, self.image_size)
 
     @property
     def maps(self) -> list[tuple[int, int, int]]:

@@ -14,16 +14,22 @@ import numpy as np
 
 from skcnn._files import replacing, write_reserved
 from skcnn._stores import Options, fetch, is_url, make_folder, names_in, open_url, store
+from skcnn.distributed._shuffled import Block, ShuffledFeatures, mask_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
+    from numpy.typing import ArrayLike
 
 MANIFEST = "manifest.json"
 #: Under which key the schema of a part says what it is.
 METADATA = b"skcnn"
 #: Bytes that are fetched at least, of a part whose columns are not all read.
 _FOOTER = 2**16
+
+#: Features that are read at once in random order, in bytes: a group of rows of a part. A store answers the request for
+#: so much about as fast as that for a single row.
+BLOCK_BYTES = 2**20
 
 
 class Part(NamedTuple):
@@ -42,6 +48,11 @@ def parts_of(manifest: dict[str, Any]) -> list[Part]:
         Part(f"part-{number:05}-of-{n_parts:05}.parquet", start, min(start + rows_per_part, n_rows))
         for number, start in enumerate(range(0, n_rows, rows_per_part))
     ]
+
+
+def rows_per_block(n_features: int) -> int:
+    """Return how many rows of a part can be read alone."""
+    return max(1, BLOCK_BYTES // (4 * n_features))
 
 
 def part_names(manifest: dict[str, Any]) -> list[str]:
@@ -156,7 +167,7 @@ class FeatureParts:
         self.has_labels: bool = manifest["has_labels"]
         self.feature_names: list[str] = []
         if self._names:
-            self.feature_names = self._described(self._file(self._names[0], is_whole=False))["features"]
+            self.feature_names = self._described(self._file(self._names[0]))["features"]
         self.shape = int(manifest["rows"]), len(self.feature_names)
 
     def __len__(self) -> int:
@@ -181,6 +192,52 @@ class FeatureParts:
         for name in self._names:
             table = self._read(name)
             yield _matrix(table, self.shape[1]), _labels_of(table) if self.has_labels else None
+
+    def shuffled(
+        self, *, rows: ArrayLike | None = None, random_state: int | None = None, buffer_bytes: int = 2**26
+    ) -> ShuffledFeatures:
+        """Return batches in random order, another one each time that they are iterated over: for ``fit_batches``.
+
+        Blocks of about 1 MiB of features are drawn from all parts until a buffer is full, and their rows are mixed: a
+        batch has rows of the classes of some sixty blocks, although parts of a folder are ordered by class.
+
+        Parameters
+        ----------
+        rows : array-like of shape (n_samples,), dtype bool, or of row numbers, or None, default=None
+            Which rows to take: a mask, or numbers such as a fold has. None takes all.
+        random_state : int or None, default=None
+            Seed of the order. An int makes it repeatable.
+        buffer_bytes : int, default=67,108,864
+            Features that are in memory at a time, and so in a batch, in bytes; at least one block. More of them mix
+            better.
+
+        Returns
+        -------
+        ShuffledFeatures
+            Iterated over, it yields X, of shape (n_rows, n_features) and float32, and y of shape (n_rows,), or None
+            without labels.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is invalid; when it is iterated over, if a part is damaged.
+
+        References
+        ----------
+        L. Xu et al., "In-database machine learning with CorgiPile: stochastic gradient descent without full data
+        shuffle", SIGMOD 2022, section 4: blocks in random order, rows mixed within a buffer.
+        """
+        if isinstance(buffer_bytes, bool) or not isinstance(buffer_bytes, (int, np.integer)) or buffer_bytes < 1:
+            raise ValueError(f"buffer_bytes={buffer_bytes!r}; expected a positive int.")
+        blocks = self._blocks()
+        most = max((block.stop - block.start for block in blocks), default=1)
+        return ShuffledFeatures(
+            self._read_groups,
+            blocks,
+            mask=mask_of(rows, len(self)),
+            n_blocks=max(1, int(buffer_bytes) // max(1, 4 * self.shape[1] * most)),
+            random_state=random_state,
+        )
 
     def labels(self) -> np.ndarray:
         """Return the labels of all samples.
@@ -243,7 +300,30 @@ class FeatureParts:
     def _names(self) -> list[str]:
         return part_names(self._manifest)
 
-    def _file(self, name: str, *, is_whole: bool) -> pq.ParquetFile:
+    def _blocks(self) -> list[Block]:
+        """Return all groups of rows of all parts: all but the last part have as many as the first."""
+        parts, blocks = parts_of(self._manifest), []
+        groups: list[int] = []
+        for number, part in enumerate(parts):
+            if number in (0, len(parts) - 1):
+                with self._reading(part.name):
+                    metadata = self._file(part.name).metadata
+                    groups = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+            starts = np.cumsum([part.start, *groups]).tolist()
+            blocks += [Block(part.name, group, *starts[group : group + 2]) for group in range(len(groups))]
+        return blocks
+
+    def _read_groups(self, name: str, groups: list[int]) -> list[tuple[np.ndarray, np.ndarray | None]]:
+        """Return features and labels of groups of rows of a part."""
+        columns = ["features", "label"] if self.has_labels else ["features"]
+        with self._reading(name):
+            file = self._file(name)
+            self._check_described(name, file)
+            tables = [file.read_row_group(group, columns=columns) for group in groups]
+        return [(_matrix(one, self.shape[1]), _labels_of(one) if self.has_labels else None) for one in tables]
+
+    def _file(self, name: str, *, is_whole: bool = False) -> pq.ParquetFile:
+        """Return a part, fetched as a whole by one request to a store, or opened to read some of it."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -255,22 +335,36 @@ class FeatureParts:
         return described
 
     def _read(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        with self._reading(name):
+            file = self._file(name, is_whole=columns is None)
+            self._check_described(name, file)
+            return file.read(columns)
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        """Name the part in errors of what reads it."""
         import pyarrow as pa
 
         try:
-            file = self._file(name, is_whole=columns is None)
-            described, table = self._described(file), file.read(columns)
+            yield
+        except _ForeignPartError:
+            raise
         except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
             raise ValueError(
                 f"{self._folder.full(name)} cannot be read ({error}); expected a part that extract_parts has written. "
                 "Remove it and call extract_parts again."
             ) from None
-        if described["fingerprint"] != self._manifest["fingerprint"]:
-            raise ValueError(
+
+    def _check_described(self, name: str, file: pq.ParquetFile) -> None:
+        if self._described(file)["fingerprint"] != self._manifest["fingerprint"]:
+            raise _ForeignPartError(
                 f"{self._folder.full(name)} is of another extraction than {MANIFEST}. Remove it and call extract_parts "
                 "again."
             )
-        return table
+
+
+class _ForeignPartError(ValueError):
+    """A part is of another extraction."""
 
 
 def load_features(path: str | os.PathLike[str], *, storage_options: Options | None = None) -> FeatureParts:
@@ -312,9 +406,7 @@ def load_features(path: str | os.PathLike[str], *, storage_options: Options | No
     >>> features = load_features(out)
     >>> features
     <FeatureParts of 100 x 64 in 2 parts>
-    >>> classifier = BaggedSGDClassifier(alpha=1e-3, random_state=0)
-    >>> for X_part, y_part in features.batches():
-    ...     classifier = classifier.partial_fit(X_part, y_part, classes=range(10))
+    >>> classifier = BaggedSGDClassifier(random_state=0).fit_batches(features.shuffled(random_state=0))
     """
     folder = Folder(path, storage_options)
     if (manifest := folder.manifest()) is None:

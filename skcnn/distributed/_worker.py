@@ -10,7 +10,7 @@ import numpy as np
 
 from skcnn._stores import Options
 from skcnn.distributed._identity import paths_of
-from skcnn.distributed._parts import METADATA, Folder, Part
+from skcnn.distributed._parts import METADATA, Folder, Part, rows_per_block
 from skcnn.images import BadImageError, BadRow
 
 if TYPE_CHECKING:
@@ -68,8 +68,15 @@ def _as_parquet(job: Job, part: Part, X: Any, labels: np.ndarray | None, feature
     }
     table = pa.table(columns).replace_schema_metadata({METADATA: json.dumps(described).encode()})
     sink = pa.BufferOutputStream()
-    # Features hardly compress, and a dictionary of them is larger than they are.
-    pq.write_table(table, sink, compression="none", use_dictionary=False, write_page_checksum=True)
+    # Features hardly compress, and a dictionary of them is larger than they are. Groups of rows can be read alone.
+    pq.write_table(
+        table,
+        sink,
+        row_group_size=rows_per_block(features.shape[1]),
+        compression="none",
+        use_dictionary=False,
+        write_page_checksum=True,
+    )
     return bytes(sink.getvalue().to_pybytes())
 
 

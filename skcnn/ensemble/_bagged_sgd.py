@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Iterable, Iterator
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from sklearn import config_context
 from sklearn.ensemble import BaggingClassifier
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import SGDClassifier
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
@@ -21,16 +19,12 @@ from threadpoolctl import threadpool_limits
 
 from skcnn._labels import accuracy, as_class_weight, as_labels
 from skcnn._timing import timed
-from skcnn.ensemble._averaged import AveragedLinearClassifier
-from skcnn.ensemble._rows import check_classes, check_streamable, checked, count_of, drop_weightless, encode
-from skcnn.ensemble._softmax_sgd import SoftmaxSGD
+from skcnn.ensemble._bags import Bags
+from skcnn.ensemble._rows import check_classes, check_streamable, checked, drop_weightless, encode
+from skcnn.ensemble._softmax_sgd import MAX_STALLS
+from skcnn.ensemble._streamed import Draws, Stalls, first_pass, several_times
 from skcnn.ensemble._variance import (
-    AUTO_THRESHOLD,
-    TYPICAL_STD,
     standardise,
-    support_mask,
-    typical_variance,
-    weighted_moments,
 )
 
 if TYPE_CHECKING:
@@ -39,11 +33,11 @@ if TYPE_CHECKING:
 
 def _has_partial_fit(estimator: BaggedSGDClassifier) -> bool:
     if estimator.solver != "minibatch":
-        raise AttributeError(f"partial_fit needs solver='minibatch', got solver={estimator.solver!r}.")
+        raise AttributeError(f"partial_fit and fit_batches need solver='minibatch', got solver={estimator.solver!r}.")
     return True
 
 
-class BaggedSGDClassifier(AveragedLinearClassifier):
+class BaggedSGDClassifier(Bags):
     r"""Linear classifiers trained by SGD on random patches of the data, their probabilities averaged.
 
     A common recipe for features of a pretrained network: drop the features that hardly vary, then bag ten elastic-net
@@ -174,9 +168,6 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
     >>> classifier.coef_.shape
     (10, 64)
     """
-
-    class_count_: np.ndarray
-    _velocity: np.ndarray | None
 
     _parameter_constraints = {  # noqa: RUF012  (scikit-learn's own form)
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
@@ -332,29 +323,114 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
 
         X = standardise(X, self._offset, self._scale)
         targets = np.eye(len(classes), dtype=np.float32)[codes]
-        class_weight = compute_class_weight(as_class_weight(self.class_weight), classes=classes, y=classes)
+        class_weight = self._class_weight_of_counts()
         class_fraction = self.class_count_ * class_weight
         class_fraction /= class_fraction.sum()
         with threadpool_limits(1, user_api="blas"):
-            for bag, features in enumerate(self.estimators_features_):
+            for bag in range(len(self.estimators_features_)):
                 rng = np.random.default_rng([self._seed, bag, self._n_calls])
                 rate = self.max_samples * weight
                 count = rng.poisson(rate) if self.bootstrap else rng.random(len(rate)) < rate
-                rows = np.flatnonzero(count)
-                if len(rows) == 0:
-                    continue
-                row_weight = (count * class_weight[codes])[rows] * (len(rows) / len(X))
                 model = self._model(bag, self.class_count_.sum())
-                model.partial_fit(
-                    X[np.ix_(rows, features)],
-                    targets[rows],
-                    row_weight.astype(np.float32),
-                    class_fraction=class_fraction,
-                    rng=rng,
+                self._train_on(
+                    bag, model, X, targets, count * class_weight[codes], class_fraction=class_fraction, rng=rng
                 )
-                self._velocity[bag] = model.velocity
-                self._store(bag, model)
         self.n_iter_ = 1
+        return self
+
+    @available_if(_has_partial_fit)
+    def fit_batches(self, batches: Iterable[tuple[Any, Any]]) -> BaggedSGDClassifier:
+        """Train on batches that are read again in every epoch: for more rows than fit in memory.
+
+        The first pass finds the classes, the variances and the units of the features. The following ones are epochs,
+        until ``tol`` or ``max_iter`` ends them as in ``fit``, which minimises the same: a bag draws a row a Poisson
+        number of times of mean ``max_samples`` (Oza 2005; without ``bootstrap``: once, with that probability), always
+        the same number. Memory is that of a batch.
+
+        Parameters
+        ----------
+        batches : iterable of (X, y)
+            X is array-like of shape (n_rows, n_features), y of shape (n_rows,). It is iterated over once per pass, so a
+            generator will not do: give a list, or :meth:`skcnn.distributed.FeatureParts.shuffled`. Each batch should
+            have some thousand rows of all classes in random order; batches of one class each make training diverge
+            from that of ``fit``.
+
+        Returns
+        -------
+        self : BaggedSGDClassifier
+
+        Raises
+        ------
+        TypeError
+            If ``batches`` can be iterated over only once.
+        ValueError
+            If a parameter or a batch is invalid, there is only one class, or the variance filter leaves no feature.
+        AttributeError
+            If the solver is not ``"minibatch"``.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from skcnn.datasets import load_digit_images
+        >>> from skcnn.distributed import extract_parts
+        >>> from skcnn.ensemble import BaggedSGDClassifier
+        >>> from skcnn.feature_extraction import BottleneckFeatures
+        >>> X, y = load_digit_images(return_X_y=True)
+        >>> network = BottleneckFeatures("ResNet20", verbose=0)
+        >>> features = extract_parts(X[:500], network, tempfile.mkdtemp(), y=y[:500], rows_per_part=200)
+        >>> BaggedSGDClassifier(random_state=0).fit_batches(features.shuffled(random_state=0))
+        BaggedSGDClassifier(random_state=0)
+        """
+        self._validate_params()
+        begin = several_times(batches)
+        seen = first_pass(self._checked_batches(begin(), reset=True))
+        self.classes_, self.class_count_ = seen.classes, seen.class_count
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs at least two classes; the batches have 1 class, "
+                f"{self.classes_.tolist()[0]!r}."
+            )
+        self._set_filter(seen.mean, seen.variance, seen.dtype)
+        self._draw_features()
+        self._velocity = np.stack([np.zeros_like(self._model(0, 1).coef)] * self.n_estimators)
+        n_samples = int(self.class_count_.sum())
+        class_weight = self._class_weight_of_counts()
+        class_fraction = self.class_count_ * class_weight / (self.class_count_ @ class_weight)
+        rate = float(self._count_rows(n_samples) / n_samples)
+        draws = Draws(len(seen.mean), rate=rate, bootstrap=self.bootstrap, seed=self._seed)
+        stalls = Stalls(self.n_estimators, self.tol, MAX_STALLS)
+        # The products are small, and looking for the threads of BLAS takes longer than a small batch.
+        with threadpool_limits(1, user_api="blas"):
+            for epoch in range(1, self.max_iter + 1):
+                losses, weights = np.zeros(self.n_estimators), np.zeros(self.n_estimators)
+                for number, (X, y) in enumerate(self._checked_batches(begin(), reset=False)):
+                    codes, hashes = encode(y, self.classes_), draws.hashes(X)
+                    Z = standardise(X, self._offset, self._scale)
+                    targets = np.eye(len(self.classes_), dtype=np.float32)[codes]
+                    with timed("model", len(X)):
+                        for bag in np.flatnonzero(stalls.open).tolist():
+                            row_weight = draws.of_bag(bag, hashes) * class_weight[codes]
+                            loss = self._train_on(
+                                bag,
+                                self._model(bag, n_samples),
+                                Z,
+                                targets,
+                                row_weight,
+                                class_fraction=class_fraction,
+                                rng=np.random.default_rng([self._seed, bag, epoch, number]),
+                                damping=float(stalls.damping[bag]),
+                            )
+                            losses[bag] += loss * row_weight.sum()
+                            weights[bag] += row_weight.sum()
+                for bag in np.flatnonzero(stalls.open & (weights > 0)).tolist():
+                    penalty = self._model(bag, n_samples).penalty() / (weights[bag] / n_samples)
+                    stalls.note(bag, losses[bag] / weights[bag] + penalty)
+                self.n_iter_ = epoch
+                if not stalls.open.any():
+                    break
+            else:
+                if self.tol is not None:
+                    self._warn_of_max_iter()
         return self
 
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
@@ -386,28 +462,6 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         # Through the origin, no weight of a class makes two raw columns favour it everywhere, as one check expects.
         tags.classifier_tags.poor_score = not self.fit_intercept
         return tags
-
-    def _filter_features(self, X: np.ndarray, weight: np.ndarray) -> None:
-        mean, self.variances_ = weighted_moments(X, weight)
-        typical = typical_variance(mean, self.variances_, X.dtype)
-        auto = self.variance_threshold == "auto"
-        threshold = (AUTO_THRESHOLD * typical or np.inf) if auto else float(self.variance_threshold)
-        self.support_ = support_mask(self.variances_, threshold, given=self.variance_threshold)
-        # The units of the two solvers: one for all features, and each feature's own.
-        self._unit = float(np.sqrt(typical)) / TYPICAL_STD if auto else 1.0
-        self._scale = np.sqrt(np.where(self.support_, self.variances_, 1.0))
-        self._offset = mean if self.fit_intercept else np.zeros(len(mean))
-
-    def _alpha(self, n_samples: float) -> float:
-        return 1 / n_samples if self.alpha == "auto" else float(self.alpha)
-
-    def _count_rows(self, n_samples: int) -> int:
-        of = "rows, and bootstrap=False draws none twice"
-        return count_of(self.max_samples, n_samples, name="max_samples", of=of, at_most_all=not self.bootstrap)
-
-    def _count_features(self) -> int:
-        of = f"of {len(self.support_)} features that pass the variance filter"
-        return count_of(self.max_features, int(self.support_.sum()), name="max_features", of=of, at_most_all=True)
 
     def _fit_bagging(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, class_weight: np.ndarray) -> None:
         self.__dict__.pop("_velocity", None)  # of the other solver
@@ -444,75 +498,12 @@ class BaggedSGDClassifier(AveragedLinearClassifier):
         )
         self.n_iter_ = max(estimator.n_iter_ for estimator in estimators)
 
-    def _fit_minibatch(self, X: np.ndarray, codes: np.ndarray, weight: np.ndarray, class_weight: np.ndarray) -> None:
-        self._draw_features()
-        n_samples, n_drawn = len(X), self._count_rows(len(X))
-        X = standardise(X, self._offset, self._scale)
-        targets = np.eye(len(self.classes_), dtype=np.float32)[codes]
-        chance = weight / weight.sum()
-
-        def fit_bag(bag: int) -> tuple[int, bool]:
-            rng = np.random.default_rng([self._seed, bag])
-            drawn = rng.choice(n_samples, n_drawn, replace=self.bootstrap, p=chance)
-            rows, count = np.unique(drawn, return_counts=True)
-            # The solver takes the mean over the rows that it is given, the objective one over all.
-            row_weight = count * class_weight[codes[rows]] * (len(rows) / n_samples)
-            model = self._model(bag, n_samples)
-            patch = X[np.ix_(rows, self.estimators_features_[bag])]
-            ended = model.fit(
-                patch, targets[rows], row_weight.astype(np.float32), max_iter=self.max_iter, tol=self.tol, rng=rng
-            )
-            self._store(bag, model)
-            return ended
-
-        # The products are small: threads within one cost more than they bring, the more so on a busy machine.
-        with threadpool_limits(1, user_api="blas"):
-            bags = range(self.n_estimators)
-            ended = Parallel(n_jobs=self.n_jobs, require="sharedmem")(delayed(fit_bag)(bag) for bag in bags)
-        self.n_iter_ = max(n_iter for n_iter, _ in ended)
-        if not all(converged for _, converged in ended):
-            warnings.warn(
-                f"Training had not converged after max_iter={self.max_iter} epochs. Raise max_iter, or tol={self.tol}.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-
-    def _draw_features(self) -> None:
-        self.__dict__.pop("bagging_", None)  # of the other solver
-        self._seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        self._n_calls = 0
-        kept, n_drawn = np.flatnonzero(self.support_), self._count_features()
-        rng = np.random.default_rng(self._seed)
-        self.estimators_features_ = [
-            rng.choice(kept, n_drawn, replace=self.bootstrap_features) for _ in range(self.n_estimators)
-        ]
-        n_outputs = 1 if len(self.classes_) == 2 else len(self.classes_)
-        self.estimators_coef_ = np.zeros((self.n_estimators, n_outputs, n_drawn))
-        self.estimators_intercept_ = np.zeros((self.n_estimators, n_outputs))
-        self._velocity = None
-
-    def _model(self, bag: int, n_samples: float) -> SoftmaxSGD:
-        """Return the solver of a bag in its present state, in standardised units."""
-        features = self.estimators_features_[bag]
-        coef = self.estimators_coef_[bag] * self._scale[features]
-        if self.fit_intercept:
-            intercept = self.estimators_intercept_[bag] + self.estimators_coef_[bag] @ self._offset[features]
-            coef = np.column_stack([coef, intercept])
-        alpha = 0.0 if self.penalty is None else self._alpha(n_samples)
-        l1_ratio = float(self.l1_ratio) if self.penalty == "elasticnet" else float(self.penalty == "l1")
-        return SoftmaxSGD(
-            coef.T.astype(np.float32),
-            l1=alpha * l1_ratio,
-            l2=alpha * (1 - l1_ratio),
-            batch_size=self.batch_size,
-            fit_intercept=self.fit_intercept,
-            velocity=None if self._velocity is None else self._velocity[bag],
-        )
-
-    def _store(self, bag: int, model: SoftmaxSGD) -> None:
-        """Keep the coefficients of a bag, in units of X."""
-        features = self.estimators_features_[bag]
-        self.estimators_coef_[bag] = model.coef[: len(features)].T / self._scale[features]
-        if self.fit_intercept:
-            shift = self.estimators_coef_[bag] @ self._offset[features]
-            self.estimators_intercept_[bag] = model.coef[-1] - shift
+    def _checked_batches(
+        self, batches: Iterator[tuple[Any, Any]], *, reset: bool
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield batches whose rows and labels are checked; the first one says how many features there are."""
+        for X, y in batches:
+            X, y = checked(self, X, y if y is None else as_labels(y), reset=reset)
+            check_classification_targets(y)
+            yield X, y
+            reset = False

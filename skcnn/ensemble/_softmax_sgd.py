@@ -99,7 +99,7 @@ class SoftmaxSGD:
         step = self._precondition(X, weight, weight @ targets / weight.sum())
         last, n_stalls = np.inf, 0
         for n_iter in range(1, max_iter + 1):
-            objective = self._run_epoch(X, targets, weight, step, rng) + self._penalty() / float(weight.mean())
+            objective = self._run_epoch(X, targets, weight, step, rng) + self.penalty() / float(weight.mean())
             if objective < last - (tol or 0.0):
                 n_stalls = 0
             else:
@@ -118,10 +118,14 @@ class SoftmaxSGD:
         *,
         class_fraction: np.ndarray,
         rng: np.random.Generator,
-    ) -> None:
-        """Train for one epoch; ``class_fraction`` (n_classes,) is about all rows so far, not these alone."""
+        damping: float = 1.0,
+    ) -> float:
+        """Train for one epoch, with ``damping`` times the step; return the mean loss of the rows on the way.
+
+        ``class_fraction`` (n_classes,) is about all rows so far, not these alone.
+        """
         X = self._design(X)
-        self._run_epoch(X, targets, weight, self._precondition(X, weight, class_fraction), rng)
+        return self._run_epoch(X, targets, weight, damping * self._precondition(X, weight, class_fraction), rng)
 
     def _design(self, X: np.ndarray) -> np.ndarray:
         return np.hstack([X, np.ones((len(X), 1), X.dtype)]) if self.fit_intercept else X
@@ -184,7 +188,8 @@ class SoftmaxSGD:
             self.coef = coef
         return loss / float(weight.sum())
 
-    def _penalty(self) -> float:
+    def penalty(self) -> float:
+        """Return the penalties of the objective."""
         penalised = self.coef[: len(self.coef) - self.fit_intercept]
         return float(self.l1 * np.abs(penalised).sum() + self.l2 / 2 * (penalised**2).sum())
 

@@ -1,4 +1,4 @@
-"""Rows that are read together, of a source or URLs, in blocks: each is read once, while the one before it is computed."""
+"""Rows that are read together, of a source or URLs, in blocks: each is read once, while the last one is computed."""
 
 from __future__ import annotations
 

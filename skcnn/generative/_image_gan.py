@@ -16,9 +16,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skcnn._image_input import ImageInputMixin
-from skcnn._training import Progress, Weights
+from skcnn._training import MAX_UNITS, Progress, Weights
 from skcnn.generative._judge import Judge, warn_of_collapse
-from skcnn.generative._networks import LOSSES, MAX_UNITS, Design, plain_discriminator, plain_generator
+from skcnn.generative._networks import LOSSES, Design, plain_discriminator, plain_generator
 from skcnn.generative._pixels import images_of_pixels, reader_of
 from skcnn.generative._run import SNAPSHOTS, best_epoch, images_of, play
 from skcnn.generative._settings import (

@@ -15,12 +15,7 @@ from typing import Any
 import numpy as np
 
 from skcnn._keras import building, copy_model, import_keras, set_weights
-from skcnn._training import Weights
-
-#: Units or channels of a layer, components and classes.
-MAX_UNITS = 2**14
-#: Values that a layer may give per image.
-MAX_VALUES = 2**28
+from skcnn._training import Weights, check_maps
 
 #: The members of the family, by the loss that makes them one.
 LOSSES = ("gan", "dcgan", "wgan", "wgan-gp", "began")
@@ -75,13 +70,7 @@ class Design:
     given: tuple[Any, Any] = field(default=(None, None), compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        for shape in self.maps:
-            if prod(shape) > MAX_VALUES:
-                raise ValueError(
-                    f"A layer of filters={self.filters} would give {prod(shape):,} values per image of "
-                    f"{self.image_size[0]} x {self.image_size[1]} pixels; expected at most {MAX_VALUES:,}. Use fewer "
-                    "filters, or a smaller image_size."
-                )
+        check_maps(self.maps, self.filters, self.image_size)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -6,20 +6,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import train_test_split
 
 from skcnn._keras import import_keras, is_keras_model, model_digest, model_to_bytes
 from skcnn._labels import as_labels
 from skcnn._network_files import check_archive, network_from_archive
 from skcnn._text import values_text
-from skcnn._training import Checkpoint, as_optimizer, keras_as_data, keras_from_data, run_identity
+from skcnn._training import (
+    MAX_UNITS,
+    Checkpoint,
+    as_optimizer,
+    check_resumable,
+    keras_as_data,
+    keras_from_data,
+    run_identity,
+    validation_split,
+)
 from skcnn.generative._judge import default_features
-from skcnn.generative._networks import MAX_UNITS, Design, check_given
+from skcnn.generative._networks import Design, check_given
 from skcnn.generative._objectives import Objective
 from skcnn.generative._pixels import are_grey, levels_of, reader_of, size_of
 from skcnn.generative._run import Examples, Plan
@@ -163,13 +170,7 @@ def examples_of(
     if len(rows) < fewest:
         raise ValueError(f"X holds {len(rows)} images: n_samples={len(rows)}, while a minimum of {fewest} is required.")
     if gan.validation_fraction and gan.n_evaluations and not keep_all:
-        try:
-            rows, held_out = train_test_split(rows, test_size=gan.validation_fraction, random_state=seed)
-        except ValueError as error:
-            raise ValueError(
-                f"validation_fraction={gan.validation_fraction} of {len(images)} rows is not possible: {error} Use "
-                "another fraction, or 0."
-            ) from None
+        rows, held_out = validation_split(rows, gan.validation_fraction, seed, otherwise="0")
         if len(rows) < 2:
             raise ValueError(
                 f"validation_fraction={gan.validation_fraction} leaves {len(rows)} images to train on; expected at "
@@ -178,8 +179,8 @@ def examples_of(
     indicators = None
     if codes is not None:
         indicators = np.eye(design.n_classes, dtype=np.float32)[codes]
-    examples = Examples(np.sort(rows), lambda some: levels_of(read(some), design.n_channels), indicators)
-    return examples, np.sort(held_out), read
+    examples = Examples(rows, lambda some: levels_of(read(some), design.n_channels), indicators)
+    return examples, held_out, read
 
 
 def plan_of(gan: Any, design: Design, n_rows: int, seed: int, *, epochs: int | None = None) -> Plan:
@@ -247,11 +248,7 @@ def checkpoint_of(gan: Any, plan: Plan, images: Images, codes: np.ndarray | None
     """Return the checkpoint of a run; None where none is asked for."""
     if gan.checkpoint is None:
         return None
-    if not isinstance(gan.random_state, Integral):
-        raise ValueError(
-            f"checkpoint={gan.checkpoint!r} with random_state={gan.random_state!r}; resuming requires an integer "
-            "random_state."
-        )
+    check_resumable(gan.checkpoint, gan.random_state)
     given = {name: value for name, value in gan.get_params(deep=False).items() if name not in _NOT_OF_THE_RUN}
     given |= {"optimizer": plan.identity, "generator": None, "discriminator": None}
     identity = ["ImageGAN", repr(plan.design), sorted((name, repr(value)) for name, value in given.items())]

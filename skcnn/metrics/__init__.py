@@ -64,12 +64,12 @@ from skcnn.metrics._tracking import hota_score, idf1_score, mota_score, motp_sco
 from skcnn.metrics._training_features import TrainingFeatures, distance_frame
 from skcnn.metrics._verification import (
     equal_error_rate,
-    identity_pairs,
     tar_at_far,
     threshold_at_far,
     verification_frame,
     verification_rates,
 )
+from skcnn.metrics._verification_pairs import identity_pairs
 
 __all__ = [
     "BoxGridDisplay",

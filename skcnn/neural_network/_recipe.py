@@ -19,6 +19,7 @@ from skcnn._training import (
     Settings,
     as_augmentation,
     as_optimizer,
+    check_resumable,
     check_unfreeze,
     run_identity,
     still_falls,
@@ -175,11 +176,7 @@ def checkpoint_of(
     recipe: Recipe, design: Design, objective: Objective, images: Images, *arrays: np.ndarray
 ) -> Checkpoint:
     """Return the checkpoint of a run, which is identified by its parameters and its data."""
-    if not isinstance(recipe.random_state, (int, np.integer)):
-        raise ValueError(
-            f"checkpoint={recipe.checkpoint!r} with random_state={recipe.random_state!r}; resuming requires "
-            "an integer random_state."
-        )
+    check_resumable(recipe.checkpoint, recipe.random_state)
     if not isinstance(recipe.loss, (str, import_keras().losses.Loss)):
         raise ValueError(
             f"checkpoint={recipe.checkpoint!r} with loss={recipe.loss!r}; resuming requires a named loss or an "

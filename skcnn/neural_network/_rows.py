@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import (
@@ -19,6 +18,7 @@ from sklearn.utils.validation import (
 
 from skcnn._labels import as_class_weight, as_labels
 from skcnn._text import listing
+from skcnn._training import validation_split
 
 
 class Labels(NamedTuple):
@@ -147,14 +147,4 @@ def split_validation(
                 f"per class. Got one image of {listing(map(repr, single.tolist()))}. Add images, drop these rows, or "
                 "use early_stopping=False."
             )
-    try:
-        kept, held_out = train_test_split(
-            np.arange(len(rows)), test_size=fraction, stratify=codes, random_state=seed % 2**32
-        )
-    except ValueError as error:
-        by_class = "" if codes is None else ", stratified by class,"
-        raise ValueError(
-            f"validation_fraction={fraction} of {len(rows)} rows{by_class} is not possible: {error} "
-            "Use another fraction, or early_stopping=False."
-        ) from None
-    return rows[np.sort(kept)], rows[np.sort(held_out)]
+    return validation_split(rows, fraction, seed % 2**32, stratify=codes)

@@ -6,10 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skcnn._training import pack_parameters, unpack_parameters
-
-#: Units of a hidden layer that a file may ask for.
-MAX_UNITS = 2**14
+from skcnn._training import MAX_UNITS, pack_parameters, unpack_parameters
 
 _OBJECTS = ("optimizer", "loss", "augmentation")
 

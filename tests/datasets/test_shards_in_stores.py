@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from faulty_store import faulty_store
 
-from skcnn import _stores
+from skcnn._stores import _tries
 from skcnn.datasets import ParquetImages, TarImages, TFRecordImages, load_digit_images, write_tfrecords
 from skcnn.images import RemoteImages, as_images, check_images
 
@@ -70,7 +70,7 @@ def server():
 @pytest.fixture
 def store(server, here, monkeypatch):
     """The same shards on a web server."""
-    monkeypatch.setattr(_stores, "BACKOFF", 0)
+    monkeypatch.setattr(_tries, "BACKOFF", 0)
     server.faults.clear()
     server.always.clear()
     server.files = {path.name: path.read_bytes() for path in here.iterdir() if path.is_file()}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, make_classification
 
-import skcnn.ensemble._bagged_sgd
+import skcnn.ensemble._bags
 from skcnn.ensemble import BaggedSGDClassifier
 
 
@@ -42,7 +42,7 @@ def test_partial_fit_weights_are_poisson(monkeypatch):
     def record(self, X, targets, row_weight, **options):
         seen.append((len(X), np.rint(row_weight / (len(X) / 2000)).astype(int), targets[:, 1] == 1))
 
-    monkeypatch.setattr(skcnn.ensemble._bagged_sgd.SoftmaxSGD, "partial_fit", record)
+    monkeypatch.setattr(skcnn.ensemble._bags.SoftmaxSGD, "partial_fit", record)
     BaggedSGDClassifier(max_samples=0.8, random_state=0).partial_fit(X, y, [0, 1], sample_weight=weight)
     assert len(seen) == 10
     for label, rate in ((0, 0.8 / weight.mean()), (1, 0.8 * 3 / weight.mean())):
@@ -83,13 +83,13 @@ def test_partial_fit_goes_on_from_fit_and_from_a_pickle(digits):
 def test_partial_fit_alpha_follows_the_rows_seen(digits, monkeypatch):
     X, _, y, _ = digits
     strengths = []
-    make = skcnn.ensemble._bagged_sgd.SoftmaxSGD
+    make = skcnn.ensemble._bags.SoftmaxSGD
 
     def record(*args, **options):
         strengths.append(options["l1"] + options["l2"])
         return make(*args, **options)
 
-    monkeypatch.setattr(skcnn.ensemble._bagged_sgd, "SoftmaxSGD", record)
+    monkeypatch.setattr(skcnn.ensemble._bags, "SoftmaxSGD", record)
     online = BaggedSGDClassifier(n_estimators=1, random_state=0)
     for X_chunk, y_chunk in chunks(X[:300], y[:300]):
         strengths.clear()

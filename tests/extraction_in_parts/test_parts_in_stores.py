@@ -109,14 +109,14 @@ def test_what_a_store_refuses(digits, s3, files):
     s3.faults["PUT", "bucket/out/features/manifest.json"].append(403)
     with pytest.raises(PermissionError, match=f"{OUT}/manifest.json: the store refuses access"):
         extract_parts(digits[0], MeanColour(), OUT, storage_options=s3.options)
-    with pytest.raises(FileNotFoundError, match="s3://nowhere/f/manifest.json: the store has no such bucket"):
+    with pytest.raises(FileNotFoundError, match=r"s3://nowhere/f/manifest.json: the store has no such bucket"):
         extract_parts(digits[0], MeanColour(), "s3://nowhere/f", storage_options=s3.options)
     with pytest.raises(FileNotFoundError, match="expected a folder that extract_parts has written to"):
         load_features("s3://bucket/nothing", storage_options=s3.options)
 
 
 def test_options_belong_to_urls(digits, tmp_path):
-    with pytest.raises(ValueError, match="storage_options are given for .*; expected a URL"):
+    with pytest.raises(ValueError, match=r"storage_options are given for .*; expected a URL"):
         extract_parts(digits[0], MeanColour(), tmp_path, storage_options={"key": "x"})
 
 
@@ -162,4 +162,9 @@ def test_the_command(digits, s3, urls, monkeypatch, tmp_path, capsys):
     command[3] = "s3://bucket/other"
     assert main([*command, *options, "--skip-bad"]) == 0
     assert "bad_images.csv" in capsys.readouterr().err
-    assert (tmp_path / "bad_images.csv").read_text().splitlines()[1].startswith("s3://bucket/gone.png,the store has no such")
+    assert (
+        (tmp_path / "bad_images.csv")
+        .read_text()
+        .splitlines()[1]
+        .startswith("s3://bucket/gone.png,the store has no such")
+    )

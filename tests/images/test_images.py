@@ -563,7 +563,9 @@ def test_what_a_remote_file_system_raises_is_an_oserror(monkeypatch):
 
     expected = {"ClientResponseError: 404": ClientResponseError("404"), "pip install s3fs": ImportError("no s3fs")}
     for reason, error in {**expected, "no such file": FileNotFoundError("gone")}.items():
-        monkeypatch.setattr(fsspec.core, "url_to_fs", lambda *_args, error=error, **_kwargs: (_ for _ in ()).throw(error))
+        monkeypatch.setattr(
+            fsspec.core, "url_to_fs", lambda *_args, error=error, **_kwargs: (_ for _ in ()).throw(error)
+        )
         for call in every_method(as_images(["s3://bucket/a.png"])):
             with pytest.raises(OSError, match=reason):
                 call()

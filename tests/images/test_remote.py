@@ -11,7 +11,7 @@ import pytest
 from faulty_store import faulty_store
 from PIL import Image
 
-from skcnn import _stores
+from skcnn._stores import _tries
 from skcnn.cache import FeatureCache
 from skcnn.images import HeldImages, RemoteImages, as_images, check_images, image_sizes, read_batches
 from skcnn.images._once import fetched_once
@@ -34,7 +34,7 @@ def server():
 @pytest.fixture
 def store(server, monkeypatch):
     """A web server with 40 images, which does nothing wrong yet."""
-    monkeypatch.setattr(_stores, "BACKOFF", 0)
+    monkeypatch.setattr(_tries, "BACKOFF", 0)
     server.faults.clear()
     server.always.clear()
     server.n_gets.clear()
@@ -99,19 +99,18 @@ def test_what_cannot_pass_is_tried_once(status, reason, store):
 def test_a_hang_ends_within_the_timeout(fault, store):
     timeout = 0.2
     store.always["2.png"] = fault
-    source = RemoteImages(urls_of(store, 6), timeout=timeout)
     start = time.monotonic()
-    contents = source.read_many(range(6))
+    (content,) = RemoteImages([store.url("2.png")], timeout=timeout).read_many([0])
     # Three tries; whatever else this machine does, not the half minute that the server would hang.
     assert time.monotonic() - start < 3 * timeout + 10
-    assert isinstance(contents[2], TimeoutError)
-    assert str(contents[2]) == "the store is silent for 0.2 s (3 tries)"
-    assert [contents[row] for row in (0, 1, 3, 4, 5)] == [png(row) for row in (0, 1, 3, 4, 5)]
+    assert isinstance(content, TimeoutError)
+    assert str(content) == "the store is silent for 0.2 s (3 tries)"
+    assert store.n_gets["2.png"] == 3
 
 
 def test_a_hang_that_passes(store):
     store.faults["2.png"].append("hang")
-    assert reds(RemoteImages(urls_of(store, 6), timeout=0.2)) == list(range(6))
+    assert reds(RemoteImages(urls_of(store, 6), timeout=1)) == list(range(6))
 
 
 def test_whatever_goes_wrong_no_row_is_lost(store):
@@ -236,7 +235,34 @@ def test_the_extra_is_named(module, monkeypatch):
 
 
 def test_a_store_that_is_not_there(monkeypatch):
-    monkeypatch.setattr(_stores, "BACKOFF", 0)
+    monkeypatch.setattr(_tries, "BACKOFF", 0)
     (reason,) = check_images(["http://127.0.0.1:9/a.png"])["reason"]
     assert "the connection fails" in reason
     assert "3 tries" in reason
+
+
+def test_obstore(store, monkeypatch):
+    """What is registered with fsspec is used, with the same time limits, tries and reasons."""
+    obstore = pytest.importorskip("obstore.fsspec")
+    from fsspec.registry import _registry
+
+    monkeypatch.setitem(_registry, "s3", None)  # what was there comes back
+    obstore.register("s3")
+    store.files |= {f"bucket/{row}": png(row) for row in range(8)}
+    store.faults["bucket/1"].extend([503, "cut"])
+    store.always |= {"bucket/2": 403, "bucket/4": 503, "bucket/5": "hang", "bucket/6": "cut", "bucket/7": "reset"}
+    options = {"endpoint": store.url("").rstrip("/"), "access_key_id": "a", "secret_access_key": "b"}
+    options |= {"region": "us-east-1", "client_options": {"allow_http": True}}
+    urls = [f"s3://bucket/{name}" for name in (*range(8), "gone")]
+    contents = RemoteImages(urls, storage_options=options).read_many([0, 1, 2, 3, 4, 6, 7, 8])
+    contents[5:5] = RemoteImages(urls, storage_options=options, timeout=0.2).read_many([5])
+    assert [contents[row] for row in (0, 1, 3)] == [png(0), png(1), png(3)]
+    assert [str(contents[row]).split(":")[0] for row in (2, 4, 5, 6, 7, 8)] == [
+        "the store refuses access (403)",
+        "the store answers 503 Service Unavailable (3 tries)",
+        "the store is silent for 0.2 s (3 tries)",
+        "the body is shorter than declared (3 tries)",
+        "the connection fails",
+        "the store has no such file",
+    ]
+    assert [store.n_gets[f"bucket/{row}"] for row in (1, 2, 4, 5, 6)] == [3, 1, 3, 3, 3]

@@ -12,7 +12,8 @@ from skcnn._plot.theme import MUTED, SERIES, new_axes
 from skcnn._text import metric_text
 from skcnn.metrics._intervals import percentiles_of_defined
 from skcnn.metrics._resampling import CONFIDENCE_LEVEL
-from skcnn.metrics._verification import Pairs, eer_of, rates_of
+from skcnn.metrics._verification import eer_of, rates_of
+from skcnn.metrics._verification_pairs import Pairs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
