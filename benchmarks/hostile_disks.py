@@ -184,7 +184,11 @@ def kills_during_parts(folder: Path) -> Row:
     n_changed = n_damaged = most_left = 0
     while n_killed < 20 and n_runs < 60:
         n_runs += 1
-        n_killed += Child(PARTS, out).kill_after(chance.uniform(0, 0.15))
+        child = Child(PARTS, out)
+        # Until the run has finished a part of its own.
+        while child.process.poll() is None and len(list(out.glob("*.parquet"))) == len(seen):
+            time.sleep(0.001)
+        n_killed += child.kill_after(chance.uniform(0, 0.02))
         found = {path.name: state_of(path) for path in out.glob("*.parquet")}
         n_changed += sum(found.get(name) != state for name, state in seen.items())
         for name in found.keys() - seen.keys():

@@ -139,6 +139,7 @@ def test_pages_have_code():
         "docs/evidence.md",
         "docs/not_for.md",
         "docs/reliability.md",
+        "docs/scale.md",
     ]
 
 
