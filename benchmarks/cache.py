@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 from _images import image_files
 from _networks import plan_of
+from _reports import add_json, write_report
 from _rounds import describe, interleaved, machine, median, table, timed
 from sklearn.linear_model import RidgeClassifier
 from sklearn.model_selection import GridSearchCV
@@ -225,7 +226,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--search-images", type=int, default=100, help="of search (default: %(default)s)")
     parser.add_argument("--n-jobs", type=int, default=2, help="of the last way; 1 leaves it out (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="of lookup (default: %(default)s)")
-    parser.add_argument("--json", metavar="FILE", help="where to write every number of every round")
+    add_json(parser)
     parser.add_argument("--child", help=argparse.SUPPRESS)  # a process of lookup
     settings = parser.parse_args(arguments)
     if settings.child:
@@ -241,8 +242,7 @@ def main(arguments: list[str] | None = None) -> None:
             report["search"] = search(paths[: settings.search_images], work, settings)
         report |= {"machine": machine(), "load": os.getloadavg()[0]}
     print(as_markdown(report))
-    if settings.json:
-        Path(settings.json).write_text(json.dumps(report, indent=1))
+    write_report(settings.json, report)
 
 
 if __name__ == "__main__":

@@ -17,13 +17,13 @@ Without ``--weights`` the published weights are downloaded.
 from __future__ import annotations
 
 import argparse
-import ast
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from _reports import add_parameters
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict, cross_validate
 
 from skcnn.boxes import stratify_by_boxes
@@ -90,15 +90,6 @@ def measure_localizer(localizer: CNNLocalizer, data: Path) -> dict[str, float]:
     }
 
 
-def given(text: str) -> tuple[str, Any]:
-    """Return a parameter and its value from "name=value"."""
-    name, _, value = text.partition("=")
-    try:
-        return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return name, value
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Parse the command line, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -109,7 +100,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--validate", action="store_true", help="train on train, measure val")
     parser.add_argument("--folds", type=int, default=0, help="cross-validate on trainval")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--set", type=given, action="append", default=[], metavar="NAME=VALUE")
+    add_parameters(parser)
     options = parser.parse_args(arguments)
     parameters = {"weights": options.weights, "random_state": options.seed, "verbose": 0, **dict(options.set)}
     if options.what == "localizer":

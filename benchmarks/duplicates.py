@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import os
 import tempfile
 from collections.abc import Callable
@@ -30,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _reports import add_json, write_report
 from _rounds import describe, machine, table, timed
 from PIL import Image, ImageOps
 
@@ -187,7 +187,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--hashes", nargs="*", default=["phash:8", "phash:16", "dhash:8"], help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of originals (default: %(default)s)")
     parser.add_argument("--images", metavar="FILE", help="where to draw the pairs that count as wrong")
-    parser.add_argument("--json", metavar="FILE", help="where to write the numbers")
+    add_json(parser)
     settings = parser.parse_args(arguments)
 
     paths = list(load_image_folder(settings.data).data["path"])
@@ -225,8 +225,7 @@ def main(arguments: list[str] | None = None) -> None:
     print(as_markdown(report))
     if settings.images:
         draw(ways["`find_duplicates`"]["wrong"][:200], X, settings.images)
-    if settings.json:
-        Path(settings.json).write_text(json.dumps(report, indent=1))
+    write_report(settings.json, report)
 
 
 if __name__ == "__main__":

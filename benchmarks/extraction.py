@@ -35,6 +35,7 @@ import _competitors as competitors
 import numpy as np
 from _images import image_files
 from _networks import keras_model, plan_of, random_weights
+from _reports import add_json, write_report
 from _rounds import describe, interleaved, machine, matrix_product, median, ratio, show_ratio, table
 from platformdirs import user_cache_path
 
@@ -286,7 +287,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--least-cosine", type=float, default=0.95, help="of Keras's features from files (default: %(default)s)"
     )
     parser.add_argument("--no-first-call", action="store_true", help="leave the new processes out")
-    parser.add_argument("--json", metavar="FILE", help="where to write every number of every round")
+    add_json(parser)
     parser.add_argument("--child", help=argparse.SUPPRESS)  # a process of first_calls
     settings = parser.parse_args(arguments)
     if settings.child:
@@ -298,8 +299,7 @@ def main(arguments: list[str] | None = None) -> None:
         for name in settings.backbones:
             weights = settings.weights if name == settings.backbones[0] else None
             report["backbones"].append(measure(name, weights, Path(work), settings))
-            if settings.json:  # after each backbone: what was measured is not lost
-                Path(settings.json).write_text(json.dumps(report, indent=1))
+            write_report(settings.json, report)  # after each backbone: what was measured is not lost
     print(as_markdown(report))
 
 

@@ -15,7 +15,6 @@ is the final loss less that of the same CNNClassifier with the whole network in 
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 import warnings
@@ -25,6 +24,7 @@ from typing import Any
 import keras
 import numpy as np
 from _images import image_files
+from _reports import add_json, write_report
 from _rounds import Round, describe, interleaved, machine, median, ratio, show_ratio, table
 from PIL import Image, ImageOps
 
@@ -147,7 +147,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--images", type=int, default=320)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="where to write every number of every round")
+    add_json(parser)
     options = parser.parse_args(arguments)
 
     # Drawn at random they are as fast; only what is learned is of no worth.
@@ -167,8 +167,7 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"{options.images} images, batches of {options.batch_size}, {options.rounds} rounds, {describe(head)}\n")
     columns = ["open from", "steps / s", "of Keras", "ratio, wall", "ratio, processor", "final loss, less the whole's"]
     print(table(columns, rows))
-    if options.json:
-        options.json.write_text(json.dumps({"machine": head, "options": str(options), "results": results}, indent=1))
+    write_report(options.json, {"machine": head, "settings": vars(options), "results": results})
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 from _images import image_files
+from _reports import add_json, write_report
 from _rounds import describe, machine, resident_megabytes, table
 from sklearn.linear_model import RidgeClassifier
 from sklearn.model_selection import GridSearchCV
@@ -152,7 +153,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--engine", default="keras", help="default: %(default)s")
     parser.add_argument("--images", type=int, nargs="+", default=[128, 2048], help="default: %(default)s")
     parser.add_argument("--fits", type=int, default=20, help="default: %(default)s")
-    parser.add_argument("--json", metavar="FILE", help="where to write every number")
+    add_json(parser)
     parser.add_argument("--child", choices=["extract", "search", "fit"], help=argparse.SUPPRESS)
     settings = parser.parse_args(arguments)
     if settings.child:
@@ -165,8 +166,7 @@ def main(arguments: list[str] | None = None) -> None:
         report = {"settings": vars(settings), **measure(paths, work, settings)}
         report |= {"machine": machine(), "load": os.getloadavg()[0]}
     print(as_markdown(report))
-    if settings.json:
-        Path(settings.json).write_text(json.dumps(report, indent=1))
+    write_report(settings.json, report)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ page without all classes, the accuracy or its images shows neither size nor spee
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import tempfile
@@ -25,6 +24,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from _reports import add_json, write_report
 from _rounds import interleaved, median, table
 from PIL import Image
 from sklearn import metrics
@@ -120,7 +120,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--resamples", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--page-rounds", type=int, default=3, help="rounds of the pages; 0 leaves them out")
-    parser.add_argument("--json", type=Path, help="write the metrics to this file")
+    add_json(parser)
     options = parser.parse_args(arguments)
     rng = np.random.default_rng(0)
 
@@ -172,8 +172,7 @@ def main(arguments: list[str] | None = None) -> None:
             measured = (pages[name][what] for what in ("megabytes", "wall", "cpu"))
             rows.append([label, *("WRONG" if value is None else f"{value:.2f}" for value in measured)])
         print(table(["page", "MB", "seconds", "processor"], rows))
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=1))
+    write_report(options.json, report)
 
 
 if __name__ == "__main__":

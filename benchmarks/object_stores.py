@@ -25,7 +25,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import os
 import shutil
 import socket
@@ -39,6 +38,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from _reports import add_json, write_report
 from _rounds import describe, interleaved, machine, median, ratio, show_ratio, table
 
 from skcnn.datasets import TFRecordImages, load_image_folder, write_tfrecords
@@ -348,7 +348,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 16, 32, 64])
     parser.add_argument("--latencies", type=int, nargs="+", default=[0, 20, 50], help="in ms")
     parser.add_argument("--parts", nargs="+", default=["rates", "clients", "decoded", "shards"])
-    parser.add_argument("--json")
+    add_json(parser)
     given = parser.parse_args(arguments)
     paths = load_image_folder(given.data).data["path"].tolist()[: given.images]
     names = [f"{number:06}{Path(path).suffix}" for number, path in enumerate(paths)]
@@ -371,8 +371,7 @@ def main(arguments: list[str] | None = None) -> None:
             report["shards"] = shards(port, len(paths), given)
     report["load"] = sorted([load, os.getloadavg()[0]])
     print(show(report))
-    if given.json:
-        Path(given.json).write_text(json.dumps(report, indent=1))
+    write_report(given.json, report)
 
 
 if __name__ == "__main__":

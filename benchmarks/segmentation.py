@@ -23,7 +23,6 @@ Without ``--weights`` the published weights are downloaded.
 from __future__ import annotations
 
 import argparse
-import ast
 import resource
 import time
 from pathlib import Path
@@ -31,6 +30,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from _reports import add_parameters
 from PIL import Image
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
@@ -263,15 +263,6 @@ def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def given(text: str) -> tuple[str, Any]:
-    """Return a parameter and its value from "name=value"."""
-    name, _, value = text.partition("=")
-    try:
-        return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return name, value
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Parse the command line, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -283,7 +274,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--margins", type=float, nargs="+", default=[0.1], help="of an InstanceSegmenter")
     parser.add_argument("--figure", type=Path, help="PNG file of the worst images, of the last margin")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--set", type=given, action="append", default=[], metavar="NAME=VALUE")
+    add_parameters(parser)
     options = parser.parse_args(arguments)
     if options.what == "constant":
         print(constant_baselines(options.data))

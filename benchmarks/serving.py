@@ -18,7 +18,6 @@ statuses, times of answers to the others, memory of the server, and whether each
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -33,6 +32,7 @@ from typing import Any
 
 import numpy as np
 from _load import Load, memory_of, processor_of
+from _reports import add_json, write_report
 from _rounds import describe, machine, table
 from sklearn.pipeline import make_pipeline
 
@@ -167,7 +167,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=5, help="of a way per round (default: %(default)s)")
     parser.add_argument("--load", type=float, default=60, help="seconds of hostile load (default: %(default)s)")
-    parser.add_argument("--json", type=Path, help="write all figures to this file")
+    add_json(parser)
     options = parser.parse_args(arguments)
 
     data = load_image_folder(options.data)
@@ -206,9 +206,8 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"From start to first answer: {median(seconds_to_start):.2f} s (median of {options.rounds}).\n")
     for name, value in under_load.items():
         print(f"{name}: {value}")
-    if options.json:
-        report = {"machine": machine(), "rates": rates, "hostile": under_load, "start": seconds_to_start}
-        options.json.write_text(json.dumps(report | {"difference": difference}, indent=1))
+    report = {"rates": rates, "hostile": under_load, "start": seconds_to_start, "difference": difference}
+    write_report(options.json, report)
 
 
 if __name__ == "__main__":

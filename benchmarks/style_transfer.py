@@ -14,14 +14,13 @@ the first one) and the peak of memory of the process; give ``--tile-size 0`` for
 from __future__ import annotations
 
 import argparse
-import ast
 import resource
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from _reports import add_parameters
 from PIL import Image
 
 from skcnn.generative import StyleTransfer
@@ -94,15 +93,6 @@ def measure_memory(transfer: StyleTransfer, content: str, style: str, side: int)
     return {"seconds per iteration": seconds / (len(times) - 2), "peak of memory, GiB": peak}
 
 
-def given(text: str) -> tuple[str, Any]:
-    """Return a parameter and its value from "name=value"."""
-    name, _, value = text.partition("=")
-    try:
-        return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return name, value
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Measure what the arguments say, and print it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -114,7 +104,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--max-iter", type=int, default=100)
     parser.add_argument("--tile-size", type=int, default=768)
     parser.add_argument("--out", type=Path, default=Path())
-    parser.add_argument("--set", type=given, action="append", default=[], metavar="NAME=VALUE")
+    add_parameters(parser)
     options = parser.parse_args(arguments)
     if len(options.paths) % 2:
         parser.error(f"{len(options.paths)} images; expected contents and styles, in turn")

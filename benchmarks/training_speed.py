@@ -11,11 +11,10 @@ normalisation that learns. Rounds are interleaved; what counts is the median of 
 from __future__ import annotations
 
 import argparse
-import json
-from pathlib import Path
 
 import keras
 import numpy as np
+from _reports import add_json, write_report
 from _rounds import describe, interleaved, machine, median, ratio, show_ratio, table
 
 from skcnn.backbones import get_backbone, scale_pixels
@@ -42,7 +41,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--images", type=int, default=2048)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="where to write every number of every round")
+    add_json(parser)
     options = parser.parse_args(arguments)
 
     generator = np.random.default_rng(0)
@@ -81,8 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"{options.backbone}, {steps} steps of {options.batch_size} images per round, {describe(head)}\n")
     columns = ["", "steps / s", "steps / s of processor", "against Keras, wall", "against Keras, processor"]
     print(table(columns, rows))
-    if options.json:
-        options.json.write_text(json.dumps({"machine": head, "options": str(options), "rounds": rounds}, indent=1))
+    write_report(options.json, {"machine": head, "settings": vars(options), "rounds": rounds})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A web server for tests, which holds files and does wrong what it is told to."""
+"""A web server for tests, which holds files and does wrong what a test asks for."""
 
 import socket
 import struct

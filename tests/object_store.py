@@ -1,4 +1,4 @@
-"""An object store for tests, by moto: a server that speaks S3, in memory, and fails as it is told to."""
+"""An object store for tests, by moto: a server that speaks S3, in memory, and fails where a test asks for it."""
 
 import logging
 import threading

@@ -95,9 +95,49 @@ def test_usage_errors(arguments, message, there, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_an_object_store(there, s3, monkeypatch, tmp_path, capsys):
+    import fsspec
+
+    # Credentials as the command takes them: from the environment.
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3.options["endpoint_url"])
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    files, lines = fsspec.filesystem("s3", **s3.options), ["path,label"]
+    for path in sorted((there / "train").glob("*/*.png")):
+        url = f"s3://bucket/train/{path.parent.name}-{path.name}"
+        files.pipe_file(url, path.read_bytes())
+        lines.append(f"{url},{path.parent.name}")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "images.csv").write_text("\n".join([*lines, "s3://bucket/gone.png,1"]))
+    command = ["extract", "images.csv", "-o", "s3://bucket/by/command/", "--rows-per-part", "5", *RESNET20]
+    assert main([*command, "--skip-bad"]) == 0
+    out, err = capsys.readouterr()
+    assert "s3://bucket/by/command/: 12 of 13 images, 64 features in 3 parts" in out
+    assert "bad_images.csv" in err
+    bad = pd.read_csv("bad_images.csv")
+    assert bad.to_numpy().tolist() == [["s3://bucket/gone.png", "the store has no such file"]]
+    features = load_features("s3://bucket/by/command")
+    assert features.shape == (12, 64)
+    assert features.labels().tolist() == [0] * 6 + [1] * 6
+    assert main(["extract", str(there / "train"), "-o", "here", "--rows-per-part", "5", *RESNET20]) == 0
+    np.testing.assert_array_equal(features.to_numpy(), load_features("here").to_numpy())
+    assert main(["extract", "s3://bucket/no-*.tar", "-o", "there", "--rows-per-part", "5"]) == 1
+    assert "s3://bucket/no-*.tar" in capsys.readouterr().err
+
+
 def test_shards_that_are_not_there(there, capsys):
-    assert main(["extract", "no/*.tar", "-o", "out", "--rows-per-part", "3"]) == 1
-    assert "no/*.tar" in capsys.readouterr().err
+    for pattern, found in [
+        ("no/*.tar", f"there is no folder {there / 'no'}"),
+        ("no-*.tfrecord", f"in {there}, 0 files end in .tfrecord"),
+        ("shards/no-*.tfrecord", f"in {there / 'shards'}, 3 files end in .tfrecord: images-00000-of-00003.tfrecord,"),
+        ("shards/no.tfrecord", f"in {there / 'shards'}, 3 files end in .tfrecord: images-00000-of-00003.tfrecord,"),
+    ]:
+        # Also where other arguments are missing: this is what is wrong first.
+        for rest in (["--rows-per-part", "3"], []):
+            assert main(["extract", pattern, "-o", "out", *rest]) == 1
+            err = capsys.readouterr().err
+            assert f"no file matches {pattern}; expected the path of a shard, or a pattern such as 'train-*.t" in err
+            assert found in err
 
 
 def test_a_file_in_place_of_the_folder(there, tmp_path, capsys):

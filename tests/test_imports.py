@@ -81,6 +81,7 @@ MAY_IMPORT = {
         "images",
         "backbones",
         "cache",
+        "engines",
         "feature_extraction",
     },
     "detection": {

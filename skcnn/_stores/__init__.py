@@ -1,8 +1,8 @@
 """Files behind URLs, by fsspec: with timeouts, one layer of retries, and threads that wait for many of them at once.
 
-What a store does wrong is told apart here: what may pass (no answer in time, a connection that breaks, a body that is
-cut, an error of the server) is tried again, and the rest (no such file, no permission) is not. The file systems' own
-retries are off where they can be, so that three tries are three.
+Of what a store does wrong, some may pass (no answer in time, a connection that breaks, a body that is cut, an error of
+the server): this is tried again. The rest (no such file, no permission) is not. The file systems' own retries are off
+where they can be, so that three tries are three.
 """
 
 from skcnn._stores._file_systems import TIMEOUT, Options, is_url

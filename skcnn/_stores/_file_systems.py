@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
 Options = Mapping[str, Any]
@@ -56,7 +57,8 @@ def _defaults(protocol: str, timeout: float) -> dict[str, Any]:
     """Return timeouts, and one try, as the arguments of a file system, by the library that it is of."""
     import fsspec
 
-    libraries = {kind.__module__.partition(".")[0] for kind in fsspec.get_filesystem_class(protocol).__mro__}
+    kind = fsspec.get_filesystem_class(protocol)
+    libraries = {base.__module__.partition(".")[0] for base in kind.__mro__}
     connect = min(timeout, 10.0)
     if "s3fs" in libraries:
         # Botocore's pool would let ten wait at once. Whole objects are read in one request, without asking for their
@@ -67,7 +69,8 @@ def _defaults(protocol: str, timeout: float) -> dict[str, Any]:
             "retries": {"total_max_attempts": 1},
             "max_pool_connections": 64,
         }
-        return {"config_kwargs": config, "max_concurrency": 1}
+        newer = {"max_concurrency": 1} if "max_concurrency" in signature(kind.__init__).parameters else {}
+        return {"config_kwargs": config, **newer}
     if "obstore" in libraries:
         seconds = {"connect_timeout": f"{connect}s", "read_timeout": f"{timeout}s", "timeout": f"{PATIENCE * timeout}s"}
         return {"client_options": seconds, "retry_config": {"max_retries": 0}}

@@ -19,7 +19,9 @@ TRIES = 3
 BACKOFF = 0.5
 
 #: What aiohttp and botocore raise where a connection breaks or stays silent, besides the errors of Python.
-_PASSING = frozenset({"ClientPayloadError", "ClientConnectionError", "HTTPClientError", "IncompleteReadError"})
+_PASSING = frozenset(
+    {"ClientPayloadError", "ClientConnectionError", "ConnectionError", "HTTPClientError", "IncompleteReadError"}
+)
 
 
 class CutError(OSError):
@@ -103,7 +105,7 @@ def _plain(error: Exception, n_tries: int, timeout: float) -> Exception:
         return FileNotFoundError(f"the store has no such {what}")
     if isinstance(error, PermissionError) or status in (HTTPStatus.FORBIDDEN, HTTPStatus.UNAUTHORIZED):
         code = "" if status is None else f" ({status})"
-        return PermissionError(f"the store refuses access{code}: credentials come from storage_options or the system")
+        return PermissionError(f"the store refuses access{code}: check the credentials")
     if status is not None:
         phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "unknown"
         return OSError(f"the store answers {status} {phrase}{tried}")

@@ -7,6 +7,7 @@ used, ends with 1.
 from __future__ import annotations
 
 import argparse
+import glob
 import math
 import os
 import re
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from skcnn._files import check_regular
-from skcnn._text import did_you_mean
+from skcnn._text import counted, did_you_mean, listing
 
 N = TypeVar("N", int, float)
 
@@ -135,7 +136,31 @@ def data_path(text: str) -> str:
 
 def data_or_shards_path(text: str) -> str:
     """Read the path of a folder or of a CSV table, or a path or pattern of shards, whose name says their format."""
-    return text if Path(text).suffix.lower() in SHARDS else data_path(text)
+    if Path(text).suffix.lower() not in SHARDS:
+        return data_path(text)
+    if "://" not in text:
+        _check_matches(text)
+    return text
+
+
+def _check_matches(pattern: str) -> None:
+    """Raise where a path or pattern of shards matches no file; the message says what is in its folder instead."""
+    path = os.path.expanduser(pattern)
+    if glob.glob(path, recursive=True) or os.path.lexists(path):
+        return
+    folder = Path(os.path.dirname(re.split(r"[*?[]", path)[0]))
+    shown = os.path.abspath(folder)
+    if not folder.is_dir():
+        found = f"there is no folder {shown}"
+    else:
+        ending = Path(pattern).suffix.lower()
+        shards = sorted(name for name in os.listdir(folder) if name.lower().endswith(ending))
+        found = f"in {shown}, {counted(len(shards), 'file')} {'ends' if len(shards) == 1 else 'end'} in {ending}"
+        found += f": {listing(shards, 3)}" if shards else ""
+    raise UnusableError(
+        f"no file matches {pattern}; expected the path of a shard, or a pattern such as "
+        f"'train-*{Path(pattern).suffix}' ({found})"
+    )
 
 
 def data_or_boxes_path(text: str) -> str:

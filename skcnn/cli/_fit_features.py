@@ -67,7 +67,7 @@ def check_features_options(options: argparse.Namespace, of_others: dict[str, Any
 
 
 def fit_features(options: argparse.Namespace) -> None:
-    """Train on a part of the rows, estimate on the others, and save the network with its classifier."""
+    """Train on most rows, estimate on the others, and save the network with its classifier."""
     from sklearn.pipeline import make_pipeline
 
     from skcnn.distributed import load_features

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from skcnn.backbones import Backbone, Weights
+from skcnn.engines._saved_network import SavedNetwork
 
 ENGINES = ("auto", "keras", "openvino")
 """What the parameter ``engine`` may be."""
@@ -44,6 +45,9 @@ class Plan:
         What the network computes in.
     outputs : tuple of Output
         The parts of a record, in order.
+    saved : SavedNetwork or None, default=None
+        What gives the record, instead of the backbone. ``weights_id`` has its digest: what comes from a file is no
+        record of the published network that the file names.
     """
 
     backbone: Backbone
@@ -54,6 +58,7 @@ class Plan:
     resize: str
     precision: str
     outputs: tuple[Output, ...]
+    saved: SavedNetwork | None = None
 
     @property
     def network(self) -> str:

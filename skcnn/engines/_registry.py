@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from pathlib import Path
 
 from skcnn._keras import check_not_forked, note_start
@@ -12,10 +13,13 @@ from skcnn.engines._engine import Engine
 from skcnn.engines._keras_engine import KerasEngine
 from skcnn.engines._openvino_engine import OpenVINOEngine
 from skcnn.engines._plan import Plan
+from skcnn.engines._saved_network import SavedNetwork
 
 _Key = tuple[str, str, str]
 
 _engines: dict[_Key, Engine | AutoEngine] = {}
+#: Networks of saved files that cannot run here.
+_unusable: set[_Key] = set()
 _locks: dict[str, threading.RLock] = {}
 _build_locks: dict[str, threading.RLock] = {}
 _registry_lock = threading.Lock()
@@ -39,6 +43,8 @@ def get_engine(plan: Plan, name: str, folder: Path, n_images: int) -> Engine:
     n_images : int
         Number of images to run; ``"auto"`` decides by it whether an export pays off.
     """
+    if plan.saved is not None and (saved := get_saved_engine(plan.saved, "features")) is not None:
+        return saved
     check_not_forked()  # a network that was compiled before the fork is there, and would hang
     # Not the network's lock: workers that are threads of this process get their engine while their caller holds that.
     with _registry_lock:
@@ -51,10 +57,57 @@ def get_engine(plan: Plan, name: str, folder: Path, n_images: int) -> Engine:
         return engine.choose(n_images) if isinstance(engine, AutoEngine) else engine
 
 
+def get_saved_engine(saved: SavedNetwork, part: str) -> Engine | None:
+    """Return the compiled network of a saved file, shared as those of plans are.
+
+    Parameters
+    ----------
+    saved : SavedNetwork
+    part : {"features", "outputs"}
+        What it is to give.
+
+    Returns
+    -------
+    Engine or None
+        None if it does not give this, or cannot run here.
+
+    Warns
+    -----
+    UserWarning
+        If it cannot run here; the message says why. Once per network.
+    """
+    if not saved.gives(part):
+        return None
+    check_not_forked()
+    with _registry_lock:
+        lock = _build_locks.setdefault(saved.digest, threading.RLock())
+    with lock:
+        key = (saved.digest, "float32", part)
+        if key in _unusable:
+            return None
+        engine = _engines.get(key)
+        if engine is None:
+            note_start()
+            try:
+                engine = _engines[key] = saved.build(part)
+            except (ImportError, ValueError) as error:
+                _unusable.add(key)
+                warnings.warn(
+                    f"The program of a saved file is not used: {str(error).rstrip('.')}. Keras runs the network "
+                    "instead, which takes longer. skcnn.load(path, program=False) avoids this warning.",
+                    UserWarning,
+                    stacklevel=2,
+                )
+                return None
+        assert isinstance(engine, Engine)
+        return engine
+
+
 def clear_engines() -> None:
     """Forget all compiled networks of this process. Those in use elsewhere are freed after their use."""
     with _registry_lock:
         _engines.clear()
+        _unusable.clear()
 
 
 def _make(plan: Plan, name: str, folder: Path) -> Engine | AutoEngine:

@@ -1,4 +1,4 @@
-"""Rows that come in batches, several times: what a first pass measures, and which rows a bag draws.
+"""Rows that come in batches, several times: what a first pass measures, and which rows each bag draws.
 
 References
 ----------

@@ -5,6 +5,6 @@ stay outside: how images are to be resized is written in the file.
 """
 
 from skcnn.exporting._bottleneck import bottleneck_features
-from skcnn.exporting._export import export, make_program
+from skcnn.exporting._export import export, make_program, program_runtime
 
-__all__ = ["bottleneck_features", "export", "make_program"]
+__all__ = ["bottleneck_features", "export", "make_program", "program_runtime"]

@@ -15,6 +15,7 @@ import numpy as np
 from skcnn import __version__
 from skcnn._files import replacing
 from skcnn._keras import pinned
+from skcnn.exporting._bottleneck import bottleneck_features
 from skcnn.exporting._formats import WRITERS, parted_onnx, write_onnx, write_openvino_ir
 from skcnn.exporting._generator import generation_of
 from skcnn.exporting._graph import Prediction, prediction_of
@@ -139,12 +140,31 @@ def make_program(estimator: Any) -> dict[str, bytes]:
             f"{type(estimator).__name__} predicts several classes per image, and a program predicts one. skcnn.export "
             "writes its probabilities."
         )
-    about = _about(estimator, prediction)
-    model = prediction.model
-    if (training_features := getattr(estimator, "training_features_", None)) is not None:
-        model = prediction.with_distance(training_features).model
+    try:
+        members, program = _program_of(estimator, prediction)
+    except ProgramError as error:
+        # OpenVINO does not compile a few small graphs with features beside the outputs, such as two calibrated classes.
+        if prediction.feature_shapes is None:
+            raise _no_program(estimator, error) from error
+        prediction = prediction._replace(feature_shapes=None)
+        try:
+            members, program = _program_of(estimator, prediction)
+        except ProgramError as other:
+            raise _no_program(estimator, other) from other
+    _check(estimator, prediction, program.predict if prediction.classes is None else program.predict_proba)
+    if prediction.feature_shapes is not None:
+        _check_features(estimator, prediction, program)
+    return members
+
+
+def _program_of(estimator: Any, prediction: Prediction) -> tuple[dict[str, bytes], Program]:
+    """Return the members of a program, and the program; raise ProgramError if they are none that runs here."""
+    about, training_features = _about(estimator, prediction), getattr(estimator, "training_features_", None)
+    if training_features is not None:
         about["training_distances"] = training_features.quantiles.tolist()
-    runtime = _runtime()
+    if prediction.feature_shapes is not None:
+        about["features"] = prediction.feature_shapes
+    model, runtime = prediction.with_more(training_features).model, program_runtime()
     with tempfile.TemporaryDirectory() as folder, pinned():
         if runtime == "openvino":
             write_openvino_ir(model, Path(folder, "network.xml"), {})
@@ -153,18 +173,26 @@ def make_program(estimator: Any) -> dict[str, bytes]:
             write_onnx(model, Path(folder, "network.onnx"), {})
             contents = parted_onnx(Path(folder, "network.onnx"))
     members = dict(zip(MEMBERS[runtime], [json.dumps(about).encode(), *contents], strict=True))
-    try:
-        program = Program(members)
-    except ProgramError as error:
-        raise TypeError(
-            f"{type(estimator).__name__} has no program for {runtime}: {error}. Save it without, or skcnn.export it."
-        ) from error
-    _check(estimator, prediction, program.predict if prediction.classes is None else program.predict_proba)
-    return members
+    return members, Program(members)
 
 
-def _runtime() -> str:
-    """Return what a program is made for: OpenVINO, or else ONNX Runtime."""
+def _no_program(estimator: Any, error: ProgramError) -> TypeError:
+    name = type(estimator).__name__
+    return TypeError(f"{name} has no program for {program_runtime()}: {error}. Save it without, or skcnn.export it.")
+
+
+def program_runtime() -> str:
+    """Return what a program is made for on this machine: OpenVINO, or else ONNX Runtime.
+
+    Returns
+    -------
+    {"openvino", "onnxruntime"}
+
+    Raises
+    ------
+    ImportError
+        If neither OpenVINO nor what makes a program for ONNX Runtime is installed; the message names the extras.
+    """
     if find_spec("openvino") is not None:
         return "openvino"
     if missing := [package for package in ("onnx", "tf2onnx", "onnxruntime") if find_spec(package) is None]:
@@ -188,7 +216,7 @@ def _about(estimator: Any, prediction: Prediction) -> dict[str, Any]:
 
 def _check(estimator: Any, prediction: Prediction, run: Callable[[np.ndarray], Any]) -> None:
     """See that the graph gives what the estimator gives, on images of noise."""
-    pixels = np.random.default_rng(0).integers(0, 256, (4, *prediction.image_size, 3), np.uint8)
+    pixels = _noise(prediction)
     images = _as_input(estimator, pixels)
     method = estimator.predict_proba if prediction.output == "probabilities" else estimator.predict
     expected = np.asarray(method(images), np.float64).reshape(len(pixels), -1)
@@ -202,6 +230,22 @@ def _check(estimator: Any, prediction: Prediction, run: Callable[[np.ndarray], A
             f"The graph of {type(estimator).__name__} does not give what it predicts: they differ by {difference:.2g}. "
             "This is a bug in skcnn: please report it with the steps of the estimator."
         )
+
+
+def _check_features(estimator: Any, prediction: Prediction, program: Program) -> None:
+    """See that a program gives the features that the estimator's network gives, on images of noise."""
+    pixels = _noise(prediction)
+    expected, found = bottleneck_features(estimator, pixels), program.engine("features").run(pixels)
+    difference = np.abs(found - expected).max() / (np.abs(expected).max() or 1.0)
+    if not difference <= TOLERANCES["float32"]:
+        raise ValueError(
+            f"The program of {type(estimator).__name__} does not give the features of its network: they differ by "
+            f"{difference:.2g}. This is a bug in skcnn: please report it with the steps of the estimator."
+        )
+
+
+def _noise(prediction: Prediction) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (4, *prediction.image_size, 3), np.uint8)
 
 
 def _as_input(estimator: Any, pixels: np.ndarray) -> Any:

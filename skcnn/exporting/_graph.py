@@ -36,6 +36,8 @@ class Prediction(NamedTuple):
         How images are resized to it.
     features : tensor
         Of ``model``: what :func:`~skcnn.exporting.bottleneck_features` gives.
+    feature_shapes : tuple of tuple of int or None
+        The parts of the features, one per layer, if ``BottleneckFeatures`` gives them, the same to all that follows.
     """
 
     model: Any
@@ -44,23 +46,38 @@ class Prediction(NamedTuple):
     image_size: tuple[int, int]
     resize: str
     features: Any
+    feature_shapes: tuple[tuple[int, ...], ...] | None
 
-    def with_distance(self, training_features: Any) -> Prediction:
-        """Return what also gives, in a column behind the others, the distance to the training set."""
+    def with_more(self, training_features: Any) -> Prediction:
+        """Return what also gives, in columns behind the others, what a program needs.
+
+        That is the distance to the training set, unless ``training_features`` are None, and then the features, if they
+        have ``feature_shapes``.
+        """
         keras = import_keras()
-        ops = keras.ops
+        with pinned():
+            columns = [self.model.outputs[0]]
+            if training_features is not None:
+                columns.append(self._distance(training_features))
+            if self.feature_shapes is not None:
+                columns.append(keras.ops.cast(self.features, "float32"))
+            if len(columns) == 1:
+                return self
+            output = keras.layers.Activation("linear", dtype="float32", name="outputs")(
+                keras.ops.concatenate(columns, axis=1)
+            )
+            return self._replace(model=keras.Model(self.model.inputs, output))
+
+    def _distance(self, training_features: Any) -> Any:
+        ops = import_keras().ops
         mean, scale = (np.asarray(values, np.float32) for values in (training_features.mean, training_features.scale))
         if self.features.shape[1:] != mean.shape:
             raise ValueError(
                 f"training_features are of {len(mean):,} features; expected the {self.features.shape[-1]:,} of the "
                 "estimator's network."
             )
-        with pinned():
-            standardised = (ops.cast(self.features, "float32") - mean) * (1 / scale)
-            distance = ops.sqrt(ops.mean(standardised * standardised, axis=1, keepdims=True))
-            output = ops.concatenate([self.model.outputs[0], distance], axis=1)
-            output = keras.layers.Activation("linear", dtype="float32", name="outputs")(output)
-            return self._replace(model=keras.Model(self.model.inputs, output))
+        standardised = (ops.cast(self.features, "float32") - mean) * (1 / scale)
+        return ops.sqrt(ops.mean(standardised * standardised, axis=1, keepdims=True))
 
 
 def prediction_of(estimator: Any) -> Prediction:
@@ -96,7 +113,7 @@ def prediction_of(estimator: Any) -> Prediction:
         output = keras.layers.Activation("linear", dtype="float32", name=name)(output)
         model = keras.Model(graph.pixels, output)
     assert graph.image_size is not None
-    return Prediction(model, name, classes, graph.image_size, graph.resize, graph.first_features)
+    return Prediction(model, name, classes, graph.image_size, graph.resize, graph.first_features, graph.feature_shapes)
 
 
 class _Features(NamedTuple):
@@ -130,6 +147,7 @@ class _Graph:
         self.image_size: tuple[int, int] | None = None
         self.resize = ""
         self.first_features: Any = None
+        self.feature_shapes: tuple[tuple[int, ...], ...] | None = None
         self._networks: dict[str, Any] = {}
 
     def _pixels_for(self, image_size: tuple[int, int], resize: str) -> Any:
@@ -177,6 +195,9 @@ class _Graph:
         identity = repr((network.backbone.identity, weights_id, transformer.layers, transformer.pooling))
         if identity not in self._networks:
             model = import_keras().Model(network.network.inputs, network.features)
+            # What follows gets the same features only from one network, in the precision of the graph.
+            is_only_one = not self._networks and transformer.precision == "float32"
+            self.feature_shapes = network.shapes if is_only_one else None
             self._networks[identity] = model(scale_pixels(pixels, network.backbone.preprocessing))
             if self.first_features is None:
                 self.first_features = self._networks[identity]
@@ -305,8 +326,9 @@ def _linked(scores: Any, link: str) -> Any:
         return _both(ops.sigmoid(scores), 2)
     if link == "softmax":
         return ops.softmax(scores, axis=-1)
-    each = ops.sigmoid(scores)
-    return each / ops.maximum(ops.sum(each, axis=-1, keepdims=True), np.finfo(np.float32).tiny)
+    # Where all of them are 0, classes are equally probable, as in scikit-learn.
+    each = ops.sigmoid(scores) + np.finfo(np.float32).tiny
+    return each / ops.sum(each, axis=-1, keepdims=True)
 
 
 def _both(probabilities: Any, n_classes: int) -> Any:

@@ -25,7 +25,7 @@ from skcnn._network_files import check_archive, check_hdf5, network_from_archive
 from skcnn._progress import progress_bar
 from skcnn.backbones import Backbone, Weights, WeightsFile, as_backbone, as_weights_file
 from skcnn.cache import FeatureCache, as_cache
-from skcnn.engines import ENGINES, PRECISIONS, Output, Plan, get_engine, network_lock
+from skcnn.engines import ENGINES, PRECISIONS, Output, Plan, SavedNetwork, get_engine, get_saved_engine, network_lock
 from skcnn.feature_extraction._extraction import Extraction, extract
 from skcnn.images import (
     RESIZE_RULES,
@@ -329,18 +329,19 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
         return tuple(Output(backbone.layer_name(layer), self.pooling) for layer in layers)
 
     def _job(self, backbone: Backbone, outputs: tuple[Output, ...]) -> Extraction:
-        cache = as_cache(self.cache)
+        cache, saved = as_cache(self.cache), self._saved_network()
         # One pass stores every layer of the table, pooled both ways; anything else is a record of its own.
         listed = tuple(Output(layer.name, pooling) for layer in backbone.layers for pooling in POOLINGS)
         plan = Plan(
             backbone=backbone,
             weights=self.weights,
-            weights_id=backbone.weights_id(self.weights, self.random_state),
+            weights_id=f"program {saved.digest}" if saved else backbone.weights_id(self.weights, self.random_state),
             random_state=self.random_state,
             image_size=backbone.image_size if self.image_size is None else as_image_size(self.image_size),
             resize=self.resize,
             precision=self.precision,
-            outputs=listed if cache is not None and set(outputs) <= set(listed) else outputs,
+            outputs=listed if cache is not None and not saved and set(outputs) <= set(listed) else outputs,
+            saved=saved,
         )
         return Extraction(
             plan=plan,
@@ -352,6 +353,18 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
             stop_at_error=self.on_error == "raise",
             n_jobs=self.n_jobs,
         )
+
+    def _saved_network(self) -> SavedNetwork | None:
+        """Return the network of the file that this was loaded from, if it runs here and is still that of this."""
+        saved, given = vars(self).get("_program") or (None, ())
+        if saved is None or given != self._of_network() or get_saved_engine(saved, "features") is None:
+            return None
+        return saved
+
+    def _of_network(self) -> tuple[Any, ...]:
+        """Return the parameters that decide the features."""
+        names = "backbone", "weights", "layers", "pooling", "image_size", "resize", "precision", "random_state"
+        return tuple(getattr(self, name) for name in names)
 
     def _find_output_shapes(self, job: Extraction, outputs: tuple[Output, ...]) -> list[tuple[int, ...]]:
         """Find out the shape of each output: from the table, from the cache, or else by building the network.
@@ -395,7 +408,7 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
 
     def __skcnn_pack__(self, members: dict[str, bytes]) -> dict[str, Any]:
         """Return the parameters that a saved file has otherwise; what they stand for goes into ``members``."""
-        stored: dict[str, Any] = {}
+        stored: dict[str, Any] = {"_program": None} if "_program" in vars(self) else {}
         if isinstance(as_cache(self.cache), FeatureCache):
             stored["cache"] = "memory"  # a directory of this machine does not belong in a model that others load
         if isinstance(self.backbone, Backbone) or (callable(self.backbone) and not is_keras_model(self.backbone)):
@@ -426,7 +439,7 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
 
     def __skcnn_unpack__(self, members: dict[str, bytes]) -> dict[str, Any]:
         """Return the parameters that :meth:`__skcnn_pack__` returned as they were."""
-        given: dict[str, Any] = {}
+        given: dict[str, Any] = {"_program": None} if "_program" in vars(self) else {}
         if self.image_size is not None:
             as_image_size(self.image_size)  # bounded, and so what is computed per image
         if isinstance(self.backbone, dict):
@@ -444,6 +457,10 @@ class BottleneckFeatures(ImageInputMixin, TransformerMixin, BaseEstimator):
         ):
             raise ValueError(f"weights={self.weights!r} are neither in the file nor the name of published ones")
         return given
+
+    def __skcnn_run_by__(self, program: SavedNetwork) -> None:
+        """Let the network of a file run instead of the backbone, as long as the parameters stay as they are."""
+        self._program = program, self._of_network()
 
     def __sklearn_is_fitted__(self) -> bool:
         """Tell scikit-learn that ``transform`` needs no ``fit``."""

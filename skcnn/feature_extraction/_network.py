@@ -23,12 +23,15 @@ class FeatureNetwork(NamedTuple):
         The features, in the order of ``get_feature_names_out``: a tensor of ``network``.
     image_size : tuple of (height, width)
         What the network takes, in pixels.
+    shapes : tuple of tuple of int
+        Of each layer's part of the features, before they are flattened.
     """
 
     backbone: Backbone
     network: Any
     features: Any
     image_size: tuple[int, int]
+    shapes: tuple[tuple[int, ...], ...]
 
 
 def feature_network(features: BottleneckFeatures) -> FeatureNetwork:
@@ -55,4 +58,4 @@ def feature_network(features: BottleneckFeatures) -> FeatureNetwork:
         tensors = [backbone.pooled_output(network, output.layer, output.pooling) for output in outputs]
         flat = [layers.Flatten()(tensor) if len(tensor.shape) > 2 else tensor for tensor in tensors]
         joined = layers.Concatenate()(flat) if len(flat) > 1 else flat[0]
-    return FeatureNetwork(backbone, network, joined, size)
+    return FeatureNetwork(backbone, network, joined, size, tuple(tuple(tensor.shape[1:]) for tensor in tensors))

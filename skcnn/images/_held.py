@@ -15,6 +15,9 @@ from skcnn._timing import same_recorder, timed
 from skcnn.images._input import Images
 from skcnn.images._source import ImageSource
 
+#: Bytes of images behind URLs that are read ahead, by the sizes of those that are held; one piece at least.
+MAX_BYTES = 2**28
+
 
 class HeldImages(Images):
     """Images which are read quicker together than one by one (of a source, or URLs): some of them are held in memory.
@@ -77,22 +80,28 @@ class HeldImages(Images):
 def fetched_ahead(images: HeldImages, rows: Iterable[int], n_rows: int) -> Iterator[int]:
     """Yield rows that are held, in order; the next ``n_rows`` are read meanwhile, in a thread of their own.
 
-    Of URLs so many rows more are read ahead as are needed to have all threads wait for them, whatever ``n_rows`` is.
+    Of URLs so many rows more are read ahead as are needed to have all threads wait for them, whatever ``n_rows`` is;
+    fewer of large images.
     """
     rest = iter(rows)
+
+    def n_ahead() -> int:
+        sizes = images.sizes()
+        return n_pieces if not sizes else max(1, min(n_pieces, MAX_BYTES * len(sizes) // max(sum(sizes) * n_rows, 1)))
+
     n_pieces = 1 if not images.has_urls else 1 + -(-2 * N_THREADS // n_rows)
     with ThreadPoolExecutor(n_pieces, thread_name_prefix="skcnn-source", initializer=same_recorder()) as threads:
         pending: deque[tuple[list[int], Future[None]]] = deque()
         try:
             while True:
-                while len(pending) < n_pieces and (piece := list(islice(rest, n_rows))):
+                while len(pending) < n_ahead() and (piece := list(islice(rest, n_rows))):
                     pending.append((piece, threads.submit(images.fetch, piece)))
                 if not pending:
                     return
                 piece, reading = pending.popleft()
                 with timed("wait"):
                     reading.result()
-                if following := list(islice(rest, n_rows)):
+                if len(pending) < n_ahead() and (following := list(islice(rest, n_rows))):
                     pending.append((following, threads.submit(images.fetch, following)))
                 yield from piece
         finally:

@@ -31,6 +31,7 @@ class ImageSource(ABC):
     --------
     skcnn.datasets.TFRecordImages, skcnn.datasets.TarImages, skcnn.datasets.ParquetImages : Images in shards.
     skcnn.datasets.QueryImages : Images in a database.
+    RemoteImages : Images in an object store, one object per image.
 
     Notes
     -----

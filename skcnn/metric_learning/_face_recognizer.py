@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -20,16 +20,14 @@ from skcnn._labels import as_label, as_labels
 from skcnn.metric_learning._embedding import learns, vectors_of
 from skcnn.metric_learning._gallery import Gallery, Store, StoredGallery, as_array
 from skcnn.metric_learning._identities import IdentityEstimator, checked_identities
-from skcnn.metric_learning._space import Space, unit
+from skcnn.metric_learning._nearest import distances_to_images, distances_to_people, least, nearest_people
+from skcnn.metric_learning._space import Space
 from skcnn.metrics import threshold_at_far
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 METHODS = ("nearest", "mean", "knn")
-
-#: Distances that are computed at once: 64 MB.
-_AT_ONCE = 2**24
 
 _N_RESAMPLES = 1000
 
@@ -314,7 +312,8 @@ class FaceRecognizer(IdentityEstimator):
             If a row has no image.
         """
         check_is_fitted(self)
-        return np.concatenate([self.threshold_ - part for _, part in self._distances(self._projected(X))])
+        parts = distances_to_people(self._somebody(), self._space, self._projected(X), self.method)
+        return np.concatenate([self.threshold_ - part for _, part in parts])
 
     def who_is_it(self, image: Any) -> Identification:
         """Return who one image is of, and how far that person is.
@@ -373,7 +372,8 @@ class FaceRecognizer(IdentityEstimator):
         count = self.n_neighbors if n_neighbors is None else n_neighbors
         if not isinstance(count, Integral) or isinstance(count, bool) or count < 1:
             raise ValueError(f"n_neighbors={count!r}; expected an int >= 1")
-        parts = [_nearest(part, int(count)) for part in self._template_distances(self._projected(X))]
+        of_images = distances_to_images(self._somebody(), self._space, self._projected(X))
+        parts = [least(part, int(count)) for part in of_images]
         distances, indices = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         return (distances, indices) if return_distance else indices
 
@@ -455,7 +455,7 @@ class FaceRecognizer(IdentityEstimator):
         distance, people = [], []
         for fold in self._folds(X, vectors, codes, names):
             others = Gallery(fold.others.astype(np.float32), list(fold.other_codes))
-            for rows, part in _least_distances(others, fold.space, fold.held_out, self.method):
+            for rows, part in distances_to_people(others, fold.space, fold.held_out, self.method):
                 distance.append(part.min(axis=1))
                 people.append(fold.held_out_codes[rows])
         nearest, person = np.concatenate(distance).astype(np.float64), np.concatenate(people)
@@ -478,35 +478,11 @@ class FaceRecognizer(IdentityEstimator):
 
     def _answers(self, projected: np.ndarray) -> list[Identification]:
         """Return who is nearest, if near enough."""
-        gallery = self._enrolled()
+        gallery = self._somebody()
         return [
             Identification(gallery.name(code) if distance <= self.threshold_ else self.unknown, distance)
-            for code, distance in self._best(gallery, projected)
+            for code, distance in nearest_people(gallery, self._space, projected, self.method, int(self.n_neighbors))
         ]
-
-    def _best(self, gallery: Gallery, projected: np.ndarray) -> Iterator[tuple[int, float]]:
-        """Yield the code of the identity that each image is nearest to by the method, and its distance."""
-        if self.method != "knn":
-            for _, part in self._distances(projected):
-                codes = part.argmin(axis=1)
-                yield from zip(codes.tolist(), part[np.arange(len(part)), codes].tolist(), strict=True)
-            return
-        for part in self._template_distances(projected):
-            for distances, indices in zip(*_nearest(part, int(self.n_neighbors)), strict=True):
-                votes = gallery.codes[indices]
-                counts = np.bincount(votes)
-                # Of several with as many votes, the one with the nearest image.
-                place = int(np.argmax(counts[votes] == counts.max()))
-                yield int(votes[place]), float(distances[place])
-
-    def _distances(self, projected: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-        """Yield distances to identities, (n, n_identities), some images at a time."""
-        return _least_distances(self._somebody(), self._space, projected, self.method)
-
-    def _template_distances(self, projected: np.ndarray) -> Iterator[np.ndarray]:
-        """Yield distances to enrolled images, (n, n_templates), some images at a time."""
-        gallery = self._somebody()
-        return (part for _, part in _distances_to(self._space, projected, gallery.vectors, gallery.squared))
 
     def _somebody(self) -> Gallery:
         gallery = self._enrolled()
@@ -544,34 +520,3 @@ class FaceRecognizer(IdentityEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         """Return whether there is a threshold, for scikit-learn."""
         return hasattr(self, "threshold_")
-
-
-def _least_distances(
-    gallery: Gallery, space: Space, projected: np.ndarray, method: str
-) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield the distances of images to identities, (n, n_identities), some images at a time."""
-    if method == "mean":
-        means = gallery.means()
-        yield from _distances_to(space, projected, unit(means) if space.metric == "cosine" else means, None)
-        return
-    for rows, part in _distances_to(space, projected, gallery.vectors, gallery.squared):
-        yield rows, gallery.least(part)
-
-
-def _distances_to(
-    space: Space, projected: np.ndarray, vectors: np.ndarray | None, squared: np.ndarray | None
-) -> Iterator[tuple[slice, np.ndarray]]:
-    assert vectors is not None
-    step = max(1, _AT_ONCE // len(vectors))
-    for start in range(0, len(projected), step):
-        rows = slice(start, start + step)
-        yield rows, space.all_distances(projected[rows].astype(np.float32), vectors, squared)
-
-
-def _nearest(distances: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the least distances of each row and their places, ascending."""
-    count = min(count, distances.shape[1])
-    places = np.argpartition(distances, count - 1, axis=1)[:, :count]
-    found = np.take_along_axis(distances, places, axis=1)
-    order = np.argsort(found, axis=1, kind="stable")
-    return np.take_along_axis(found, order, axis=1), np.take_along_axis(places, order, axis=1)

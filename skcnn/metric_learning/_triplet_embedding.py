@@ -19,29 +19,14 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skcnn._image_input import ImageInputMixin
-from skcnn._training import (
-    SCHEDULES,
-    Phase,
-    Progress,
-    Run,
-    Settings,
-    Stage,
-    Weights,
-    as_optimizer,
-    check_unfreeze,
-    classes_by_images,
-    image_reader,
-    keras_as_data,
-    keras_from_data,
-    train,
-)
+from skcnn._training import SCHEDULES, Progress, Weights, keras_as_data, keras_from_data
 from skcnn.backbones import as_backbone
-from skcnn.cache import ActivationCache, activation_cache, as_cache
-from skcnn.feature_extraction import Activations, BottleneckFeatures
-from skcnn.images import RESIZE_RULES, Images, as_image_size, fetched_once, warn_if_shrunk
+from skcnn.feature_extraction import BottleneckFeatures
+from skcnn.images import RESIZE_RULES, as_image_size, fetched_once, warn_if_shrunk
 from skcnn.metric_learning._identities import checked_identities
-from skcnn.metric_learning._losses import LOSSES, MININGS, make_loss, spread
-from skcnn.metric_learning._network import Base, Design, apply_head, initial_head
+from skcnn.metric_learning._losses import LOSSES, MININGS
+from skcnn.metric_learning._network import Design, apply_head, initial_head
+from skcnn.metric_learning._phases import Examples, check_people, train_embedding
 from skcnn.metrics import identity_pairs
 
 if TYPE_CHECKING:
@@ -297,9 +282,10 @@ class TripletEmbedding(ImageInputMixin, ClassNamePrefixFeaturesOutMixin, Transfo
                 warn_if_shrunk(images, design.image_size, design.backbone.name)
             features = self._extractor(self.on_error).transform(images)
             rows = np.flatnonzero(~np.isnan(features).all(axis=1))
-            self._check_people(codes[rows])
+            check_people(codes[rows], int(self.identities_per_batch))
             progress = Progress(weights={"head": initial_head(features[rows], design.n_components, self._seed)})
-            self._train(images, features, codes, rows, design, progress)
+            examples = Examples(images, features, codes, rows)
+            train_embedding(self, examples, design, self._extractor("nan"), self._seed, progress)
             self._weights, self._history = progress.weights, progress.history
             self._form, self.n_identities_, self.n_iter_ = self._shape(design), len(names), len(progress.history)
             self._token = uuid.uuid4().hex
@@ -391,106 +377,6 @@ class TripletEmbedding(ImageInputMixin, ClassNamePrefixFeaturesOutMixin, Transfo
     @property
     def _n_features_out(self) -> int:
         return len(self._weights["head"][1])
-
-    def _train(
-        self,
-        images: Images,
-        features: np.ndarray,
-        codes: np.ndarray,
-        rows: np.ndarray,
-        design: Design,
-        progress: Progress,
-    ) -> None:
-        """Train from first weights, in the phases that have an epoch, and update ``progress``."""
-        phases = [
-            Phase("head", int(self.head_epochs), float(self.head_learning_rate), None),
-            Phase("fine", int(self.epochs), float(self.learning_rate), check_unfreeze(self.unfreeze)),
-        ]
-        phases = [phase for phase in phases if phase.epochs and (phase.name == "head" or phase.unfreeze is not None)]
-        if not phases:
-            return
-        loss = make_loss(self.loss, self.mining, float(self.margin))
-        compiled = (self.loss, self.mining, float(self.margin), as_optimizer(self.optimizer)[1])
-
-        def driver(model: Any, fit: Callable[[Any], dict[str, Any]]) -> None:
-            if not model.compiled:
-                model.compile(optimizer=as_optimizer(self.optimizer)[0], loss=loss, metrics=[spread])
-            fit(model)
-
-        def examples(read: Callable[[np.ndarray], np.ndarray]) -> Callable[..., Any]:
-            return lambda rows, generator: (read(rows), codes[rows], np.ones(len(rows), np.float32))
-
-        def stage(phase: Phase) -> Stage:
-            if phase.unfreeze is None:
-                return Stage(
-                    lambda: design.head_graph(features.shape[1], compiled),
-                    examples(features.__getitem__),
-                    dict,
-                    ["head"],
-                    lambda weights: design.plain(weights.get("base"), weights["head"]),
-                )
-            base = design.build_base()
-            if not design.opens(base, phase.unfreeze):
-                raise ValueError(
-                    f"unfreeze={self.unfreeze!r} opens no layer up to layer={design.layer!r}; expected earlier layers, "
-                    "or epochs=0."
-                )
-            first, read = list(base.model.get_weights()), self._prefix_reader(images, design, base, phase.unfreeze)
-            on_pixels = read is None
-            if read is None:
-                read = image_reader(images, design.image_size, self.resize, self.max_pixels)
-            return Stage(
-                lambda: design.open_graph(phase.unfreeze, compiled, on_pixels=on_pixels),
-                examples(read),
-                lambda: {"base": first},
-                ["base", "head"],
-                lambda weights: design.plain(weights.get("base"), weights["head"]),
-            )
-
-        n_people, n_images = int(self.identities_per_batch), int(self.images_per_identity)
-        settings = Settings(
-            driver=driver,
-            schedule=self.learning_rate_schedule,
-            patience=1,
-            batch_size=n_people * n_images,
-            seed=self._seed,
-            verbose=self.verbose,
-        )
-        run = Run(
-            stage,
-            rows,
-            None,
-            settings,
-            sampler=lambda rows, batch_size: classes_by_images(rows, codes[rows], n_people, n_images),
-        )
-        train(run, progress, phases)
-
-    def _prefix_reader(
-        self, images: Images, design: Design, base: Base, unfreeze: Any
-    ) -> Callable[[np.ndarray], np.ndarray] | None:
-        """Return what reads the output of the frozen layers, computed once per image; None where none are frozen."""
-        cut = design.cut(base, unfreeze)
-        if cut is None:
-            return None
-        cache = ActivationCache() if as_cache(self.cache) is None else activation_cache()
-        activations = Activations(images, self._extractor("nan"), cut.layers, cut.n_values, cache)
-        activations.keep()
-        return activations.read
-
-    def _check_people(self, codes: np.ndarray) -> None:
-        counts = np.bincount(codes)
-        counts = counts[counts > 0]
-        if len(counts) < 2 or counts.max() < 2:
-            raise ValueError(
-                f"y has {len(counts)} identities, of which {int((counts > 1).sum())} have two images or more "
-                f"(n_samples={len(codes)}); expected at least two, and one of these."
-            )
-        if len(counts) < self.identities_per_batch:
-            warnings.warn(
-                f"y has {len(counts)} identities, fewer than identities_per_batch={self.identities_per_batch}: every "
-                "batch has all of them. What is learned of so few people hardly holds for others.",
-                stacklevel=3,
-            )
 
     def _design(self) -> Design:
         size = None if self.image_size is None else as_image_size(self.image_size)

@@ -38,13 +38,15 @@ from skcnn._training import (
     train_epoch,
     undecodable,
 )
-from skcnn.backbones import UnsavedWeights
+from skcnn.backbones import UnsavedWeights, as_backbone
 from skcnn.cache import ActivationCache, activation_cache, as_cache
+from skcnn.engines import Engine, SavedNetwork, get_saved_engine
 from skcnn.feature_extraction import Activations, BottleneckFeatures
-from skcnn.images import BadRow, Images, remembered, warn_if_shrunk
+from skcnn.images import BadRow, Images, as_image_size, remembered, warn_if_shrunk
 from skcnn.neural_network._loss import Objective
 from skcnn.neural_network._network import Design, frozen_prefix, initial_base, initial_head
 from skcnn.neural_network._recipe import (
+    CONSTRAINTS,
     Recipe,
     checkpoint_of,
     design_of,
@@ -84,6 +86,8 @@ class BaseCNN(ImageInputMixin, BaseEstimator, ABC):
     passes what that encodes (class indices, indicators or numbers) to :meth:`_fit` or :meth:`_fit_epoch`, and decodes
     :meth:`_outputs`.
     """
+
+    _parameter_constraints = CONSTRAINTS
 
     _weights: Weights
     _history: list[dict[str, Any]]
@@ -393,7 +397,34 @@ class BaseCNN(ImageInputMixin, BaseEstimator, ABC):
         """Return what the head gives for images, decoded: (n_rows, n_values), float64."""
         check_is_fitted(self)
         images = self._check_input(X, reset=False)
+        program = self._program_engine()
+        if program is not None:
+            return remembered(self, images, lambda: self._outputs_by(program, images, on_error))
         return remembered(self, images, lambda: self._objective().decode(self._computed_outputs(images, on_error)))
+
+    def _program_engine(self) -> Engine | None:
+        """Return what runs the program of the file that this was loaded from, if this is still what was saved."""
+        saved, given = vars(self).get("_program") or (None, ())
+        if saved is None or given != self._of_outputs():
+            return None
+        return get_saved_engine(saved, "outputs")
+
+    def _of_outputs(self) -> tuple[Any, ...]:
+        """Return what decides the outputs: parameters, and which fit it was."""
+        names = "backbone", "weights", "pooling", "image_size", "resize", "precision", "hidden_layer_sizes", "loss"
+        return (*(getattr(self, name) for name in names), self._token)
+
+    def _outputs_by(self, program: Engine, images: Images, on_error: str) -> np.ndarray:
+        """Return what a program gives for images, as :meth:`_outputs` does."""
+        size = as_backbone(self.backbone).image_size if self.image_size is None else as_image_size(self.image_size)
+        outputs = np.full((len(images), *program.output_shapes[0]), np.nan)
+        batches = batches_of_images(images, size, self.batch_size, self.resize, self.max_pixels, on_error)
+        for rows, pixels in batches:
+            outputs[rows] = program.run(pixels)
+        scaling = self._scaling()
+        if scaling is None:  # probabilities, in float32
+            return np.asarray(outputs / outputs.sum(axis=1, keepdims=True))
+        return (outputs - scaling[1]) / scaling[0]
 
     def _computed_outputs(self, images: Images, on_error: str) -> np.ndarray:
         design = self._design()
@@ -467,12 +498,18 @@ class BaseCNN(ImageInputMixin, BaseEstimator, ABC):
 
     def __skcnn_pack__(self, members: dict[str, bytes]) -> dict[str, Any]:
         """Return the parameters that a saved file has otherwise; what they stand for goes into ``members``."""
-        return pack(self.get_params(deep=False), members, is_fine_tuned="base" in getattr(self, "_weights", {}))
+        stored = pack(self.get_params(deep=False), members, is_fine_tuned="base" in getattr(self, "_weights", {}))
+        return stored | ({"_program": None} if "_program" in vars(self) else {})
 
     def __skcnn_unpack__(self, members: dict[str, bytes]) -> dict[str, Any]:
         """Return the parameters that :meth:`__skcnn_pack__` returned as they were."""
         check_sizes(self.hidden_layer_sizes, getattr(self, "_weights", {}).get("head", []))
-        return unpack(self.get_params(deep=False), members)
+        given = unpack(self.get_params(deep=False), members)
+        return given | ({"_program": None} if "_program" in vars(self) else {})
+
+    def __skcnn_run_by__(self, program: SavedNetwork) -> None:
+        """Let the program of a file run instead of Keras, as long as parameters and weights stay as they are."""
+        self._program = program, self._of_outputs()
 
     def __sklearn_is_fitted__(self) -> bool:
         """Return whether there are weights, for scikit-learn."""

@@ -4,6 +4,6 @@ A process that predicts with a program imports NumPy, Pillow and the runtime, an
 program comes from a file, and a file may come from anybody: what it holds is checked before the runtime sees it.
 """
 
-from skcnn.programs._program import MEMBERS, Program, ProgramError
+from skcnn.programs._program import MEMBERS, Program, ProgramError, ProgramNetwork
 
-__all__ = ["MEMBERS", "Program", "ProgramError"]
+__all__ = ["MEMBERS", "Program", "ProgramError", "ProgramNetwork"]

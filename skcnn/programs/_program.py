@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from skcnn.engines import Engine, ONNXRuntimeNetwork, OpenVINONetwork, read_openvino
+from skcnn.engines import Engine, ONNXRuntimeNetwork, OpenVINONetwork, SavedNetwork, read_openvino
 from skcnn.images import RESIZE_RULES, BadImageError, BadRow, as_image_size, as_images, bad_rows_frame, read_batches
-from skcnn.programs._checks import ProgramError, check_graph, check_sizes
+from skcnn.programs._checks import MAX_VALUES, ProgramError, check_graph, check_sizes
 from skcnn.programs._onnx_checks import checked_onnx
 
 #: Members of a saved file, by the runtime that runs them: what the program says of itself, its graph, its weights.
@@ -20,6 +22,7 @@ MEMBERS = {
 }
 
 _MAX_ABOUT = 2**22
+_MAX_LENGTHS = 1000
 
 
 class Program:
@@ -60,11 +63,16 @@ class Program:
             raise ProgramError(f"it has the members {', '.join(members)}; expected {expected}")
         (self.runtime,) = runtimes
         about, graph, weights = (members[name] for name in MEMBERS[self.runtime])
-        self.classes_, self.image_size, self.resize, self.training_distances_ = _parsed(about)
+        self.classes_, self.image_size, self.resize, self.training_distances_, self._features = _parsed(about)
         self._network = _NETWORKS[self.runtime](graph, weights, self.image_size)
-        n_outputs = int(np.prod(self._network.output_shapes[0])) - (self.training_distances_ is not None)
-        if self.classes_ is not None and len(self.classes_) != n_outputs:
-            raise ProgramError(f"it has {len(self.classes_)} classes and {n_outputs} probabilities")
+        # The columns of what the network gives: outputs, a distance, features.
+        n_features = sum(map(math.prod, self._features or ()))
+        n_columns = int(np.prod(self._network.output_shapes[0]))
+        self._n_outputs = n_columns - n_features - (self.training_distances_ is not None)
+        if self._n_outputs < 1:
+            raise ProgramError(f"it gives {n_columns:,} numbers per image, which are fewer than it says")
+        if self.classes_ is not None and len(self.classes_) != self._n_outputs:
+            raise ProgramError(f"it has {len(self.classes_)} classes and {self._n_outputs} probabilities")
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probabilities of the classes.
@@ -132,7 +140,7 @@ class Program:
         """
         if self.training_distances_ is None:
             raise AttributeError("This program measures no distances: save the model with training_features=X.")
-        return self._all_outputs(X)[:, -1]
+        return self._all_outputs(X)[:, self._n_outputs]
 
     def farther_than(self, distances: np.ndarray) -> np.ndarray:
         """Return which fraction of the training images is nearer, for each distance.
@@ -177,12 +185,36 @@ class Program:
         ValueError
             If the pixels are of another shape or type.
         """
-        outputs = self._network.run(pixels)
-        return (outputs, None) if self.training_distances_ is None else (outputs[:, :-1], outputs[:, -1])
+        found = self._network.run(pixels)
+        outputs = found[:, : self._n_outputs]
+        return (outputs, None) if self.training_distances_ is None else (outputs, found[:, self._n_outputs])
+
+    def engine(self, part: str) -> Engine:
+        """Return what gives a part of what the program computes, for images that are decoded and resized.
+
+        Parameters
+        ----------
+        part : {"features", "outputs"}
+            The features before the head, or what the head gives.
+
+        Returns
+        -------
+        Engine
+            Its network is that of the program.
+
+        Raises
+        ------
+        ProgramError
+            If the program does not give this part.
+        """
+        if part == "outputs":
+            return _Columns(self._network, slice(0, self._n_outputs), ((self._n_outputs,),))
+        if self._features is None:
+            raise ProgramError("it gives no features")
+        return _Columns(self._network, slice(-sum(map(math.prod, self._features)), None), self._features)
 
     def _outputs(self, X: Any) -> np.ndarray:
-        outputs = self._all_outputs(X)
-        return outputs if self.training_distances_ is None else outputs[:, :-1]
+        return self._all_outputs(X)[:, : self._n_outputs]
 
     def _all_outputs(self, X: Any) -> np.ndarray:
         images = as_images(X)
@@ -194,6 +226,47 @@ class Program:
         if bad:
             raise BadImageError(bad_rows_frame(bad), len(images))
         return outputs
+
+
+class ProgramNetwork(SavedNetwork):
+    """The program of a saved file as the network of an estimator in that file.
+
+    Parameters
+    ----------
+    members : mapping of str to bytes
+        What :class:`Program` takes; nothing is read of it before the network is needed.
+    """
+
+    def __init__(self, members: Mapping[str, bytes]):
+        self._members = dict(members)
+        content = hashlib.sha256()
+        for name, member in sorted(self._members.items()):
+            content.update(f"{name} {len(member)} ".encode() + member)
+        self.digest = content.hexdigest()
+
+    def gives(self, part: str) -> bool:
+        """Tell whether it gives a part; see :meth:`skcnn.engines.SavedNetwork.gives`."""
+        about = next((self._members[name] for name in self._members if name.endswith("about.json")), b"")
+        return part == "outputs" or b'"features": [' in about
+
+    def build(self, part: str) -> Engine:
+        """Compile it; see :meth:`skcnn.engines.SavedNetwork.build`."""
+        return Program(self._members).engine(part)
+
+
+class _Columns(Engine):
+    """Some of the numbers that a network gives per image."""
+
+    name = "program"
+
+    def __init__(self, network: Engine, columns: slice, shapes: tuple[tuple[int, ...], ...]):
+        self._network, self._columns, self.output_shapes = network, columns, shapes
+        self.batch_size = network.batch_size
+
+    def start(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
+        """Begin to run a batch; see :meth:`skcnn.engines.Engine.start`."""
+        finish = self._network.start(pixels)
+        return lambda: finish()[:, self._columns]
 
 
 def _of_openvino(graph: bytes, weights: bytes, image_size: tuple[int, int]) -> Engine:
@@ -223,8 +296,18 @@ def _cannot_run(runtime: str, error: RuntimeError) -> ProgramError:
 _NETWORKS = {"openvino": _of_openvino, "onnxruntime": _of_onnxruntime}
 
 
-def _parsed(about: bytes) -> tuple[np.ndarray | None, tuple[int, int], str, np.ndarray | None]:
-    """Return the classes, the image size, the rule of resizing, and quantiles of distances."""
+class _About(NamedTuple):
+    """What a program says of itself: the attributes of :class:`Program`, and shapes of features, if it gives these."""
+
+    classes: np.ndarray | None
+    image_size: tuple[int, int]
+    resize: str
+    training_distances: np.ndarray | None
+    features: tuple[tuple[int, ...], ...] | None
+
+
+def _parsed(about: bytes) -> _About:
+    """Return what a program says of itself."""
     try:
         if len(about) > _MAX_ABOUT:
             raise ValueError(f"it has {len(about):,} bytes; expected at most {_MAX_ABOUT:,}")
@@ -234,12 +317,13 @@ def _parsed(about: bytes) -> tuple[np.ndarray | None, tuple[int, int], str, np.n
         image_size = as_image_size((height, width))
         if resize not in RESIZE_RULES:
             raise ValueError(f"resize={resize!r}")
-        distances = values.get("training_distances")
-        return (
+        distances, features = values.get("training_distances"), values.get("features")
+        return _About(
             None if classes is None else _labels(classes),
             image_size,
             resize,
             None if distances is None else _quantiles(distances),
+            None if features is None else _shapes(features),
         )
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ProgramError(f"what it says of itself is malformed: {error}") from None
@@ -261,3 +345,13 @@ def _quantiles(values: Any) -> np.ndarray:
     if not np.isfinite(quantiles).all() or (np.diff(quantiles) < 0).any():
         raise ValueError("expected quantiles of distances that do not fall")
     return quantiles
+
+
+def _shapes(values: Any) -> tuple[tuple[int, ...], ...]:
+    """Return shapes of features: lists of whole numbers from 1 on."""
+    lengths = [length for shape in values for length in shape]
+    if not 1 <= len(lengths) <= _MAX_LENGTHS or not all(type(length) is int for length in lengths):
+        raise ValueError("expected shapes of features as lists of whole numbers")
+    if any(not 1 <= length <= MAX_VALUES for length in lengths):
+        raise ValueError("expected shapes of features without lengths of 0, or huge ones")
+    return tuple(map(tuple, values))

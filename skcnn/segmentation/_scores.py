@@ -56,6 +56,14 @@ def _between(places: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray, np.
     return low, np.minimum(low + 1, side - 1), (places - low).astype(np.float32)
 
 
+def whole_of(scores: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """Return scores of a resized image as those of the upright one, (height, width, n_classes), float32."""
+    found = np.empty((*geometry.original, scores.shape[2]), np.float32)
+    for rows, values in strips_of(scores, geometry):
+        found[rows] = values
+    return found
+
+
 def mask_of(scores: np.ndarray, geometry: Geometry, classes: np.ndarray) -> np.ndarray:
     """Return the labels of the highest scores, (height, width) uint8; 255 for pixels that were cut off."""
     labels = np.empty(geometry.original, np.uint8)

@@ -26,9 +26,10 @@ from skcnn.images import (
 )
 from skcnn.metrics import mask_iou
 from skcnn.segmentation._base import BaseSegmenter
+from skcnn.segmentation._class_weights import class_weights
 from skcnn.segmentation._heads import FCN_MAPS, FCNHead, UNetHead
 from skcnn.segmentation._losses import LOSSES, mask_loss
-from skcnn.segmentation._scores import mask_of, probabilities_of, strips_of
+from skcnn.segmentation._scores import mask_of, probabilities_of, whole_of
 from skcnn.segmentation._windows import cut_windows, windows_of
 
 if TYPE_CHECKING:
@@ -353,13 +354,13 @@ class CNNSegmenter(BaseSegmenter):
         found = np.empty(len(images), object)
         if not self._has_windows:
             for row, scores in self._scores(images):
-                found[row] = _whole(scores, self._geometry(sizes[row]))
+                found[row] = whole_of(scores, self._geometry(sizes[row]))
             return found
         for row, size, parts in self._parts(images, sizes):
             scores = np.empty((*size, len(self.classes_)), np.float32)
             for place, values in parts:
                 scores[place] = values
-            found[row] = _whole(scores, Geometry.of_resize(_pair(sizes[row]), size))
+            found[row] = whole_of(scores, Geometry.of_resize(_pair(sizes[row]), size))
         return found
 
     def score(self, X: Any, y: Any) -> float:
@@ -423,25 +424,7 @@ class CNNSegmenter(BaseSegmenter):
             )
 
     def _learn_class_weight(self, n_pixels: np.ndarray) -> None:
-        labels = self.classes_.tolist()
-        weights = np.ones(len(labels))
-        if self.class_weight == "balanced":
-            if not n_pixels.all():
-                missing = labels[int(np.flatnonzero(n_pixels == 0)[0])]
-                raise ValueError(
-                    f"class_weight='balanced', and y has no pixel of class {missing}; give a dict instead."
-                )
-            weights = n_pixels.sum() / (len(labels) * n_pixels)
-        elif isinstance(self.class_weight, Mapping):
-            unknown = [label for label in self.class_weight if label not in labels]
-            given: list[Any] = [self.class_weight.get(label, 1.0) for label in labels]
-            if unknown or not all(isinstance(value, Real) and 0 <= float(value) < np.inf for value in given):
-                raise ValueError(
-                    f"class_weight={self.class_weight!r}; expected numbers >= 0 by label, of "
-                    f"{listing(map(str, labels))}"
-                )
-            weights = np.array(given, float)
-        self.class_weight_ = weights
+        self.class_weight_ = class_weights(self.class_weight, self.classes_.tolist(), n_pixels)
 
     def _objective(self) -> Objective:
         names = tuple(name.strip() for name in self.loss.split("+"))
@@ -525,11 +508,3 @@ class CNNSegmenter(BaseSegmenter):
 
 def _pair(size: np.ndarray) -> tuple[int, int]:
     return int(size[0]), int(size[1])
-
-
-def _whole(scores: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """Return probabilities of the upright image."""
-    found = np.empty((*geometry.original, scores.shape[2]), np.float32)
-    for rows, values in strips_of(scores, geometry):
-        found[rows] = values
-    return found

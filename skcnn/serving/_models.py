@@ -185,7 +185,7 @@ def _predictor_of(path: Path) -> Predictor:
         reason = f"its program is not used: {error}"
     except (ImportError, TypeError, ValueError) as error:
         reason = str(error)
-    return EstimatorPredictor(load(path), f"served by the estimator, not by a program: {reason}")
+    return EstimatorPredictor(load(path, program=False), f"served by the estimator, not by a program: {reason}")
 
 
 def _version_of(path: Path) -> str:

@@ -6,7 +6,6 @@ import pytest
 from colour_features import MeanColour
 from PIL import Image
 
-from skcnn.cli import main
 from skcnn.datasets import load_digit_images
 from skcnn.distributed import extract_parts, load_features
 from skcnn.images import BadImageError, RemoteImages
@@ -141,30 +140,3 @@ def test_where_there_are_no_objects_a_part_is_renamed(digits, tmp_path, monkeypa
     with pytest.raises(OSError, match="no space left"):
         extract_parts(digits[0], MeanColour(), url, rows_per_part=20)
     assert len(list((tmp_path / "features").iterdir())) == 3
-
-
-def test_the_command(digits, s3, urls, monkeypatch, tmp_path, capsys):
-    # Credentials as the command takes them: from the environment.
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3.options["endpoint_url"])
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    table = tmp_path / "images.csv"
-    table.write_text("path,label\n" + "".join(f"{url},{label}\n" for url, label in zip(urls, digits[1], strict=False)))
-    command = ["extract", str(table), "-o", "s3://bucket/by/command/", "--rows-per-part", "8", "--quiet"]
-    options = ["--backbone", "ResNet20", "--engine", "keras"]
-    assert main([*command, *options]) == 0
-    assert "s3://bucket/by/command/: 20 images, 64 features in 3 parts" in capsys.readouterr().out
-    features = load_features("s3://bucket/by/command")
-    assert features.shape == (20, 64)
-    assert features.labels().tolist() == digits[1][:20].tolist()
-    monkeypatch.chdir(tmp_path)
-    table.write_text(table.read_text() + "s3://bucket/gone.png,3\n")
-    command[3] = "s3://bucket/other"
-    assert main([*command, *options, "--skip-bad"]) == 0
-    assert "bad_images.csv" in capsys.readouterr().err
-    assert (
-        (tmp_path / "bad_images.csv")
-        .read_text()
-        .splitlines()[1]
-        .startswith("s3://bucket/gone.png,the store has no such")
-    )

@@ -13,8 +13,17 @@ from PIL import Image
 
 from skcnn._stores import _tries
 from skcnn.cache import FeatureCache
-from skcnn.images import HeldImages, RemoteImages, as_images, check_images, image_sizes, read_batches
-from skcnn.images._once import fetched_once
+from skcnn.images import (
+    HeldImages,
+    RemoteImages,
+    _held,
+    as_images,
+    check_images,
+    fetched_once,
+    image_sizes,
+    read_batches,
+)
+from skcnn.images._held import fetched_ahead
 
 pytest.importorskip("aiohttp", reason="the extra `remote` is not installed")
 
@@ -99,19 +108,18 @@ def test_what_cannot_pass_is_tried_once(status, reason, store):
 def test_a_hang_ends_within_the_timeout(fault, store):
     timeout = 0.2
     store.always["2.png"] = fault
-    source = RemoteImages(urls_of(store, 6), timeout=timeout)
     start = time.monotonic()
-    contents = source.read_many(range(6))
+    (content,) = RemoteImages([store.url("2.png")], timeout=timeout).read_many([0])
     # Three tries; whatever else this machine does, not the half minute that the server would hang.
     assert time.monotonic() - start < 3 * timeout + 10
-    assert isinstance(contents[2], TimeoutError)
-    assert str(contents[2]) == "the store is silent for 0.2 s (3 tries)"
-    assert [contents[row] for row in (0, 1, 3, 4, 5)] == [png(row) for row in (0, 1, 3, 4, 5)]
+    assert isinstance(content, TimeoutError)
+    assert str(content) == "the store is silent for 0.2 s (3 tries)"
+    assert store.n_gets["2.png"] == 3
 
 
 def test_a_hang_that_passes(store):
     store.faults["2.png"].append("hang")
-    assert reds(RemoteImages(urls_of(store, 6), timeout=0.2)) == list(range(6))
+    assert reds(RemoteImages(urls_of(store, 6), timeout=1)) == list(range(6))
 
 
 def test_whatever_goes_wrong_no_row_is_lost(store):
@@ -142,6 +150,28 @@ def test_urls_in_a_list_are_fetched_together(store):
     store.meet = threading.Barrier(32)
     assert reds(urls_of(store, 32)) == list(range(32))
     assert image_sizes(urls_of(store, 32)).tolist() == [[8, 8]] * 32
+
+
+def test_fewer_large_images_are_read_ahead(store, monkeypatch):
+    def most_ahead():
+        images, most = HeldImages(as_images(urls_of(store))), 0
+        for number, row in enumerate(fetched_ahead(images, range(40), 4)):
+            most = max(most, sum(store.n_gets.values()) - number)
+            images.release(row)
+        return most
+
+    assert most_ahead() > 20
+    store.n_gets.clear()
+    # All pieces that are begun before the sizes of any are known are read; after these one at a time.
+    monkeypatch.setattr(_held, "MAX_BYTES", 5 * len(png(0)))
+    images = HeldImages(as_images(urls_of(store)))
+    images.fetch([0])
+    ahead = fetched_ahead(images, range(40), 4)
+    for number, row in enumerate(ahead):
+        assert sum(store.n_gets.values()) <= number + 1 + 8
+        if number:
+            images.release(row)
+    assert number == 39
 
 
 def test_rows_of_all_kinds(store, tmp_path):
@@ -242,20 +272,24 @@ def test_a_store_that_is_not_there(monkeypatch):
     assert "3 tries" in reason
 
 
-def test_obstore(store, monkeypatch):
+@pytest.mark.parametrize("library", ["s3fs", "obstore"])
+def test_clients_of_s3(library, store, monkeypatch):
     """What is registered with fsspec is used, with the same time limits, tries and reasons."""
-    obstore = pytest.importorskip("obstore.fsspec")
+    module = pytest.importorskip("obstore.fsspec" if library == "obstore" else library)
     from fsspec.registry import _registry
 
-    monkeypatch.setitem(_registry, "s3", None)  # what was there comes back
-    obstore.register("s3")
+    options = {"key": "a", "secret": "b", "endpoint_url": store.url("").rstrip("/")}
+    monkeypatch.setitem(_registry, "s3", getattr(module, "S3FileSystem", None))  # what was there comes back
+    if library == "obstore":
+        module.register("s3")
+        options = {"endpoint": options["endpoint_url"], "access_key_id": "a", "secret_access_key": "b"}
+        options |= {"region": "us-east-1", "client_options": {"allow_http": True}}
     store.files |= {f"bucket/{row}": png(row) for row in range(8)}
     store.faults["bucket/1"].extend([503, "cut"])
     store.always |= {"bucket/2": 403, "bucket/4": 503, "bucket/5": "hang", "bucket/6": "cut", "bucket/7": "reset"}
-    options = {"endpoint": store.url("").rstrip("/"), "access_key_id": "a", "secret_access_key": "b"}
-    options |= {"region": "us-east-1", "client_options": {"allow_http": True}}
     urls = [f"s3://bucket/{name}" for name in (*range(8), "gone")]
-    contents = RemoteImages(urls, storage_options=options, timeout=0.2).read_many(range(9))
+    contents = RemoteImages(urls, storage_options=options).read_many([0, 1, 2, 3, 4, 6, 7, 8])
+    contents[5:5] = RemoteImages(urls, storage_options=options, timeout=0.2).read_many([5])
     assert [contents[row] for row in (0, 1, 3)] == [png(0), png(1), png(3)]
     assert [str(contents[row]).split(":")[0] for row in (2, 4, 5, 6, 7, 8)] == [
         "the store refuses access (403)",

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 import skcnn
 from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.images import BadImageError, BadImageWarning
-from skcnn.metric_learning import FaceVerifier, TripletEmbedding
+from skcnn.metric_learning import FaceVerifier, TripletEmbedding, _phases
 from skcnn.metric_learning import _triplet_embedding as module
 from skcnn.metrics import identity_pairs
 from tests.toy import TOY, build_toy
@@ -78,12 +78,12 @@ def test_open_layers_are_trained_behind_those_that_run_once(textures, monkeypatc
     X, y = textures
     runs = []
 
-    class Counted(module.Activations):
+    class Counted(_phases.Activations):
         def keep(self):
             runs.append(self.n_values)
             return super().keep()
 
-    monkeypatch.setattr(module, "Activations", Counted)
+    monkeypatch.setattr(_phases, "Activations", Counted)
     embedding = TripletEmbedding(TOY, **FINE).fit(X, y)
     assert runs == [8 * 8 * 6]
     assert embedding.history_["phase"].tolist() == ["fine"]
