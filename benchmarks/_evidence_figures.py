@@ -33,9 +33,9 @@ def _bars(axes: Any, found: Sequence[tuple[float, Interval]], color: str, label:
     """Draw points with intervals at heights."""
     heights = [height for height, _ in found]
     means, lows, highs = (np.array([one[part] for _, one in found]) for part in range(3))
-    axes.errorbar(
-        means, heights, xerr=[means - lows, highs - means], fmt=marker, ms=4, lw=1.1, color=color, label=label
-    )
+    # What ran in one fold has no interval, and is a point.
+    errors = np.nan_to_num([means - lows, highs - means])
+    axes.errorbar(means, heights, xerr=errors, fmt=marker, ms=4, lw=1.1, color=color, label=label)
 
 
 def draw_pairs(found: Mapping[tuple[str, str, str, str], Interval], path: Path) -> None:

@@ -94,7 +94,7 @@ def classification_rows(report: dict[str, Any], task: str) -> list[list[object]]
         accuracy = f"{first['accuracy']:.3f} ({low:.3f} to {high:.3f})"
         loss = f"{first['log_loss']:.3f} ± {NORMAL_95 * first['log_loss_error']:.3f}"
         difference = ""
-        if reference and peer.removesuffix("_again") != "skcnn_bagged":
+        if reference and peer != "skcnn_bagged":
             value, low, high = paired(reference[0]["wrong"], first["wrong"], n)
             difference = f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
         rows.append([about["title"], about["lines"], accuracy, difference, loss, *costs, len(runs)])
@@ -102,11 +102,11 @@ def classification_rows(report: dict[str, Any], task: str) -> list[list[object]]
 
 
 #: Of the tasks that are not classification: the metrics of a run and their titles.
-METRICS = {"bccd": {"ap50": "AP50", "ap": "AP"}, "pets370": {"mean_iou": "mean IoU"}}
+METRICS = {"pets370": {"mean_iou": "mean IoU"}}
 
 
 def other_rows(report: dict[str, Any], task: str) -> list[list[object]]:
-    """Return a row per tool of detection or segmentation."""
+    """Return a row per tool of segmentation."""
     rows: list[list[object]] = []
     for peer, about in report["peers"].items():
         runs = runs_of(report, task, peer)

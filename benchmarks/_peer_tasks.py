@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 #: Probabilities below are taken for it, so that one image alone does not make a log-loss infinite.
 LEAST = 1e-7
@@ -95,43 +94,6 @@ class Classification(Task):
         }
 
 
-class Detection(Task):
-    """Folders of Pascal VOC; the parts get a table of boxes beside their images."""
-
-    def parts_of(self, data: Path, train: int, test: int, classes: int | None) -> dict[str, list[str]]:
-        """Take images from the official lists."""
-        lists = {
-            part: (data / "ImageSets" / "Main" / f"{part}.txt").read_text().split() for part in ("trainval", "test")
-        }
-        return {"train": drawn(lists["trainval"], train, 0)[0], "test": drawn(lists["test"], 0, test)[1]}
-
-    def copy(self, data: Path, folder: Path, names: Sequence[str]) -> None:
-        """Copy images, and write ``boxes.csv``."""
-        from skcnn.datasets import load_voc
-
-        X, y = load_voc(data, invalid="clip")
-        tables = {Path(path).stem: table for path, table in zip(X["path"], y, strict=True)}
-        (folder / "images").mkdir(parents=True)
-        for name in names:
-            shutil.copy(data / "JPEGImages" / f"{name}.jpg", folder / "images")
-        rows = [tables[name].assign(image=f"{name}.jpg") for name in names]
-        pd.concat(rows).to_csv(folder / "boxes.csv", index=False)
-
-    def score(self, folder: Path, paths: Sequence[str], predicted: np.ndarray) -> dict[str, Any]:
-        """Return average precision."""
-        from skcnn.metrics import average_precision
-
-        boxes = pd.read_csv(folder / "test" / "boxes.csv")
-        labels = sorted(boxes["label"].unique())
-        columns = ["label", "xmin", "ymin", "xmax", "ymax"]
-        true, found = np.empty(len(paths), object), np.empty(len(paths), object)
-        for row, (path, cells) in enumerate(zip(paths, predicted, strict=True)):
-            true[row] = boxes.loc[boxes["image"] == Path(path).name, columns].reset_index(drop=True)
-            found[row] = pd.DataFrame(np.reshape(cells, (-1, 6)), columns=[*columns, "score"]).astype(float)
-            found[row]["label"] = [labels[int(number)] for number in found[row]["label"]]
-        return {"ap50": average_precision(true, found, iou=0.5), "ap": average_precision(true, found)}
-
-
 class Segmentation(Task):
     """Images and masks in two folders."""
 
@@ -159,6 +121,5 @@ class Segmentation(Task):
 TASKS: dict[str, Task] = {
     "flowers5": Classification("flowers5", "classify", (20, 40)),
     "caltech30": Classification("caltech30", "classify", (10, 10)),
-    "bccd": Detection("bccd", "detect", (24, 24)),
     "pets370": Segmentation("pets370", "segment", (24, 24)),
 }

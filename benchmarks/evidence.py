@@ -123,12 +123,14 @@ def difference(
         return None
     pairs = [np.subtract(values([own[f]], metric), values([other[f]], metric)) for f in folds]
     differences = np.concatenate(pairs)
-    return interval(differences, test_per_train=test_per_train(own[folds[0]])) if len(differences) > 1 else None
+    return interval(differences, test_per_train=test_per_train(own[folds[0]]))
 
 
 def verdict(found: tuple[float, float, float], metric: str) -> str:
-    """Return whether the default head is better; "no difference shown" where the interval has 0 in it."""
+    """Return whether the default head is better; "no difference shown" where the interval has 0 in it, or none."""
     _, low, high = found
+    if np.isnan(low):
+        return "one fold"
     if low <= 0 <= high:
         return "no difference shown"
     return "better" if (low > 0) == (metric == "accuracy") else "worse"

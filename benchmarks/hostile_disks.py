@@ -32,6 +32,7 @@ from typing import Any, NamedTuple
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+import pyarrow.parquet as pq
 from PIL import Image
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
@@ -41,6 +42,7 @@ import skcnn
 from skcnn.cache import CacheWarning, FeatureCache
 from skcnn.cli import main as run_command
 from skcnn.datasets import load_digit_images
+from skcnn.distributed import load_features
 from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.neural_network import CNNClassifier
 from skcnn.report import ClassifierReport
@@ -163,6 +165,61 @@ def kills_during_training(folder: Path) -> Row:
     )
     return Row("kill -9 during training with checkpoints", n_killed, result,
                (codes, n_damaged, n_left, difference) == ([0, 0], 0, 0, 0.0) and n_killed == 10)  # fmt: skip
+
+
+PARTS = """
+from skcnn.distributed import extract_parts
+X, y = digits(1500)
+transformer = extractor(None).set_params(engine="openvino")  # a process of it starts within a second or two
+transformer.transform(np.zeros((1, 8, 8, 3), np.uint8))
+print("begins", flush=True)
+extract_parts(X, transformer, sys.argv[1], y=y, rows_per_part=10, verbose=0)
+"""
+
+
+def kills_during_parts(folder: Path) -> Row:
+    """Kill an extraction in parts; what is finished stays as it is, and the next one makes the rest."""
+    out, chance, n_killed, n_runs = folder / "parts", random.Random(3), 0, 0
+    seen: dict[str, tuple[str, int, int]] = {}
+    n_changed = n_damaged = most_left = 0
+    while n_killed < 20 and n_runs < 60:
+        n_runs += 1
+        child = Child(PARTS, out)
+        # Until the run has finished a part of its own.
+        while child.process.poll() is None and len(list(out.glob("*.parquet"))) == len(seen):
+            time.sleep(0.001)
+        n_killed += child.kill_after(chance.uniform(0, 0.02))
+        found = {path.name: state_of(path) for path in out.glob("*.parquet")}
+        n_changed += sum(found.get(name) != state for name, state in seen.items())
+        for name in found.keys() - seen.keys():
+            try:
+                n_damaged += pq.read_table(out / name, page_checksum_verification=True).num_rows != 10
+            except Exception:
+                n_damaged += 1
+        seen = found
+        if out.exists():
+            most_left = max(most_left, len(os.listdir(out)) - len(found) - 1)
+    n_before = len(seen)
+    code = Child(PARTS, out).end()
+    n_changed += sum(state_of(out / name) != state for name, state in seen.items())
+    X, y = digits(1500)
+    features = load_features(out)
+    expected = extractor(None).transform(X)
+    n_wrong = int((np.abs(features.to_numpy() - expected).max(axis=1) > 1e-4).sum())
+    n_wrong += int((features.labels() != y).sum())
+    n_left = len(os.listdir(out)) - len(list(out.glob("*.parquet"))) - 1
+    result = (
+        f"{n_before} of 150 parts finished by the killed ones; {n_changed} of these changed or made again; {n_damaged} "
+        f"half-written; {n_wrong} wrong of 1,500 rows; {n_left} temporaries left (at most {most_left} before)"
+    )
+    return Row("kill -9 of the driver during an extraction in parts", n_killed, result,
+               (code, n_changed, n_damaged, n_wrong, n_killed) == (0, 0, 0, 0, 20) and n_before > 0)  # fmt: skip
+
+
+def state_of(path: Path) -> tuple[str, int, int]:
+    """Return digest, inode and time of change of a file: another inode is another file of this name."""
+    status = path.stat()
+    return hashlib.sha256(path.read_bytes()).hexdigest(), status.st_ino, status.st_mtime_ns
 
 
 SAVE = """
@@ -414,7 +471,14 @@ def thread_set_ups(folder: Path) -> Row:
     return Row(f"threads and processes: {', '.join(wrong)}", len(wrong), result, not said)
 
 
-ROWS = (kills_during_extraction, kills_during_training, kills_during_save, full_disks, thread_set_ups)
+ROWS = (
+    kills_during_extraction,
+    kills_during_parts,
+    kills_during_training,
+    kills_during_save,
+    full_disks,
+    thread_set_ups,
+)
 
 
 def measure(only: str = "") -> list[Row]:

@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _peer_tables import show
+from _peer_tables import TROUBLES, lines_of_code, show
 from _peer_tasks import TASKS, Task
 
 HERE = Path(__file__).parent
@@ -43,7 +43,6 @@ HERE = Path(__file__).parent
 KERAS, TORCH = ("keras", "tensorflow"), ("timm", "torch")
 PEERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "skcnn_bagged": ("skcnn, default pipeline", "skcnn", ("skcnn", "openvino")),
-    "skcnn_bagged_again": ("skcnn, default pipeline, network exported before", "skcnn", ("skcnn", "openvino")),
     "skcnn_logistic": ("skcnn, LogisticRegression", "skcnn", ("skcnn", "openvino")),
     "skcnn_head": ("skcnn, CNNClassifier", "skcnn", ("skcnn", *KERAS)),
     "keras_loop": ("Keras, loop of its guide", "keras", KERAS),
@@ -56,19 +55,16 @@ PEERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "skorch_classifier": ("skorch", "torch", ("skorch", *TORCH)),
     "fastai_learner": ("fastai", "fastai", ("fastai", *TORCH)),
     "autogluon_predictor": ("AutoGluon", "autogluon", ("autogluon.multimodal", *TORCH)),
-    "detect_skcnn": ("skcnn, CNNDetector", "skcnn", ("skcnn", *KERAS)),
-    "detect_torchvision": ("torchvision, FasterRCNN", "torch", ("torchvision", *TORCH)),
     "segment_skcnn": ("skcnn, CNNSegmenter", "skcnn", ("skcnn", *KERAS)),
     "segment_smp": ("segmentation-models-pytorch, Unet", "torch", ("segmentation-models-pytorch", *TORCH)),
-    "segment_kerashub": ("KerasHub, SegFormer", "kerashub", ("keras-hub", *KERAS)),
 }
 
 #: Tools of a task; those of classification are also tried for what goes wrong.
-TOOLS = {kind: tuple(name for name in PEERS if name.startswith(kind)) for kind in ("detect", "segment")}
-CLASSIFIERS = tuple(name for name in PEERS if not name.startswith(("detect", "segment")))
+TOOLS = {"segment": tuple(name for name in PEERS if name.startswith("segment"))}
+CLASSIFIERS = tuple(name for name in PEERS if name not in TOOLS["segment"])
 
-#: What ends so is the same script once more, on a machine where it ran before: what it kept for itself is there.
-AGAIN = "_again"
+#: What is not tried: its predictions do not depend on the image.
+UNTRIED = ("embetter_pipeline",)
 
 
 def environment_of(weights: Path, folder: str) -> dict[str, str]:
@@ -136,14 +132,12 @@ def write(path: Path, report: dict[str, Any]) -> None:
 
 def note_peer(report: dict[str, Any], peer: str, python: str) -> None:
     """Note the name, versions and lines of code of a tool."""
-    from _peer_tables import lines_of_code
-
     title, environment, packages = PEERS[peer]
     report["peers"][peer] = {
         "title": title,
         "environment": environment,
         "versions": versions_of(python, packages),
-        "lines": lines_of_code((HERE / "peers" / f"{peer.removesuffix(AGAIN)}.py").read_text()),
+        "lines": lines_of_code((HERE / "peers" / f"{peer}.py").read_text()),
     }
 
 
@@ -173,11 +167,10 @@ def one_run(task: Task, peer: str, seed: int, folder: Path, weights: Path, pytho
     """Run a tool once on a task, and score its predictions."""
     out, log = folder / "out.npz", folder / "log.txt"
     out.unlink(missing_ok=True)
-    command = [python_of(peer, pythons), str(HERE / "peers" / "_child.py"), "run", peer.removesuffix(AGAIN)]
+    command = [python_of(peer, pythons), str(HERE / "peers" / "_child.py"), "run", peer]
     command += [str(folder / "train"), str(folder / "test"), str(out), str(weights.resolve()), str(seed)]
     with tempfile.TemporaryDirectory() as cache:
-        for _ in range(2 if peer.endswith(AGAIN) else 1):
-            used = measured(command, environment_of(weights, cache), log)
+        used = measured(command, environment_of(weights, cache), log)
     row: dict[str, Any] = {"task": task.name, "peer": peer, "seed": seed, **used}
     row |= {"date": datetime.date.today().isoformat(), "load": round(os.getloadavg()[0], 1)}
     if used["returncode"]:
@@ -192,11 +185,11 @@ def troubles(options: argparse.Namespace, pythons: dict[str, str]) -> None:
     """Try what goes wrong with each tool."""
     report, until = read(options.json), time.monotonic() + options.seconds
     with tempfile.TemporaryDirectory() as folder:
-        TASKS["flowers5"].lay_out(options.data, Path(folder), options.train or 12, options.test or 4, classes=3)
-        for peer in options.peers or [name for name in CLASSIFIERS if not name.endswith(AGAIN)]:
+        TASKS["flowers5"].lay_out(options.data, Path(folder), options.train or 6, options.test or 4, classes=3)
+        for peer in options.peers or [name for name in CLASSIFIERS if name not in UNTRIED]:
             python, out = python_of(peer, pythons), Path(folder) / f"{peer}.json"
             for _ in range(8):  # what kills the process ends it: then the next goes on behind it
-                if time.monotonic() > until or report["troubles"].get(peer, {}).get("search"):
+                if time.monotonic() > until or report["troubles"].get(peer, {}).keys() >= TROUBLES.keys():
                     break
                 out.write_text(json.dumps(report["troubles"].get(peer, {})))
                 command = [python, str(HERE / "peers" / "_child.py"), "troubles", peer]
@@ -204,9 +197,12 @@ def troubles(options: argparse.Namespace, pythons: dict[str, str]) -> None:
                 with tempfile.TemporaryDirectory() as cache:
                     used = measured(command, environment_of(options.weights, cache), Path(folder) / "log.txt")
                 note_peer(report, peer, python)
-                report["troubles"][peer] = json.loads(out.read_text())
+                before, now = report["troubles"].get(peer, {}), json.loads(out.read_text())
+                report["troubles"][peer] = now
                 write(options.json, report)
-                print(peer, used["returncode"], json.dumps(report["troubles"][peer]), flush=True)
+                print(peer, used["returncode"], json.dumps(now), flush=True)
+                if now == before:  # not even the import works
+                    break
 
 
 def python_of(peer: str, pythons: dict[str, str]) -> str:

@@ -30,10 +30,12 @@ from _rounds import describe, machine, table
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.feature_selection import VarianceThreshold
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 
 import skcnn
 from skcnn.backbones import get_backbone
@@ -49,7 +51,14 @@ HEADS: dict[str, list[Any]] = {
     "variance, scaler, PCA, logistic regression": [
         VarianceThreshold(), StandardScaler(), PCA(0.95), LogisticRegression(max_iter=1000),
     ],
+    "variance, SGD classifier": [
+        VarianceThreshold(), StandardScaler(), SGDClassifier(loss="log_loss", random_state=0),
+    ],
+    "scaler, PCA, linear discriminant analysis": [StandardScaler(), PCA(0.9), LinearDiscriminantAnalysis()],
     "calibrated bagged SGD": [CalibratedClassifierCV(BaggedSGDClassifier(random_state=0), cv=3)],
+    "scaler, calibrated LinearSVC": [
+        StandardScaler(), CalibratedClassifierCV(LinearSVC(max_iter=10_000, random_state=0), cv=3),
+    ],
 }  # fmt: skip
 
 #: The command, and then the largest resident memory in kB: that of a process's start would be its parent's.
@@ -101,9 +110,11 @@ RUNTIMES: dict[str, tuple[str, Callable[[Path, np.ndarray], np.ndarray]]] = {
 }
 
 
-def exports(models: dict[str, Pipeline], paths: list[str], runtimes: list[str]) -> list[dict[str, Any]]:
-    """Compare every head in every format with its estimator."""
-    rows = []
+def exports(
+    models: dict[str, Pipeline], paths: list[str], runtimes: list[str], done: Callable[[list[dict[str, Any]]], None]
+) -> list[dict[str, Any]]:
+    """Compare every head in every format with its estimator; ``done`` gets all rows after each."""
+    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         for head, model in models.items():
             size = get_backbone(model[0].backbone).image_size
@@ -129,6 +140,7 @@ def exports(models: dict[str, Pipeline], paths: list[str], runtimes: list[str]) 
                     }
                 )
                 print(f"  {head}, {name}: {rows[-1]['difference']:.1e}", file=sys.stderr)
+                done(rows)
                 path.with_suffix(".bin").unlink(missing_ok=True)
     return rows
 
@@ -158,8 +170,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--backbone", default="MobileNetV2", help="the network (default: %(default)s)")
     parser.add_argument("--weights", default="pretrained", help="its weights (default: the published ones)")
     parser.add_argument("--images", type=int, default=400, help="images that are compared (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of cold starts (default: %(default)s)")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="rounds of cold starts; 0 for none (default: %(default)s)"
+    )
     parser.add_argument("--runtimes", nargs="+", default=list(RUNTIMES), choices=list(RUNTIMES))
+    parser.add_argument("--heads", nargs="+", default=list(HEADS), choices=list(HEADS), metavar="HEAD")
+    parser.add_argument("--classes", nargs="+", type=int, help="numbers of classes, 2 or all (default: both)")
     add_json(parser)
     options = parser.parse_args(arguments)
 
@@ -168,20 +184,27 @@ def main(arguments: list[str] | None = None) -> None:
     paths = [data.data["path"].iloc[row] for row in order]
     labels = np.asarray(data.target)[order]
     models = {}
-    for n_classes in (len(set(labels)), 2):
+    for n_classes in options.classes or (len(set(labels)), 2):
         y = labels if n_classes > 2 else labels == labels[0]
-        for head, steps in HEADS.items():
+        for head in options.heads:
+            steps = HEADS[head]
             features = BottleneckFeatures(options.backbone, weights=options.weights)
             model = clone(make_pipeline(features, *steps))  # the steps are fitted once more, for other classes
             models[f"{head}, {n_classes} classes"] = model.fit(paths[options.images :], y[options.images :])
-    rows = exports(models, paths[: options.images], options.runtimes)
-    start = cold(next(iter(models.values())), paths[0], options.rounds)
+
+    def keep(rows: list[dict[str, Any]]) -> None:
+        write_report(options.json, {"exports": rows})
+
+    rows = exports(models, paths[: options.images], options.runtimes, keep)
     print(f"{options.backbone}, {len(paths[: options.images])} images; {describe(machine())}\n")
     lines = [
         [row["head"], row["runtime"], f"{row['difference']:.1e}", row["labels"], f"{row['megabytes']:.1f}"]
         for row in rows
     ]
     print(table(["head", "runtime", "largest difference", "labels that differ", "MB"], lines))
+    if not options.rounds:
+        return
+    start = cold(next(iter(models.values())), paths[0], options.rounds)
     lines = [
         [name, *(f"{median([one[k] for one in rounds]):.2f}" for k in (0, 1)), f"{start['megabytes'][name]:.1f}"]
         for name, rounds in start["rounds"].items()

@@ -11,8 +11,10 @@ one. What is timed is reading as extraction does it, checksums included.
 
 ``parts``: 50,000 features of ResNet20, written in parts, in random order and in the order of their classes, as a folder
 has them. ``fit_batches`` and ``partial_fit`` over the parts beside ``fit`` in memory: accuracy on 10,000 images that
-neither saw. Then resident memory of ``fit_batches`` on these features repeated up to twenty times, each in a process of
-its own.
+neither saw.
+
+``memory``: resident memory of ``fit_batches`` on these features, and on them repeated 5 and 20 times, each in a process
+of its own.
 
 ``search``: reads by GridSearchCV of 2 candidates x 3 folds over 300 rows.
 
@@ -27,7 +29,6 @@ import contextlib
 import io
 import json
 import os
-import resource
 import subprocess
 import sys
 import tarfile
@@ -255,8 +256,7 @@ def parts(cifar: str, work: Path) -> dict[str, Any]:
     from skcnn.feature_extraction import BottleneckFeatures
 
     network = BottleneckFeatures("ResNet20", cache=None, verbose=0)
-    train, test = Cifar(cifar, 50_000), Cifar(cifar, 10_000, "test")
-    at_random = extract_parts(train, network, work / "parts", y=train.labels(), rows_per_part=5000, verbose=0)
+    at_random, test = features_of(Cifar(cifar, 50_000), work), Cifar(cifar, 10_000, "test")
     orders = {"at random": at_random}
     X_test, y_test = network.transform(test), test.labels()
     X, y = at_random.to_numpy(), at_random.labels()
@@ -274,22 +274,31 @@ def parts(cifar: str, work: Path) -> dict[str, Any]:
     for seed in range(3):
         model = partial(BaggedSGDClassifier, random_state=seed)
         note("fit, in memory", lambda model=model: model().fit(X, y))
+        note(
+            "fit_batches, by class, buffer of 2 MiB",
+            lambda model=model: model().fit_batches(orders["by class"].shuffled(random_state=0, buffer_bytes=2**21)),
+        )
         for order, features in orders.items():
             note(
                 f"fit_batches, {order}",
                 lambda model=model, features=features: model().fit_batches(features.shuffled(random_state=0)),
             )
             note(
-                f"fit_batches, {order}, buffer of 2 MiB",
-                lambda model=model, features=features: model().fit_batches(
-                    features.shuffled(random_state=0, buffer_bytes=2**21)
-                ),
-            )
-            note(
                 f"partial_fit over parts twice, {order}",
                 lambda model=model, features=features: part_by_part(model(), features),
             )
-    memory = []
+    return {"rows": len(X), "fits": fits}
+
+
+def memory(cifar: str, work: Path) -> list[dict[str, float]]:
+    """Fit on the features of 50,000 images, repeated, each in a process of its own."""
+    from sklearn.preprocessing import FunctionTransformer
+
+    from skcnn.distributed import extract_parts
+
+    at_random = features_of(Cifar(cifar, 50_000), work)
+    X, y = at_random.to_numpy(), at_random.labels()
+    found = []
     for times in (1, 5, 20):
         out = work / f"repeated_{times}"
         extract_parts(np.tile(X, (times, 1)), FunctionTransformer(), out, y=np.tile(y, times), verbose=0)
@@ -297,8 +306,17 @@ def parts(cifar: str, work: Path) -> dict[str, Any]:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(done.stderr)
-        memory += json.loads(done.stdout.splitlines()[-1])
-    return {"rows": len(X), "fits": fits, "memory": memory}
+        found += json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def features_of(images: Cifar, work: Path) -> Any:
+    """Return the features of images, by ResNet20, in parts."""
+    from skcnn.distributed import extract_parts
+    from skcnn.feature_extraction import BottleneckFeatures
+
+    network = BottleneckFeatures("ResNet20", cache=None, verbose=0)
+    return extract_parts(images, network, work / "parts", y=images.labels(), rows_per_part=5000, verbose=0)
 
 
 def part_by_part(model: Any, features: Any) -> Any:
@@ -315,20 +333,22 @@ def fit_of_parts(folder: str) -> list[dict[str, float]]:
     from skcnn.ensemble import BaggedSGDClassifier
 
     features, before = load_features(folder), resident()[0]
-    most = [before]
+    passes: list[int] = []
 
     class Watched:
         def __iter__(self) -> Iterator[Any]:
+            passes.append(0)
             for batch in shuffled:
                 yield batch
-                most.append(resident()[0])
+                passes[-1] = max(passes[-1], resident()[0])
 
     shuffled = features.shuffled(random_state=0, buffer_bytes=2**23)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it does not converge in three epochs
         BaggedSGDClassifier(max_iter=3, random_state=0).fit_batches(Watched())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return [{"rows": len(features), "before": before, "after batches": max(most), "peak": peak}]
+    status = Path("/proc/self/status").read_text()
+    peak = int(status.split("VmHWM:")[1].split()[0]) * 1024
+    return [{"rows": len(features), "before": before, "passes": passes, "peak": peak}]
 
 
 def search(cifar: str) -> dict[str, Any]:
@@ -377,11 +397,12 @@ def show(report: dict[str, Any]) -> str:
                 + [f"{np.median([one[key] for one in ones]):.1f}" for key in ("epochs", "cpu")]
             )
         lines.append(table(["how", "accuracy", "range", "epochs", "seconds of processor"], body) + "\n")
+    if "memory" in report:
         body = [
-            [f"{one['rows']:,}", *(f"{one[key] / 2**20:.0f}" for key in ("before", "after batches", "peak"))]
-            for one in found["memory"]
+            [f"{one['rows']:,}", *(f"{n / 2**20:.0f}" for n in (one["before"], *one["passes"], one["peak"]))]
+            for one in report["memory"]
         ]
-        header = ["rows", "resident before, MiB", "largest after a batch", "peak"]
+        header = ["rows", "resident before, MiB", "first pass", *(f"epoch {n}" for n in (1, 2, 3)), "peak"]
         lines.append("`fit_batches` with a buffer of 8 MiB:\n\n" + table(header, body) + "\n")
     if "search" in report:
         found = report["search"]
@@ -397,7 +418,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--shard-images", type=int, default=20_000, help="images of CIFAR-10 for 'shards'")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--parts", nargs="+", default=["flat", "shards", "parts", "search"])
+    parser.add_argument("--parts", nargs="+", default=["flat", "shards", "parts", "memory", "search"])
     parser.add_argument("--tasks", nargs="+", default=["decode", "extract"])
     parser.add_argument("--work", help="folder for the images; default: a temporary one")
     add_json(parser)
@@ -414,6 +435,8 @@ def main(arguments: list[str] | None = None) -> None:
             report["search"] = search(given.cifar)
         if "parts" in given.parts:
             report["parts"] = parts(given.cifar, work)
+        if "memory" in given.parts:
+            report["memory"] = memory(given.cifar, work)
         if "shards" in given.parts:
             cifar = Cifar(given.cifar, given.shard_images)
             sets = {"CIFAR-10": cifar.read_many(range(len(cifar)))}

@@ -3,10 +3,12 @@
 The examples of the gallery run for it, offline, which takes about half a minute; ``-D plot_gallery=0`` leaves them out.
 """
 
+import importlib
 import inspect
 from pathlib import Path
 
 import pandas as pd
+from sphinx.pycode import ModuleAnalyzer
 
 import skcnn
 
@@ -98,10 +100,21 @@ def write_weights_files(app):
     _write(app, table[["name", "file", "MB"]], "weights_files.csv")
 
 
-def leave_out_docstrings_of_types(app, what, name, obj, options, lines):
-    """Empty the docstring of a constant where it is that of its type: "Built-in immutable sequence."."""
-    if what == "data" and "\n".join(lines).strip() == inspect.cleandoc(type(obj).__doc__ or ""):
-        lines.clear()
+def describe_constants(app, what, name, obj, options, lines):
+    """Give a constant what stands beside it in its file, and not the docstring of its type."""
+    if what == "data" and "\n".join(lines).strip() in ("", inspect.cleandoc(type(obj).__doc__ or "")):
+        lines[:] = text_of_constant(name)
+
+
+def text_of_constant(name):
+    """Return the lines that stand beside a constant where its package defines it: a comment, or a text below it."""
+    package, _, constant = name.rpartition(".")
+    folder = Path(importlib.import_module(package).__file__).parent
+    for file in sorted(folder.rglob("*.py")):
+        found = ModuleAnalyzer.for_file(file, package).find_attr_docs()
+        if ("", constant) in found:
+            return found["", constant]
+    return []
 
 
 def leave_out_members_of_other_packages(app, what, name, obj, skip, options):
@@ -131,4 +144,4 @@ def setup(app):
     app.connect("builder-inited", write_backbones_tables)
     app.connect("builder-inited", write_weights_files)
     app.connect("autodoc-skip-member", leave_out_members_of_other_packages)
-    app.connect("autodoc-process-docstring", leave_out_docstrings_of_types, priority=100)  # before numpydoc
+    app.connect("autodoc-process-docstring", describe_constants, priority=100)  # before numpydoc

@@ -487,7 +487,8 @@ def test_production(script, tmp_path, capsys):
         pixels = generator.integers(0, 256, (32, 32, 3), np.uint8)
         Image.fromarray(pixels).save(tmp_path / "images" / "abc"[number % 3] / f"{number}.png")
     arguments = ["--data", str(tmp_path / "images"), "--backbone", "ResNet20", "--images", "10", "--rounds", "1"]
-    report = run(script("production"), tmp_path, *arguments, "--runtimes", "OpenVINO")
+    heads = ["--heads", "bagged SGD", "scaler, PCA, linear discriminant analysis", "calibrated bagged SGD"]
+    report = run(script("production"), tmp_path, *arguments, *heads, "--runtimes", "OpenVINO")
     assert max(row["difference"] for row in report["exports"]) <= 1e-5
     assert report["cold"]["ratio"] > 1
     assert "| bagged SGD, 3 classes | OpenVINO |" in capsys.readouterr().out
@@ -542,3 +543,23 @@ def test_sources(script, image_files, tmp_path, capsys):
         "one file per image", "TFRecord", "tar", "Parquet",
     }  # fmt: skip
     assert "**Read and decoded**" in capsys.readouterr().out
+
+
+def test_scale_model_finds_the_seconds_that_runs_were_made_of(script):
+    module = script("scale")
+    runs = [
+        {"workers": workers, "images": images, "parts": parts, "cpu": 2.0 * workers + 0.001 * images + 0.03 * parts}
+        for workers, images, parts in [(1, 8, 4), (0, 2000, 20), (0, 2000, 2), (2, 16, 8), (0, 6000, 12)]
+    ]
+    model = module.fit(runs, "cpu", module.TERMS)
+    assert [model[term]["seconds"] for term in module.TERMS] == pytest.approx([2.0, 0.001, 0.03])
+    assert module.predicted(model, {"workers": 3, "images": 100, "parts": 1}, module.TERMS) == pytest.approx(6.13)
+    sizes = {"part": 300, "features": 256, "cache": 900, "driver bytes": 30, "driver seconds": 1e-6}
+    rows = module.project({"model": {"models": {"workers cpu": model}}, "sizes": sizes})
+    small, large = (row for row in rows if row["images"] == 10**6 and row["fleet"] == module.FLEETS[0].name)
+    # Eight workers with 32 requests each wait for a store longer than the small network computes.
+    assert (small["bound"], small["hours"]) == ("store", pytest.approx((10**6 * 0.05 / (32 * 8) + 1) / 3600))
+    # 16 cores; the start of a worker on its two; the last part; the driver.
+    seconds = (10**6 / 97.5 + 100 * 0.03) / 16 + 2.0 / 2 + 10_000 / 97.5 / 2 + 1
+    assert (large["bound"], large["hours"]) == ("processors", pytest.approx(seconds / 3600))
+    assert (small["parts"], small["parts bytes"], small["cache bytes"]) == (100, 300e6, 900e6)

@@ -365,6 +365,7 @@ USAGE_ERRORS = [
     ),
     ([*FIT, "--cv", "0", "--html", "r.html"], "--html needs an estimate"),
     (["extract", ".", "-o", "features.xls"], "got features.xls; expected a name that ends in .parquet, .csv, .jsonl"),
+    (["predict", "MobileNetV2", ".", "-o", "new.txt"], "such as new.csv, or a folder for masks"),
     (["duplicates", ".", "-o", "pairs.xls"], "got pairs.xls; expected a name that ends in .parquet, .csv, .jsonl"),
     (["duplicates", ".", "--min-similarity", "2"], "got 2; expected a number in (0, 1]"),
 ]

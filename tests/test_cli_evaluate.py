@@ -132,6 +132,11 @@ def test_distances_to_the_training_images(folder, model, tmp_path, capsys):
     assert re.search(rf"^ +5% +{quantiles[0]:.2f} +\d\.\d\d$", out, re.MULTILINE)
     assert re.search(rf"^ +50% +{quantiles[1]:.2f} +\d\.\d\d$", out, re.MULTILINE)
     assert re.search(r"^[0-5]\.\d% of the images lie farther than 95 % of the training images", out, re.MULTILINE)
+    said(capsys, path, folder, "--html", tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert '<section id="distances">' in page
+    assert f"<td>{quantiles[1]:.2f}</td>" in page
+    assert 'aria-label="Distances to the training set"' in page
     for label in ("good", "defect"):
         (tmp_path / "white" / label).mkdir(parents=True)
         Image.new("RGB", (32, 32), "white").save(tmp_path / "white" / label / "1.png")

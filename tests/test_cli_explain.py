@@ -39,13 +39,13 @@ def folder(tmp_path_factory) -> Path:
     return root
 
 
-@pytest.mark.parametrize("options", [[], ["--class", "2"], ["--layer", "stage2_unit3"]])
+@pytest.mark.parametrize("options", [[], ["--label", "2"], ["--layer", "stage2_unit3"]])
 def test_the_heat_is_that_of_the_display(folder, tmp_path, capsys, options):
     images, heat = [str(folder / "0.png"), str(folder / "1.png")], tmp_path / "heat.png"
     assert main(["explain", str(folder / "digits.skcnn"), *images, "-o", str(heat), *options]) == 0
     printed = capsys.readouterr()
     assert printed.err == f"Figure: {heat}\n"
-    parameters = {"target": 2} if "--class" in options else {"layer": options[1]} if options else {}
+    parameters = {"target": 2} if "--label" in options else {"layer": options[1]} if options else {}
     display = GradCAMDisplay.from_estimator(skcnn.load(folder / "digits.skcnn"), images, **parameters)
     expected = display.frame()
     lines = [line.split("\t") for line in printed.out.splitlines()]
@@ -95,7 +95,7 @@ def test_what_cannot_be_explained_is_said_before_a_network_is_built(
             ["{folder}/0.png", "{folder}/1.png", "-o", "{folder}/1.png"],
             "1.png is one of the images, and would be replaced; give another name",
         ),
-        (["{folder}/0.png", "-o", "heat.png", "--class", "7"], "--class 7; the classes of the model are 0, 1, 2."),
+        (["{folder}/0.png", "-o", "heat.png", "--label", "7"], "--label 7; the classes of the model are 0, 1, 2."),
     ],
 )
 def test_mistakes_are_reported_before_keras_starts(folder, tmp_path, monkeypatch, capsys, arguments, message):
@@ -137,7 +137,7 @@ def test_one_figure_shows_a_hundred_images(folder, tmp_path, monkeypatch, capsys
 def test_a_fine_tuned_network_is_explained(folder, tmp_path, capsys):
     model = tmp_path / "cnn.skcnn"
     skcnn.save(CNNClassifier("ResNet20", head_epochs=2, epochs=0, random_state=0).fit(X[FEW], Y[FEW]), model)
-    command = ["explain", str(model), str(folder / "1.png"), "-o", str(tmp_path / "heat.png"), "--class", "1"]
+    command = ["explain", str(model), str(folder / "1.png"), "-o", str(tmp_path / "heat.png"), "--label", "1"]
     assert main(command) == 0
     assert capsys.readouterr().out.split("\t")[:2] == [str(folder / "1.png"), "1"]
 
@@ -145,7 +145,7 @@ def test_a_fine_tuned_network_is_explained(folder, tmp_path, capsys):
 def test_a_class_is_named_as_it_is_written(folder, tmp_path, capsys):
     names = np.array(["nought", "one", "two"])
     model = saved(tmp_path / "named.skcnn", LogisticRegression(max_iter=1000), labels=names[Y[FEW]])
-    command = ["explain", str(model), str(folder / "0.png"), "-o", str(tmp_path / "heat.png"), "--class", "two"]
+    command = ["explain", str(model), str(folder / "0.png"), "-o", str(tmp_path / "heat.png"), "--label", "two"]
     assert main(command) == 0
     assert capsys.readouterr().out.split("\t")[1] == "two"
 
@@ -157,7 +157,7 @@ def test_windows_of_a_detector(folder, tmp_path, capsys):
     skcnn.save(detector.fit([np.zeros((32, 32, 3), np.uint8)], [everywhere]), tmp_path / "windows.skcnn")
     large, heat = str(tmp_path / "large.png"), tmp_path / "heat.png"
     Image.fromarray(np.pad(X[0], ((8, 16), (24, 0), (0, 0)))).save(large)
-    command = ["explain", str(tmp_path / "windows.skcnn"), large, "-o", str(heat), "--class", "0"]
+    command = ["explain", str(tmp_path / "windows.skcnn"), large, "-o", str(heat), "--label", "0"]
     assert main(command) == 0
     path, label, score = capsys.readouterr().out.split()
     best = WindowHeatDisplay.from_estimator(detector, [large], target=0).frame().iloc[0]

@@ -36,6 +36,14 @@ def test_one_file_per_image(gan, saved, tmp_path, capsys):
     expected = gan.sample(11, np.resize(gan.classes_, 11), random_state=5)
     found = np.stack([np.asarray(Image.open(folder / name)) for name in names])
     np.testing.assert_array_equal(found, expected)
+    # Nothing is replaced: the numbers go on.
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (folder / "notes.txt").touch()
+    assert main(["generate", saved, "-n", "2", "-o", str(folder), "--label", "other"]) == 0
+    assert "2 images, from number 12 on: the others were there before" in capsys.readouterr().out
+    after = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix == ".png"}
+    assert set(after) - set(before) == {"12_other.png", "13_other.png"}
+    assert {name: after[name] for name in before} == before
 
 
 def test_one_grid(gan, saved, tmp_path, capsys):

@@ -10,12 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 from toy import build_toy
 
 import skcnn
 from skcnn.cli import _fit_masks, _predict_masks, main
 from skcnn.cli._masks import has_masks_clearly, load_masks, mask_form
 from skcnn.cli._models import segmenter_from
+from skcnn.feature_extraction import BottleneckFeatures
 from skcnn.images import as_images, as_masks
 from skcnn.metrics import mask_iou
 from skcnn.segmentation import CNNSegmenter
@@ -275,6 +278,9 @@ MISTAKES = [
     (["fit", "{root}/pair", "--task", "classification", "--colors", "0"], 2, "--colors needs data with masks"),
     (["fit", "{root}/pair", "--colors", "red"], 2, "got red; expected a number or RED,GREEN,BLUE"),
     (["fit", "{root}/pair", "--colors", "0=0", "0=9"], 2, "--colors gives class 0 twice"),
+    (["fit", "{root}/pair", "--loss", "foo"], 2, "--loss foo; expected cross_entropy, dice, focal"),
+    (["fit", "{root}/pair", "--loss", "dice+dice"], 2, "a sum of different ones, such as cross_entropy+dice"),
+    (["fit", "{root}/pair", "--loss", "dise"], 2, "Did you mean 'dice'?"),
     (["fit", "{root}/pair", "--cv", "99"], 1, "--cv 99; expected 2 to 16 folds"),
     (["fit", "{root}/pair/images", "--mask-folder", "{root}/none"], 1, "no such file or folder"),
     (["fit", "{root}/pair", "--class-names", "floor"], 1, "masks/0.png: label 1, but classes are 0..0"),
@@ -313,6 +319,12 @@ def test_models_and_data_that_do_not_belong_together(data, fitted, tmp_path, cap
     ):
         assert main(list(map(str, command))) == 1
         assert message in capsys.readouterr().err
+    skcnn.save(make_pipeline(BottleneckFeatures("ResNet20"), LogisticRegression()), tmp_path / "classes.skcnn")
+    for folder, found in (("pair", "has the folders images and masks"), ("voc", "JPEGImages and SegmentationClass")):
+        assert main(["evaluate", str(tmp_path / "classes.skcnn"), str(root / folder)]) == 1
+        err = " ".join(capsys.readouterr().err.split())
+        assert f"classes.skcnn predicts no masks, and {root / folder}" in err
+        assert found in err
     (root / "three").mkdir(exist_ok=True)
     for number in range(16):
         Image.fromarray(np.full((40, 48), 3, np.uint8)).save(root / "three" / f"{number}.png")

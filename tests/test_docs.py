@@ -6,6 +6,7 @@ pages run always; all blocks compile.
 
 import importlib
 import re
+import runpy
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -138,6 +139,7 @@ def test_pages_have_code():
         "docs/evidence.md",
         "docs/not_for.md",
         "docs/reliability.md",
+        "docs/scale.md",
     ]
 
 
@@ -161,3 +163,17 @@ def test_api_page_lists_everything_public(module: str):
     listed = re.findall(r"^   (\w+)$", (ROOT / "docs" / "api.md").read_text(encoding="utf-8"), re.MULTILINE)
     public = importlib.import_module(f"skcnn.{module}").__all__
     assert set(public) <= set(listed)
+
+
+def test_constants_of_the_api_page_have_a_text():
+    pytest.importorskip("sphinx")
+    text_of_constant = runpy.run_path(str(ROOT / "docs" / "conf.py"))["text_of_constant"]
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    found = re.findall(r"currentmodule:: ([\w.]+)|^   ([A-Z][A-Z_]+)$", page, re.MULTILINE)
+    package, without = "", []
+    for named, constant in found:
+        package = named or package
+        if constant and not text_of_constant(f"{package}.{constant}"):
+            without.append(f"{package}.{constant}")
+    assert without == []
+    assert text_of_constant("skcnn.images.RESIZE_RULES")[0] == "What the parameter ``resize`` may be."

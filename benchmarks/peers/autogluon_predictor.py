@@ -18,7 +18,7 @@ def fit(folder, weights, seed):
     parameters = {
         "model.names": ["timm_image"],
         "model.timm_image.checkpoint_name": _mobilenet.NAME,
-        "optim.max_epochs": 5,
+        "optim.max_epochs": 10,
         "env.num_workers": 0,
         "env.num_workers_inference": 0,
     }

@@ -16,7 +16,7 @@ def fit(folder, weights, seed):
     images = ImageDataLoaders.from_folder(folder, valid_pct=0.1, seed=seed, item_tfms=Resize(224), bs=32, num_workers=0)
     model = vision_learner(images, _mobilenet.NAME)
     with model.no_bar(), model.no_logging():
-        model.fit_one_cycle(5)
+        model.fit_one_cycle(10, 3e-3)
     return model
 
 
@@ -37,5 +37,5 @@ def load(path):
 
 def refit(model, folder):
     with model.no_bar(), model.no_logging():
-        model.fit_one_cycle(5)
+        model.fit_one_cycle(10, 3e-3)
     return model

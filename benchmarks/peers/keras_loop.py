@@ -18,8 +18,8 @@ def fit(folder, weights, seed):
     features = base(keras.applications.mobilenet_v2.preprocess_input(inputs), training=False)
     features = keras.layers.Dropout(0.2)(features)
     model = keras.Model(inputs, keras.layers.Dense(len(images.class_names), activation="softmax")(features))
-    model.compile("adam", "sparse_categorical_crossentropy")
-    model.fit(images, epochs=5, verbose=0)
+    model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy")
+    model.fit(images, epochs=10, verbose=0)
     return model
 
 
@@ -37,5 +37,5 @@ def load(path):
 
 
 def refit(model, folder):
-    model.fit(read(folder, shuffle=True), epochs=5, verbose=0)
+    model.fit(read(folder, shuffle=True), epochs=10, verbose=0)
     return model

@@ -32,8 +32,8 @@ def fit(folder, weights, seed):
     _, X, y = read(folder)
     model = SKLearnClassifier(
         build,
-        model_kwargs={"weights": weights, "learning_rate": 1e-3},
-        fit_kwargs={"epochs": 5, "batch_size": 32, "verbose": 0},
+        model_kwargs={"weights": weights, "learning_rate": 3e-3},
+        fit_kwargs={"epochs": 10, "batch_size": 32, "verbose": 0},
     )
     return model.fit(X, y)
 
@@ -56,5 +56,5 @@ def refit(model, folder):
 
 
 def search(model, folder):
-    grid = {"model_kwargs": [{**model.model_kwargs, "learning_rate": rate} for rate in (1e-3, 1e-2)]}
+    grid = {"model_kwargs": [{**model.model_kwargs, "learning_rate": rate} for rate in (3e-3, 1e-3)]}
     return GridSearchCV(model, grid, cv=3, error_score="raise").fit(*read(folder)[1:])

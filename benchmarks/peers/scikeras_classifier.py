@@ -31,8 +31,8 @@ def fit(folder, weights, seed):
         model__weights=weights,
         loss="sparse_categorical_crossentropy",
         optimizer="adam",
-        optimizer__learning_rate=1e-3,
-        epochs=5,
+        optimizer__learning_rate=3e-3,
+        epochs=10,
         batch_size=32,
         random_state=seed,
         verbose=0,
@@ -58,5 +58,5 @@ def refit(model, folder):
 
 
 def search(model, folder):
-    grid = {"optimizer__learning_rate": [1e-3, 1e-2]}
+    grid = {"optimizer__learning_rate": [3e-3, 1e-3]}
     return GridSearchCV(model, grid, cv=3, error_score="raise").fit(*read(folder)[1:])

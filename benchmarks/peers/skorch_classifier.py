@@ -41,8 +41,8 @@ def fit(folder, weights, seed):
         module__n_classes=len(images.classes),
         criterion=nn.CrossEntropyLoss,
         optimizer=torch.optim.Adam,
-        lr=1e-3,
-        max_epochs=5,
+        lr=3e-3,
+        max_epochs=10,
         batch_size=32,
         iterator_train__shuffle=True,
         train_split=None,
@@ -73,5 +73,5 @@ def refit(model, folder):
 
 def search(model, folder):
     images = read(folder)
-    grid = GridSearchCV(model, {"lr": [1e-3, 1e-2]}, cv=3, error_score="raise")
+    grid = GridSearchCV(model, {"lr": [3e-3, 1e-3]}, cv=3, error_score="raise")
     return grid.fit(SliceDataset(images), np.array(images.targets))

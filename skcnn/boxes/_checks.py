@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 #: Boxes may leave an image by this much, in pixels: fractions of a side written with six digits do.
 _TOLERANCE = 1e-2
 
+#: What the parameter ``invalid`` may be: what is done with boxes that cannot be right.
 INVALID = ("raise", "clip", "drop")
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+#: The columns of a table of boxes that say where a box is, in pixels of the upright image.
 COORDINATES = ["xmin", "ymin", "xmax", "ymax"]
 
 #: Pairs worked on at a time: a few arrays of 8 MB, whatever the number of boxes.

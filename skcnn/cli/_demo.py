@@ -8,7 +8,7 @@ import shutil
 import sys
 from typing import Any
 
-from skcnn.cli._arguments import output_path
+from skcnn.cli._arguments import count, output_path
 from skcnn.cli._common import add_command, verbose
 
 
@@ -24,7 +24,9 @@ def add_to(commands: Any) -> None:
     demo.add_argument(
         "--html", type=output_path, metavar="PATH", default="skcnn-demo.html", help="the report (default: %(default)s)"
     )
-    demo.add_argument("--seed", type=int, default=0, help="seed of the training and test split (default: %(default)s)")
+    demo.add_argument(
+        "--seed", type=count, default=0, metavar="N", help="seed of the training and test split (default: %(default)s)"
+    )
 
 
 def run(options: argparse.Namespace) -> None:

@@ -13,11 +13,20 @@ from skcnn.cli._boxes import FORMS, add_boxes, box_form, boxes_text, check_box_o
 from skcnn.cli._common import add_command, finds_boxes, names_text, with_progress
 from skcnn.cli._data import add_data, add_skip_bad, label_column, load_data, numbers_of
 from skcnn.cli._evaluate_identity import evaluate_pairs, evaluate_people
-from skcnn.cli._masks import MASK_FORMS, add_masks, check_mask_options, load_masks, mask_form, masks_text
+from skcnn.cli._masks import (
+    MASK_FORMS,
+    add_masks,
+    check_mask_options,
+    has_masks_clearly,
+    load_masks,
+    mask_form,
+    masks_text,
+)
 from skcnn.cli._predict_identity import recognizes, verifies
 from skcnn.cli._predict_masks import segments
 
 if TYPE_CHECKING:
+    import numpy as np
     from sklearn.utils import Bunch
 
     from skcnn.metrics.parts import Predictions
@@ -78,8 +87,10 @@ def run(options: argparse.Namespace) -> None:
     if segments(pipeline):
         _evaluate_masks(pipeline, options)
         return
-    check_mask_options(options, None)
     form = box_form(options.data)
+    if form is None and not (verifies(options.model) or recognizes(pipeline)):
+        _refuse_masks(options)
+    check_mask_options(options, None)
     check_box_options(options, form)
     if verifies(options.model) or recognizes(pipeline):
         for name, value in (("--recall", options.recall), ("--html", options.html)):
@@ -144,6 +155,20 @@ def _evaluate_masks(model: Any, options: argparse.Namespace) -> None:
     _show(report, options)
 
 
+def _refuse_masks(options: argparse.Namespace) -> None:
+    """Refuse data with masks, for a model that predicts none."""
+    masks = mask_form(options)
+    if not has_masks_clearly(options, masks):
+        return
+    folders = {"folders": "images and masks", "voc": "JPEGImages and SegmentationClass"}
+    found = f"the folders {folders[masks]}" if masks in folders else "a column of masks"
+    found = f"--mask-folder {options.mask_folder}" if options.mask_folder else f"{options.data} has {found}"
+    raise UnusableError(
+        f"{options.model} predicts no masks, and {found}; expected a folder with one folder of images per class, or a "
+        ".csv with path and label. `skcnn fit` on masks trains a model that predicts them."
+    )
+
+
 def _evaluate_numbers(pipeline: Any, dataset: Bunch, options: argparse.Namespace) -> None:
     from skcnn.metrics.parts import NumberPredictions
     from skcnn.report import RegressionReport
@@ -160,7 +185,7 @@ def _evaluate_numbers(pipeline: Any, dataset: Bunch, options: argparse.Namespace
         )
     predictions = NumberPredictions.from_arrays(true, predicted, target_names=[label_column(options)])
     _show(RegressionReport(predictions, name=_name(options), estimator=pipeline, X=X), options)
-    _print_distances(pipeline, X)
+    _print_distances(pipeline, _features_for_distances(pipeline, X))
 
 
 def _evaluate_classes(pipeline: Any, dataset: Bunch, options: argparse.Namespace) -> None:
@@ -171,20 +196,30 @@ def _evaluate_classes(pipeline: Any, dataset: Bunch, options: argparse.Namespace
     pipeline = with_progress(pipeline, options)
     X = dataset.frame[["path"]]
     predictions = Predictions.from_estimator(pipeline, X, dataset.target)
-    _show(ClassifierReport(predictions, name=_name(options), estimator=pipeline, X=X), options)
-    _print_distances(pipeline, X)
+    features = _features_for_distances(pipeline, X)
+    report = ClassifierReport(predictions, name=_name(options), estimator=pipeline, X=X, features=features)
+    _show(report, options)
+    _print_distances(pipeline, features)
     if number is not None:
         _choose_threshold(pipeline, predictions, number, options)
 
 
-def _print_distances(pipeline: Any, X: Any) -> None:
-    """Print how far the images lie from those of the training set, if the model knows these."""
-    if (training_features := getattr(pipeline, "training_features_", None)) is None:
-        return
+def _features_for_distances(pipeline: Any, X: Any) -> np.ndarray | None:
+    """Return the features of images, if the model knows those of its training set; None if not."""
+    if getattr(pipeline, "training_features_", None) is None:
+        return None
     from skcnn.exporting import bottleneck_features
+
+    return bottleneck_features(pipeline, X)
+
+
+def _print_distances(pipeline: Any, features: np.ndarray | None) -> None:
+    """Print how far images with these features lie from those of the training set."""
+    if features is None:
+        return
     from skcnn.metrics import distance_frame
 
-    frame = distance_frame(training_features, bottleneck_features(pipeline, X))
+    frame = distance_frame(pipeline.training_features_, features)
     lines = [f"{level:>8.0%}  {training:>8.2f}  {new:>8.2f}" for level, training, new, _ in frame.itertuples()]
     print(
         "\nDistance of the features to those of the training set:\n"

@@ -35,7 +35,7 @@ def add_to(commands: Any) -> None:
         "that of the best window.\n\n"
         "examples:\n"
         "  skcnn explain flowers.skcnn a.jpg b.jpg -o heat.png\n"
-        "  skcnn explain flowers.skcnn a.jpg -o heat.png --class roses\n"
+        "  skcnn explain flowers.skcnn a.jpg -o heat.png --label roses\n"
         "  skcnn explain embedding.skcnn a.jpg b.jpg -o heat.png --reference c.jpg",
     )
     parser.add_argument("model", type=model_path, help="a file that `skcnn fit` wrote")
@@ -49,8 +49,7 @@ def add_to(commands: Any) -> None:
         help="such as heat.png, .jpg, .pdf or .svg",
     )
     parser.add_argument(
-        "--class",
-        dest="label",
+        "--label",
         metavar="LABEL",
         help="the class to explain (default: the predicted one of each image, or that of the best window; of a "
         "segmenter the one with most pixels, but the first)",
@@ -107,7 +106,7 @@ def _display(model: Any, paths: list[str], options: argparse.Namespace) -> Any:
             else f"{options.model} is a model of vectors: say with --reference which image the similarity is to."
         )
     if not has_classes and options.label is not None:
-        raise ValueError(f"--class {options.label} needs a model of classes; {options.model} is one of vectors.")
+        raise ValueError(f"--label {options.label} needs a model of classes; {options.model} is one of vectors.")
     return GradCAMDisplay.from_estimator(
         model, paths, target=_target(model, options), reference=options.reference, layer=options.layer
     )
@@ -121,11 +120,11 @@ def _figure_path(text: str) -> str:
 
 
 def _target(model: Any, options: argparse.Namespace) -> Any:
-    """Return the label of the class that is written like --class: labels may be numbers. None if it is not given."""
+    """Return the label of the class that is written like --label: labels may be numbers. None if it is not given."""
     if options.label is None:
         return None
     classes = getattr(model, "best_estimator_", model).classes_
     for label in classes.tolist():
         if str(label) == options.label:
             return label
-    raise ValueError(f"--class {options.label}; the classes of the model are {names_text(classes)}.")
+    raise ValueError(f"--label {options.label}; the classes of the model are {names_text(classes)}.")

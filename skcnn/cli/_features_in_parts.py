@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skcnn._stores import fetch, store
+
 if TYPE_CHECKING:
     from skcnn.distributed import FeatureParts
 
@@ -33,12 +35,9 @@ def write_network(transformer: Any, folder: str) -> None:
     if "://" not in folder:
         save(transformer, os.path.join(folder, NETWORK))
         return
-    import fsspec
-
     with tempfile.TemporaryDirectory() as here:
         save(transformer, os.path.join(here, NETWORK))
-        with fsspec.open(f"{folder.rstrip('/')}/{NETWORK}", "wb") as file:
-            file.write(Path(here, NETWORK).read_bytes())
+        store(f"{folder.rstrip('/')}/{NETWORK}", Path(here, NETWORK).read_bytes())
 
 
 def load_network(features: FeatureParts, folder: str) -> Any:
@@ -48,11 +47,8 @@ def load_network(features: FeatureParts, folder: str) -> Any:
     where = f"{folder.rstrip('/')}/{NETWORK}"
     advice = f"`skcnn extract --rows-per-part` writes it; in Python, skcnn.save(transformer, '{where}') does."
     if "://" in folder:
-        import fsspec
-
         try:
-            with fsspec.open(where, "rb") as file:
-                content = file.read()
+            content = fetch(where)
         except FileNotFoundError:
             raise FileNotFoundError(f"{folder} has no {NETWORK}, the network of these features. {advice}") from None
         with tempfile.TemporaryDirectory() as here:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,6 +88,12 @@ def add_to(commands: Any) -> None:
         metavar="FRACTION",
         help="fraction of the images of unknown people that --task identity may accept as enrolled ones "
         "(default: 0.01)",
+    )
+    fit.add_argument(
+        "--program",
+        action="store_true",
+        help="also save the model as a program for OpenVINO or ONNX Runtime, by which predicting starts without Keras, "
+        "in a tenth of the time; it adds the size of the network to the file",
     )
     fit.add_argument("--html", type=output_path, metavar="PATH", help="also write a report with the estimate")
     estimate = fit.add_mutually_exclusive_group()
@@ -268,6 +275,8 @@ def run(options: argparse.Namespace) -> None:
                 options.parser.error(
                     f"{name} is for segmenters: {options.data} has no masks, or give --task segmentation"
                 )
+    if options.program and task != "classification":
+        options.parser.error(f"--program is for models of classes; --task {task} has no program")
     if task == "detection":
         check_fit_options(options, boxes)
         check_box_options(options, boxes)
@@ -291,8 +300,10 @@ def run(options: argparse.Namespace) -> None:
         return
     _check_options(options)
 
-    from skcnn.persistence import save
+    from skcnn.exporting import program_runtime
 
+    if options.program:
+        program_runtime()  # before hours of training
     dataset = load_data(options)
     X, y = dataset.frame[["path"]], dataset.target
     _check_enough(y, options)
@@ -314,7 +325,7 @@ def run(options: argparse.Namespace) -> None:
     known = None if options.fine_tune or len(X) < _ENOUGH_FOR_DISTANCES else X
     best = getattr(estimator, "best_estimator_", estimator)
     with timed("write"):
-        save(best, options.output, training_images=X, training_features=known)
+        _save(best, options, training_images=X, training_features=known)
         if options.html and report is not None:
             report.to_html(options.html)
     if options.search:
@@ -324,6 +335,20 @@ def run(options: argparse.Namespace) -> None:
     print(f"\nSaved: {options.output}")
     if options.html and report is not None:
         print(f"Report: {options.html}")
+
+
+def _save(estimator: Any, options: argparse.Namespace, **known: Any) -> None:
+    """Save the model, with a program if it is asked for and can be made: what was trained is never lost."""
+    from skcnn.persistence import save
+
+    if options.program:
+        try:
+            save(estimator, options.output, program=True, **known)
+        except (ImportError, TypeError, ValueError) as error:
+            warnings.warn(f"{str(error).rstrip('.')}. The model is saved without a program.", UserWarning, stacklevel=2)
+        else:
+            return
+    save(estimator, options.output, **known)
 
 
 def _name(options: argparse.Namespace, how: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from skcnn._text import did_you_mean, listing
 from skcnn.cli._fit_maps import Task, check_folds, check_map_options, fit_and_save
 from skcnn.cli._masks import MASK_FORMS, Form, load_masks, masks_text
 from skcnn.cli._models import segmenter_from
@@ -15,6 +16,22 @@ def check_segmenter_options(options: argparse.Namespace, form: Form | None) -> N
     if form is None:
         options.parser.error(f"--task segmentation needs {MASK_FORMS}; got {options.data}")
     check_map_options(options, "masks", "a segmenter")
+    if options.loss is not None:
+        _check_loss(options)
+
+
+def _check_loss(options: argparse.Namespace) -> None:
+    """See that the loss is one of a segmenter, before images are read."""
+    from skcnn.segmentation import LOSSES
+
+    names = [name.strip() for name in options.loss.split("+")]
+    unknown = [name for name in names if name not in LOSSES]
+    if unknown or len(set(names)) < len(names):
+        hint = did_you_mean(unknown[0], LOSSES) if unknown else ""
+        options.parser.error(
+            f"--loss {options.loss}; expected {listing(LOSSES)}, or a sum of different ones, such as "
+            f"cross_entropy+dice.{hint}"
+        )
 
 
 def fit_masks(options: argparse.Namespace, form: Form) -> None:

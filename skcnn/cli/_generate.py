@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skcnn._files import replacing
 from skcnn._text import counted
-from skcnn.cli._arguments import UnusableError, model_path, output_folder, output_path, whole_number
+from skcnn.cli._arguments import UnusableError, count, model_path, output_folder, output_path, whole_number
 from skcnn.cli._common import add_command
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ def add_to(commands: Any) -> None:
         "generate",
         run,
         "make new images with a saved ImageGAN or VariationalAutoencoder",
-        epilog="Writes one PNG file per image into a folder, or all of them as one grid (a name that ends in .png).\n\n"
+        epilog="Writes one PNG file per image into a folder, or all of them as one grid (a name that ends in .png).\n"
+        "No image in the folder is replaced: the numbers go on after the largest one there.\n\n"
         "examples:\n"
         "  skcnn generate digits.skcnn -n 100 -o new/\n"
         "  skcnn generate digits.skcnn -n 30 --label 7 -o sevens/\n"
@@ -43,9 +45,11 @@ def add_to(commands: Any) -> None:
         required=True,
         help="a folder, created if needed, or a .png file for one grid",
     )
-    parser.add_argument("--label", metavar="CLASS", help="the class of all images (default: all classes)")
+    parser.add_argument("--label", metavar="LABEL", help="the class of all images (default: all classes)")
     parser.add_argument("--scale", type=whole_number, default=1, metavar="K", help="enlarge pixels K times")
-    parser.add_argument("--seed", type=int, default=0, help="other seeds give other images (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=count, default=0, metavar="N", help="other seeds give other images (default: %(default)s)"
+    )
 
 
 def _output(text: str) -> str:
@@ -76,11 +80,19 @@ def run(options: argparse.Namespace) -> None:
         print(f"{options.output}: {counted(len(images), 'image')}")
         return
     folder.mkdir(parents=True, exist_ok=True)
-    digits = len(str(len(images)))
-    for number, image in enumerate(images, start=1):
-        label = "" if labels is None else f"_{_file_name(labels[number - 1])}"
-        _write(image, folder / f"{number:0{digits}}{label}.png")
-    print(f"{folder}: {counted(len(images), 'image')}")
+    n_before = _largest_number(folder)
+    digits = len(str(n_before + len(images)))
+    for place, image in enumerate(images):
+        label = "" if labels is None else f"_{_file_name(labels[place])}"
+        _write(image, folder / f"{n_before + place + 1:0{digits}}{label}.png")
+    numbers = f", from number {n_before + 1:,} on: the others were there before" if n_before else ""
+    print(f"{folder}: {counted(len(images), 'image')}{numbers}")
+
+
+def _largest_number(folder: Path) -> int:
+    """Return the largest number that a file in a folder has in front, 0 if there is none."""
+    numbers = [re.match(r"\d{1,15}(?=[_.])", path.name) for path in folder.iterdir()]
+    return max((int(number[0]) for number in numbers if number), default=0)
 
 
 def _sampled(model: Any, options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray | None]:

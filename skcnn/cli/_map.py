@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from skcnn.cli._arguments import output_path, whole_number
+from skcnn.cli._arguments import count, output_path, whole_number
 from skcnn.cli._common import add_command, add_features, features_from
 from skcnn.cli._data import add_data, add_skip_bad, images_text, load_data
 
@@ -33,7 +33,9 @@ def add_to(commands: Any) -> None:
         help="from features to two coordinates; tsne separates groups better and takes longer (default: %(default)s)",
     )
     parser.add_argument("--clusters", type=whole_number, metavar="K", help="colour by K clusters, not by label")
-    parser.add_argument("--seed", type=int, default=0, help="seed of map and clusters (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=count, default=0, metavar="N", help="seed of map and clusters (default: %(default)s)"
+    )
     add_skip_bad(parser)
     add_features(parser)
 

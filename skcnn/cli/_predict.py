@@ -97,7 +97,10 @@ def _output_path(text: str) -> str:
         return table_path(text)
     if path.suffix and not path.is_dir():
         expected = ", ".join([*TABLE_WRITERS, COCO])
-        raise argparse.ArgumentTypeError(f"got {text}; expected a name that ends in {expected}, or a folder for masks")
+        raise argparse.ArgumentTypeError(
+            f"got {text}; expected a name that ends in {expected}, such as {path.with_suffix('.csv')}, or a folder for "
+            "masks"
+        )
     return folder_path(text)
 
 
@@ -106,6 +109,7 @@ def run(options: argparse.Namespace) -> None:
         _find_weights(options)
     elif options.weights is not None:
         options.parser.error(f"--weights needs the name of a network; {options.model} is a file with its own weights")
+    options.program = True
     if _predict_by_program(options):
         return
     if not is_backbone(options.model) and verifies(options.model):
@@ -167,6 +171,7 @@ def _predict_by_program(options: argparse.Namespace) -> bool:
         warnings.warn(
             f"{str(error).rstrip('.')}. The model is loaded instead, which takes longer.", UserWarning, stacklevel=2
         )
+        options.program = False
         return False
     if program is None:
         return False
@@ -232,7 +237,7 @@ def _model(options: argparse.Namespace) -> Any:
         return ImageNetClassifier(options.model, weights=options.weights, verbose=verbose(options))
     from skcnn.persistence import load
 
-    return with_progress(load(options.model), options)
+    return with_progress(load(options.model, program=options.program), options)
 
 
 def _table(paths: list[str], labels: np.ndarray, classes: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:

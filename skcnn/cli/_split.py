@@ -34,7 +34,7 @@ def add_to(commands: Any) -> None:
     split.add_argument("--dev", type=table_path, metavar="TABLE", help="also a development set, to choose models by")
     split.add_argument("--test-size", type=fraction, metavar="FRACTION", default=0.2, help="(default: %(default)s)")
     split.add_argument("--dev-size", type=fraction, metavar="FRACTION", default=0.2, help="(default: %(default)s)")
-    split.add_argument("--seed", type=count, default=0, metavar="N", help="(default: %(default)s)")
+    split.add_argument("--seed", type=count, default=0, metavar="N", help="seed of the split (default: %(default)s)")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from skcnn._files import replacing
 from skcnn._text import counted, listing
-from skcnn.cli._arguments import backbone_name, image_path, not_negative, output_path, positive, whole_number
+from skcnn.cli._arguments import backbone_name, count, image_path, not_negative, output_path, positive, whole_number
 from skcnn.cli._common import add_command, verbose, weights_from
 from skcnn.cli._image_files import check_replaces_none
 
@@ -115,7 +115,9 @@ def add_to(commands: Any) -> None:
         help="what the optimisation starts from (default: %(default)s)",
     )
     network.add_argument("--optimizer", choices=["lbfgs", "adam"], default="lbfgs", help="(default: %(default)s)")
-    network.add_argument("--seed", type=int, default=0, metavar="N", help="seed of --init noise (default: %(default)s)")
+    network.add_argument(
+        "--seed", type=count, default=0, metavar="N", help="seed of --init noise (default: %(default)s)"
+    )
 
 
 def run(options: argparse.Namespace) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import joblib
@@ -31,13 +32,15 @@ def fingerprint(X: Any, labels: np.ndarray | None, transformer: Any) -> str:
     return digest.hexdigest()
 
 
-def row_names(X: Any) -> list[str]:
-    """Return the identity of each row."""
+def row_names(X: Any) -> Iterator[str]:
+    """Yield the identity of each row, one at a time: all of them may be more than fits in memory."""
     try:
         images = as_images(X)
     except (TypeError, ValueError):
-        return [joblib.hash(X)]  # a table of several columns
-    return [_name(images, row) for row in range(len(images))]
+        yield joblib.hash(X)  # a table of several columns
+        return
+    for row in range(len(images)):
+        yield _name(images, row)
 
 
 def paths_of(X: Any) -> list[str | None]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from skcnn._files import replacing, write_reserved
-from skcnn._stores import Options, fetch, is_url, make_folder, names_in, open_url, store
+from skcnn._stores import Options, fetch, is_url, look_at, make_folder, names_in, open_url, store
 from skcnn.distributed._shuffled import Block, ShuffledFeatures, mask_of
 
 if TYPE_CHECKING:
@@ -97,6 +97,16 @@ class Folder:
             with self._named(self.path):
                 return names_in(self.path, self.options)
         return set(os.listdir(self.path)) if os.path.isdir(self.path) else set()
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is a file of this name."""
+        if not self._is_url:
+            return os.path.exists(self.full(name))
+        try:
+            look_at(self.full(name), self.options)
+        except FileNotFoundError:
+            return False
+        return True
 
     def read(self, name: str) -> bytes:
         """Return the content of a file."""

@@ -36,7 +36,7 @@ def rows_of(data: Any, part: Part) -> Any:
 def write_part(job: Job, part: Part, X: Any, labels: np.ndarray | None) -> tuple[Part, list[BadRow]]:
     """Compute and write a part, given its rows; return those for which the transformer raised, instead of a part."""
     folder = Folder(job.out, job.storage_options)
-    if part.name in folder.names():
+    if folder.has(part.name):  # to list a folder of very many parts for each of them would take longer
         return part, []  # by another worker, which was taken for dead
     try:
         features = np.asarray(job.transformer.transform(X))

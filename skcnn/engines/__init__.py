@@ -6,6 +6,7 @@ one compiled network per process and configuration, shared by all callers.
 """
 
 from skcnn.engines._engine import TOLERANCES, Engine, Tolerance
+from skcnn.engines._keras_engine import frozen_function
 from skcnn.engines._onnxruntime import ONNXRuntimeNetwork, is_onnxruntime_installed
 from skcnn.engines._openvino_engine import OpenVINONetwork, is_openvino_installed, read_openvino, write_openvino
 from skcnn.engines._plan import ENGINES, PRECISIONS, Output, Plan
@@ -24,6 +25,7 @@ __all__ = [
     "SavedNetwork",
     "Tolerance",
     "clear_engines",
+    "frozen_function",
     "get_engine",
     "get_saved_engine",
     "is_onnxruntime_installed",

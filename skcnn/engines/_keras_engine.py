@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,10 @@ from skcnn._keras import has_gpu, import_keras, pinned
 from skcnn.engines._engine import Engine
 from skcnn.engines._plan import Plan
 from skcnn.engines._record import build_record_model
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow
 
 LARGEST_BATCH = 1024
 
@@ -106,7 +110,7 @@ def compile_model(model: Any) -> Callable[[np.ndarray], Callable[[], np.ndarray]
     return start_eager
 
 
-def frozen_function(model: Any, dtype: str = "uint8") -> Any:
+def frozen_function(model: keras.Model, dtype: str = "uint8") -> tensorflow.types.experimental.ConcreteFunction:
     """Return a Keras model on TensorFlow as a function with the weights as constants, around which it is rewritten.
 
     Parameters

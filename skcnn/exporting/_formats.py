@@ -11,7 +11,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from skcnn._keras import import_keras
 from skcnn.engines import write_openvino
+from skcnn.exporting._frozen_onnx import exported_frozen
 
 #: Version of the operators of ONNX: old enough for runtimes of 2022, and with all that the networks need.
 OPSET = 17
@@ -22,29 +24,59 @@ def write_onnx(model: Any, path: Path, about: dict[str, Any]) -> None:
     _need("onnx", "tf2onnx")
     import onnx
 
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tf2onnx, about NumPy
-        model(model.inputs[0])  # Keras exports no model that was never called
-        file = str(Path(folder, "model.onnx"))
-        model.export(file, format="onnx", verbose=False, opset_version=OPSET)
-        proto = onnx.load(file)
-    graph = proto.graph
-    _rename(graph, graph.output[0].name, model.output_names[0])
-    # Keras makes inputs of constants, such as those of a Normalization layer. Some are folded; others are lost.
-    read = {name for node in graph.node for name in node.input}
-    for tensor in [tensor for tensor in graph.input if tensor.name not in read]:
-        graph.input.remove(tensor)
-    if lost := [tensor.name for tensor in graph.input if tensor.name != model.inputs[0].name]:
+        proto = _exported_by_keras(model)
+        # Keras makes inputs of constants, such as those of a Normalization layer. Some are folded; others are lost.
+        lost, unknown = _lost(proto.graph, model), _unknown(proto.graph)
+        if (lost or unknown) and import_keras().backend.backend() == "tensorflow":
+            proto = exported_frozen(model, OPSET)
+            lost, unknown = _lost(proto.graph, model), _unknown(proto.graph)
+    if unknown:
+        raise TypeError(
+            f"The network has the operators {', '.join(unknown)}, which tf2onnx does not write as ONNX. Export it to "
+            "another format: .xml for OpenVINO, or .tflite for LiteRT."
+        )
+    if lost:
         raise TypeError(
             f"Keras's export to ONNX loses constants of the network ({', '.join(lost)}). Export it to another format, "
             "or use a Rescaling layer instead of a Normalization layer that is given its mean."
         )
+    graph = proto.graph
+    _rename(graph, graph.output[0].name, model.output_names[0])
     for tensor in (*graph.input, *graph.output):
         tensor.type.tensor_type.shape.dim[0].dim_param = "n"
     for name, value in about.items():
         proto.metadata_props.add(key=name, value=value if isinstance(value, str) else json.dumps(value))
     onnx.checker.check_model(proto)
     path.write_bytes(proto.SerializeToString())
+
+
+def _exported_by_keras(model: Any) -> Any:
+    """Return a model as Keras exports it to ONNX."""
+    import onnx
+
+    model(model.inputs[0])  # Keras exports no model that was never called
+    with tempfile.TemporaryDirectory() as folder:
+        file = str(Path(folder, "model.onnx"))
+        model.export(file, format="onnx", verbose=False, opset_version=OPSET)
+        return onnx.load(file)
+
+
+def _lost(graph: Any, model: Any) -> list[str]:
+    """Return the inputs of a graph that are constants of the model; those that nothing reads are removed."""
+    read = {name for node in graph.node for name in node.input}
+    for tensor in [tensor for tensor in graph.input if tensor.name not in read]:
+        graph.input.remove(tensor)
+    return [tensor.name for tensor in graph.input if tensor.name != model.inputs[0].name]
+
+
+def _unknown(graph: Any) -> list[str]:
+    """Return the operators of a graph that ONNX does not have."""
+    import onnx
+
+    known = {schema.name for schema in onnx.defs.get_all_schemas()}
+    return sorted({node.op_type for node in graph.node if node.domain in ("", "ai.onnx")} - known)
 
 
 def parted_onnx(path: Path) -> list[bytes]:
@@ -71,7 +103,7 @@ def _rename(graph: Any, old: str, new: str) -> None:
             for number, name in enumerate(names):
                 if name == old:
                     names[number] = new
-    for tensor in graph.output:
+    for tensor in (*graph.input, *graph.output):
         if tensor.name == old:
             tensor.name = new
 

@@ -326,8 +326,9 @@ def _linked(scores: Any, link: str) -> Any:
         return _both(ops.sigmoid(scores), 2)
     if link == "softmax":
         return ops.softmax(scores, axis=-1)
-    each = ops.sigmoid(scores)
-    return each / ops.maximum(ops.sum(each, axis=-1, keepdims=True), np.finfo(np.float32).tiny)
+    # Where all of them are 0, classes are equally probable, as in scikit-learn.
+    each = ops.sigmoid(scores) + np.finfo(np.float32).tiny
+    return each / ops.sum(each, axis=-1, keepdims=True)
 
 
 def _both(probabilities: Any, n_classes: int) -> Any:

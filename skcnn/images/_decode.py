@@ -185,7 +185,7 @@ def _why_unknown(content: bytes) -> str:
         return "a HEIC image: `pip install 'skcnn[heif]'` to read it"
     if brand in _AVIF_BRANDS and "AVIF" not in Image.OPEN:
         return "an AVIF image: `pip install 'pillow>=11.3'` to read it"
-    return "not an image of a known format (those of skcnn.images.FORMATS)"
+    return "not an image of a known format such as JPEG, PNG, WebP, GIF, BMP or TIFF"
 
 
 @contextmanager

@@ -86,7 +86,7 @@ def drop_bad_images(
     (2, array(['a', 'c'], dtype='<U1'))
     >>> print(caught[0].message)
     1 of 3 images cannot be used:
-      row 1: not an image of a known format (those of skcnn.images.FORMATS)
+      row 1: not an image of a known format such as JPEG, PNG, WebP, GIF, BMP or TIFF
     This row was left out.
     """
     images = as_images(X, root=root)

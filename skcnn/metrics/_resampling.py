@@ -18,8 +18,9 @@ from skcnn.metrics._predictions import Predictions, check_count
 from skcnn.metrics._tables import HEADLINE_METRICS, place_of_true, top_k_of
 
 CONFIDENCE_LEVEL = 0.95
+"""The default confidence level of intervals; texts that go with such metrics read it here."""
 N_RESAMPLES = 1000
-"""What is taken where nobody asks for another value; texts that go with such metrics read them here."""
+"""The default number of bootstrap resamples; texts that go with such metrics read it here."""
 
 _CHUNK = 2**19
 """Weights worked on at a time: 4 MB, which stay near the processor while all classes look at them."""

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from sklearn.base import ClassifierMixin
 from sklearn.utils import Tags
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 
 from skcnn._labels import accuracy, as_labels
 from skcnn._text import valid_labels
-from skcnn._training import SCHEDULES
-from skcnn.images import RESIZE_RULES, fetched_once
+from skcnn.images import fetched_once
 from skcnn.neural_network._cnn import BaseCNN
 from skcnn.neural_network._loss import Objective, classifying
 from skcnn.neural_network._predictions import a_class_for_each_row, check_k, top_k
@@ -189,39 +187,8 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
     """
 
     _parameter_constraints = {  # noqa: RUF012  (scikit-learn's own form)
-        "backbone": "no_validation",  # resolved by as_backbone, with better messages
-        "weights": "no_validation",
-        "weight_layers": "no_validation",
-        "image_size": "no_validation",
-        "resize": [StrOptions(set(RESIZE_RULES))],
-        "pooling": [StrOptions({"avg", "max"}), None],
-        "hidden_layer_sizes": ["array-like"],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "head_epochs": [Interval(Integral, 0, None, closed="left")],
-        "head_learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "epochs": [Interval(Integral, 0, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "unfreeze": "no_validation",
-        "learning_rate_schedule": [StrOptions(set(SCHEDULES))],
-        "optimizer": "no_validation",
-        "loss": "no_validation",
-        "batch_norm": [StrOptions({"inference", "train"})],
+        **BaseCNN._parameter_constraints,
         "class_weight": [dict, StrOptions({"balanced"}), None],
-        "augmentation": "no_validation",
-        "augmentation_views": [Interval(Integral, 1, None, closed="left"), None],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "precision": [StrOptions({"float32", "bfloat16"})],
-        "cache": "no_validation",  # checked by BottleneckFeatures, with better messages
-        "root": "no_validation",
-        "on_error": [StrOptions({"raise", "nan"})],
-        "max_pixels": [Interval(Integral, 1, None, closed="left"), None],
-        "checkpoint": "no_validation",
-        "callbacks": "no_validation",
-        "random_state": ["random_state"],
-        "verbose": ["verbose", StrOptions({"auto"})],
     }
 
     def __init__(

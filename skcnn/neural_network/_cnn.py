@@ -46,6 +46,7 @@ from skcnn.images import BadRow, Images, as_image_size, remembered, warn_if_shru
 from skcnn.neural_network._loss import Objective
 from skcnn.neural_network._network import Design, frozen_prefix, initial_base, initial_head
 from skcnn.neural_network._recipe import (
+    CONSTRAINTS,
     Recipe,
     checkpoint_of,
     design_of,
@@ -85,6 +86,8 @@ class BaseCNN(ImageInputMixin, BaseEstimator, ABC):
     passes what that encodes (class indices, indicators or numbers) to :meth:`_fit` or :meth:`_fit_epoch`, and decodes
     :meth:`_outputs`.
     """
+
+    _parameter_constraints = CONSTRAINTS
 
     _weights: Weights
     _history: list[dict[str, Any]]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from skcnn._keras import import_keras
 from skcnn._training import (
+    SCHEDULES,
     Checkpoint,
     Driver,
     Phase,
@@ -27,12 +30,49 @@ from skcnn._training import (
 from skcnn.backbones import PartialWeights, as_backbone
 from skcnn.cache import as_cache
 from skcnn.feature_extraction import BottleneckFeatures
-from skcnn.images import Images, as_image_size
+from skcnn.images import RESIZE_RULES, Images, as_image_size
 from skcnn.neural_network._loss import Objective
 from skcnn.neural_network._network import Design, InitialBase, backbone_of
 
 _NOT_OF_THE_RUN = ("root", "cache", "checkpoint", "callbacks", "verbose")
 """Parameters that are not part of the run's fingerprint: they do not change the result, or cannot be compared."""
+
+
+CONSTRAINTS: dict[str, Any] = {
+    "backbone": "no_validation",  # resolved by as_backbone, with better messages
+    "weights": "no_validation",
+    "weight_layers": "no_validation",
+    "image_size": "no_validation",
+    "resize": [StrOptions(set(RESIZE_RULES))],
+    "pooling": [StrOptions({"avg", "max"}), None],
+    "hidden_layer_sizes": ["array-like"],
+    "dropout": [Interval(Real, 0, 1, closed="left")],
+    "head_epochs": [Interval(Integral, 0, None, closed="left")],
+    "head_learning_rate": [Interval(Real, 0, None, closed="neither")],
+    "epochs": [Interval(Integral, 0, None, closed="left")],
+    "learning_rate": [Interval(Real, 0, None, closed="neither")],
+    "unfreeze": "no_validation",
+    "learning_rate_schedule": [StrOptions(set(SCHEDULES))],
+    "optimizer": "no_validation",
+    "loss": "no_validation",
+    "batch_norm": [StrOptions({"inference", "train"})],
+    "augmentation": "no_validation",
+    "augmentation_views": [Interval(Integral, 1, None, closed="left"), None],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+    "batch_size": [Interval(Integral, 1, None, closed="left")],
+    "precision": [StrOptions({"float32", "bfloat16"})],
+    "cache": "no_validation",  # checked by BottleneckFeatures, with better messages
+    "root": "no_validation",
+    "on_error": [StrOptions({"raise", "nan"})],
+    "max_pixels": [Interval(Integral, 1, None, closed="left"), None],
+    "checkpoint": "no_validation",
+    "callbacks": "no_validation",
+    "random_state": ["random_state"],
+    "verbose": ["verbose", StrOptions({"auto"})],
+}
+"""What the parameters of all estimators may be, in scikit-learn's form."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from skcnn.metrics.parts import (
     top_k_of,
     undefined_notes,
 )
+from skcnn.report._distances import Distances
 from skcnn.report._findings import Findings
 from skcnn.report._origin import Origin
 from skcnn.report._provenance import digest_of_predictions
@@ -36,6 +37,8 @@ class ClassifierFindings(Findings):
     """How many of the highest scores "top_k_accuracy" was to look at."""
     top_k: int
     """How many it looks at."""
+    distances: Distances | None
+    """How far the samples lie from the training set, where that is known."""
 
     kind: ClassVar[str] = "Classifier report"
     resamples: ClassVar[str] = "over test sets with the same number of samples per class"
@@ -43,11 +46,19 @@ class ClassifierFindings(Findings):
 
     @classmethod
     def about(
-        cls, predictions: Predictions, *, name: str, top_k: int = 5, estimator: Any = None, X: Any = None
+        cls,
+        predictions: Predictions,
+        *,
+        name: str,
+        top_k: int = 5,
+        estimator: Any = None,
+        X: Any = None,
+        features: Any = None,
     ) -> ClassifierFindings:
         """Make the findings about predictions. See :class:`ClassifierReport`."""
         origin = Origin.of(estimator, X, name=name, n_samples=predictions.n_samples)
-        return cls(origin, predictions, top_k_asked=top_k, top_k=top_k_of(predictions, top_k))
+        distances = Distances.of(estimator, features, predictions.n_samples)
+        return cls(origin, predictions, top_k_asked=top_k, top_k=top_k_of(predictions, top_k), distances=distances)
 
     @property
     def classes(self) -> np.ndarray:

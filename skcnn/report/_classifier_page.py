@@ -51,6 +51,7 @@ def render_classifier_report(
         "curves": [curve_image(*pair) for pair in zip(curves, singled_out(curves), strict=True)],
         **_probabilities(findings, displays),
         "thresholds": _thresholds(findings, displays),
+        "distances": _distances(findings),
         "weakest": list(weakest.itertuples()) if len(weakest) < len(table) else [],
         "every_class": list(table.itertuples()),
     }
@@ -60,6 +61,7 @@ def render_classifier_report(
         "curves": "Curves" if content["curves"] else "",
         "probabilities": "Probabilities" if content["reliability"] else "Scores" if content["top_k"] else "",
         "thresholds": "Thresholds" if content["thresholds"] else "",
+        "distances": "Distance to the training set" if content["distances"] else "",
         "classes": "Class by class",
     }
     return render_report(findings, frame, "classifier.html", sections, classes=findings.classes.tolist(), **content)
@@ -121,6 +123,27 @@ def _probabilities(findings: ClassifierFindings, displays: ClassifierDisplays) -
         }
         content["calibration"] = list(display.calibration.iloc[1:].itertuples())
     return content
+
+
+def _distances(findings: ClassifierFindings) -> dict[str, Any] | None:
+    """Return the content of the section on the distances to the training set."""
+    distances = findings.distances
+    if distances is None:
+        return None
+    return {
+        "rows": list(distances.frame.itertuples()),
+        "sentence": distances.sentence,
+        "image": {
+            "title": "Distances of these images",
+            "svg": inline_svg(distances.plot, (WIDTH, 3.4), "Distances to the training set"),
+            "caption": "Root mean square of the standardised features of an image. The line is what images like those "
+            "of the training set would give.",
+            "legend": [
+                {"color": "series-0", "label": "these images", "value": None},
+                {"color": "series-1", "label": "training set", "value": None},
+            ],
+        },
+    }
 
 
 def _thresholds(findings: ClassifierFindings, displays: ClassifierDisplays) -> dict[str, Any] | None:

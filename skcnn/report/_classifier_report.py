@@ -36,6 +36,10 @@ class ClassifierReport(ClassifierDisplays):
         The estimator that made the predictions, if it is known.
     X : array-like of shape (n_samples, ...) or None, default=None
         The input that they were made from, if it is known.
+    features : array-like of shape (n_samples, n_features) or None, default=None
+        The features of the samples, as :func:`skcnn.exporting.bottleneck_features` gives them. With them, the page
+        shows how far the samples lie from the training set. That needs an estimator with the attribute
+        ``training_features_``, which :func:`skcnn.load` sets.
 
     Attributes
     ----------
@@ -62,6 +66,8 @@ class ClassifierReport(ClassifierDisplays):
         Calibration of the probabilities. See the function :func:`calibration_frame`.
     top_k_frame : DataFrame of shape (n_k, 2) or None
         How often the true class is among the k highest scores. See the function :func:`top_k_frame`.
+    distance_frame : DataFrame of shape (6, 3) or None
+        Distances to the training set, if features were given. See the function :func:`distance_frame`.
     notes : list of str
         Why metrics are NaN, and other remarks: a sentence each.
     summary : str
@@ -100,10 +106,19 @@ class ClassifierReport(ClassifierDisplays):
     """
 
     def __init__(
-        self, predictions: Predictions, *, name: str, top_k: int = 5, estimator: Any = None, X: Any = None
+        self,
+        predictions: Predictions,
+        *,
+        name: str,
+        top_k: int = 5,
+        estimator: Any = None,
+        X: Any = None,
+        features: ArrayLike | None = None,
     ) -> None:
         super().__init__()
-        self._findings = ClassifierFindings.about(predictions, name=name, top_k=top_k, estimator=estimator, X=X)
+        self._findings = ClassifierFindings.about(
+            predictions, name=name, top_k=top_k, estimator=estimator, X=X, features=features
+        )
 
     @classmethod
     def from_estimator(
@@ -254,6 +269,12 @@ class ClassifierReport(ClassifierDisplays):
     def top_k_frame(self) -> pd.DataFrame | None:
         """How often the true class is among the k highest scores; None where there are no scores."""
         return self._findings.top_k_frame
+
+    @property
+    def distance_frame(self) -> pd.DataFrame | None:
+        """Distances to the training set; None where they are not known."""
+        distances = self._findings.distances
+        return None if distances is None else distances.frame
 
     def _intervals(
         self, *, confidence_level: float, n_resamples: int, random_state: int | None, n_jobs: int | None

@@ -2,6 +2,7 @@
 
 from skcnn.segmentation._instance_segmenter import InstanceSegmenter
 from skcnn.segmentation._keras_hub import KerasHubSAM
+from skcnn.segmentation._losses import LOSSES
 from skcnn.segmentation._segmenter import CNNSegmenter
 from skcnn.segmentation._trained import TrainedMaps, trained_maps
 
@@ -9,4 +10,4 @@ from skcnn.segmentation._trained import TrainedMaps, trained_maps
 for _estimator in (CNNSegmenter, InstanceSegmenter, KerasHubSAM):
     _estimator.__module__ = __name__
 
-__all__ = ["CNNSegmenter", "InstanceSegmenter", "KerasHubSAM", "TrainedMaps", "trained_maps"]
+__all__ = ["LOSSES", "CNNSegmenter", "InstanceSegmenter", "KerasHubSAM", "TrainedMaps", "trained_maps"]

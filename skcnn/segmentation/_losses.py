@@ -8,7 +8,7 @@ from typing import Any
 from skcnn._keras import import_keras
 from skcnn.images import IGNORED
 
-#: What a loss may be made of.
+#: What the parameter ``loss`` of a segmenter may be made of.
 LOSSES = ("cross_entropy", "dice", "focal", "tversky")
 
 #: Added above and below in overlaps, in pixels: a class that is neither there nor predicted has an overlap of 1.

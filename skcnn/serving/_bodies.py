@@ -20,7 +20,7 @@ from skcnn.serving._limits import Limits
 
 EXPECTED = (
     'expected multipart/form-data with one file per image, application/json {"images": [base64, ...]}, or one image as '
-    "the body (image/*)"
+    "the body (a content type of image/*)"
 )
 
 
@@ -122,7 +122,10 @@ def images_of(content_type: str, body: bytes, limits: Limits) -> list[Sent]:
     elif kind.startswith(b"image/") or kind == b"application/octet-stream":
         images = [Sent(body)]
     else:
-        raise RequestError(415, f"Got the content type {content_type[:100]!r}; {EXPECTED}.")
+        # curl says so of whatever --data sends; and clients that say nothing send one image, most often.
+        is_form = kind in (b"", b"application/x-www-form-urlencoded")
+        hint = " If the body is one image, say so: -H 'Content-Type: image/jpeg' in curl." if is_form else ""
+        raise RequestError(415, f"Got the content type {content_type[:100]!r}; {EXPECTED}.{hint}")
     if not images or not all(image.content for image in images):
         raise RequestError(400, f"Got {'an empty image' if images else 'no image'}; {EXPECTED}.")
     return images

@@ -178,15 +178,27 @@ class EstimatorPredictor(Predictor):
         results: list[Any] = [None] * len(images)
         left = list(range(len(images)))
         try:
-            rows = self._rows(images)
+            rows = self._predicted(images)
         except BadImageError as error:
             for bad in error.bad_rows.itertuples():
                 results[bad.row] = ImageRefusedError(str(bad.reason))
             left = [number for number in left if results[number] is None]
-            rows = self._rows([images[number] for number in left]) if left else []
+            rows = self._predicted([images[number] for number in left]) if left else []
         for number, row in zip(left, rows, strict=True):
             results[number] = row
         return results
+
+    def _predicted(self, images: list[bytes]) -> list[Predicted]:
+        """Return what is predicted, with distances if the model knows the features of its training set."""
+        if (known := getattr(self._model, "training_features_", None)) is None:
+            return self._rows(images)
+        from skcnn.exporting import bottleneck_features
+
+        with one_pass():
+            rows = self._rows(images)
+            distances = known.distances(bottleneck_features(self._model, images))
+        found = zip(rows, distances.tolist(), known.farther_than(distances).tolist(), strict=True)
+        return [row._replace(distance=distance, farther_than=fraction) for row, distance, fraction in found]
 
     def _classified(self, images: list[bytes]) -> list[Predicted]:
         with one_pass():
@@ -266,9 +278,7 @@ def _refusing(decode: Callable[[], Any]) -> Any:
     try:
         return decode()
     except (OSError, TypeError, ValueError) as error:
-        # What the format may be, in words of clients.
-        reason = str(error).replace("(those of skcnn.images.FORMATS)", "such as JPEG, PNG, WebP, GIF, BMP or TIFF")
-        raise ImageRefusedError(reason or type(error).__name__) from None
+        raise ImageRefusedError(str(error) or type(error).__name__) from None
     except MemoryError:
         raise ImageRefusedError("there is not enough memory to decode it") from None
 

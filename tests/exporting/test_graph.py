@@ -137,3 +137,14 @@ def test_what_has_no_graph(images):
     model.calibrated_classifiers_[1].estimator = members[1].fit(X, y)
     with pytest.raises(TypeError, match=r"different sizes: \(16, 16\) \(stretch\) and \(20, 20\)"):
         prediction_of(model)
+
+
+def test_classes_of_which_none_has_a_probability(images):
+    # Of scores far below 0, scikit-learn's one-against-the-rest classifiers make equal probabilities.
+    X, _ = images
+    steps = BottleneckFeatures(TOY, weights="toy", engine="keras", cache=None), SGDClassifier(loss="log_loss")
+    model = make_pipeline(*steps).fit(X, np.arange(len(X)) % 3)
+    model[-1].coef_[:], model[-1].intercept_[:] = 0, -1e5
+    expected = model.predict_proba(X)
+    assert (expected == 1 / 3).all()
+    np.testing.assert_allclose(prediction_of(model).model.predict(X, verbose=0), expected, rtol=1e-6)

@@ -186,7 +186,7 @@ def test_saved_models_are_explained(segmenter, embedding, scenes, people, tmp_pa
         paths.append(str(tmp_path / f"{number}.png"))
         Image.fromarray(image).save(paths[-1])
     heat = str(tmp_path / "heat.png")
-    assert main(["explain", str(tmp_path / "s.skcnn"), paths[0], "-o", heat, "--class", "1"]) == 0
+    assert main(["explain", str(tmp_path / "s.skcnn"), paths[0], "-o", heat, "--label", "1"]) == 0
     path, label, score = capsys.readouterr().out.strip().split("\t")
     assert (path, label) == (paths[0], "1")
     expected = GradCAMDisplay.from_estimator(segmenter, [paths[0]]).frame()["score"][0]
@@ -199,7 +199,7 @@ def test_saved_models_are_explained(segmenter, embedding, scenes, people, tmp_pa
     for command, message in (
         (["s.skcnn", paths[0], "--reference", paths[1]], "needs a model of vectors"),
         (["e.skcnn", paths[1]], "say with --reference which image the similarity is to"),
-        (["e.skcnn", paths[1], "--reference", paths[1], "--class", "1"], "--class 1 needs a model of classes"),
+        (["e.skcnn", paths[1], "--reference", paths[1], "--label", "1"], "--label 1 needs a model of classes"),
     ):
         assert main(["explain", str(tmp_path / command[0]), *command[1:], "-o", heat]) == 1
         assert message in capsys.readouterr().err

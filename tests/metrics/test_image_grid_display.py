@@ -132,7 +132,7 @@ def test_image_that_cannot_be_read_is_an_empty_frame_with_the_reason(folder):
     assert frame["reason"].tolist() == [
         None,
         "no such file",
-        "not an image of a known format (those of skcnn.images.FORMATS)",
+        "not an image of a known format such as JPEG, PNG, WebP, GIF, BMP or TIFF",
     ]
     table = display.thumbnails()
     assert table["data_uri"].isna().tolist() == [False, True, True]

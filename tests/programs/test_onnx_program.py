@@ -23,7 +23,7 @@ from skcnn.programs import MEMBERS, Program, ProgramError
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("tf2onnx")
-pytest.importorskip("onnxruntime")
+onnxruntime = pytest.importorskip("onnxruntime")
 
 ABOUT, GRAPH, WEIGHTS = MEMBERS["onnxruntime"]
 
@@ -267,14 +267,48 @@ def test_what_no_program_has(folder, monkeypatch):
         skcnn.save(folder[2], folder[0] / "none.skcnn", program=True)
 
 
-def test_constants_that_the_export_loses(tmp_path):
-    from skcnn.exporting._formats import write_onnx
+def test_constants_that_keras_loses_are_kept(tmp_path):
+    from skcnn.exporting import _formats
 
+    model, pixels = normalising(), np.random.default_rng(0).integers(0, 256, (3, 4, 4, 3), np.uint8)
+    _formats.write_onnx(model, tmp_path / "m.onnx", {})
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
+    assert [tensor.name for tensor in session.get_inputs()] == ["pixels"]
+    found = session.run(None, {"pixels": pixels})[0]
+    np.testing.assert_allclose(found, model.predict(pixels, verbose=0), atol=1e-6)
+
+
+def normalising():
     keras = import_keras()
     pixels = keras.Input((4, 4, 3), dtype="uint8", name="pixels")
     scaled = keras.layers.Normalization(mean=[127.5] * 3, variance=[5000.0] * 3)(keras.ops.cast(pixels, "float32"))
+    return keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(scaled))
+
+
+def test_grouped_convolutions_and_gelu(tmp_path, monkeypatch):
+    from skcnn.exporting import _formats
+
+    keras = import_keras()
+    pixels = keras.Input((8, 8, 3), dtype="uint8", name="pixels")
+    maps = keras.layers.Conv2D(4, 2, 2)(keras.ops.cast(pixels, "float32"))
+    maps = keras.layers.Conv2D(4, 3, padding="same", groups=4)(maps)
+    maps = keras.layers.Activation("gelu")(keras.layers.LayerNormalization()(maps))
+    model = keras.Model(pixels, keras.layers.Flatten()(maps))
+    values = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), np.uint8)
+    _formats.write_onnx(model, tmp_path / "m.onnx", {})
+    found = onnxruntime.InferenceSession(tmp_path / "m.onnx").run(None, {"pixels": values})[0]
+    np.testing.assert_allclose(found, model.predict(values, verbose=0), atol=1e-5)
+    monkeypatch.setattr(_formats, "exported_frozen", lambda model, opset: _formats._exported_by_keras(model))
+    with pytest.raises(TypeError, match=r"the operators .*Erfc.*, which tf2onnx does not write as ONNX\. Export it to"):
+        _formats.write_onnx(model, tmp_path / "m.onnx", {})
+
+
+def test_constants_that_every_export_loses(tmp_path, monkeypatch):
+    from skcnn.exporting import _formats
+
+    monkeypatch.setattr(_formats, "exported_frozen", lambda model, opset: _formats._exported_by_keras(model))
     with pytest.raises(TypeError, match=r"loses constants of the network \(.*normalization.*\)\. Export it to another"):
-        write_onnx(keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(scaled)), tmp_path / "m.onnx", {})
+        _formats.write_onnx(normalising(), tmp_path / "m.onnx", {})
 
 
 @pytest.mark.filterwarnings("always")

@@ -148,7 +148,7 @@ def test_what_has_no_program_is_served_by_the_estimator(served, client_of, tmp_p
     root, X, models = served
     y = models["classes"].predict(X) == "dark"
     careful = with_threshold(skcnn.load(root / "classes.skcnn").fit(X, y), 0.2, pos_label=True)
-    skcnn.save(careful, tmp_path / "careful.skcnn")
+    skcnn.save(careful, tmp_path / "careful.skcnn", training_features=X)
     client = client_of([tmp_path / "careful.skcnn"])
     (model,) = client.get("/models").json()["models"]
     assert model["runs_by"] == "estimator"
@@ -157,6 +157,10 @@ def test_what_has_no_program_is_served_by_the_estimator(served, client_of, tmp_p
     assert "not an image of a known format" in rows.pop(1)["error"]
     assert [row["label"] for row in rows] == careful.predict(X).tolist()
     np.testing.assert_allclose([row["probabilities"] for row in rows], careful.predict_proba(X), atol=1e-6)
+    training = skcnn.load(tmp_path / "careful.skcnn").training_features_
+    distances = training.distances(careful.estimator_[0].transform(X))
+    np.testing.assert_allclose([row["distance"] for row in rows], distances, rtol=1e-4)
+    np.testing.assert_allclose([row["farther_than"] for row in rows], training.farther_than(distances), atol=1e-3)
 
 
 def test_a_file_without_a_program_gets_one(served, client_of, tmp_path, monkeypatch):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _FEWEST_BINS, _MOST_BINS = 8, 40
 _ROUNDING = 1e-9
+#: What the axis of residuals is called.
 RESIDUAL_LABEL = "Residual (true minus predicted)"
 
 

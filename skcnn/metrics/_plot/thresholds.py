@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
 
+#: What the columns of a table of thresholds are called in a figure.
 METRIC_LABELS = {
     "tpr": "recall (TPR)",
     "fpr": "false positive rate",
