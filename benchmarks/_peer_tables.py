@@ -77,6 +77,28 @@ def spread(values: Sequence[float]) -> str:
     return middle if len(values) < 3 else f"{middle} ({min(values):.0f} to {max(values):.0f})"
 
 
+def times_of(reference: Sequence[dict[str, Any]], runs: Sequence[dict[str, Any]]) -> str:
+    """Return how many times the processor seconds of the reference, in the same rounds: the median, and the range."""
+    ours = {run["seed"]: run["processors"] for run in reference}
+    ratios = [run["processors"] / ours[run["seed"]] for run in runs if run["seed"] in ours]
+    if not ratios:
+        return ""
+    middle = f"{np.median(ratios):.1f}"
+    return middle if len(ratios) < 3 else f"{middle} ({min(ratios):.1f} to {max(ratios):.1f})"
+
+
+def costs_of(reference: Sequence[dict[str, Any]], runs: Sequence[dict[str, Any]]) -> list[str]:
+    """Return processor seconds, their ratio to those of the reference, and the peak of memory."""
+    seconds, memory = (spread([run[name] for run in runs]) for name in ("processors", "peak_mb"))
+    return [seconds, times_of(reference, runs), memory]
+
+
+def first_of(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the first run, so that accuracies are paired; with how far those of all rounds go."""
+    found = [run["accuracy"] for run in runs if "accuracy" in run]
+    return {**runs[0], "range": f"{min(found):.3f} to {max(found):.3f}" if len(found) > 1 else ""}
+
+
 def classification_rows(report: dict[str, Any], task: str) -> list[list[object]]:
     """Return a row per tool: accuracies of the first seed, so that they are paired; medians of the costs."""
     n = report["tasks"][task]["test"]
@@ -86,9 +108,9 @@ def classification_rows(report: dict[str, Any], task: str) -> list[list[object]]
         runs = runs_of(report, task, peer)
         if not runs:
             continue
-        first, costs = runs[0], [spread([run[name] for run in runs]) for name in ("processors", "peak_mb")]
+        first, costs = first_of(runs), costs_of(reference, runs)
         if "failed" in first:
-            rows.append([about["title"], about["lines"], first["failed"], "", "", *costs, len(runs)])
+            rows.append([about["title"], about["lines"], first["failed"], "", "", "", *costs, len(runs)])
             continue
         low, high = wilson(first["accuracy"], n)
         accuracy = f"{first['accuracy']:.3f} ({low:.3f} to {high:.3f})"
@@ -97,7 +119,7 @@ def classification_rows(report: dict[str, Any], task: str) -> list[list[object]]
         if reference and peer != "skcnn_bagged":
             value, low, high = paired(reference[0]["wrong"], first["wrong"], n)
             difference = f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
-        rows.append([about["title"], about["lines"], accuracy, difference, loss, *costs, len(runs)])
+        rows.append([about["title"], about["lines"], accuracy, first["range"], difference, loss, *costs, len(runs)])
     return rows
 
 
@@ -107,11 +129,12 @@ METRICS = {"pets370": {"mean_iou": "mean IoU"}}
 
 def other_rows(report: dict[str, Any], task: str) -> list[list[object]]:
     """Return a row per tool of segmentation."""
+    reference = runs_of(report, task, "segment_skcnn")
     rows: list[list[object]] = []
     for peer, about in report["peers"].items():
         runs = runs_of(report, task, peer)
         if runs:
-            costs = [spread([run[name] for run in runs]) for name in ("processors", "peak_mb")]
+            costs = costs_of(reference, runs)
             found = [f"{runs[0][name]:.3f}" if name in runs[0] else runs[0]["failed"] for name in METRICS[task]]
             rows.append([about["title"], about["lines"], *found, *costs, len(runs)])
     return rows
@@ -125,7 +148,7 @@ def trouble_rows(report: dict[str, Any]) -> list[list[object]]:
 
 def as_markdown(report: dict[str, Any]) -> str:
     """Return all tables."""
-    costs = ["processors (s)", "peak of memory (MB)", "rounds"]
+    costs = ["processors (s)", "times skcnn's", "peak of memory (MB)", "rounds"]
     parts = []
     for task, sizes in report["tasks"].items():
         parts.append(
@@ -134,7 +157,15 @@ def as_markdown(report: dict[str, Any]) -> str:
         if task in METRICS:
             parts.append(table(["tool", "lines", *METRICS[task].values(), *costs], other_rows(report, task)))
         else:
-            header = ["tool", "lines", "accuracy", "the default pipeline is better by", "log-loss", *costs]
+            header = [
+                "tool",
+                "lines",
+                "accuracy",
+                "of all rounds",
+                "the default pipeline is better by",
+                "log-loss",
+                *costs,
+            ]
             parts.append(table(header, classification_rows(report, task)))
     parts.append("**What goes wrong**")
     parts.append(table(["tool", *TROUBLES.values()], trouble_rows(report)))

@@ -56,6 +56,7 @@ PEERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "fastai_learner": ("fastai", "fastai", ("fastai", *TORCH)),
     "autogluon_predictor": ("AutoGluon", "autogluon", ("autogluon.multimodal", *TORCH)),
     "segment_skcnn": ("skcnn, CNNSegmenter", "skcnn", ("skcnn", *KERAS)),
+    "segment_kerashub": ("KerasHub, DeepLabV3 on the same network", "kerashub", ("keras-hub", *KERAS)),
     "segment_smp": ("segmentation-models-pytorch, Unet", "torch", ("segmentation-models-pytorch", *TORCH)),
 }
 

@@ -140,6 +140,17 @@ def test_what_goes_wrong_is_seen(script, classes, tmp_path):
     assert child.trouble_search(right, *folders) == "no estimator from files on"
 
 
+def test_ratios_are_of_the_same_rounds(script):
+    tables = script("_peer_tables")
+    ours = [{"seed": seed, "processors": seconds, "peak_mb": 90.0} for seed, seconds in enumerate([10, 20, 40])]
+    theirs = [{"seed": seed, "processors": seconds, "peak_mb": 80.0} for seed, seconds in enumerate([20, 20, 60])]
+    assert tables.times_of(ours, theirs) == "1.5 (1.0 to 2.0)"
+    assert tables.times_of(ours, theirs[:1]) == "2.0"
+    assert tables.times_of([], theirs) == ""
+    assert tables.costs_of(ours, theirs) == ["20 (20 to 60)", "1.5 (1.0 to 2.0)", "80 (80 to 80)"]
+    assert tables.first_of([{"accuracy": 0.5, "seed": 0}, {"accuracy": 0.75, "seed": 1}])["range"] == "0.500 to 0.750"
+
+
 def test_a_row_that_failed_says_why(script):
     about = {"title": "tool", "lines": 9, "versions": {}, "environment": "torch"}
     row = {"task": "flowers5", "peer": "tool", "seed": 0, "processors": 2.0, "peak_mb": 90.0, "failed": "OSError: no"}
@@ -165,8 +176,10 @@ def test_every_tool_has_its_script_versions_and_split(script):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("peer", ["skcnn_logistic", "keras_features"])
+@pytest.mark.parametrize("peer", ["skcnn_logistic", "keras_features", "scikeras_classifier"])
 def test_the_smallest_rows_again(script, shared, tmp_path, peer):
+    if peer.startswith("scikeras"):
+        pytest.importorskip("scikeras", reason="SciKeras is not installed")
     path, tables = tmp_path / "again.json", script("_peer_tables")
     command = ["run", "--task", "flowers5", "--data", str(shared / "data" / "flowers5"), "--rounds", "1"]
     weights = str(shared / "weights" / "mobilenet_v2_1.0_224.weights.h5")

@@ -19,6 +19,8 @@ def fit(folder, weights, seed):
         "model.names": ["timm_image"],
         "model.timm_image.checkpoint_name": _mobilenet.NAME,
         "optim.max_epochs": 10,
+        "optim.lr": 1e-3,  # with the defaults, of 1e-4 and batches of 128, ten epochs are ten small steps
+        "env.batch_size": 8,
         "env.num_workers": 0,
         "env.num_workers_inference": 0,
     }
