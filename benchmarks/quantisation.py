@@ -103,9 +103,12 @@ def measure(name: str, images: Images, results: Results, work: Path, options: ar
     if name in RANDOM:
         plan = plan_of(name, random_weights(name, sample[:16], work / f"{name}.weights.h5"))
     exported = Exported(plan)
-    if name not in RANDOM:
+    missing = [fold for fold in range(options.folds) if not results.find(network=name, part="fold", fold=fold)]
+    if name not in RANDOM and missing:
         features = {precision: exported.network(precision).run(pixels) for precision in PRECISIONS[:2]}
-        for fold, (train, test) in enumerate(images.folds(options.folds)):
+        folds = images.folds(options.folds)
+        for fold in missing:
+            train, test = folds[fold]
             quantised = exported.network("int8", pixels[calibration_rows(train, options.calibration)])
             found = measure_fold({**features, "int8": quantised.run(pixels)}, images.y, train, test)
             results.add({"network": name, "part": "fold", "fold": fold, **found})
