@@ -28,7 +28,7 @@ import numpy as np
 from _evidence import Images, add_folders, load_images, network
 from _networks import plan_of, random_weights
 from _openvino import Exported
-from _results import FOLDER, Results, Row, interval
+from _results import FOLDER, Budget, Results, Row, interval
 from _rounds import interleaved, median, ratio, show_ratio, table
 
 from skcnn.images import as_images, read_batches
@@ -89,7 +89,17 @@ def measure_fold(features: dict[str, np.ndarray], y: np.ndarray, train: np.ndarr
     return row
 
 
-def measure(name: str, images: Images, results: Results, work: Path, options: argparse.Namespace) -> None:
+def _once(path: Path, exported: Exported, precision: str, pixels: np.ndarray) -> np.ndarray:
+    """Return the features of all images, from the file where they are after the first time."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, exported.network(precision).run(pixels))
+    return np.load(path)
+
+
+def measure(
+    name: str, images: Images, results: Results, work: Path, budget: Budget, options: argparse.Namespace
+) -> None:
     """Measure a network, and add its rows."""
     if name in RANDOM:
         given: dict[str, Any] = {"backbone": name, "weights": None}
@@ -107,9 +117,12 @@ def measure(name: str, images: Images, results: Results, work: Path, options: ar
         results.add({"network": name, "part": "speed", "fold": 0, **measure_speed(exported, sample, options)})
     missing = [fold for fold in range(options.folds) if not results.find(network=name, part="fold", fold=fold)]
     if name not in RANDOM and missing:
-        features = {precision: exported.network(precision).run(pixels) for precision in PRECISIONS[:2]}
+        kept = options.cache / "quantisation"
+        features = {one: _once(kept / f"{name}-{one}.npy", exported, one, pixels) for one in PRECISIONS[:2]}
         folds = images.folds(options.folds)
         for fold in missing:
+            if budget.spent():
+                return
             train, test = folds[fold]
             quantised = exported.network("int8", pixels[calibration_rows(train, options.calibration)])
             found = measure_fold({**features, "int8": quantised.run(pixels)}, images.y, train, test)
@@ -162,12 +175,13 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     command = "python benchmarks/quantisation.py data/ --weights weights/"
     results = Results(options.results, KEY, command=command, seeds=[0])
+    budget = Budget(options.minutes)
     images = load_images("flowers5", options.data)
     with tempfile.TemporaryDirectory() as work:
         for name in options.networks:
             n_rows = 1 if name in RANDOM else 1 + options.folds
-            if len(results.find(network=name)) < n_rows:
-                measure(name, images, results, Path(work), options)
+            if len(results.find(network=name)) < n_rows and not budget.spent():
+                measure(name, images, results, Path(work), budget, options)
     print(tables(results))
 
 
