@@ -36,7 +36,7 @@ from skcnn.images import as_images, read_batches
 PRECISIONS = ("float32", "bfloat16", "int8")
 #: Networks whose weights are at hand, and those with random ones.
 TRAINED = ("MobileNetV2", "MobileNet 0.25", "SqueezeNet", "ResNet20")
-RANDOM = ("ResNet50", "EfficientNetB0")
+RANDOM = ("EfficientNetB0",)
 KEY = ("network", "part", "fold")
 
 
