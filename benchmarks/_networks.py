@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from skcnn._keras import import_keras
-from skcnn.backbones import get_backbone, scale_pixels
+from skcnn.backbones import as_backbone, get_backbone, scale_pixels
 from skcnn.engines import Output, Plan
 
 
@@ -70,11 +70,11 @@ def count_flops(network: Any) -> int:
 
 
 def plan_of(name: str, weights: str | None, precision: str = "float32", *, cached: bool = False) -> Plan:
-    """Return what ``BottleneckFeatures(name, weights=weights, precision=precision)`` runs.
+    """Return what ``BottleneckFeatures(name, weights=weights, precision=precision)`` runs; a file is named by its path.
 
     With a cache that is every layer of the table, pooled in both ways, in one pass; without, the last one.
     """
-    backbone = get_backbone(name)
+    backbone = as_backbone(name)
     outputs = tuple(Output(layer.name, pooling) for layer in backbone.layers for pooling in ("avg", "max"))
     if not cached:
         outputs = (Output(backbone.layers[-1].name, "avg"),)

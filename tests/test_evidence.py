@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import ttest_1samp
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-FILES = ("accuracy", "published", "cost_curves")
+FILES = ("accuracy", "published", "cost_curves", "quantisation")
 
 
 @pytest.fixture
