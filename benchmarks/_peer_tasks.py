@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ LEAST = 1e-7
 
 
 @dataclass(frozen=True)
-class Task:
+class Task(ABC):
     """What is common to tasks: a fixed split, drawn once, whatever the seed of a run."""
 
     name: str
@@ -37,17 +38,17 @@ class Task:
             "digest": hashlib.sha256(listed.encode()).hexdigest()[:16],
         }
 
+    @abstractmethod
     def parts_of(self, data: Path, train: int, test: int, classes: int | None) -> dict[str, list[str]]:
         """Return the names of the images to train on and to test."""
-        raise NotImplementedError
 
+    @abstractmethod
     def copy(self, data: Path, folder: Path, names: Sequence[str]) -> None:
         """Write a part of the data."""
-        raise NotImplementedError
 
+    @abstractmethod
     def score(self, folder: Path, paths: Sequence[str], predicted: np.ndarray) -> dict[str, Any]:
         """Return metrics of predictions."""
-        raise NotImplementedError
 
 
 def drawn(names: Sequence[str], train: int, test: int) -> tuple[list[str], list[str]]:

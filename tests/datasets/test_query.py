@@ -11,6 +11,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -210,20 +211,23 @@ def test_parameters_as_the_driver_writes_them(style, text, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory):
+def postgres():
     """The port of a PostgreSQL server of this test's own."""
     pytest.importorskip("psycopg")
     folders = [os.path.dirname(shutil.which("initdb") or ""), *map(str, Path("/usr/lib/postgresql").glob("*/bin"))]
     programs = next((folder for folder in folders if folder and os.path.exists(f"{folder}/postgres")), None)
     if programs is None:
         pytest.skip("PostgreSQL is not installed")
-    data = tmp_path_factory.mktemp("postgres")
+    with tempfile.TemporaryDirectory(prefix="postgres-") as folder:  # others cannot enter pytest's own folders
+        yield from serve_postgres(programs, Path(folder))
+
+
+def serve_postgres(programs, data):
+    """Start a server, yield its port, and stop it."""
     as_user = []
     if os.geteuid() == 0:  # it refuses to run as root
         as_user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
         shutil.chown(data, "nobody")
-        for parent in [data, *data.parents][:3]:
-            parent.chmod(0o755)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
