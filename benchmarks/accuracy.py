@@ -43,8 +43,8 @@ from _results import FOLDER, Budget, Results, Row, in_own_process, own_usage
 
 HEADS = ("minibatch", "tuned", "classic", "logistic")
 TRAINED = ("frozen", "suffix", "whole")
-#: What the tuned head chooses from: a penalty of one over the rows or stronger, and half or all of what each bag draws
-#: (half is noisy where there are few rows). The number of bags is not searched: more are no worse, and take longer.
+#: What the tuned head chooses from: a penalty of one over the rows, or one of two fixed ones, and half or all of
+#: what each bag draws (half is noisy where there are few rows). More bags only cost time: no search.
 GRID: dict[str, list[Any]] = {"alpha": ["auto", 0.001, 0.01], "max_features": [0.5, 1.0], "max_samples": [0.5, 1.0]}
 TUNED_BAGS = 30
 #: Changes of the default head, with MobileNetV2 alone.
