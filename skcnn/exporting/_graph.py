@@ -18,6 +18,9 @@ from skcnn.exporting._bottleneck import with_features
 from skcnn.feature_extraction import BottleneckFeatures, feature_network
 from skcnn.neural_network import CNNClassifier, CNNRegressor, ImageNetClassifier
 
+#: Classes whose scores are lower by this much have probabilities below 1e-13.
+_NO_PROBABILITY = 30.0
+
 
 class Prediction(NamedTuple):
     """What is exported.
@@ -239,7 +242,7 @@ class _Graph:
             raise _no_graph(estimator, "takes images; expected CNNClassifier, or a pipeline that begins with features")
         if isinstance(estimator, BaggedSGDClassifier):
             return self._bagged(estimator, x)
-        return _linked(self.scores(estimator, x), _link_of(estimator))
+        return _linked(self.scores(estimator, x), _link_of(estimator), estimator.coef_.dtype)
 
     def scores(self, estimator: Any, x: _Features | None) -> Any:
         """Return what ``decision_function`` gives, or else ``predict_proba``; (n, 1) of two classes."""
@@ -280,9 +283,11 @@ class _Graph:
             np.add.at(matrix[:, bag], features, coef.T)  # a feature may be drawn twice
         stacked = Affine(matrix.reshape(x.n_features, -1), estimator.estimators_intercept_.ravel())
         scores = ops.reshape(x.mapped(stacked).evaluated(), (-1, n_bags, n_outputs))
-        # The solver "sklearn" bags classifiers of scikit-learn, one against the rest.
-        link = "one against the rest" if hasattr(estimator, "bagging_") else "softmax"
-        return ops.mean(_linked(scores, link), axis=1)
+        if hasattr(estimator, "bagging_"):  # of classifiers of scikit-learn
+            link, dtype = "one against the rest", estimator.bagging_.estimators_[0].coef_.dtype
+        else:
+            link, dtype = "softmax", scores.dtype
+        return ops.mean(_linked(scores, link, dtype), axis=1)
 
     def _calibrated(self, member: Any, x: _Features | None) -> Any:
         if member.method != "sigmoid":
@@ -291,7 +296,7 @@ class _Graph:
         slopes = np.array([calibrator.a_ for calibrator in member.calibrators])
         offsets = np.array([calibrator.b_ for calibrator in member.calibrators])
         calibrated = _Features(scores, per_feature(-slopes, -offsets, len(slopes))).evaluated()
-        return _linked(calibrated, "one against the rest")
+        return _linked(calibrated, "one against the rest", np.float64)
 
 
 def _link_of(estimator: Any) -> str:
@@ -317,8 +322,11 @@ def _link_of(estimator: Any) -> str:
     raise _no_graph(estimator, "is not a linear classifier")
 
 
-def _linked(scores: Any, link: str) -> Any:
-    """Return probabilities (..., n_classes) of scores (..., n_classes), or (..., 1) of the second of two classes."""
+def _linked(scores: Any, link: str, dtype: Any) -> Any:
+    """Return probabilities (..., n_classes) of scores (..., n_classes), or (..., 1) of the second of two classes.
+
+    ``dtype`` is that of the estimator's scores.
+    """
     ops = import_keras().ops
     if link == "none":
         raise TypeError("A classifier without predict_proba has no probabilities: calibrate it first.")
@@ -326,9 +334,13 @@ def _linked(scores: Any, link: str) -> Any:
         return _both(ops.sigmoid(scores), 2)
     if link == "softmax":
         return ops.softmax(scores, axis=-1)
-    # Where all of them are 0, classes are equally probable, as in scikit-learn.
-    each = ops.sigmoid(scores) + np.finfo(np.float32).tiny
-    return each / ops.sum(each, axis=-1, keepdims=True)
+    # Sigmoids that are scaled to a sum of 1 are the softmax of their logarithms, which do not underflow.
+    logarithms = ops.minimum(scores, 0.0) - ops.log(1.0 + ops.exp(-ops.abs(scores)))
+    # In scikit-learn they do: 1 / (1 + exp(-score)) is 0 where exp overflows. Beside others such a class has no
+    # probability; where all classes are 0, they are equally probable.
+    least = -float(np.log(np.finfo(dtype).max))
+    logarithms = ops.maximum(logarithms, least)
+    return ops.softmax(logarithms + ops.minimum(1e6 * (logarithms - least), _NO_PROBABILITY), axis=-1)
 
 
 def _both(probabilities: Any, n_classes: int) -> Any:

@@ -139,12 +139,26 @@ def test_what_has_no_graph(images):
         prediction_of(model)
 
 
-def test_classes_of_which_none_has_a_probability(images):
-    # Of scores far below 0, scikit-learn's one-against-the-rest classifiers make equal probabilities.
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("scores", "sure"),
+    [
+        ((-1e5, -1e5, -1e5), None),
+        ((-1000, -900, -800), None),
+        ((-85, -1000, -2000), 0),  # the sigmoids of the others are 0
+        ((-86, -87, -88), None),
+        ((-10, 400, 390), None),
+    ],
+)
+def test_scores_far_from_0_of_one_against_the_rest(images, scores, sure, dtype):
+    # Of scores that are all far below 0, scikit-learn's one-against-the-rest classifiers make equal probabilities.
     X, _ = images
-    steps = BottleneckFeatures(TOY, weights="toy", engine="keras", cache=None), SGDClassifier(loss="log_loss")
-    model = make_pipeline(*steps).fit(X, np.arange(len(X)) % 3)
-    model[-1].coef_[:], model[-1].intercept_[:] = 0, -1e5
+    model = make_pipeline(features(), SGDClassifier(loss="log_loss")).fit(X, np.arange(len(X)) % 3)
+    model[-1].coef_ = np.zeros_like(model[-1].coef_, dtype)
+    model[-1].intercept_ = np.array(scores, dtype)
     expected = model.predict_proba(X)
-    assert (expected == 1 / 3).all()
-    np.testing.assert_allclose(prediction_of(model).model.predict(X, verbose=0), expected, rtol=1e-6)
+    if sure is None:
+        assert expected.max() < 0.7
+    else:
+        assert expected[0, sure] == 1
+    np.testing.assert_allclose(prediction_of(model).model.predict(X, verbose=0), expected, rtol=1e-5, atol=1e-12)
