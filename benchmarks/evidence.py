@@ -14,6 +14,7 @@ import argparse
 import csv
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from _evidence import DATA, NETWORKS
 from _evidence_figures import draw_accuracy, draw_costs, draw_pairs
 from _results import FOLDER, Row, interval
 from _rounds import describe, table
-from accuracy import HEADS, TRAINED, VARIANTS, is_a_cell
+from accuracy import GRID, HEADS, TRAINED, VARIANTS, is_a_cell
 from cost_curves import CURVES, exponent
 
 HERE = Path(__file__).parent
@@ -154,6 +155,40 @@ def variants_table(rows: list[Row]) -> str:
     return table(["data", "changed", *less], lines)
 
 
+def tuned_table(rows: list[Row]) -> str:
+    """Return one line per data set and network: the tuned head less the default head and its rivals."""
+    lines = []
+    for data in DATA:
+        for network in NETWORKS:
+            cells = []
+            for rival in ("minibatch", *RIVALS):
+                for metric in PAIR_METRICS:
+                    found = difference(rows, data, network, rival, metric, "tuned")
+                    cells.append("" if found is None else f"{shown(*found, sign='+')}, {verdict(found, metric)}")
+            if any(cells):
+                lines.append([data, network, *cells])
+    names = ("default", "classic recipe", "retrained head", "`LogisticRegression`")
+    less = [f"{metric}, less {name}" for name in names for metric in ("accuracy", "log-loss")]
+    return table(["data", "network", *less], lines)
+
+
+def choices_table(rows: list[Row]) -> str:
+    """Return one line per data set and network: what the search chose, in how many folds, and what it took."""
+    lines = []
+    for data in DATA:
+        for network in NETWORKS:
+            cell = [row for row in cell_of(rows, data, network, "tuned") if "chosen" in row]
+            plain = [row["cpu_s"] for row in cell_of(rows, data, network, "minibatch")]
+            if cell:
+                chosen = [
+                    ", ".join(f"{value} in {count}" for value, count in Counter(values).most_common())
+                    for values in ([row["chosen"][name] for row in cell] for name in GRID)
+                ]
+                seconds = [f"{np.mean(one):.3g}" for one in ([row["cpu_s"] for row in cell], plain)]
+                lines.append([data, network, *chosen, *seconds])
+    return table(["data", "network", *(f"`{name}`" for name in GRID), "processor s", "of the default"], lines)
+
+
 def pairs_table(rows: list[Row], rival: str) -> str:
     """Return one line per data set and network: the default head less a rival."""
     lines = []
@@ -260,6 +295,7 @@ def tables() -> dict[str, str]:
     made |= {f"published {name}": published_table(published["rows"], name) for name in ("breeds", "flowers", "cifar")}
     made |= {"thresholds": thresholds_table(published["rows"]), "costs": costs_table(costs["rows"])}
     made |= {"times": time_table(rows), "variants": variants_table(rows)}
+    made |= {"tuned": tuned_table(rows), "choices": choices_table(rows)}
     parts = {"accuracy": accuracy, "published": published, "costs": costs}
     return made | {f"machine {name}": head_line(result) for name, result in parts.items()}
 
