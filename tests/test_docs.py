@@ -136,7 +136,6 @@ def test_pages_have_code():
         "docs/api.md",
         "docs/architecture.md",
         "docs/command_line.md",
-        "docs/evidence.md",
         "docs/not_for.md",
         "docs/reliability.md",
         "docs/scale.md",
