@@ -15,7 +15,7 @@ all; CIFAR-10 has its official split. Seeds are 0.
 - *classic*: scikit-learn alone, ``VarianceThreshold(0.1)`` and ten bags of elastic-net ``SGDClassifier``, ``alpha`` one
   over the rows, half of the rows and half of the features.
 - *logistic*: ``LogisticRegression(C=0.1)``.
-- *all features*, *30 bags*, both, *temperature*: the default head changed, with MobileNetV2 alone.
+- *all features*, *30 bags*, both, *all rows*, with 30 bags too, *temperature*: the default head changed, with MobileNetV2 alone.
 - *frozen*: ``CNNClassifier(epochs=0)``, a head retrained by Adam on the frozen network.
 - *suffix*: ``CNNClassifier()``, its default: the second half of the network is fine-tuned.
 - *whole*: ``CNNClassifier(unfreeze="all")``.
@@ -52,6 +52,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "all features": {"max_features": 1.0, "bootstrap_features": False},
     "30 bags": {"n_estimators": 30},
     "all features, 30 bags": {"max_features": 1.0, "bootstrap_features": False, "n_estimators": 30},
+    "all rows": {"max_samples": 1.0},
+    "all rows, 30 bags": {"max_samples": 1.0, "n_estimators": 30},
     "temperature": {},
 }
 #: Blocks of test images, for the interval of an official split.
@@ -73,6 +75,17 @@ OPEN = {
     ("caltech30", "MobileNet 0.25", "whole"): 1,
     ("CIFAR-10", "ResNet20", "suffix"): 1,
     ("CIFAR-10", "ResNet20", "whole"): 1,
+    ("flowers5", "ResNet20", "suffix"): 5,
+    ("caltech30", "ResNet20", "suffix"): 5,
+    ("flowers5", "ResNet20", "whole"): 5,
+    ("caltech30", "ResNet20", "whole"): 5,
+    ("pets370 breed", "MobileNet 0.25", "suffix"): 5,
+    ("pets370 species", "MobileNet 0.25", "suffix"): 5,
+    ("pets370 breed", "MobileNetV2", "whole"): 5,
+    ("pets370 breed", "SqueezeNet", "suffix"): 5,
+    ("pets370 breed", "MobileNet", "suffix"): 5,
+    ("flowers5", "MobileNet 0.25", "suffix"): 5,
+    ("caltech30", "MobileNet 0.25", "suffix"): 5,
 }
 
 
