@@ -124,12 +124,12 @@ def classification_rows(report: dict[str, Any], task: str) -> list[list[object]]
 
 
 #: Of the tasks that are not classification: the metrics of a run and their titles.
-METRICS = {"pets370": {"mean_iou": "mean IoU"}}
+METRICS = {"pets370": {"mean_iou": "mean IoU"}, "bccd": {"ap50": "AP50", "ap": "AP"}}
 
 
 def other_rows(report: dict[str, Any], task: str) -> list[list[object]]:
-    """Return a row per tool of segmentation."""
-    reference = runs_of(report, task, "segment_skcnn")
+    """Return a row per tool of detection or segmentation."""
+    reference = runs_of(report, task, "detect_skcnn" if task == "bccd" else "segment_skcnn")
     rows: list[list[object]] = []
     for peer, about in report["peers"].items():
         runs = runs_of(report, task, peer)

@@ -119,8 +119,36 @@ class Segmentation(Task):
         return {"mean_iou": mask_iou(true, list(predicted))}
 
 
+class Detection(Task):
+    """A folder of Pascal VOC: a part of its two lists of images."""
+
+    def parts_of(self, data: Path, train: int, test: int, classes: int | None) -> dict[str, list[str]]:
+        """Draw images of each list."""
+        lists = {"train": ("trainval", train), "test": ("test", test)}
+        folder = data / "ImageSets" / "Main"
+        return {part: drawn((folder / f"{name}.txt").read_text().split(), n, 0)[0] for part, (name, n) in lists.items()}
+
+    def copy(self, data: Path, folder: Path, names: Sequence[str]) -> None:
+        """Copy images and annotations."""
+        for kind, ending in (("JPEGImages", "jpg"), ("Annotations", "xml")):
+            (folder / kind).mkdir(parents=True)
+            for name in names:
+                shutil.copy(data / kind / f"{name}.{ending}", folder / kind)
+
+    def score(self, folder: Path, paths: Sequence[str], predicted: np.ndarray) -> dict[str, Any]:
+        """Return average precision, as COCO defines it."""
+        from skcnn.datasets import load_voc
+        from skcnn.metrics import average_precision
+
+        X, y = load_voc(folder / "test", invalid="clip")
+        found = {Path(path).name: boxes for path, boxes in zip(paths, predicted, strict=True)}
+        boxes = [found[Path(path).name] for path in X["path"]]
+        return {"ap50": average_precision(y, boxes, iou=0.5), "ap": average_precision(y, boxes)}
+
+
 TASKS: dict[str, Task] = {
     "flowers5": Classification("flowers5", "classify", (20, 40)),
     "caltech30": Classification("caltech30", "classify", (10, 10)),
     "pets370": Segmentation("pets370", "segment", (24, 24)),
+    "bccd": Detection("bccd", "detect", (60, 72)),
 }

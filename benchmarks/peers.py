@@ -55,14 +55,16 @@ PEERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "skorch_classifier": ("skorch", "torch", ("skorch", *TORCH)),
     "fastai_learner": ("fastai", "fastai", ("fastai", *TORCH)),
     "autogluon_predictor": ("AutoGluon", "autogluon", ("autogluon.multimodal", *TORCH)),
+    "detect_skcnn": ("skcnn, CNNDetector", "skcnn", ("skcnn", *KERAS)),
+    "detect_torchvision": ("torchvision, Faster R-CNN on the same network", "torch", ("torchvision", *TORCH)),
     "segment_skcnn": ("skcnn, CNNSegmenter", "skcnn", ("skcnn", *KERAS)),
     "segment_kerashub": ("KerasHub, DeepLabV3 on the same network", "kerashub", ("keras-hub", *KERAS)),
     "segment_smp": ("segmentation-models-pytorch, Unet", "torch", ("segmentation-models-pytorch", *TORCH)),
 }
 
 #: Tools of a task; those of classification are also tried for what goes wrong.
-TOOLS = {"segment": tuple(name for name in PEERS if name.startswith("segment"))}
-CLASSIFIERS = tuple(name for name in PEERS if name not in TOOLS["segment"])
+TOOLS = {kind: tuple(name for name in PEERS if name.startswith(kind)) for kind in ("segment", "detect")}
+CLASSIFIERS = tuple(name for name in PEERS if not name.startswith(tuple(TOOLS)))
 
 #: What is not tried: its predictions do not depend on the image.
 UNTRIED = ("embetter_pipeline",)
