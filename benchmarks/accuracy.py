@@ -15,7 +15,8 @@ all; CIFAR-10 has its official split. Seeds are 0.
 - *classic*: scikit-learn alone, ``VarianceThreshold(0.1)`` and ten bags of elastic-net ``SGDClassifier``, ``alpha`` one
   over the rows, half of the rows and half of the features.
 - *logistic*: ``LogisticRegression(C=0.1)``.
-- *all features*, *30 bags*, both, *all rows*, with 30 bags too, *temperature*: the default head changed, with MobileNetV2 alone.
+- *all features*, *30 bags*, both, *all rows*, with 30 bags too, *temperature*: the default head changed, with
+  MobileNetV2 alone.
 - *frozen*: ``CNNClassifier(epochs=0)``, a head retrained by Adam on the frozen network.
 - *suffix*: ``CNNClassifier()``, its default: the second half of the network is fine-tuned.
 - *whole*: ``CNNClassifier(unfreeze="all")``.
